@@ -1,0 +1,121 @@
+"""Artifacts: written beside their final name and renamed when whole, and made again only when what they hang on changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxr.config import InputError
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; renamed to ``path`` when the block ends well, removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: cv2.imwrite and model.save choose the format by it.
+    temporary = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path) -> None:
+    with written_whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Indented JSON; NaN is refused because it is no JSON (write None)."""
+    write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n", path)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """A table without its index; not known is empty."""
+    with written_whole(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def need(path: Path, made_by: str) -> Path:
+    """The path of an artifact that must be there.
+
+    Raises
+    ------
+    InputError
+        Names the command that makes it.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: not there yet. Make it with: {made_by}")
+    return path
+
+
+def digest(path: Path) -> str:
+    """BLAKE2b of a file's content, 32 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def digest_of(content: Any) -> str:
+    """BLAKE2b of anything that JSON can hold, 32 hex digits."""
+    return hashlib.blake2b(json.dumps(content, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
+
+
+def raw_state(paths: Iterable[Path]) -> str:
+    """What raw files are identified by: path, size and modification time, in one digest; a missing file counts too."""
+
+    def state(path: Path) -> list:
+        try:
+            status = path.stat()
+        except OSError:
+            return [str(path), None, None]
+        return [str(path), status.st_size, status.st_mtime_ns]
+
+    return digest_of([state(path) for path in paths])
+
+
+def _stamp(path: Path) -> list:
+    """Size and modification time: enough to see that an output was touched, and quick for an 88 GB pack."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+class Step:
+    """The record of one step, beside its outputs: what it was made from, so that it is done again only when that changed.
+
+    Parameters
+    ----------
+    record : Path
+        JSON file of the step, written by `finish`.
+    inputs : dict
+        Name to digest (`digest`, `raw_state`) of everything that is read.
+    parameters : dict
+        The keys of PARAMS.json that the outputs hang on.
+    outputs : list of Path
+        Every file that the step writes.
+    """
+
+    def __init__(self, record: Path, inputs: dict[str, str], parameters: dict[str, Any], outputs: list[Path]):
+        self.record = record
+        self.outputs = outputs
+        self.made_from = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}, default=str))
+
+    def is_current(self) -> bool:
+        """True where the outputs are there, untouched, and made from these very inputs and parameters."""
+        try:
+            recorded = json.loads(self.record.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return False
+        if not isinstance(recorded, dict) or any(not path.exists() for path in self.outputs):
+            return False
+        stamps = {path.name: _stamp(path) for path in self.outputs}
+        return {**self.made_from, "outputs": stamps} == recorded
+
+    def finish(self) -> None:
+        """Write the record; called last, so that an interrupted step counts as not done."""
+        write_json({**self.made_from, "outputs": {path.name: _stamp(path) for path in self.outputs}}, self.record)

@@ -1,0 +1,452 @@
+"""SETTINGS.json (where things are) and PARAMS.json (how they are made): read, checked, and the arguments of every script."""
+
+import argparse
+import difflib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cxr.labels import FINDINGS
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Size = Annotated[int, Field(ge=32, le=2048)]
+Finding = Literal[FINDINGS]
+LabelPolicy = Literal["negative", "positive", "ignore"]
+EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2B3", "V2S", "V2M", "V2L"])
+
+# Keys of the original's SETTINGS.json whose place is now derived from DATA_DIR and MODELS_DIR.
+REPLACED_SETTINGS = frozenset(
+    "DATASET_CHEXPERT_CSV_DIR NO_FINDING_DIR TRAIN_IMAGES_DIR SEGMENTED_TRAIN_IMAGES_DIR TEST_IMAGES_DIR TRAIN_CSV_DIR "
+    "NO_FINDING_CSV_DIR TEST_CSV_DIR HEATMAP_DIR PREDICT_DIR MODEL_PREDICT_DIR DENSENET_TRAIN_DIR DENSENET_VAL_DIR "
+    "DENSENET_VAL_CSV_DIR DENSENET_TRAIN_CSV_DIR DENSENET_SNAPSHOT_DIR DENSENET_LOG_DIR INCEPTION_TRAIN_DIR "
+    "INCEPTION_VAL_DIR INCEPTION_VAL_CSV_DIR INCEPTION_TRAIN_CSV_DIR INCEPTION_SNAPSHOT_DIR INCEPTION_LOG_DIR "
+    "XCEPTION_TRAIN_DIR XCEPTION_VAL_DIR XCEPTION_VAL_CSV_DIR XCEPTION_TRAIN_CSV_DIR XCEPTION_SNAPSHOT_DIR "
+    "XCEPTION_LOG_DIR EFFICIENTNET_TRAIN_DIR EFFICIENTNET_VAL_DIR EFFICIENTNET_VAL_CSV_DIR "
+    "EFFICIENTNET_TRAIN_CSV_DIR EFFICIENTNET_SNAPSHOT_DIR EFFICIENTNET_LOG_DIR TRAIN_IMAGES_DIR_SEGMENTATION "
+    "TRAIN_MASK_DIR_SEGMENTATION TRAIN_MASK_DILATE_DIR_SEGMENTATION TEST_DIR TEST_IMAGES_DIR_SEGMENTATION "
+    "TEST_MASK_DIR_SEGMENTATION TEST_MASK_DILATE_DIR_SEGMENTATION PREDICT_DIR_SEGMENTATION UNET_PREDICT_DIR "
+    "UNET_TRAIN_DIR UNET_VAL_DIR UNET_SNAPSHOT_DIR UNET_LOG_DIR".split()
+)
+
+
+class InputError(Exception):
+    """Something the user gave is wrong; the message says where, what was expected, what came and what to do."""
+
+
+class Stage(BaseModel):
+    """Parameters of one stage: a lower-case field for each upper-case key of the JSON file; nothing is converted."""
+
+    model_config = ConfigDict(alias_generator=str.upper, frozen=True, extra="forbid", strict=True)
+
+
+class GeneralParams(Stage):
+    class_num: int = Field(len(FINDINGS), description="number of findings; the pipeline knows exactly these six")
+    seed: int = Field(1, ge=0, description="source of all randomness: splits, first weights, order, augmentation")
+    workers: int = Field(0, ge=0, description="processes that read films, and loader threads; 0 = one per CPU core")
+
+    @field_validator("class_num")
+    @classmethod
+    def _six(cls, value: int) -> int:
+        if value != len(FINDINGS):
+            raise ValueError(f"must be {len(FINDINGS)}, the number of findings in src/cxr/labels.py")
+        return value
+
+
+class TableParams(Stage):
+    views: tuple[Literal["PA", "AP", "LATERAL"], ...] = Field(
+        ("PA", "AP"), min_length=1, description="projections kept"
+    )
+    abnormal_only: bool = Field(
+        False, description="true drops films with none of the six findings, as the original did"
+    )
+    uncertain_labels: dict[Finding, LabelPolicy] = Field(
+        {"Edema": "positive"}, description="CheXpert's -1, per finding: negative, positive or ignore; unnamed: ignore"
+    )
+    blank_labels: dict[Finding, LabelPolicy] = Field(
+        {}, description="CheXpert's blanks, per finding: negative, positive or ignore; unnamed: negative"
+    )
+    split: Literal["patient", "image"] = Field(
+        "patient", description="image = the original's leaking split, to compare"
+    )
+    chexpert_test: Literal["valid", "hash", "both"] = Field(
+        "valid",
+        description="CheXpert's test films: its expert-labelled valid.csv, a share of its train patients, or both",
+    )
+    test_fraction: Fraction = Field(
+        0.2, description="share of patients held out where a source has no official test list"
+    )
+    val_fraction: Fraction = Field(0.1, description="share of the remaining patients for validation")
+
+
+class UnetParams(Stage):
+    unet_input_size: Size = Field(512, description="side of the U-Net's square input, pixels; a multiple of 16")
+    unet_filters: int = Field(64, ge=4, le=256, description="filters of the first of the U-Net's levels")
+    unet_dropout: float = Field(0.2, ge=0, lt=1, description="dropout at the bottom of the U-Net")
+    unet_epochs: int = Field(60, ge=1, description="passes over the lung films")
+    unet_batch_size: int = Field(4, ge=1, description="lung films a step")
+    unet_learning_rate: float = Field(1e-3, gt=0, description="of AdamW, falling along a cosine")
+    unet_augmentation: Fraction = Field(
+        0.9, description="share of lung films that are augmented (strongly: see README)"
+    )
+    unet_val_fraction: Fraction = Field(0.1, description="share of lung patients for validation")
+    unet_test_fraction: Fraction = Field(0.15, description="share of lung patients held out for the Dice")
+    unet_test_sets: tuple[Literal["montgomery", "shenzhen", "jsrt", "own"], ...] = Field(
+        (), description="hold out these whole lung sets instead: how the U-Net does on hospitals it never saw"
+    )
+
+    @field_validator("unet_input_size")
+    @classmethod
+    def _four_poolings(cls, value: int) -> int:
+        if value % 16:
+            raise ValueError("must be a multiple of 16: the U-Net halves the film four times")
+        return value
+
+
+class PackParams(Stage):
+    fit: Literal["pad", "squash"] = Field("pad", description="how a film becomes a square; squash = the original's way")
+    lung_masking: Literal["loose", "hard", "crop", "none"] = Field("loose", description="what is kept of a film")
+    lung_margin: float = Field(
+        0.04, ge=0, le=0.5, description="margin around the lungs (loose, crop), share of the side"
+    )
+    lung_threshold: float = Field(0.5, gt=0, lt=1, description="U-Net probability from which a pixel is lung")
+
+
+class ModelParams(Stage):
+    ensemble_members: tuple[str, ...] = Field(
+        ("densenet169", "inceptionv3", "xception"), min_length=1, description="members of the ensemble"
+    )
+    efficientnet_variant: Literal[EFFICIENTNETS] = Field("B6", description="B0-B7, V2B0-V2B3, V2S, V2M or V2L")
+    densenet_input_size: Size = Field(512, description="side of DenseNet169's input, pixels")
+    inception_input_size: Size = Field(512, description="side of InceptionV3's input, pixels; 75 or more")
+    xception_input_size: Size = Field(512, description="side of Xception's input, pixels; 71 or more")
+    efficientnet_input_size: Size = Field(512, description="side of EfficientNet's input, pixels")
+    weights: str | dict[str, str] = Field(
+        "imagenet", description="first weights: imagenet, none, a weights file, or one of these per member"
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
+    batch_norm_momentum: float = Field(
+        0.99, gt=0, lt=1, description="of all batch normalisation, U-Net included; short runs from scratch need 0.9"
+    )
+
+
+class TrainParams(Stage):
+    epochs: int = Field(50, ge=1, description="passes over the training films, at most")
+    batch_size: int = Field(16, ge=1, description="films a step")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum 0.9")
+    learning_rate: float = Field(1e-4, gt=0, description="of the first epoch")
+    weight_decay: float = Field(1e-5, ge=0, description="of adamw")
+    schedule: Literal["plateau", "cosine", "constant"] = Field("plateau", description="how the learning rate falls")
+    plateau_patience: int = Field(3, ge=1, description="epochs without a better val_auroc before the rate is reduced")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="what the rate is then multiplied with")
+    early_stopping_patience: int = Field(
+        8, ge=0, description="epochs without a better val_auroc before the end; 0 = never"
+    )
+    class_weights: Literal["balanced", "none"] = Field(
+        "balanced",
+        description="balanced = positives of a finding weigh negatives/positives, at most CLASS_WEIGHT_LIMIT",
+    )
+    class_weight_limit: float = Field(20.0, ge=1, description="largest weight of a positive label")
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32", description="of the computation"
+    )
+    xla: Literal["auto", "on", "off"] = Field("auto", description="compile with XLA; auto = off on a TensorFlow CPU")
+    tensorboard: bool = Field(False, description="also write a TensorBoard log (pip install tensorboard)")
+    member_overrides: dict[str, dict[str, Any]] = Field(
+        {}, description='other values for one member: {"xception": {"EPOCHS": 8}}; keys of training and DROPOUT'
+    )
+
+
+class AugmentParams(Stage):
+    augmentation: Fraction = Field(0.5, description="share of training films that are augmented at all")
+    flip: Fraction = Field(0.25, description="chance of a left-right flip")
+    crop: Fraction = Field(0.25, description="chance of a random crop to 75-100 % of the side, zoomed back")
+    warp: Fraction = Field(0.5, description="chance of SHIFT, SCALE and ROTATE")
+    shift: Fraction = Field(0.06, description="largest shift, share of the side")
+    scale: float = Field(0.1, ge=0, lt=1, description="largest change of scale")
+    rotate: float = Field(15.0, ge=0, le=180, description="largest rotation, degrees")
+    elastic: Fraction = Field(0.0, description="chance of an elastic deformation; slow")
+    intensity: Fraction = Field(0.5, description="chance of CONTRAST, GAMMA and BRIGHTNESS")
+    contrast: float = Field(0.2, ge=0, lt=1, description="largest change of contrast")
+    gamma: float = Field(0.2, ge=0, lt=1, description="largest change of the exponent")
+    brightness: float = Field(0.1, ge=0, lt=1, description="largest change of brightness, share of white")
+    blur: Fraction = Field(0.1, description="chance of a slight Gaussian blur")
+    noise: Fraction = Field(0.1, description="chance of Gaussian noise")
+
+
+class EvaluationParams(Stage):
+    score_batch_size: int = Field(32, ge=1, description="films a step when scoring and masking")
+    test_time_augmentation: bool = Field(False, description="average the probabilities with those of the flipped film")
+    threshold_rule: Literal["f1", "youden"] = Field("f1", description="what a decision threshold maximises on val")
+    bootstrap_replicates: int = Field(1000, ge=0, description="patient resamples behind the 95 % intervals; 0 = none")
+    map_threshold: Fraction = Field(
+        0.5, description="share of a map's peak that outlines a detection; fixed beforehand, never chosen on test boxes"
+    )
+    overlays_per_finding: int = Field(24, ge=0, description="overlay films drawn per finding; 0 = every test film")
+
+
+class DemoParams(Stage):
+    demo_nih_films: int = Field(1150, ge=50, description="synthetic frontal films in NIH's layout (run_demo.sh)")
+    demo_chexpert_films: int = Field(950, ge=50, description="synthetic frontal films in CheXpert's layout")
+    demo_lung_films: int = Field(220, ge=20, description="synthetic films with lung masks")
+    demo_film_size: int = Field(512, ge=128, le=1024, description="side of a synthetic film, pixels")
+    demo_severity: float = Field(
+        1.0, gt=0, le=1, description="scales how plain the synthetic findings are; 1 = as drawn"
+    )
+
+
+STAGES: dict[str, type[Stage]] = {
+    "general": GeneralParams,
+    "tables": TableParams,
+    "unet": UnetParams,
+    "pack": PackParams,
+    "models": ModelParams,
+    "training": TrainParams,
+    "augmentation": AugmentParams,
+    "evaluation": EvaluationParams,
+    "demo": DemoParams,
+}
+
+
+class Params(BaseModel):
+    """Everything in PARAMS.json, a stage at a time: ``params.training.epochs`` is its key ``EPOCHS``."""
+
+    model_config = ConfigDict(frozen=True)
+    general: GeneralParams = GeneralParams()
+    tables: TableParams = TableParams()
+    unet: UnetParams = UnetParams()
+    pack: PackParams = PackParams()
+    models: ModelParams = ModelParams()
+    training: TrainParams = TrainParams()
+    augmentation: AugmentParams = AugmentParams()
+    evaluation: EvaluationParams = EvaluationParams()
+    demo: DemoParams = DemoParams()
+
+    def flat(self) -> dict[str, Any]:
+        """All keys and values in force, as PARAMS.json would hold them."""
+        return {key: value for stage in STAGES for key, value in getattr(self, stage).model_dump(by_alias=True).items()}
+
+    def for_member(self, member: str) -> "Params":
+        """The parameters with MEMBER_OVERRIDES of one member applied."""
+        changed = {**self.flat(), **self.training.member_overrides.get(member, {})}
+        return params_from(changed, f"MEMBER_OVERRIDES of {member}")
+
+
+class Settings(Stage):
+    """SETTINGS.json: raw data under the original's names, then where results go; every produced path is a property."""
+
+    dataset_dir: Path = Field(
+        Path("data/classification/dataset"), description="NIH's and CheXpert's folders; only read"
+    )
+    dataset_csv_dir: Path = Field(
+        Path("data/classification/dataset/Data_Entry_2017.csv"), description='NIH\'s table; "" = no NIH'
+    )
+    dataset_chexpert_train_csv_dir: Path = Field(
+        Path("data/classification/dataset/CheXpert-v1.0-small/train.csv"), description='CheXpert\'s table; "" = none'
+    )
+    dataset_chexpert_val_csv_dir: Path = Field(
+        Path("data/classification/dataset/CheXpert-v1.0-small/valid.csv"), description='its expert labels; "" = none'
+    )
+    dataset_dir_segmentation: Path = Field(
+        Path("data/segmentation/dataset/LungSegmentation/CXR_png"), description="films with a lung mask; only read"
+    )
+    mask_dir: Path = Field(
+        Path("data/segmentation/dataset/LungSegmentation/masks"), description="their masks; only read"
+    )
+    data_dir: Path = Field(Path("data"), description="where tables, masks and packed films go")
+    models_dir: Path = Field(Path("models"), description="where weights, predictions, metrics and pictures go")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        if not isinstance(value, str | Path):
+            raise ValueError("must be a path in quotes")
+        return value
+
+    @property
+    def classification(self) -> Path:
+        return self.data_dir / "classification"
+
+    @property
+    def segmentation(self) -> Path:
+        return self.data_dir / "segmentation"
+
+    @property
+    def nih_csv(self) -> Path:
+        return self.classification / "nih.csv"
+
+    @property
+    def chexpert_csv(self) -> Path:
+        return self.classification / "chexpert.csv"
+
+    @property
+    def images_csv(self) -> Path:
+        return self.classification / "images.csv"
+
+    @property
+    def boxes_csv(self) -> Path:
+        return self.classification / "boxes.csv"
+
+    @property
+    def test_patients_csv(self) -> Path:
+        return self.classification / "test_patients.csv"
+
+    @property
+    def split_csv(self) -> Path:
+        return self.classification / "split.csv"
+
+    @property
+    def lung_masks(self) -> Path:
+        """Packed lung masks; the table beside them has the suffix .csv, their record .json."""
+        return self.classification / "lung_masks.npy"
+
+    def pack(self, size: int) -> Path:
+        """Packed films of one size; the table beside them has the suffix .csv, their record .json."""
+        return self.classification / f"images_{size}.npy"
+
+    @property
+    def unet_dir(self) -> Path:
+        return self.models_dir / "segmentation" / "Unet"
+
+    @property
+    def unet(self) -> Path:
+        return self.unet_dir / "weights" / "model.keras"
+
+    def family_dir(self, family: str) -> Path:
+        return self.models_dir / "classification" / family
+
+    def member_dir(self, family: str, member: str) -> Path:
+        return self.family_dir(family) / member
+
+
+def nearest(word: str, known) -> str:
+    """A hint at the known word that a misspelt one may have meant, or nothing."""
+    close = difflib.get_close_matches(word.upper(), sorted(known), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    def no_twins(pairs):
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise InputError(f"{path}: {', '.join(twice)} stands more than once; keep one.")
+        return dict(pairs)
+
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=no_twins)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. Give one with --settings / --params.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: expected an object {{"KEY": value, …}}, found {type(content).__name__}.')
+    return content
+
+
+def _checked(stage: type[Stage], content: dict[str, Any], where: str):
+    try:
+        return stage.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("dict[", "function", "str")))
+        came = first["input"]
+        expected = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {key}: {expected}; found {came!r}. Mend the value and run again.") from None
+
+
+def params_from(content: dict[str, Any], where: str) -> Params:
+    """Checked parameters from the keys and values of a PARAMS.json.
+
+    Raises
+    ------
+    InputError
+        Names the file, the key, what was expected and what came, for the first mistake.
+    """
+    known = {key for stage in STAGES.values() for key in _keys(stage)}
+    for key in content:
+        if key not in known:
+            raise InputError(f"{where}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
+    stages = {
+        name: _checked(stage, {key: content[key] for key in _keys(stage) if key in content}, where)
+        for name, stage in STAGES.items()
+    }
+    overridable = set(_keys(TrainParams)) - {"MEMBER_OVERRIDES"} | {"DROPOUT"}
+    for member, overrides in stages["training"].member_overrides.items():
+        for key in overrides:
+            if key not in overridable:
+                raise InputError(
+                    f"{where}: MEMBER_OVERRIDES of {member}: {key} cannot differ by member.{nearest(key, overridable)}"
+                )
+        merged = {**{key: content[key] for key in _keys(TrainParams) if key in content}, **overrides}
+        _checked(
+            TrainParams,
+            {key: value for key, value in merged.items() if key != "DROPOUT"},
+            f"{where}: MEMBER_OVERRIDES of {member}",
+        )
+    return Params(**stages)
+
+
+def _keys(stage: type[Stage]) -> list[str]:
+    return [name.upper() for name in stage.model_fields]
+
+
+def load_params(path: Path) -> Params:
+    """Read and check PARAMS.json; see `params_from`."""
+    return params_from(_read_json(path), str(path))
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check SETTINGS.json; relative paths are relative to the file.
+
+    Raises
+    ------
+    InputError
+        For an unknown key or a value that is no path.
+    """
+    content = _read_json(path)
+    known = set(_keys(Settings))
+    replaced = sorted(REPLACED_SETTINGS & set(content))
+    for key in content:
+        if key not in known | REPLACED_SETTINGS:
+            raise InputError(f"{path}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
+    if replaced:
+        print(
+            f"{path}: {len(replaced)} output paths of the original ({replaced[0]} …) are not used: results go under DATA_DIR "
+            "and MODELS_DIR.",
+            file=sys.stderr,
+        )
+    settings = _checked(Settings, {key: value for key, value in content.items() if key in known}, str(path))
+    folder = path.resolve().parent
+    absolute = {name: value if value == Path() else folder / value for name, value in settings}
+    return settings.model_copy(update=absolute)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The arguments that every script takes, ready for more."""
+    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument(
+        "--settings", type=Path, default=PROJECT / "SETTINGS.json", help="where raw data and results are"
+    )
+    arguments.add_argument("--params", type=Path, default=PROJECT / "PARAMS.json", help="how results are made")
+    return arguments
+
+
+def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
+    """Both JSON files of parsed arguments, checked."""
+    return load_settings(arguments.settings), load_params(arguments.params)
+
+
+def run(main) -> None:
+    """Call a script's main; an `InputError` becomes one line and exit status 2."""
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
