@@ -17,8 +17,8 @@ from cxr.config import InputError
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary name to write to; renamed to ``path`` when the block ends well, removed when it does not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: cv2.imwrite and model.save choose the format by it.
-    temporary = path.with_name(f".{path.stem}.part{os.getpid()}{path.suffix}")
+    # The name stays last: cv2.imwrite and Keras choose the format by its suffixes.
+    temporary = path.with_name(f".part{os.getpid()}.{path.name}")
     try:
         yield temporary
         os.replace(temporary, path)

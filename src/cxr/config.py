@@ -17,20 +17,70 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=32, le=2048)]
 Finding = Literal[FINDINGS]
 LabelPolicy = Literal["negative", "positive", "ignore"]
+# Backbones by name, with the key of their input size; how each is built stands in models.APPLICATIONS.
+BACKBONES = {
+    "densenet121": "densenet_input_size",
+    "densenet169": "densenet_input_size",
+    "inceptionv3": "inception_input_size",
+    "xception": "xception_input_size",
+    "tiny": "densenet_input_size",  # three convolutions, for tests and for a first look in seconds
+}
+SMALLEST_INPUT = {"inceptionv3": 75, "xception": 71}
+FAMILIES = ("ensemble", "efficientnet")
 EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2B3", "V2S", "V2M", "V2L"])
 
 # Keys of the original's SETTINGS.json whose place is now derived from DATA_DIR and MODELS_DIR.
 REPLACED_SETTINGS = frozenset(
-    "DATASET_CHEXPERT_CSV_DIR NO_FINDING_DIR TRAIN_IMAGES_DIR SEGMENTED_TRAIN_IMAGES_DIR TEST_IMAGES_DIR TRAIN_CSV_DIR "
-    "NO_FINDING_CSV_DIR TEST_CSV_DIR HEATMAP_DIR PREDICT_DIR MODEL_PREDICT_DIR DENSENET_TRAIN_DIR DENSENET_VAL_DIR "
-    "DENSENET_VAL_CSV_DIR DENSENET_TRAIN_CSV_DIR DENSENET_SNAPSHOT_DIR DENSENET_LOG_DIR INCEPTION_TRAIN_DIR "
-    "INCEPTION_VAL_DIR INCEPTION_VAL_CSV_DIR INCEPTION_TRAIN_CSV_DIR INCEPTION_SNAPSHOT_DIR INCEPTION_LOG_DIR "
-    "XCEPTION_TRAIN_DIR XCEPTION_VAL_DIR XCEPTION_VAL_CSV_DIR XCEPTION_TRAIN_CSV_DIR XCEPTION_SNAPSHOT_DIR "
-    "XCEPTION_LOG_DIR EFFICIENTNET_TRAIN_DIR EFFICIENTNET_VAL_DIR EFFICIENTNET_VAL_CSV_DIR "
-    "EFFICIENTNET_TRAIN_CSV_DIR EFFICIENTNET_SNAPSHOT_DIR EFFICIENTNET_LOG_DIR TRAIN_IMAGES_DIR_SEGMENTATION "
-    "TRAIN_MASK_DIR_SEGMENTATION TRAIN_MASK_DILATE_DIR_SEGMENTATION TEST_DIR TEST_IMAGES_DIR_SEGMENTATION "
-    "TEST_MASK_DIR_SEGMENTATION TEST_MASK_DILATE_DIR_SEGMENTATION PREDICT_DIR_SEGMENTATION UNET_PREDICT_DIR "
-    "UNET_TRAIN_DIR UNET_VAL_DIR UNET_SNAPSHOT_DIR UNET_LOG_DIR".split()
+    [
+        "DATASET_CHEXPERT_CSV_DIR",
+        "NO_FINDING_DIR",
+        "TRAIN_IMAGES_DIR",
+        "SEGMENTED_TRAIN_IMAGES_DIR",
+        "TEST_IMAGES_DIR",
+        "TRAIN_CSV_DIR",
+        "NO_FINDING_CSV_DIR",
+        "TEST_CSV_DIR",
+        "HEATMAP_DIR",
+        "PREDICT_DIR",
+        "MODEL_PREDICT_DIR",
+        "DENSENET_TRAIN_DIR",
+        "DENSENET_VAL_DIR",
+        "DENSENET_VAL_CSV_DIR",
+        "DENSENET_TRAIN_CSV_DIR",
+        "DENSENET_SNAPSHOT_DIR",
+        "DENSENET_LOG_DIR",
+        "INCEPTION_TRAIN_DIR",
+        "INCEPTION_VAL_DIR",
+        "INCEPTION_VAL_CSV_DIR",
+        "INCEPTION_TRAIN_CSV_DIR",
+        "INCEPTION_SNAPSHOT_DIR",
+        "INCEPTION_LOG_DIR",
+        "XCEPTION_TRAIN_DIR",
+        "XCEPTION_VAL_DIR",
+        "XCEPTION_VAL_CSV_DIR",
+        "XCEPTION_TRAIN_CSV_DIR",
+        "XCEPTION_SNAPSHOT_DIR",
+        "XCEPTION_LOG_DIR",
+        "EFFICIENTNET_TRAIN_DIR",
+        "EFFICIENTNET_VAL_DIR",
+        "EFFICIENTNET_VAL_CSV_DIR",
+        "EFFICIENTNET_TRAIN_CSV_DIR",
+        "EFFICIENTNET_SNAPSHOT_DIR",
+        "EFFICIENTNET_LOG_DIR",
+        "TRAIN_IMAGES_DIR_SEGMENTATION",
+        "TRAIN_MASK_DIR_SEGMENTATION",
+        "TRAIN_MASK_DILATE_DIR_SEGMENTATION",
+        "TEST_DIR",
+        "TEST_IMAGES_DIR_SEGMENTATION",
+        "TEST_MASK_DIR_SEGMENTATION",
+        "TEST_MASK_DILATE_DIR_SEGMENTATION",
+        "PREDICT_DIR_SEGMENTATION",
+        "UNET_PREDICT_DIR",
+        "UNET_TRAIN_DIR",
+        "UNET_VAL_DIR",
+        "UNET_SNAPSHOT_DIR",
+        "UNET_LOG_DIR",
+    ]
 )
 
 
@@ -117,7 +167,7 @@ class PackParams(Stage):
 
 
 class ModelParams(Stage):
-    ensemble_members: tuple[str, ...] = Field(
+    ensemble_members: tuple[Literal[tuple(BACKBONES)], ...] = Field(
         ("densenet169", "inceptionv3", "xception"), min_length=1, description="members of the ensemble"
     )
     efficientnet_variant: Literal[EFFICIENTNETS] = Field("B6", description="B0-B7, V2B0-V2B3, V2S, V2M or V2L")
@@ -229,6 +279,25 @@ class Params(BaseModel):
     def flat(self) -> dict[str, Any]:
         """All keys and values in force, as PARAMS.json would hold them."""
         return {key: value for stage in STAGES for key, value in getattr(self, stage).model_dump(by_alias=True).items()}
+
+    def members(self, family: str) -> tuple[str, ...]:
+        """The members of a family; EfficientNet is an ensemble of one."""
+        if family == "efficientnet":
+            return (f"efficientnet{self.models.efficientnet_variant.lower()}",)
+        return self.models.ensemble_members
+
+    def input_size(self, member: str) -> int:
+        """Side of a member's input, pixels."""
+        return getattr(self.models, BACKBONES.get(member, "efficientnet_input_size"))
+
+    def pack_sizes(self) -> tuple[int, ...]:
+        """The sizes in which films are packed: one for each input size of all members, ascending."""
+        return tuple(sorted({self.input_size(member) for family in FAMILIES for member in self.members(family)}))
+
+    def first_weights(self, member: str) -> str:
+        """imagenet, none or the path of a weights file, for one member."""
+        weights = self.models.weights
+        return weights if isinstance(weights, str) else weights.get(member, "imagenet")
 
     def for_member(self, member: str) -> "Params":
         """The parameters with MEMBER_OVERRIDES of one member applied."""
@@ -377,6 +446,11 @@ def params_from(content: dict[str, Any], where: str) -> Params:
         name: _checked(stage, {key: content[key] for key in _keys(stage) if key in content}, where)
         for name, stage in STAGES.items()
     }
+    for member in (*stages["models"].ensemble_members,):
+        size = getattr(stages["models"], BACKBONES[member])
+        if size < SMALLEST_INPUT.get(member, 0):
+            key = BACKBONES[member].upper()
+            raise InputError(f"{where}: {key}: {member} needs {SMALLEST_INPUT[member]} pixels or more; found {size}.")
     overridable = set(_keys(TrainParams)) - {"MEMBER_OVERRIDES"} | {"DROPOUT"}
     for member, overrides in stages["training"].member_overrides.items():
         for key in overrides:
@@ -426,6 +500,37 @@ def load_settings(path: Path) -> Settings:
     folder = path.resolve().parent
     absolute = {name: value if value == Path() else folder / value for name, value in settings}
     return settings.model_copy(update=absolute)
+
+
+def chosen_members(params: Params, family: str, member: str | None) -> tuple[str, ...]:
+    """All members of a family, or the one that was asked for.
+
+    Raises
+    ------
+    InputError
+        The family has no such member.
+    """
+    members = params.members(family)
+    if member is None:
+        return members
+    if member not in members:
+        raise InputError(
+            f"--member {member}: expected one of {', '.join(members)}, the members of {family} in PARAMS.json."
+        )
+    return (member,)
+
+
+def existing(path: str, key: str) -> Path:
+    """A file that PARAMS.json names.
+
+    Raises
+    ------
+    InputError
+        It is not there.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{key}: {path}: no such file.")
+    return Path(path)
 
 
 def parser(description: str) -> argparse.ArgumentParser:

@@ -1,0 +1,7 @@
+#!/bin/sh
+# Goes in:  the models of train_Efficientnet.sh, the packed films of val and test.
+# Comes out: predictions.csv, thresholds.json, metrics.json, the result table and curves in MODELS_DIR/classification/efficientnet/
+set -eu
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+. "$here/src/environment.sh"
+"$python" "$here/src/classification/eval/evaluate.py" efficientnet "$@"

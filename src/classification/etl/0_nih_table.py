@@ -1,0 +1,48 @@
+"""NIH ChestX-ray14's table in our columns: every film of the release, with its place on disk, and the known boxes.
+
+Reads:  DATASET_CSV_DIR (Data_Entry_2017.csv, .gz too), DATASET_DIR (names of its files),
+        BBox_List_2017.csv where it is beside the table or in DATASET_DIR
+Writes: <DATA_DIR>/classification/nih.csv, nih_problems.csv, boxes.csv (fractions of the film's sides), nih.json
+"""
+
+import pandas as pd
+
+from cxr import artifacts, config, sources, tables
+
+
+def main(argv=None):
+    settings, _ = config.load(config.parser(__doc__).parse_args(argv))
+    if not sources.nih_is_used(settings):
+        print('NIH is not used: DATASET_CSV_DIR is "".')
+        return
+    boxes_csv = sources.nih_boxes_csv(settings)
+    problems_csv = tables.problems_csv(settings.nih_csv)
+    # CheXpert's folders are not entered: one for each of its quarter of a million studies.
+    on_disk = tables.list_files(settings.dataset_dir, skip=("chexpert", "patient"))
+    step = artifacts.Step(
+        record=settings.nih_csv.with_suffix(".json"),
+        inputs={
+            "table": artifacts.raw_state([settings.dataset_csv_dir]),
+            "boxes": artifacts.raw_state([boxes_csv] if boxes_csv else []),
+            "films": artifacts.digest_of(on_disk.tolist()),  # where they are is all that is used of them here
+        },
+        parameters={},
+        outputs=[settings.nih_csv, problems_csv, settings.boxes_csv],
+    )
+    if step.is_current():
+        print(f"{settings.nih_csv}: up to date")
+        return
+    release = sources.read_nih(settings.dataset_csv_dir, settings.dataset_dir, on_disk)
+    boxes, box_problems = sources.read_nih_boxes(boxes_csv, release.table["image_id"])
+    artifacts.write_csv(release.table, settings.nih_csv)
+    artifacts.write_csv(boxes, settings.boxes_csv)
+    artifacts.write_csv(pd.concat([release.problems, box_problems]), problems_csv)
+    step.finish()
+
+    print(release)
+    print(f"boxes of our findings: {len(boxes):,} (unusable: {len(box_problems):,})")
+    print(f"written: {settings.nih_csv}, {problems_csv.name}, {settings.boxes_csv.name}")
+
+
+if __name__ == "__main__":
+    config.run(main)

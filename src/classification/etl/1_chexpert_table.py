@@ -1,0 +1,50 @@
+"""CheXpert's tables in our columns: every film of train.csv and valid.csv, with its place on disk.
+
+Reads:  DATASET_CHEXPERT_TRAIN_CSV_DIR, DATASET_CHEXPERT_VAL_CSV_DIR (either may be ""), DATASET_DIR (names of its
+        files)
+Writes: <DATA_DIR>/classification/chexpert.csv, chexpert_problems.csv, chexpert.json
+
+What -1 (uncertain) and blank mean is said by UNCERTAIN_LABELS and BLANK_LABELS; valid.csv holds experts' labels, which
+these do not change.
+"""
+
+from cxr import artifacts, config, sources, tables
+
+
+def main(argv=None):
+    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    if not sources.chexpert_is_used(settings):
+        print('CheXpert is not used: DATASET_CHEXPERT_TRAIN_CSV_DIR and DATASET_CHEXPERT_VAL_CSV_DIR are "".')
+        return
+    csvs = sources.chexpert_csvs(settings)
+    problems_csv = tables.problems_csv(settings.chexpert_csv)
+    on_disk = tables.list_files(settings.dataset_dir, skip=("images",))  # NIH's folders
+    step = artifacts.Step(
+        record=settings.chexpert_csv.with_suffix(".json"),
+        inputs={
+            "tables": artifacts.raw_state(csvs.values()),
+            "films": artifacts.digest_of(on_disk.tolist()),  # where they are is all that is used of them here
+        },
+        parameters={
+            "UNCERTAIN_LABELS": params.tables.uncertain_labels,
+            "BLANK_LABELS": params.tables.blank_labels,
+        },
+        outputs=[settings.chexpert_csv, problems_csv],
+    )
+    if step.is_current():
+        print(f"{settings.chexpert_csv}: up to date")
+        return
+    release = sources.read_chexpert(csvs, settings.dataset_dir, on_disk, params.tables)
+    artifacts.write_csv(release.table, settings.chexpert_csv)
+    artifacts.write_csv(release.problems, problems_csv)
+    step.finish()
+
+    print("as CheXpert has it:")
+    print(release.raw_counts.to_string())
+    print("as we read it:")
+    print(release)
+    print(f"written: {settings.chexpert_csv}, {problems_csv.name}")
+
+
+if __name__ == "__main__":
+    config.run(main)

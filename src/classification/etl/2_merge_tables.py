@@ -1,0 +1,43 @@
+"""One table of all films that are on disk and wanted; its row i is row i of the packed array.
+
+Reads:  <DATA_DIR>/classification/nih.csv, chexpert.csv (those whose source SETTINGS.json names), DATASET_DIR (names of
+        its files)
+Writes: <DATA_DIR>/classification/images.csv, images_problems.csv, images.json
+
+VIEWS says which projections are kept; ABNORMAL_ONLY drops films with none of the six findings.
+"""
+
+from cxr import artifacts, config, sources, tables
+
+
+def main(argv=None):
+    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    releases = sources.tables_in_use(settings)
+    for path, made_by in releases.items():
+        artifacts.need(path, made_by)
+    problems_csv = tables.problems_csv(settings.images_csv)
+    on_disk = tables.list_files(settings.dataset_dir)
+    step = artifacts.Step(
+        record=settings.images_csv.with_suffix(".json"),
+        inputs={path.name: artifacts.digest(path) for path in releases}
+        | {"films": artifacts.digest_of(on_disk.tolist())},  # where they are is all that is used of them here
+        parameters={"VIEWS": params.tables.views, "ABNORMAL_ONLY": params.tables.abnormal_only},
+        outputs=[settings.images_csv, problems_csv],
+    )
+    if step.is_current():
+        print(f"{settings.images_csv}: up to date")
+        return
+    read = [tables.read_table(path, made_by) for path, made_by in releases.items()]
+    merged = tables.merge(read, on_disk, params.tables)
+    artifacts.write_csv(merged.images, settings.images_csv)
+    artifacts.write_csv(merged.problems, problems_csv)
+    step.finish()
+
+    for reason, films in merged.left_out.items():
+        print(f"left out, {reason}: {films:,} films")
+    print(tables.count(merged.images, {"source": merged.images["source"], "view": merged.images["view"]}).to_string())
+    print(f"written: {settings.images_csv} ({len(merged.images):,} films), {problems_csv.name}")
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,89 @@
+"""Find the lungs of every film with the U-Net, and check each mask.
+
+Reads   DATA_DIR/classification/images.csv and its films, MODELS_DIR/segmentation/Unet/weights/model.keras
+Writes  DATA_DIR/classification/lung_masks.npy (0/255, row i = row i of images.csv), lung_masks.csv (area_fraction,
+        components, accepted, reason), lung_masks_problems.csv, preview_masks.png
+
+With "LUNG_MASKING": "none" there is nothing to do. A film whose mask fails the check is used whole, and counted.
+"""
+
+import functools
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cxr import config, packs, plots, preparation, tables
+from cxr.artifacts import Step, digest, need, raw_state, write_csv
+from cxr.config import InputError
+
+BROKEN_LIMIT = 0.1  # share of unreadable films from which something is wrong with the disk or the download
+
+
+def main(argv=None):
+    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    if params.pack.lung_masking == "none":
+        print('"LUNG_MASKING": "none": films are used as they are, no masks are made')
+        return
+    images = tables.read_images(settings.images_csv)
+    paths = [settings.dataset_dir / path for path in images["path"]]
+    unet_path = need(settings.unet, "src/segmentation/train.py")
+    masks_npy, size = settings.lung_masks, params.unet.unet_input_size
+    masks_csv, preview = masks_npy.with_suffix(".csv"), masks_npy.with_name("preview_masks.png")
+    step = Step(
+        masks_npy.with_suffix(".json"),
+        {"images": digest(settings.images_csv), "raw": raw_state(paths), "unet": digest(unet_path)},
+        {"UNET_INPUT_SIZE": size, "LUNG_THRESHOLD": params.pack.lung_threshold, "FIT": params.pack.fit},
+        [masks_npy, masks_csv],
+    )
+    if step.is_current():
+        print(f"{masks_npy}: up to date")
+        return
+    # Keras is imported only now: --help, wrong input and an up-to-date step answer at once.
+    from cxr import backend, inference, models
+
+    print(f"lung masks of {len(images)} films; {backend.start(params)}")
+    unet = models.load_model(unet_path, size, "src/segmentation/train.py")
+    read = functools.partial(preparation.try_square, size=size, fit=params.pack.fit)
+    problems: list[str] = []
+    shown = set(np.linspace(0, len(images) - 1, 16).astype(int))
+    films, outlines = {}, {}
+
+    def readable():
+        results = preparation.in_order(read, paths, preparation.process_count(params.general.workers))
+        for row, (film, problem) in enumerate(tqdm(results, total=len(paths), desc="lung masks", unit="film")):
+            problems.append(problem)
+            if row in shown:
+                films[row] = film
+            yield film
+
+    qualities = []
+    with packs.written_pack(masks_npy, len(images), size) as temporary:
+        for row, (mask, quality) in enumerate(inference.lung_masks(unet, readable(), params)):
+            packs.write_rows(temporary, row, mask[None])
+            qualities.append(quality)
+            if row in shown:
+                outlines[row] = mask
+        broken = [[images["path"][row], problem] for row, problem in enumerate(problems) if problem]
+        write_csv(pd.DataFrame(broken, columns=["path", "problem"]), masks_csv.with_name("lung_masks_problems.csv"))
+        if len(broken) > BROKEN_LIMIT * len(images):
+            raise InputError(
+                f"{len(broken)} of {len(images)} films cannot be read; the first: {broken[0][1]}. Check the download."
+            )
+    table = pd.DataFrame(qualities)
+    table.insert(0, "image_id", images["image_id"])
+    write_csv(table, masks_csv)
+    rows = sorted(films)
+    titles = [f"{images['image_id'][row]} {'' if qualities[row].accepted else 'REJECTED'}" for row in rows]
+    plots.preview_grid([films[row] for row in rows], titles, preview, contours=[outlines[row] for row in rows])
+    step.finish()
+    rejected = table[~table["accepted"]]
+    print(
+        f"{len(table)} masks, {len(rejected)} not accepted (whole film used), {len(broken)} films unreadable -> {masks_npy}, {preview}"
+    )
+    for source, counts in images["source"].groupby(images["source"]):
+        print(f"  {source}: {(~table['accepted'][counts.index]).mean():.1%} of {len(counts)} masks not accepted")
+
+
+if __name__ == "__main__":
+    config.run(main)

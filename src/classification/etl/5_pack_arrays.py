@@ -1,0 +1,79 @@
+"""Mask, fit and pack every film into one array per input size.
+
+Reads   DATA_DIR/classification/images.csv and its films, lung_masks.npy and .csv
+Writes  DATA_DIR/classification/images_<size>.npy (row i = row i of images.csv), images_<size>.csv (each film's size on
+        disk, affine to packed pixels, mask status), images_<size>.json (what it was made from), preview_<size>.png
+
+A film is decoded once for all sizes. A film that cannot be read stays black and is left out of every split.
+"""
+
+import contextlib
+import functools
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cxr import config, packs, plots, preparation, tables
+from cxr.artifacts import Step, digest, need, raw_state, write_csv
+
+AFFINE = ["scale_x", "scale_y", "offset_x", "offset_y"]
+
+
+def main(argv=None):
+    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    images = tables.read_images(settings.images_csv)
+    paths = [settings.dataset_dir / path for path in images["path"]]
+    inputs = {"images": digest(settings.images_csv), "raw": raw_state(paths)}
+    accepted = np.zeros(len(images), bool)
+    if params.pack.lung_masking != "none":
+        masks_csv = need(settings.lung_masks.with_suffix(".csv"), "src/classification/etl/4_mask_lungs.py")
+        inputs["masks"] = digest(settings.lung_masks.with_suffix(".json"))
+        accepted = pd.read_csv(masks_csv)["accepted"].to_numpy()
+    steps = {
+        size: Step(
+            settings.pack(size).with_suffix(".json"), inputs, {"size": size, **params.pack.model_dump(by_alias=True)},
+            [settings.pack(size), settings.pack(size).with_suffix(".csv")],
+        )
+        for size in params.pack_sizes()
+    }  # fmt: skip
+    sizes = [size for size, step in steps.items() if not step.is_current()]
+    for size in set(steps) - set(sizes):
+        print(f"{settings.pack(size)}: up to date")
+    if not sizes:
+        return
+    with contextlib.ExitStack() as stack:
+        written = [
+            (size, str(stack.enter_context(packs.written_pack(settings.pack(size), len(images), size))))
+            for size in sizes
+        ]
+        packing = preparation.Packing(
+            tuple(written), str(settings.lung_masks), params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
+        )
+        jobs = zip(range(len(images)), paths, accepted.tolist(), strict=True)
+        results = preparation.in_order(
+            functools.partial(preparation.pack_film, packing=packing),
+            jobs,
+            preparation.process_count(params.general.workers),
+        )
+        table = pd.DataFrame(list(tqdm(results, total=len(images), desc="packing", unit="film")))
+    table.insert(0, "image_id", images["image_id"])
+    table["mask_used"] = accepted & (params.pack.lung_masking != "none")
+    for size in sizes:
+        columns = {f"{name}_{size}": name for name in [*AFFINE, "digest"]}
+        one = table[["image_id", "width", "height", "mask_used", "problem", *columns]].rename(columns=columns)
+        write_csv(one, settings.pack(size).with_suffix(".csv"))
+        shown = np.linspace(0, len(images) - 1, 16).astype(int)
+        pack = packs.open_pack(settings.pack(size), "this script")
+        plots.preview_grid(
+            list(pack[shown]), images["image_id"][shown].tolist(), settings.classification / f"preview_{size}.png"
+        )
+        steps[size].finish()
+        print(f"{len(images)} films at {size} px ({pack.nbytes / 1e9:.2f} GB) -> {settings.pack(size)}")
+    broken = int((table["problem"] != "").sum())
+    whole = int((~table["mask_used"]).sum())
+    print(f"masking {params.pack.lung_masking}: {whole} films whole, {broken} films unreadable (black, in no split)")
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,49 @@
+"""Says of every film whether it is for training, validation or the test: only a column, so a new SEED costs a second.
+
+Reads:  <DATA_DIR>/classification/images.csv, test_patients.csv
+Writes: <DATA_DIR>/classification/split.csv (image_id, split), split.json
+
+A share VAL_FRACTION of the patients that are not held out is for validation. SPLIT "image" draws films instead of
+patients, as the original did: patients are then in training and test, and results look better than they are.
+"""
+
+from cxr import artifacts, config, tables
+
+
+def main(argv=None):
+    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    images = tables.read_images(settings.images_csv)
+    held_out = tables.read_held_out(settings.test_patients_csv, params.tables)
+    step = artifacts.Step(
+        record=settings.split_csv.with_suffix(".json"),
+        inputs={path.name: artifacts.digest(path) for path in (settings.images_csv, settings.test_patients_csv)},
+        parameters={
+            "SEED": params.general.seed,
+            "SPLIT": params.tables.split,
+            "VAL_FRACTION": params.tables.val_fraction,
+        },
+        outputs=[settings.split_csv],
+    )
+    if step.is_current():
+        print(f"{settings.split_csv}: up to date")
+        return
+    table = tables.split_images(images, held_out, params.general.seed, params.tables)
+    split = tables.check_split(images, table, params.tables.split)
+    artifacts.write_csv(table, settings.split_csv)
+    step.finish()
+
+    print("films, patients, and positives/known:")
+    print(tables.count(images, {"split": split, "labels of": tables.test_source(images["image_id"])}).to_string())
+    for name, finding in tables.without_positives(images, split):
+        print(f"WARNING: no film with {finding} in {name}")
+    if params.tables.split == "image":
+        leaking = tables.shared_with_training(images, split)
+        print(
+            f'WARNING: SPLIT is "image": patients leak. {leaking:,} of {(split == "test").sum():,} test films are of '
+            "patients who are also in training; the results are for comparison with the original only."
+        )
+    print(f"written: {settings.split_csv}")
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,104 @@
+"""Score val and test with every member, average the members, and say what that is worth.
+
+Reads   DATA_DIR/classification/…, MODELS_DIR/classification/<family>/<member>/model.keras
+Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, cams.npy (maps of all six findings), metrics.json
+        MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (fitted on val, per source), metrics.json,
+        result.csv (the table), roc.png, precision_recall.png; these two also for each source
+
+The network runs once per film and member; everything after predictions.csv is NumPy and pandas.
+"""
+
+import numpy as np
+
+from cxr import config, metrics, packs, plots, predictions, tables
+from cxr.artifacts import Step, digest, need, write_csv, write_json, written_whole
+
+
+def main(argv=None):
+    arguments = config.parser(__doc__)
+    arguments.add_argument("family", choices=config.FAMILIES, help="which family to evaluate")
+    arguments = arguments.parse_args(argv)
+    settings, params = config.load(arguments)
+    family = arguments.family
+    scored = [score_member(settings, params, family, member) for member in params.members(family)]
+    folder = settings.family_dir(family)
+    table = predictions.average(scored)
+    predictions.write(table, folder / "predictions.csv")
+    for member, one in zip(params.members(family), scored, strict=True):
+        block, _ = judge(one, params)
+        write_json(block, settings.member_dir(family, member) / "metrics.json")
+        print(f"{member}: mean AUROC on test {text(block['macro']['auroc'])}")
+    block, thresholds = judge(table, params)
+    write_json(thresholds, folder / "thresholds.json")
+    write_json(block, folder / "metrics.json")
+    write_csv(metrics.result_table(block), folder / "result.csv")
+    test = table[table["split"] == "test"]
+    sources = predictions.source(test)
+    draw_curves(test, folder, "", family)
+    for source in sorted(set(sources)):
+        draw_curves(test[sources == source], folder, f"_{source}", f"{family}, {source}")
+    print(f"\n{family} on {len(test)} test films of {test['patient_id'].nunique()} patients:\n")
+    print(metrics.result_text(block))
+    if params.tables.split == "image":
+        print('WARNING: SPLIT is "image": test patients are in training too; these numbers are too good.')
+    print(f"-> {folder / 'metrics.json'}, result.csv, roc.png, precision_recall.png")
+
+
+def score_member(settings, params, family, member):
+    """Predictions and maps of one member, made anew only where model, films or split changed."""
+    folder, size = settings.member_dir(family, member), params.input_size(member)
+    films, pack = packs.load_films(settings, params, size)
+    model_path = need(folder / "model.keras", f"sh train_{family.capitalize()}.sh")
+    predictions_csv, cams_npy = folder / "predictions.csv", folder / "cams.npy"
+    step = Step(
+        folder / "predictions.json",
+        {
+            "model": digest(model_path),
+            "pack": digest(settings.pack(size).with_suffix(".json")),
+            "split": digest(settings.split_csv),
+        },
+        {"TEST_TIME_AUGMENTATION": params.evaluation.test_time_augmentation, "PRECISION": params.training.precision},
+        [predictions_csv, cams_npy],
+    )
+    if step.is_current():
+        print(f"{predictions_csv}: up to date")
+        return predictions.read(predictions_csv)
+    # Keras is imported only now: --help, wrong input and an up-to-date step answer at once.
+    from cxr import backend, inference, models
+
+    rows = films["split"].isin(["val", "test"]).to_numpy().nonzero()[0]
+    print(f"{member}: scoring {len(rows)} films; {backend.start(params)}")
+    model = models.load_model(model_path, size, f"sh train_{family.capitalize()}.sh")
+    probabilities, maps = inference.score(model, pack, rows, params)
+    chosen = films.iloc[rows]
+    table = predictions.build(
+        chosen["image_id"], chosen["patient_id"], chosen["split"], tables.label_array(chosen), probabilities
+    )
+    with written_whole(cams_npy) as temporary, open(temporary, "wb") as file:
+        np.save(file, maps)
+    predictions.write(table, predictions_csv)
+    step.finish()
+    return table
+
+
+def judge(table, params):
+    """Metrics of test at thresholds from val, and those thresholds."""
+    thresholds = metrics.fit_thresholds(table[table["split"] == "val"], params.evaluation.threshold_rule)
+    test = table[table["split"] == "test"]
+    return metrics.evaluate(test, thresholds, params.evaluation.bootstrap_replicates, params.general.seed), thresholds
+
+
+def draw_curves(test, folder, suffix, title):
+    truth, probabilities = predictions.arrays(test)
+    plots.roc_curves(truth, probabilities, folder / f"roc{suffix}.png", f"{title}, {len(test)} test films")
+    plots.precision_recall_curves(
+        truth, probabilities, folder / f"precision_recall{suffix}.png", f"{title}, {len(test)} test films"
+    )
+
+
+def text(value):
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    config.run(main)

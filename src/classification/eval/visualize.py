@@ -1,0 +1,59 @@
+"""Grad-CAM overlays: where each film's evidence for a finding lies, and the boxes that this outlines.
+
+Reads   MODELS_DIR/classification/<family>/predictions.csv, thresholds.json, <member>/cams.npy; the films themselves;
+        DATA_DIR/classification/boxes.csv (known boxes) and lung_masks.npy, where they are
+Writes  MODELS_DIR/classification/<family>/gradcam/<finding>/<image_id>.png, gradcam/overview_<finding>.png,
+        detections.csv (boxes in pixels of the original film, for every test film that is called positive)
+
+Without --film, OVERLAYS_PER_FINDING test films a finding: true and false positives and negatives in turn, the surest
+first. An ensemble's heatmap is the mean of its members' maps, each divided by its own peak over val.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tqdm import tqdm
+
+from cxr import config, maps, plots
+from cxr.artifacts import write_csv
+from cxr.labels import FINDINGS
+from cxr.preparation import process_count
+
+
+def main(argv=None):
+    arguments = config.parser(__doc__)
+    arguments.add_argument("family", choices=config.FAMILIES, help="whose maps to draw")
+    arguments.add_argument("--film", action="append", help="image_id, or its last part, of a scored film; repeatable")
+    arguments.add_argument("--finding", action="append", choices=FINDINGS, help="only this finding; repeatable")
+    arguments.add_argument("--limit", type=int, help="films a finding, in place of OVERLAYS_PER_FINDING; 0 = all")
+    arguments = arguments.parse_args(argv)
+    settings, params = config.load(arguments)
+    scored = maps.load(settings, params, arguments.family)
+    limit = params.evaluation.overlays_per_finding if arguments.limit is None else arguments.limit
+    folder = settings.family_dir(arguments.family)
+    chosen = {
+        finding: maps.choose_films(scored, finding, arguments.film, limit) for finding in arguments.finding or FINDINGS
+    }
+    jobs = [(finding, row) for finding, rows in chosen.items() for row in rows]
+    with ThreadPoolExecutor(process_count(params.general.workers)) as threads:
+        drawn = threads.map(lambda job: maps.draw_overlay(scored, *job, folder / "gradcam"), jobs)
+        tiles = dict(zip(jobs, tqdm(drawn, total=len(jobs), desc="overlays", unit="film"), strict=True))
+    for finding, rows in chosen.items():
+        if not arguments.film:
+            groups = {outcome: [] for outcome in plots.OUTCOMES}
+            for row in rows:
+                if scored.outcome(finding, row):
+                    groups[scored.outcome(finding, row)].append(tiles[finding, row])
+            plots.overview(
+                groups, folder / "gradcam" / f"overview_{finding}.png", finding, scored.threshold_note(finding)
+            )
+        print(f"{finding}: {len(rows)} overlays -> {folder / 'gradcam' / finding}")
+    if not arguments.film and not arguments.finding:
+        found = maps.detect(scored)
+        write_csv(found, folder / "detections.csv")
+        print(
+            f"{len(found)} boxes on {found['image_id'].nunique()} test films, in pixels of the original -> {folder / 'detections.csv'}"
+        )
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,72 @@
+"""Train the members of a family one after the other; goes on where an interrupted run stopped.
+
+Reads   DATA_DIR/classification/images.csv, split.csv, images_<size>.npy and .csv
+Writes  MODELS_DIR/classification/<family>/<member>/: model.keras (best epoch by val_auroc), log.csv, curves.png, run.json
+"""
+
+from cxr import config
+from cxr.artifacts import digest
+
+
+def main(argv=None):
+    arguments = config.parser(__doc__)
+    arguments.add_argument(
+        "family", choices=config.FAMILIES, help="ensemble = ENSEMBLE_MEMBERS, efficientnet = EFFICIENTNET_VARIANT"
+    )
+    arguments.add_argument("--member", help="only this member of the family")
+    arguments = arguments.parse_args(argv)
+    settings, params = config.load(arguments)
+    for member in config.chosen_members(params, arguments.family, arguments.member):
+        train_member(settings, params.for_member(member), arguments.family, member)
+
+
+def train_member(settings, params, family, member):
+    # Keras is imported only now: --help and wrong input answer at once.
+    from cxr import packs, tables
+
+    size = params.input_size(member)
+    films, pack = packs.load_films(settings, params, size)
+    folder = settings.member_dir(family, member)
+    weights = params.first_weights(member)
+    identity = {
+        "member": member,
+        "size": size,
+        "first_weights": weights if weights in ("imagenet", "none") else digest(config.existing(weights, "WEIGHTS")),
+        "pack": digest(settings.pack(size).with_suffix(".json")),
+        "split": digest(settings.split_csv),
+        "seed": params.general.seed,
+        "dropout": params.models.dropout,
+        "batch_norm_momentum": params.models.batch_norm_momentum,
+        "training": params.training.model_dump(exclude={"member_overrides", "tensorboard"}),
+        "augmentation": params.augmentation.model_dump(),
+    }
+    from cxr import backend, datasets, inference, models, training
+
+    if training.is_finished(folder, identity):
+        print(f"{folder / 'model.keras'}: up to date")
+        return
+    device = backend.start(params)
+    truth = tables.label_array(films)
+    train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
+    print(f"{member} at {size} px: {len(train)} films, {len(val)} for validation; {device}")
+    with backend.scope():
+        classifier = models.build_classifier(member, params)
+        logits = models.logits_of(classifier)
+    positive = training.class_weights(truth[train], params)
+    batches = datasets.FilmBatches(
+        pack, train, films["image_id"][train], truth[train], params.training.batch_size, params.general.seed,
+        params.augmentation, workers=training.loader_threads(params),
+    )  # fmt: skip
+    predict = inference.predictor(classifier, pack, val, params)
+    score = training.classifier_score(predict, truth[val], positive)
+    every_epoch = training.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity)
+    loss = training.masked_cross_entropy(positive)
+    outcome = training.fit(logits, loss, batches, every_epoch, params.training.epochs, params)
+    training.finish(folder, training.run_record(params, device, identity, outcome))
+    print(
+        f"{member}: val_auroc {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s -> {folder / 'model.keras'}"
+    )
+
+
+if __name__ == "__main__":
+    config.run(main)

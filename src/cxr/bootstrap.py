@@ -1,0 +1,143 @@
+"""95 % percentile intervals by patient bootstrap: patients are drawn with replacement, with all of their films.
+
+Films of one patient resemble each other, so resampling films would give intervals that are too narrow. How often a
+patient was drawn is a weight; films are sorted once per finding, and a replicate is then one pass over sorted weights
+instead of a new sort. Resampling the test films does not cover the variance of training.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Films with a known label, sorted by falling probability; films of equal probability form a group.
+
+    Only groups with a positive film matter to AUROC and average precision: M of them.
+    """
+
+    patients: np.ndarray  # (n,) index of the patient of each sorted film
+    positives: np.ndarray  # positions of the positive films
+    first_positive: np.ndarray  # (M,) index into `positives` where each group begins
+    begins: np.ndarray  # (M,) position of each group's first film
+    ends: np.ndarray  # (M,) position after each group's last film
+
+
+def rank(truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray) -> Ranking:
+    """Sort the films of one finding.
+
+    Parameters
+    ----------
+    truth : array of shape (N,)
+        1, 0 or NaN = not known; such films are left out.
+    probabilities : array of shape (N,)
+    patients : int array of shape (N,)
+        Index of each film's patient.
+    """
+    known = np.flatnonzero(~np.isnan(truth))
+    order = known[np.argsort(-probabilities[known], kind="stable")]
+    scores = probabilities[order]  # (n,)
+    _, group_begins = np.unique(-scores, return_index=True)
+    group_ends = np.append(group_begins[1:], len(scores))[: len(group_begins)]
+    positives = np.flatnonzero(truth[order] == 1)
+    group_of_positive = np.searchsorted(group_begins, positives, side="right") - 1
+    groups, first_positive = np.unique(group_of_positive, return_index=True)
+    return Ranking(patients[order], positives, first_positive, group_begins[groups], group_ends[groups])
+
+
+def scores(ranking: Ranking, weights: np.ndarray) -> tuple[float, float]:
+    """AUROC and average precision of films that count as often as their patient was drawn.
+
+    Parameters
+    ----------
+    ranking : Ranking
+    weights : int array of shape (P,)
+        How often each patient was drawn; all 1 gives scikit-learn's ``roc_auc_score`` and ``average_precision_score``.
+
+    Returns
+    -------
+    auroc, average_precision : float
+        NaN where not both classes were drawn.
+    """
+    film_weights = weights[ranking.patients]
+    films_before = np.concatenate([[0], np.cumsum(film_weights)])  # (n + 1,)
+    total = films_before[-1]
+    if not len(ranking.positives):
+        return np.nan, np.nan
+    in_group = np.add.reduceat(film_weights[ranking.positives], ranking.first_positive)  # (M,) positives
+    positives_to_end = np.cumsum(in_group)
+    positive = positives_to_end[-1]
+    negative = total - positive
+    if positive == 0 or negative == 0:
+        return np.nan, np.nan
+    films_to_end = films_before[ranking.ends]
+    negatives_to_end = films_to_end - positives_to_end
+    negatives_to_begin = films_before[ranking.begins] - (positives_to_end - in_group)
+    # A positive film beats the negatives after its group and half of those in it (Hanley and McNeil 1982).
+    doubled_wins = in_group * (2 * negative - negatives_to_end - negatives_to_begin)
+    auroc = doubled_wins.sum() / (2 * positive * negative)
+    average_precision = np.sum(in_group * positives_to_end / np.maximum(films_to_end, 1)) / positive
+    return float(auroc), float(average_precision)
+
+
+def draws(patients: int, replicates: int, seed: int):
+    """How often each patient is drawn: an int array of shape (patients,) a replicate, whose sum is ``patients``."""
+    random = np.random.default_rng(seed)
+    for _ in range(replicates):
+        yield np.bincount(random.integers(patients, size=patients), minlength=patients)
+
+
+def replicate_scores(truth, probabilities, patient_ids, replicates: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC and average precision of every replicate; all findings (and models) of a seed share their draws.
+
+    Parameters
+    ----------
+    truth, probabilities : arrays of shape (N, F)
+    patient_ids : array of shape (N,)
+    replicates, seed : int
+
+    Returns
+    -------
+    auroc, average_precision : arrays of shape (replicates, F)
+        NaN where a replicate has not both classes. The order of films does not matter.
+    """
+    names, patients = np.unique(np.asarray(patient_ids, dtype=str), return_inverse=True)
+    rankings = [rank(truth[:, f], probabilities[:, f], patients) for f in range(truth.shape[1])]
+    results = np.full((replicates, truth.shape[1], 2), np.nan)
+    for number, weights in enumerate(draws(len(names), replicates, seed)):
+        results[number] = [scores(ranking, weights) for ranking in rankings]
+    return results[..., 0], results[..., 1]
+
+
+def interval(values: np.ndarray) -> list[float] | None:
+    """95 % percentile interval [low, high] of replicates without the undefined ones; None for fewer than two."""
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return None
+    return [float(limit) for limit in np.percentile(values, [2.5, 97.5])]
+
+
+def mean_interval(values, groups, replicates: int, seed: int) -> list[float] | None:
+    """95 % interval of a mean, by bootstrap of groups (patients).
+
+    Parameters
+    ----------
+    values : array of shape (N,)
+        One number a film, such as its Dice; NaN is left out.
+    groups : array of shape (N,)
+        The patient of each film.
+
+    Returns
+    -------
+    interval : [low, high] or None
+        None without replicates, or where there are fewer than two patients.
+    """
+    values = np.asarray(values, dtype=float)
+    known = ~np.isnan(values)
+    names, patients = np.unique(np.asarray(groups, dtype=str)[known], return_inverse=True)
+    if len(names) < 2:
+        return None
+    sums = np.bincount(patients, weights=values[known])
+    films = np.bincount(patients)
+    return interval(np.array([weights @ sums / (weights @ films) for weights in draws(len(names), replicates, seed)]))

@@ -1,0 +1,82 @@
+"""Grad-CAM maps -> heatmaps for the eye, and the boxes they outline: NumPy only, made from what evaluation stored."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+PEAK_PERCENTILE = 99.5  # of a finding's positive map values over val: what counts as 1 in a heatmap
+
+
+def peaks(maps: np.ndarray) -> np.ndarray:
+    """What each finding's map is divided by before maps are compared or averaged.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (N, F, h, w)
+        Of val films, without ReLU.
+
+    Returns
+    -------
+    ndarray of shape (F,), float32
+        The 99.5th percentile of the ReLU maps; 1 where that is 0.
+    """
+    positive = np.maximum(maps.astype(np.float32), 0).transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
+    found = np.percentile(positive, PEAK_PERCENTILE, axis=1).astype(np.float32)
+    return np.where(found > 0, found, 1).astype(np.float32)
+
+
+def heatmap(maps: Sequence[np.ndarray], peak: Sequence[float]) -> np.ndarray:
+    """The picture of one film and finding from each member's map.
+
+    Parameters
+    ----------
+    maps : sequence of ndarrays of shape (h, w)
+        One a member, each on its own grid, without ReLU.
+    peak : sequence of float
+        Each member's peak for this finding (`peaks`): without it the mean would be the loudest member's map.
+
+    Returns
+    -------
+    ndarray of shape (H, W), float32, 0..1
+        On the finest member's grid.
+    """
+    side = max(one.shape[0] for one in maps)
+    total = np.zeros((side, side), np.float32)
+    for one, value in zip(maps, peak, strict=True):
+        positive = np.clip(np.maximum(one.astype(np.float32), 0) / value, 0, 1)
+        total += cv2.resize(positive, (side, side), interpolation=cv2.INTER_LINEAR)
+    return total / len(maps)
+
+
+def detections(heat: np.ndarray, threshold: float, size: int) -> list[tuple[tuple[float, float, float, float], float]]:
+    """Boxes around what a heatmap outlines.
+
+    Parameters
+    ----------
+    heat : ndarray of shape (h, w), float32, 0..1
+    threshold : float
+        Share of the heatmap's own maximum; fixed beforehand, never chosen on test boxes.
+    size : int
+        Side of the packed film, pixels.
+
+    Returns
+    -------
+    list of ((x, y, width, height), score)
+        In pixels of the packed film, the highest score (largest value inside) first; empty for an empty map.
+    """
+    if heat.max() <= 0:
+        return []
+    large = enlarged(heat, size)
+    outlined = (large >= threshold * large.max()).astype(np.uint8)
+    _, components, statistics, _ = cv2.connectedComponentsWithStats(outlined, connectivity=8)
+    found = []
+    for index, (x, y, width, height, _area) in enumerate(statistics[1:], start=1):
+        score = float(large[components == index].max())
+        found.append(((float(x), float(y), float(width), float(height)), score))
+    return sorted(found, key=lambda box: (-box[1], box[0]))
+
+
+def enlarged(heat: np.ndarray, size: int) -> np.ndarray:
+    """A heatmap (h, w) on the packed square of ``size`` pixels; linear, so that a peak stays where it is."""
+    return cv2.resize(heat, (size, size), interpolation=cv2.INTER_LINEAR)

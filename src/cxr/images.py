@@ -1,0 +1,202 @@
+"""Image and DICOM files <-> gray uint8 films; films <-> squares, with the affine from one to the other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cxr.artifacts import written_whole
+from cxr.config import InputError
+
+FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
+# Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
+FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "SC", "OT"})
+
+
+class FilmError(InputError):
+    """A file that is no usable film; the message names the file and what is wrong with it."""
+
+
+def read_film(path: Path) -> np.ndarray:
+    """Decode one film, whatever its format.
+
+    Parameters
+    ----------
+    path : Path
+        PNG, JPEG, TIFF, BMP or GIF of any depth and colour mode, or a DICOM file.
+
+    Returns
+    -------
+    ndarray of shape (H, W), uint8
+        Gray, bright = dense, as a radiologist sees it. 8-bit files keep their values; deeper ones are stretched to 0..255.
+
+    Raises
+    ------
+    FilmError
+        Not readable, no projection radiograph, or constant.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FilmError(f"{path}: cannot be read: {error.strerror}") from None
+    is_dicom = content[128:132] == b"DICM" or path.suffix.lower() in {".dcm", ".dicom"}
+    film = _decode_dicom(content, path) if is_dicom else _decode_image(content, path)
+    if film.min() == film.max():
+        raise FilmError(f"{path}: every pixel is {film.min()}; expected a film")
+    return film if film.dtype == np.uint8 else _stretch(film)
+
+
+def _decode_image(content: bytes, path: Path) -> np.ndarray:
+    try:
+        # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
+        film = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error as error:
+        raise FilmError(f"{path}: not readable as an image: {error.err}") from None
+    if film is None:
+        raise FilmError(f"{path}: not readable as an image (empty, truncated or another format)")
+    if film.ndim == 3:
+        film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
+    if not np.isfinite(film).all():
+        raise FilmError(f"{path}: holds pixels that are no numbers")
+    return film
+
+
+def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
+    import io
+
+    import pydicom  # only here: most users never read DICOM, and worker processes should start fast
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+    try:
+        header = pydicom.dcmread(io.BytesIO(content), force=True)
+        modality = str(header.get("Modality", "not stated"))
+        body_part = str(header.get("BodyPartExamined", "") or "CHEST").upper()
+        if modality not in FILM_MODALITIES:
+            raise FilmError(f"{path}: its Modality is {modality}; expected one of {', '.join(sorted(FILM_MODALITIES))}")
+        if not any(word in body_part for word in ("CHEST", "THORAX", "LUNG")):
+            raise FilmError(f"{path}: its BodyPartExamined is {body_part}; expected CHEST")
+        pixels = header.pixel_array
+        if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
+            pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
+        if pixels.ndim != 2:
+            raise FilmError(f"{path}: holds {pixels.shape[0]} frames; expected one two-dimensional film")
+        film = apply_voi_lut(apply_modality_lut(pixels, header), header).astype(np.float32)
+    except FilmError:
+        raise
+    except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
+        raise FilmError(f"{path}: not readable as DICOM: {error}") from None
+    if (
+        header.get("PhotometricInterpretation") == "MONOCHROME1"
+    ):  # stored as a negative: low values are to be shown white
+        film = film.max() + film.min() - film
+    if film.dtype != np.uint8 and film.min() >= 0 and film.max() <= 255 and int(header.get("BitsStored", 16)) <= 8:
+        return film.astype(np.uint8)
+    return film
+
+
+def _stretch(film: np.ndarray) -> np.ndarray:
+    """Deeper than 8 bits: the film's own range becomes 0..255 (12 bits in a 16-bit file would be almost black)."""
+    low, high = float(film.min()), float(film.max())
+    return np.round((film.astype(np.float32) - low) * (255 / (high - low))).astype(np.uint8)
+
+
+def write_image(pixels: np.ndarray, path: Path) -> None:
+    """Write (H, W) gray or (H, W, 3) BGR uint8 pixels; the format follows the suffix."""
+    with written_whole(path) as temporary:
+        if not cv2.imwrite(str(temporary), pixels):
+            raise InputError(f"{path}: could not be written; is the disk full or the folder read-only?")
+
+
+def fit_square(
+    film: np.ndarray, size: int, fit: str = "pad", box: tuple[int, int, int, int] | None = None, nearest: bool = False
+) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+    """Bring a film, or a box of it, to a square.
+
+    Parameters
+    ----------
+    film : ndarray of shape (H, W), uint8
+    size : int
+        Side of the square, pixels.
+    fit : {"pad", "squash"}
+        Black margins around the centred film, or another scale for each axis.
+    box : (x, y, width, height), pixels, optional
+        What is kept of the film; the whole film where None.
+    nearest : bool
+        Nearest neighbour, for masks; else area averages (smaller) or linear interpolation (larger).
+
+    Returns
+    -------
+    square : ndarray of shape (size, size), uint8
+    affine : (scale_x, scale_y, offset_x, offset_y)
+        ``x_square = scale_x * x_film + offset_x``, in coordinates where pixel i covers [i, i + 1).
+    """
+    left, top, width, height = box or (0, 0, film.shape[1], film.shape[0])
+    part = film[top : top + height, left : left + width]
+    if fit == "pad":
+        side = max(width, height)
+        margin_x, margin_y = (side - width) // 2, (side - height) // 2
+        part = cv2.copyMakeBorder(
+            part, margin_y, side - height - margin_y, margin_x, side - width - margin_x, cv2.BORDER_CONSTANT, value=0
+        )
+    else:
+        margin_x = margin_y = 0
+    scale_x, scale_y = size / part.shape[1], size / part.shape[0]
+    smaller = scale_x < 1 or scale_y < 1
+    method = cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    square = cv2.resize(part, (size, size), interpolation=method)
+    return square, (scale_x, scale_y, (margin_x - left) * scale_x, (margin_y - top) * scale_y)
+
+
+def to_square(box: Sequence[float], affine: Sequence[float]) -> tuple[float, float, float, float]:
+    """A box (x, y, width, height) of film pixels, in the square's pixels."""
+    scale_x, scale_y, offset_x, offset_y = affine
+    x, y, width, height = box
+    return scale_x * x + offset_x, scale_y * y + offset_y, scale_x * width, scale_y * height
+
+
+def to_film(box: Sequence[float], affine: Sequence[float]) -> tuple[float, float, float, float]:
+    """A box (x, y, width, height) of the square's pixels, in film pixels."""
+    scale_x, scale_y, offset_x, offset_y = affine
+    x, y, width, height = box
+    return (x - offset_x) / scale_x, (y - offset_y) / scale_y, width / scale_x, height / scale_y
+
+
+def square_to_film(square: np.ndarray, shape: tuple[int, int], affine: Sequence[float]) -> np.ndarray:
+    """Bring a mask or map on the square back onto the film.
+
+    Parameters
+    ----------
+    square : ndarray of shape (size, size)
+        Uint8 or float32.
+    shape : (H, W)
+        Of the film.
+    affine : (scale_x, scale_y, offset_x, offset_y)
+        From `fit_square`.
+
+    Returns
+    -------
+    ndarray of shape (H, W), dtype of ``square``
+        Linearly interpolated; 0 where the square does not reach.
+    """
+    scale_x, scale_y, offset_x, offset_y = affine
+    # warpAffine counts from pixel centres, the affine from pixel edges: half a pixel either way.
+    matrix = np.array([[scale_x, 0, offset_x + 0.5 * scale_x - 0.5], [0, scale_y, offset_y + 0.5 * scale_y - 0.5]])
+    return cv2.warpAffine(square, matrix, shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def list_films(folder: Path) -> list[Path]:
+    """All film files below a folder, sorted.
+
+    Raises
+    ------
+    InputError
+        The folder does not exist or holds no film.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected films (PNG, JPEG, TIFF, DICOM) in it.")
+    films = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FILM_SUFFIXES and path.is_file())
+    if not films:
+        raise InputError(f"{folder}: no film in it; expected PNG, JPEG, TIFF or DICOM files.")
+    return films

@@ -1,0 +1,190 @@
+"""A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cxr import heatmaps, metrics, packs, plots, predictions
+from cxr.artifacts import need
+from cxr.config import InputError, Params, Settings
+from cxr.images import fit_square, read_film, square_to_film, to_film
+from cxr.labels import FINDINGS
+
+OUTCOMES = ("TP", "FP", "FN", "TN")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Everything that is known of a family's scored films, row by row.
+
+    table: predictions. decisions: bool (N, F). cams: per member (N, F, h, w) float16 memory maps. peaks: per member (F,).
+    films: path, width, height, affine to the packed square of ``size``. boxes: known boxes in film pixels.
+    """
+
+    settings: Settings
+    params: Params
+    table: pd.DataFrame
+    thresholds: dict
+    decisions: np.ndarray
+    cams: list[np.ndarray]
+    peaks: list[np.ndarray]
+    films: pd.DataFrame
+    boxes: pd.DataFrame
+    size: int
+
+    def truth(self, finding: str) -> np.ndarray:
+        return self.table[f"{finding}_true"].to_numpy()
+
+    def probability(self, finding: str) -> np.ndarray:
+        return self.table[f"{finding}_prob"].to_numpy()
+
+    def outcome(self, finding: str, row: int) -> str:
+        """TP, FP, FN or TN; "" where the truth is not known."""
+        truth = self.truth(finding)[row]
+        if np.isnan(truth):
+            return ""
+        decided = self.decisions[row, FINDINGS.index(finding)]
+        return ("T" if decided == (truth == 1) else "F") + ("P" if decided else "N")
+
+    def heat(self, finding: str, row: int) -> np.ndarray:
+        """The heatmap (h, w), float32 0..1, on the packed square."""
+        place = FINDINGS.index(finding)
+        return heatmaps.heatmap([cam[row, place] for cam in self.cams], [peak[place] for peak in self.peaks])
+
+    def affine(self, row: int) -> tuple[float, ...]:
+        return tuple(self.films[["scale_x", "scale_y", "offset_x", "offset_y"]].iloc[row])
+
+    def threshold_note(self, finding: str) -> str:
+        """The thresholds in force, a source each."""
+        fitted = self.thresholds["findings"][finding]
+        values = {name: fitted[name]["threshold"] for name in sorted(fitted) if name != metrics.POOLED} or {"": 0.5}
+        return "positive from " + ", ".join(f"{value:.2f} ({name})" for name, value in values.items())
+
+
+def load(settings: Settings, params: Params, family: str) -> Scored:
+    """Predictions, decisions and maps of a family.
+
+    Raises
+    ------
+    InputError
+        The family was not evaluated yet, or its files do not belong together.
+    """
+    made_by = f"sh evaluate_{family.capitalize()}.sh"
+    members = params.members(family)
+    table = predictions.read(need(settings.family_dir(family) / "predictions.csv", made_by))
+    thresholds = json.loads(need(settings.family_dir(family) / "thresholds.json", made_by).read_text())
+    cams = [
+        np.load(need(settings.member_dir(family, m) / "cams.npy", made_by), mmap_mode="r", allow_pickle=False)
+        for m in members
+    ]
+    for member, cam in zip(members, cams, strict=True):
+        if len(cam) != len(table):
+            raise InputError(
+                f"{member}/cams.npy: maps of {len(cam)} films, predictions.csv has {len(table)}. Run: {made_by}"
+            )
+    size = max(params.input_size(member) for member in members)
+    films, _ = packs.load_films(settings, params, size)
+    films = films.set_index("image_id").loc[table["image_id"]].reset_index()
+    val = (table["split"] == "val").to_numpy()
+    boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
+    if settings.boxes_csv.exists():
+        boxes = pd.read_csv(settings.boxes_csv)
+    return Scored(
+        settings, params, table, thresholds, metrics.decide(table, thresholds), cams,
+        [heatmaps.peaks(cam[val]) for cam in cams], films, boxes, size,
+    )  # fmt: skip
+
+
+def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: int) -> list[int]:
+    """Rows to draw: the films asked for, or test films of each outcome in turn, the surest first; 0 = no limit.
+
+    Raises
+    ------
+    InputError
+        A film that was asked for was not scored.
+    """
+    ids = scored.table["image_id"]
+    if wanted:
+        rows = []
+        for name in wanted:
+            found = np.flatnonzero((ids == name) | ids.str.endswith(f"/{Path(name).stem}"))
+            if not len(found):
+                raise InputError(
+                    f"--film {name}: not among the {len(ids)} films of val and test, such as {ids.iloc[0]}"
+                )
+            rows.extend(found.tolist())
+        return rows
+    test = np.flatnonzero(scored.table["split"] == "test")
+    surest_first = test[np.argsort(-scored.probability(finding)[test], kind="stable")]
+    queues = {outcome: [row for row in surest_first if scored.outcome(finding, row) == outcome] for outcome in OUTCOMES}
+    for outcome in ("FN", "TN"):  # sure of a negative: the lowest probability
+        queues[outcome].reverse()
+    most = max(map(len, queues.values()))
+    in_turn = [queue[place] for place in range(most) for queue in queues.values() if place < len(queue)]
+    return in_turn[: limit or None]
+
+
+def known_boxes(scored: Scored, finding: str, row: int) -> list[tuple[float, float, float, float]]:
+    """Known boxes (x, y, width, height) of a film, in its pixels."""
+    film = scored.films.iloc[row]
+    mine = scored.boxes[(scored.boxes["image_id"] == film["image_id"]) & (scored.boxes["finding"] == finding)]
+    scale = np.array([film["width"], film["height"]] * 2, float)
+    return [tuple(box) for box in mine[["x", "y", "width", "height"]].to_numpy(float) * scale]
+
+
+def film_detections(scored: Scored, finding: str, row: int) -> list[tuple[tuple[float, float, float, float], float]]:
+    """((x, y, width, height), score) of what the heatmap outlines, in film pixels, clipped to the film."""
+    film = scored.films.iloc[row]
+    found = heatmaps.detections(scored.heat(finding, row), scored.params.evaluation.map_threshold, scored.size)
+    clipped = []
+    for square_box, score in found:
+        x, y, width, height = to_film(square_box, scored.affine(row))
+        left, top = max(0.0, x), max(0.0, y)
+        right, bottom = min(float(film["width"]), x + width), min(float(film["height"]), y + height)
+        if right > left and bottom > top:
+            clipped.append(((left, top, right - left, bottom - top), score))
+    return clipped
+
+
+def detect(scored: Scored) -> pd.DataFrame:
+    """Boxes of every test film and finding that is called positive, in pixels of the original film."""
+    rows = []
+    test = (scored.table["split"] == "test").to_numpy()
+    for place, finding in enumerate(FINDINGS):
+        for row in np.flatnonzero(test & scored.decisions[:, place]):
+            probability = scored.probability(finding)[row]
+            for box, score in film_detections(scored, finding, row):
+                rows.append(
+                    [scored.table["image_id"].iloc[row], finding, *np.round(box, 1), round(score, 4), probability]
+                )
+    return pd.DataFrame(rows, columns=["image_id", "finding", "x", "y", "width", "height", "score", "probability"])
+
+
+def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[np.ndarray, np.ndarray, str]:
+    """Draw one film's overlay to ``<folder>/<finding>/<image_id>.png``; returns what the overview shows of it.
+
+    Returns
+    -------
+    film (H, W) uint8, heatmap (H, W) float32 0..1, caption
+    """
+    film_row = scored.films.iloc[row]
+    film = read_film(scored.settings.dataset_dir / film_row["path"])
+    heat = heatmaps.enlarged(scored.heat(finding, row), scored.size)
+    heat = np.clip(square_to_film(heat, film.shape, scored.affine(row)), 0, 1)
+    truth, probability = scored.truth(finding)[row], scored.probability(finding)[row]
+    said = {1.0: "present", 0.0: "absent"}.get(truth, "not known")
+    title = f"{film_row['image_id']}   {finding}: {said}, probability {probability:.2f} ({scored.outcome(finding, row) or '?'})"
+    image_id = film_row["image_id"]
+    plots.overlay(
+        film, heat, folder / finding / f"{image_id}.png", title,
+        contour_level=scored.params.evaluation.map_threshold * float(heat.max()) or None,
+        boxes=known_boxes(scored, finding, row),
+        detections=[box for box, _ in film_detections(scored, finding, row)],
+    )  # fmt: skip
+    side = 256
+    small, _ = fit_square(film, side)
+    small_heat, _ = fit_square((heat * 255).astype(np.uint8), side)
+    return small, small_heat.astype(np.float32) / 255, f"{image_id.split('/', 1)[-1]}  {probability:.2f}"

@@ -1,0 +1,355 @@
+"""Anatomy of the synthetic films: who the patient is, and where organs and bones lie.
+
+Body coordinates: x to the right of the film (the patient's left), y downwards, the spine at x = 0, and a film about two
+units wide. A `Frame` maps them to film pixels. Organs are polygons in body coordinates; what they do to the rays is
+added up in `cxr.phantoms`.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+SIDES = (-1, 1)  # the patient's right lung is on the left of the film
+FRACTION_BITS = 4  # OpenCV draws at 1/16 pixel
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What stays the same in all films of a patient; lengths in body units, the rest as fractions or as said."""
+
+    half_width: float  # inner half width of the chest at its widest
+    apex: float  # y of the lung apices
+    lung_height: float  # apex to right dome at full inspiration
+    dome_gap: float  # how much lower the left dome is
+    habitus: float  # soft tissue: 0 thin, 1 obese
+    breast: float  # radius of the breast shadow, 0 for none
+    shoulder: float  # y of the shoulders, relative to the apices
+    rib_slope: float  # drop of a rib from spine to front
+    rib_width: float
+    bone: float  # mineral content, 1 in the young
+    knob: float  # radius of the aortic knob, grows with age
+    spine_curve: float  # sideways bow of the spine
+    heart: float  # standing of the heart size among its likes, standard normal
+    heart_tilt: float  # 0.5 upright … 0.8 lying on the diaphragm
+    lung_markings: float  # contrast of the vessels
+    tree_seed: int  # seed of the vessel tree
+
+
+@dataclass(frozen=True)
+class Patient:
+    """sex "M" or "F", age in years, anatomy drawn once."""
+
+    sex: str
+    age: int
+    anatomy: Anatomy
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the patient stood or lay for one film."""
+
+    view: str
+    supine: bool
+    inspiration: float  # 1 full, lower when the domes stand higher
+    turn: float  # shift of frontal structures against the spine by rotation of the chest, body units
+    heart_ratio: float  # cardiothoracic ratio to draw
+    arms: float  # how far the arms hang away from the chest
+
+
+@dataclass(frozen=True)
+class Chest:
+    """Outlines of one film in body coordinates, each (n, 2); lists hold the right lung first."""
+
+    thorax: tuple[np.ndarray, ...]  # inner chest wall, running on below the diaphragm
+    dome: tuple[np.ndarray, ...]  # diaphragm line, medial to lateral
+    hemithorax: tuple[np.ndarray, ...]  # what lies above the diaphragm, to the midline
+    heart: np.ndarray
+    mediastinum: np.ndarray
+    hilum: tuple[np.ndarray, ...]
+    angle_y: float  # y of the costophrenic angles
+    dome_y: tuple[float, ...]
+
+
+class Frame:
+    """Body coordinates to film pixels, and shapes drawn at that place.
+
+    Parameters
+    ----------
+    size : side of the film, pixels.
+    matrix : (2, 3), body units to pixels.
+    """
+
+    def __init__(self, size, matrix):
+        self.size = size
+        self.matrix = matrix
+        self.scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # pixels a body unit
+
+    def pixels(self, points):
+        """Film pixels (..., 2), float, of body points (..., 2)."""
+        return np.asarray(points, float) @ self.matrix[:, :2].T + self.matrix[:, 2]
+
+    def resized(self, size):
+        """The same frame on a grid of another size."""
+        return Frame(size, self.matrix * (size / self.size))
+
+    def body_grid(self):
+        """Body coordinates x, y of every pixel, two float32 arrays (size, size)."""
+        inverse = np.linalg.inv(np.vstack([self.matrix, [0, 0, 1]])).astype(np.float32)
+        ramp = np.arange(self.size, dtype=np.float32)
+        x = inverse[0, 0] * ramp[None] + inverse[0, 1] * ramp[:, None] + inverse[0, 2]
+        y = inverse[1, 0] * ramp[None] + inverse[1, 1] * ramp[:, None] + inverse[1, 2]
+        return x, y
+
+    def _fixed(self, points):
+        return np.rint(self.pixels(points) * 2**FRACTION_BITS).astype(np.int32)
+
+    def fill(self, polygons, canvas=None, value=255):
+        """uint8 (size, size) with the polygons filled, edges smoothed."""
+        canvas = np.zeros((self.size, self.size), np.uint8) if canvas is None else canvas
+        for polygon in polygons:
+            cv2.fillPoly(canvas, [self._fixed(polygon)], value, cv2.LINE_AA, FRACTION_BITS)
+        return canvas
+
+    def stroke(self, lines, width, canvas=None, value=255):
+        """uint8 (size, size) with open lines of a width in body units; below a pixel the value fades instead.
+
+        lines : list of (n, 2), or one array (lines, n, 2).
+        """
+        canvas = np.zeros((self.size, self.size), np.uint8) if canvas is None else canvas
+        pixels = width * self.scale
+        value = value * min(1.0, pixels)
+        fixed = self._fixed(lines) if isinstance(lines, np.ndarray) else [self._fixed(line) for line in lines]
+        cv2.polylines(canvas, fixed, False, value, max(1, round(pixels)), cv2.LINE_AA, FRACTION_BITS)
+        return canvas
+
+    def box(self, mask):
+        """(x, y, w, h) in pixels around what is set in a mask of any resolution over this film, None if nothing is."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if not len(rows):
+            return None
+        step = self.size / mask.shape[0]
+        x, y = columns[0] * step, rows[0] * step
+        return (float(x), float(y), float((columns[-1] + 1) * step - x), float((rows[-1] + 1) * step - y))
+
+
+def draw_patient(rng):
+    """A patient: age as in NIH ChestX-ray14 (first films: mean 46, standard deviation 17 years), anatomy to match."""
+    sex = "M" if rng.random() < 0.54 else "F"
+    age = int(np.clip(rng.normal(47, 17), 5, 94))
+    old = np.clip((age - 40) / 40, 0, 1)
+    small = 1 - 0.25 * np.clip((18 - age) / 14, 0, 1)
+    habitus = float(np.clip(rng.beta(2, 3) + 0.1 * (age > 35), 0, 1))
+    breast = 0.0 if sex == "M" or age < 13 else float(rng.uniform(0.17, 0.30) + 0.09 * habitus)
+    anatomy = Anatomy(
+        half_width=float(rng.normal(0.69 if sex == "M" else 0.66, 0.03) * small),
+        apex=float(rng.normal(-0.72, 0.03)),
+        lung_height=float(rng.normal(1.20 if sex == "M" else 1.12, 0.06) * small),
+        dome_gap=float(rng.normal(0.05, 0.02)),
+        habitus=habitus,
+        breast=breast,
+        shoulder=float(rng.normal(0.02, 0.04)),
+        rib_slope=float(rng.normal(0.52, 0.06) + 0.06 * old),
+        rib_width=float(rng.normal(0.043, 0.004)),
+        bone=float(np.clip(rng.normal(1.05, 0.12) - 0.25 * old * (1.3 if sex == "F" else 0.8), 0.5, 1.4)),
+        knob=float(np.clip(rng.normal(0.065, 0.010) + 0.030 * old, 0.045, 0.12)),
+        spine_curve=float(rng.normal(0, 0.012) * (1 + old)),
+        heart=float(rng.standard_normal()),
+        heart_tilt=float(rng.normal(0.62, 0.10) - 0.15 * habitus),
+        lung_markings=float(np.clip(rng.normal(1.0, 0.18) + 0.15 * old, 0.5, 1.6)),
+        tree_seed=int(rng.integers(2**31)),
+    )
+    return Patient(sex, age, anatomy)
+
+
+def chest_half_width(anatomy, fraction):
+    """Inner half width of the chest (n,) at a fraction (n,) of the way from apex to costophrenic angle."""
+    left = 1 - np.clip(fraction / 0.86, 0, 1)
+    return anatomy.half_width * (0.36 + 0.64 * (1 - left**2.6) ** 0.75)
+
+
+def chest(anatomy, pose):
+    """Outlines of lungs, heart and mediastinum for one pose: a Chest."""
+    low = 0.20 + 0.05 * pose.inspiration  # depth of the costophrenic angle below the dome
+    dome_right = anatomy.apex + anatomy.lung_height * pose.inspiration
+    dome_y = (dome_right, dome_right + anatomy.dome_gap)
+    angle_y = dome_right + low + 0.5 * anatomy.dome_gap
+    thorax, domes, hemithorax = [], [], []
+    for side, top in zip(SIDES, dome_y, strict=True):
+        wall = wall_outline(anatomy, side, angle_y)
+        below = np.array([[side * anatomy.half_width * 1.0, angle_y + 0.35], [0.0, angle_y + 0.35]])
+        thorax.append(np.vstack([wall, below]))
+        dome = _dome(anatomy, side, top, angle_y)
+        domes.append(dome)
+        hemithorax.append(np.vstack([wall, dome[::-1]]))
+    heart = heart_outline(anatomy, pose, dome_y[1])
+    hilum_y = anatomy.apex + 0.49 * anatomy.lung_height * pose.inspiration
+    hilum = (np.array([-0.155 + pose.turn, hilum_y + 0.03]), np.array([0.165 + pose.turn, hilum_y]))
+    mediastinum = _mediastinum(anatomy, pose, heart, hilum_y)
+    return Chest(tuple(thorax), tuple(domes), tuple(hemithorax), heart, mediastinum, hilum, angle_y, dome_y)
+
+
+def wall_outline(anatomy, side, angle_y):
+    """Inner chest wall from the medial apex over the top and down to the costophrenic angle, (n, 2)."""
+    fraction = np.linspace(0, 1, 40) ** 1.6
+    lateral = chest_half_width(anatomy, fraction)
+    y = anatomy.apex + fraction * (angle_y - anatomy.apex)
+    medial_x = np.array([0.04, 0.07, 0.14, 0.22]) * anatomy.half_width / 0.69
+    medial_y = anatomy.apex + np.array([0.30, 0.13, 0.045, 0.008])
+    x = np.concatenate([medial_x, lateral])
+    return np.column_stack([side * x, np.concatenate([medial_y, y])])
+
+
+def _dome(anatomy, side, top, angle_y):
+    """Diaphragm of one side from the midline to the costophrenic angle, (n, 2)."""
+    x = np.linspace(0, 1, 30)
+    peak = 0.50 if side < 0 else 0.55
+    outer = np.clip((x - peak) / (1 - peak), 0, 1)
+    inner = np.clip((peak - x) / peak, 0, 1)
+    fall = 0.55 * outer**2 + 0.45 * (1 - np.sqrt(np.clip(1 - outer**4, 0, 1)))
+    y = top + (angle_y - top) * fall + 0.06 * inner**2
+    return np.column_stack([side * x * anatomy.half_width, y])
+
+
+def heart_outline(anatomy, pose, dome_left):
+    """Closed outline of the heart (n, 2), as wide as the cardiothoracic ratio says, lying on the diaphragm."""
+    width = pose.heart_ratio * 2 * anatomy.half_width
+    height = (0.27 + 0.40 * width) * (1.30 - 0.48 * anatomy.heart_tilt)
+    lean = 0.10 * (anatomy.heart_tilt - 0.62)  # an upright heart has its apex nearer the midline
+    x = [
+        -0.10,
+        -0.24,
+        -0.32,
+        -0.35,
+        -0.33,
+        -0.22,
+        0.05,
+        0.40,
+        0.60,
+        0.68,
+        0.64 - lean,
+        0.52 - lean,
+        0.38 - lean,
+        0.25,
+        0.05,
+    ]
+    y = [-0.05, 0.12, 0.36, 0.62, 0.86, 1.03, 1.10, 1.10, 1.04, 0.88, 0.66, 0.44, 0.24, 0.06, -0.06]
+    outline = rounded(np.column_stack([x, y]))
+    x, y = outline.T
+    x = (x - x.min()) / np.ptp(x) * width - 0.34 * width + pose.turn  # a third of the heart lies right of the midline
+    return np.column_stack([x, dome_left + 0.05 + height * (y - 1)])
+
+
+def _mediastinum(anatomy, pose, heart, hilum_y):
+    """Closed outline of the vessels above the heart, (n, 2): right border down, left border with knob and artery up."""
+    top = anatomy.apex - 0.25
+    knob_y = anatomy.apex + 0.27
+    wide = 0.02 if pose.supine else 0.0
+    bottom = heart[:, 1].max()
+    right_x = np.array([-0.13, -0.115 - wide, -0.125 - wide, -0.13 - wide, -0.10, -0.05])
+    right_y = np.array([top, anatomy.apex + 0.10, knob_y, hilum_y - 0.06, hilum_y + 0.12, bottom])
+    swell = 1.05 * anatomy.knob
+    left_x = np.array([0.05, 0.09, 0.125, 0.15 + wide, 0.115, 0.085 + swell, 0.07 + swell, 0.09, 0.115, 0.14])
+    left_y = np.array(
+        [bottom, hilum_y + 0.22, hilum_y + 0.06, hilum_y - 0.03, knob_y + anatomy.knob * 1.35, knob_y + 0.01]
+    )
+    left_y = np.append(left_y, [knob_y - 0.5 * anatomy.knob, knob_y - 1.1 * anatomy.knob, anatomy.apex + 0.05, top])
+    outline = np.column_stack([np.append(right_x, left_x), np.append(right_y, left_y)])
+    outline[:, 0] += pose.turn * np.clip((outline[:, 1] - top) / 0.5, 0, 1)
+    return rounded(outline)
+
+
+def rounded(points, rounds=2):
+    """Closed polygon with its corners cut twice (Chaikin 1974), (4 n, 2)."""
+    for _ in range(rounds):
+        after = np.roll(points, -1, axis=0)
+        points = np.stack([0.75 * points + 0.25 * after, 0.25 * points + 0.75 * after], axis=1).reshape(-1, 2)
+    return points
+
+
+def spine_x(anatomy, y):
+    """x of the spine at y, body units."""
+    return anatomy.spine_curve * np.sin(2.2 * (np.asarray(y) + 0.8))
+
+
+def ribs(anatomy, pose, angle_y):
+    """Centre lines of the ribs: lists of (n, 2) for the back and the front arcs.
+
+    A rib is an ellipse in a plane that falls forwards, seen from the front; so both arcs meet at the chest wall.
+    """
+    spacing = anatomy.lung_height / 9.3 * (0.80 + 0.20 * pose.inspiration)
+    back, front = [], []
+    for side in SIDES:
+        for number in range(11):
+            start = anatomy.apex + 0.03 + spacing * (number - 0.2)
+            drop = anatomy.rib_slope * (0.45 + 0.55 * min(1.0, number / 4)) * (0.75 + 0.25 * pose.inspiration)
+            fraction = (start + 0.5 * drop - anatomy.apex) / (angle_y - anatomy.apex)
+            reach = float(chest_half_width(anatomy, fraction)) + 0.012
+            back.append(_arc(anatomy, side, start, drop, reach, np.linspace(0.03, 0.53, 22) * np.pi))
+            if number < 8:
+                front_arc = _arc(
+                    anatomy, side, start, drop, reach, np.linspace(0.47, 0.80 - 0.012 * number, 18) * np.pi
+                )
+                front.append(front_arc + np.array([0.6 * pose.turn, 0]))
+    return back, front
+
+
+def _arc(anatomy, side, start, drop, reach, angle):
+    x = 0.05 + (reach - 0.05) * np.sin(angle)
+    y = start + drop * (1 - np.cos(angle)) / 2 - 0.035 * np.sin(np.clip(angle * 3, 0, np.pi))
+    return np.column_stack([side * x + spine_x(anatomy, start) * np.clip(1 - x / 0.4, 0, 1), y])
+
+
+def band(line, width):
+    """Polygon (2 n, 2) around a line (n, 2); width in body units, a number or (n,)."""
+    along = np.gradient(line, axis=0)
+    across = np.column_stack([-along[:, 1], along[:, 0]])
+    across *= (0.5 * np.asarray(width) / np.maximum(np.hypot(*across.T), 1e-9))[:, None]
+    return np.vstack([line + across, (line - across)[::-1]])
+
+
+def clavicles(anatomy, pose):
+    """Centre lines of the two clavicles, (n, 2) each; in AP films they stand higher and straighter."""
+    along = np.linspace(0, 1, 16)
+    medial_y = anatomy.apex + (0.16 if pose.view == "PA" else 0.07)
+    rise = 0.13 if pose.view == "PA" else 0.09
+    lines = []
+    for side in SIDES:
+        x = 0.07 + along * (anatomy.half_width * 1.12 - 0.07)
+        y = medial_y - rise * along + 0.022 * np.sin(2 * np.pi * along) + anatomy.shoulder * along
+        lines.append(np.column_stack([side * x + 1.4 * pose.turn, y]))
+    return lines
+
+
+def scapulae(anatomy, pose):
+    """Outlines of the two shoulder blades, (n, 2) each: beside the lungs in PA films, over them in AP films."""
+    inner = anatomy.half_width * (0.93 if pose.view == "PA" else 0.73)
+    top = anatomy.apex + 0.10 + anatomy.shoulder
+    outer = anatomy.half_width * 1.28
+    x = np.array(
+        [inner + 0.04, inner + 0.10, inner + 0.20, outer - 0.03, outer, outer - 0.03, inner + 0.16, inner + 0.05]
+    )
+    x = np.append(x, [inner + 0.015, inner])
+    y = top + np.array([0.04, -0.01, 0.03, 0.02, 0.09, 0.17, 0.40, 0.68, 0.66, 0.30])
+    return [rounded(np.column_stack([side * x, y])) for side in SIDES]
+
+
+def vessel_tree(seed, side, hilum):
+    """Branching vessels of one lung, grown from the hilum: segments (n, 2, 2) and widths (n,), body units."""
+    rng = np.random.default_rng([seed, side + 1])
+    angle = np.linspace(-1.5, 1.45, 15) + rng.normal(0, 0.13, 15)
+    width = (0.009 + 0.012 * np.abs(np.sin(angle)) ** 1.5) * rng.uniform(0.7, 1.3, 15)
+    tip = hilum + np.column_stack([side * rng.uniform(-0.02, 0.05, 15), 0.13 * np.sin(angle) + rng.normal(0, 0.02, 15)])
+    segments, widths = [], []
+    for _ in range(17):
+        step = rng.uniform(0.022, 0.052, len(angle)) * (0.75 + 10 * np.minimum(width, 0.02))
+        after = tip + step[:, None] * np.column_stack([side * np.cos(angle), np.sin(angle)])
+        segments.append(np.stack([tip, after], axis=1))
+        widths.append(width)
+        split = rng.random(len(angle)) < 0.27
+        turn = np.where(split, rng.choice([-1, 1], len(angle)) * rng.uniform(0.25, 0.6, len(angle)), 0)
+        bend = rng.normal(0, 0.15, len(angle)) + turn * 0.4
+        angle = np.concatenate([angle + bend, (angle - turn * 1.3)[split]])
+        tip = np.concatenate([after, after[split]])
+        width = np.concatenate([width * np.where(split, 0.78, 0.91), width[split] * 0.62])
+    return np.concatenate(segments), np.concatenate(widths)

@@ -1,0 +1,117 @@
+"""What worker processes do with one film: read it for the U-Net, or mask it, fit it and write it into the packs."""
+
+import functools
+import hashlib
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cxr.config import InputError
+from cxr.images import fit_square, read_film, square_to_film
+from cxr.lung_sets import read_pair
+from cxr.lungs import mask_film
+from cxr.packs import open_pack, write_rows
+
+READ_AHEAD = 8  # films in flight per process: enough that nobody waits, few enough that memory stays flat
+
+
+def process_count(workers: int) -> int:
+    """Processes for the parameter WORKERS, where 0 means one per core this process may use."""
+    return workers or len(os.sched_getaffinity(0))
+
+
+def in_order(work: Callable, jobs: Iterable, workers: int) -> Iterator[Any]:
+    """Results of ``work(job)`` from several processes, in the order of the jobs, with a bounded number in flight."""
+    # Fresh processes: forked copies of a process that runs TensorFlow's threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as executor:
+        running: deque = deque()
+        try:
+            for job in jobs:
+                running.append(executor.submit(work, job))
+                if len(running) > READ_AHEAD * workers:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def try_square(path: Path, size: int, fit: str) -> tuple[np.ndarray, str]:
+    """A film for the U-Net, (size, size) uint8, and the problem with it: zeros and a text where it cannot be read."""
+    try:
+        return fit_square(read_film(path), size, fit)[0], ""
+    except InputError as error:
+        return np.zeros((size, size), np.uint8), str(error)
+
+
+def try_pair(job: tuple[Path, list[Path]], size: int, fit: str) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    """A film and its mask, (size, size) uint8 each, or the problem with them."""
+    try:
+        film, mask = read_pair(*job)
+    except InputError as error:
+        return None, None, str(error)
+    return fit_square(film, size, fit)[0], fit_square(mask, size, fit, nearest=True)[0], ""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What all films of one packing run share: paths to write to by size, and how films are masked and fitted.
+
+    masks: the packed lung masks, (n, u, u), row i of film i. packs: (size, path) pairs.
+    """
+
+    packs: tuple[tuple[int, str], ...]
+    masks: str
+    fit: str
+    masking: str
+    margin: float
+
+
+@functools.lru_cache(maxsize=1)
+def _masks(path: str) -> np.ndarray:
+    return open_pack(Path(path), "sh prepare_data.sh")
+
+
+def pack_film(job: tuple[int, Path, bool], packing: Packing) -> dict[str, Any]:
+    """Mask one film, fit it to every size and write it into the packs.
+
+    Parameters
+    ----------
+    job : (row, path, mask_accepted)
+        The film's row in the packs, its file, and whether its lung mask may be used; else the whole film is kept.
+    packing : Packing
+
+    Returns
+    -------
+    dict
+        ``width``, ``height`` of the film on disk; per size ``scale_x_<size>`` … ``offset_y_<size>`` and ``digest_<size>``;
+        ``problem``, "" or why the row is black.
+    """
+    row, path, accepted = job
+    try:
+        film = read_film(path)
+    except InputError as error:
+        return {"problem": str(error)}
+    box = None
+    if packing.masking != "none" and accepted:
+        mask = _masks(packing.masks)[row]
+        _, affine = fit_square(np.zeros(film.shape, np.uint8), mask.shape[0], packing.fit)
+        film, box = mask_film(film, square_to_film(mask, film.shape, affine), packing.masking, packing.margin)
+    result: dict[str, Any] = {"width": film.shape[1], "height": film.shape[0], "problem": ""}
+    for size, pack in packing.packs:
+        square, affine = fit_square(film, size, packing.fit, box)
+        write_rows(Path(pack), row, square[None])
+        for name, value in zip(("scale_x", "scale_y", "offset_x", "offset_y"), affine, strict=True):
+            result[f"{name}_{size}"] = value
+        result[f"digest_{size}"] = hashlib.blake2b(square.tobytes(), digest_size=8).hexdigest()
+    return result

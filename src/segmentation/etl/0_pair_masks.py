@@ -1,0 +1,32 @@
+"""Pair the lung films with their masks, by name.
+
+Reads   DATASET_DIR_SEGMENTATION and MASK_DIR of SETTINGS.json: Montgomery, Shenzhen, JSRT, or your own (same name for
+        film and mask). Left and right masks may be two files. Nothing in them is moved, renamed or deleted.
+Writes  DATA_DIR/segmentation/pairs.csv, pairs_problems.csv (what has no partner)
+"""
+
+from cxr import config, lung_sets
+from cxr.artifacts import Step, raw_state, write_csv
+from cxr.images import list_films
+
+
+def main(argv=None):
+    settings, _ = config.load(config.parser(__doc__).parse_args(argv))
+    pairs_csv = settings.segmentation / "pairs.csv"
+    problems_csv = settings.segmentation / "pairs_problems.csv"
+    films_dir, masks_dir = settings.dataset_dir_segmentation, settings.mask_dir
+    state = {"films": raw_state(list_films(films_dir)), "masks": raw_state(list_films(masks_dir))}
+    step = Step(pairs_csv.with_suffix(".json"), state, {}, [pairs_csv, problems_csv])
+    if step.is_current():
+        print(f"{pairs_csv}: up to date")
+        return
+    pairs, problems = lung_sets.pair_masks(films_dir, masks_dir)
+    write_csv(pairs, pairs_csv)
+    write_csv(problems, problems_csv)
+    step.finish()
+    counts = ", ".join(f"{name} {count}" for name, count in pairs["set"].value_counts().sort_index().items())
+    print(f"{len(pairs)} lung films with masks ({counts}), {len(problems)} files without a partner -> {pairs_csv}")
+
+
+if __name__ == "__main__":
+    config.run(main)

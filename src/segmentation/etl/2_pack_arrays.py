@@ -1,0 +1,69 @@
+"""Pack the lung films and their masks into two arrays at the U-Net's size.
+
+Reads   DATA_DIR/segmentation/pairs.csv, the films and masks themselves
+Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (0/255), packed_<size>.csv (row by row),
+        packed_<size>_problems.csv, preview_pairs.png
+"""
+
+import functools
+
+import pandas as pd
+from tqdm import tqdm
+
+from cxr import config, packs, plots, preparation
+from cxr.artifacts import Step, digest, need, raw_state, write_csv
+from cxr.config import InputError
+
+
+def main(argv=None):
+    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    folder, size = settings.segmentation, params.unet.unet_input_size
+    pairs_csv = need(folder / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
+    pairs = pd.read_csv(pairs_csv)
+    jobs = [
+        (settings.dataset_dir_segmentation / film, [settings.mask_dir / mask for mask in masks.split("|")])
+        for film, masks in zip(pairs["film"], pairs["masks"], strict=True)
+    ]
+    images_npy, masks_npy = folder / f"images_{size}.npy", folder / f"masks_{size}.npy"
+    packed_csv, preview = folder / f"packed_{size}.csv", folder / "preview_pairs.png"
+    inputs = {"pairs": digest(pairs_csv), "raw": raw_state(path for film, masks in jobs for path in (film, *masks))}
+    step = Step(
+        folder / f"packed_{size}.json",
+        inputs,
+        {"FIT": params.pack.fit, "size": size},
+        [images_npy, masks_npy, packed_csv],
+    )
+    if step.is_current():
+        print(f"{images_npy}: up to date")
+        return
+    read = functools.partial(preparation.try_pair, size=size, fit=params.pack.fit)
+    results = preparation.in_order(read, jobs, preparation.process_count(params.general.workers))
+    films, masks, problems = zip(*tqdm(results, total=len(jobs), desc="lung films", unit="film"), strict=True)
+    whole = [row for row, problem in enumerate(problems) if not problem]
+    if not whole:
+        raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")
+    for path, squares in ((images_npy, films), (masks_npy, masks)):
+        with packs.written_pack(path, len(whole), size) as temporary:
+            for place, row in enumerate(whole):
+                packs.write_rows(temporary, place, squares[row][None])
+    write_csv(pairs.iloc[whole], packed_csv)
+    write_csv(
+        pd.DataFrame(
+            [[pairs["film"][row], problem] for row, problem in enumerate(problems) if problem],
+            columns=["path", "problem"],
+        ),
+        packed_csv.with_name(f"packed_{size}_problems.csv"),
+    )
+    shown = whole[:: max(1, len(whole) // 16)][:16]
+    plots.preview_grid(
+        [films[row] for row in shown],
+        [pairs["image_id"][row] for row in shown],
+        preview,
+        contours=[masks[row] for row in shown],
+    )
+    step.finish()
+    print(f"{len(whole)} pairs at {size} px, {len(jobs) - len(whole)} unusable -> {images_npy}, {masks_npy}, {preview}")
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,79 @@
+"""How well the U-Net finds the lungs: Dice and IoU on the held-out patients, against the masks as drawn (not dilated).
+
+Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>.csv, split.csv; the U-Net
+Writes  MODELS_DIR/segmentation/Unet/evaluation/: dice.csv (a row a film), metrics.json (mean and 95 % interval by patient,
+        per lung set), worst.png (the ten worst films)
+"""
+
+import numpy as np
+import pandas as pd
+
+from cxr import config
+from cxr.artifacts import digest, need, write_csv, write_json
+
+
+def main(argv=None):
+    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    folder, size = settings.segmentation, params.unet.unet_input_size
+    made_by, trained_by = "src/segmentation/etl/2_pack_arrays.py", "src/segmentation/train.py"
+    packed = pd.read_csv(need(folder / f"packed_{size}.csv", made_by))
+    split = pd.read_csv(need(folder / "split.csv", "src/segmentation/etl/1_split_patients.py"))
+    packed = packed.merge(split, on="image_id", validate="one_to_one")
+    need(settings.unet, trained_by)
+    # Keras is imported only now: --help and wrong input answer at once.
+    from cxr import backend, inference, metrics, models, packs, plots
+
+    films = packs.open_pack(folder / f"images_{size}.npy", made_by)
+    masks = packs.open_pack(folder / f"masks_{size}.npy", made_by)
+    test = np.flatnonzero(packed["split"] == "test")
+    if not len(test):
+        raise config.InputError(
+            f"{folder / 'split.csv'}: no test film; raise UNET_TEST_FRACTION or name UNET_TEST_SETS."
+        )
+    print(f"lung masks of {len(test)} held-out films; {backend.start(params)}")
+    unet = models.load_model(settings.unet, size, trained_by)
+    found, qualities = zip(*inference.lung_masks(unet, (films[row] for row in test), params), strict=True)
+    truth, found = masks[test], np.stack(found)
+    table = packed.loc[test, ["image_id", "set", "patient_id"]].reset_index(drop=True)
+    table["dice"], table["iou"] = metrics.dice(truth, found), metrics.iou(truth, found)
+    table["accepted"] = [quality.accepted for quality in qualities]
+    target = settings.unet_dir / "evaluation"
+    write_csv(table.round({"dice": 5, "iou": 5}), target / "dice.csv")
+
+    def summary(rows):
+        interval = [
+            metrics.mean_interval(
+                rows[score], rows["patient_id"], params.evaluation.bootstrap_replicates, params.general.seed
+            )
+            for score in ("dice", "iou")
+        ]
+        return {
+            "films": len(rows),
+            "dice": float(rows["dice"].mean()),
+            "dice_interval": interval[0],
+            "iou": float(rows["iou"].mean()),
+            "iou_interval": interval[1],
+            "lowest_dice": float(rows["dice"].min()),
+            "accepted": int(rows["accepted"].sum()),
+        }
+
+    block = {
+        "all": summary(table),
+        **{name: summary(rows) for name, rows in table.groupby("set")},
+        "unet": digest(settings.unet),
+    }
+    write_json(block, target / "metrics.json")
+    worst = table["dice"].nsmallest(10).index
+    captions = [f"{table['image_id'][row]}  Dice {table['dice'][row]:.3f}" for row in worst]
+    plots.worst_masks([films[test[row]] for row in worst], truth[worst], found[worst], captions, target / "worst.png")
+    for name, values in block.items():
+        if isinstance(values, dict):
+            low, high = values["dice_interval"] or (float("nan"),) * 2
+            print(
+                f"  {name:<12} Dice {values['dice']:.4f} [{low:.4f}, {high:.4f}]  IoU {values['iou']:.4f}  {values['films']} films, {values['accepted']} accepted"
+            )
+    print(f"-> {target / 'metrics.json'}, dice.csv, worst.png")
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,65 @@
+"""Lung masks of any folder of films: look at them, then train again with what was missing.
+
+Reads   the films of FOLDER (PNG, JPEG, TIFF, DICOM; its subfolders too), the U-Net
+Writes  OUT/masks/<name>.png (0/255, size of the film), OUT/overlays/<name>.png (outline on the film), OUT/masks.csv
+        (area_fraction, components, accepted, reason); OUT is MODELS_DIR/segmentation/Unet/prediction by default
+"""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cxr import config, images, preparation
+from cxr.artifacts import need, write_csv
+
+
+def main(argv=None):
+    arguments = config.parser(__doc__)
+    arguments.add_argument("folder", type=Path, help="films to find the lungs in")
+    arguments.add_argument("--out", type=Path, help="where masks and overlays go")
+    arguments = arguments.parse_args(argv)
+    settings, params = config.load(arguments)
+    paths = images.list_films(arguments.folder)
+    out = arguments.out or settings.unet_dir / "prediction"
+    need(settings.unet, "src/segmentation/train.py")
+    # Keras is imported only now: --help and wrong input answer at once.
+    from cxr import backend, inference, models, plots
+
+    size = params.unet.unet_input_size
+    print(f"lung masks of {len(paths)} films; {backend.start(params)}")
+    unet = models.load_model(settings.unet, size, "src/segmentation/train.py")
+    read = functools.partial(preparation.try_square, size=size, fit=params.pack.fit)
+    problems = []
+
+    def readable():
+        for film, problem in preparation.in_order(read, paths, preparation.process_count(params.general.workers)):
+            problems.append(problem)
+            yield film
+
+    rows = []
+    for number, (mask, quality) in enumerate(
+        tqdm(inference.lung_masks(unet, readable(), params), total=len(paths), unit="film")
+    ):
+        name = paths[number].relative_to(arguments.folder)
+        row = {"film": str(name), **vars(quality), "problem": problems[number]}
+        rows.append(row if not problems[number] else row | {"accepted": False, "reason": "unreadable"})
+        if problems[number]:
+            continue
+        film = images.read_film(paths[number])
+        _, affine = images.fit_square(np.zeros(film.shape, np.uint8), size, params.pack.fit)
+        whole = np.where(images.square_to_film(mask, film.shape, affine) >= 128, 255, 0).astype(np.uint8)
+        images.write_image(whole, out / "masks" / f"{name}.png")
+        plots.lung_outline(film, whole, out / "overlays" / f"{name}.png", quality.reason)
+    table = pd.DataFrame(rows)
+    write_csv(table, out / "masks.csv")
+    refused = table[~table["accepted"]]
+    print(f"{len(table)} films, {len(refused)} masks not accepted -> {out}")
+    for film, reason, problem in refused[["film", "reason", "problem"]].head(10).itertuples(index=False):
+        print(f"  {film}: {problem or reason}")
+
+
+if __name__ == "__main__":
+    config.run(main)

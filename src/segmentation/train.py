@@ -1,0 +1,91 @@
+"""Train the U-Net that finds the lungs; goes on where an interrupted run stopped.
+
+Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>.csv, split.csv
+Writes  MODELS_DIR/segmentation/Unet/weights/: model.keras (best epoch by Dice on val), log.csv, curves.png, run.json
+"""
+
+import pandas as pd
+
+from cxr import config
+from cxr.artifacts import digest, digest_of, need
+
+
+def main(argv=None):
+    arguments = config.parser(__doc__)
+    arguments.add_argument("--if-missing", action="store_true", help="do nothing where there is a U-Net already")
+    arguments = arguments.parse_args(argv)
+    settings, params = config.load(arguments)
+    if arguments.if_missing and settings.unet.exists() and (settings.unet.parent / "run.json").exists():
+        print(f"{settings.unet}: is there (run src/segmentation/train.py to train it anew)")
+        return
+    # Keras is imported only now: --help and wrong input answer at once.
+    from cxr import backend, datasets, inference, metrics, models, packs, training
+
+    folder, size, unet_params = settings.segmentation, params.unet.unet_input_size, params.unet
+    made_by = "src/segmentation/etl/2_pack_arrays.py"
+    films = packs.open_pack(folder / f"images_{size}.npy", made_by)
+    masks = packs.open_pack(folder / f"masks_{size}.npy", made_by)
+    packed = pd.read_csv(need(folder / f"packed_{size}.csv", made_by))
+    split = pd.read_csv(need(folder / "split.csv", "src/segmentation/etl/1_split_patients.py"))
+    packed = packed.merge(split, on="image_id", validate="one_to_one")
+    train, val = (packed.index[packed["split"] == name].to_numpy() for name in ("train", "val"))
+
+    device = backend.start(params)
+    target = settings.unet.parent
+    identity = {
+        "pack": digest(folder / f"packed_{size}.json"),
+        "split": digest(folder / "split.csv"),
+        "parameters": digest_of(
+            [
+                unet_params.model_dump(),
+                params.training.model_dump(),
+                params.models.batch_norm_momentum,
+                params.general.seed,
+            ]
+        ),
+    }
+    print(
+        f"U-Net, {unet_params.unet_filters} filters at {size} px: {len(train)} films, {len(val)} for validation; {device}"
+    )
+    with backend.scope():
+        unet = models.build_unet(params)
+    batches = datasets.FilmBatches(
+        films, train, packed["image_id"][train], masks, unet_params.unet_batch_size, params.general.seed,
+        datasets.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
+        workers=training.loader_threads(params),
+    )  # fmt: skip
+
+    predict = inference.predictor(unet, films, val, params)
+
+    def score():
+        probabilities = predict()[..., 0]
+        truth = masks[val]
+        return {
+            "val_loss": training.cross_entropy(truth > 127, probabilities),
+            "val_dice": float(metrics.dice(truth, probabilities >= params.pack.lung_threshold).mean()),
+        }
+
+    # The U-Net's own rate and epochs go through the same loop.
+    run_params = params.model_copy(
+        update={
+            "training": params.training.model_copy(
+                update={
+                    "learning_rate": unet_params.unet_learning_rate,
+                    "schedule": "cosine",
+                    "early_stopping_patience": 0,
+                }
+            )
+        }
+    )
+    every_epoch = training.EveryEpoch(target, unet, score, "val_dice", run_params, batches, identity)
+    outcome = training.fit(
+        unet, training.dice_and_cross_entropy, batches, every_epoch, unet_params.unet_epochs, run_params
+    )
+    training.finish(target, training.run_record(params, device, identity, outcome))
+    print(
+        f"Dice on val {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s -> {settings.unet}"
+    )
+
+
+if __name__ == "__main__":
+    config.run(main)
