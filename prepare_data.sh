@@ -5,19 +5,14 @@ set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/environment.sh"
 
-for step in \
-    classification/etl/0_nih_table.py \
-    classification/etl/1_chexpert_table.py \
-    classification/etl/2_merge_tables.py \
-    classification/etl/3_hold_out_test.py \
-    segmentation/etl/0_pair_masks.py \
-    segmentation/etl/1_split_patients.py \
-    segmentation/etl/2_pack_arrays.py
+for step in 0_nih_table.py 1_chexpert_table.py 2_merge_tables.py 3_hold_out_test.py
 do
-    "$python" "$here/src/$step" "$@"
+    "$python" "$here/src/classification/etl/$step" "$@"
 done
-"$python" "$here/src/segmentation/train.py" --if-missing "$@"
-"$python" "$here/src/segmentation/evaluate.py" "$@"
+for step in etl/0_pair_masks.py etl/1_split_patients.py etl/2_pack_arrays.py train.py evaluate.py
+do
+    "$python" "$here/src/segmentation/$step" --if-missing "$@"
+done
 for step in 4_mask_lungs.py 5_pack_arrays.py 6_split_train_val.py
 do
     "$python" "$here/src/classification/etl/$step" "$@"

@@ -1,7 +1,7 @@
 """Draw the synthetic films of the demo: NIH's, CheXpert's and the lung sets' layout, labels and boxes included.
 
 Reads   SETTINGS.json (DATASET_DIR, DATASET_DIR_SEGMENTATION, MASK_DIR), PARAMS.json (DEMO_…, SEED, WORKERS)
-Writes  the films, tables and lists under those folders, phantom_truth.csv (every box) and phantoms.json (the parameters)
+Writes  the films, tables and lists under those folders, phantom_truth.csv (all boxes), phantoms.json (parameters)
 
 Does nothing where the same films are there already, and refuses a folder that holds anything else.
 """
@@ -32,7 +32,7 @@ def main(argv=None):
         settings.mask_dir,
         release,
         workers=params.general.workers or os.cpu_count(),
-        progress=lambda films, total: tqdm(films, total=total, desc="drawing films", unit="film"),
+        progress=lambda films, total: tqdm(films, total=total, desc="drawing films", unit="film", disable=None),
     )
     for hospital, films in summary["films"].items():
         positives = " · ".join(f"{finding} {count}" for finding, count in summary["positives"][hospital].items())

@@ -543,6 +543,13 @@ def parser(description: str) -> argparse.ArgumentParser:
     return arguments
 
 
+def unet_parser(description: str) -> argparse.ArgumentParser:
+    """`parser` for the steps towards the U-Net, which prepare_data.sh calls only where there is none yet."""
+    arguments = parser(description)
+    arguments.add_argument("--if-missing", action="store_true", help="do nothing where a U-Net is there or not needed")
+    return arguments
+
+
 def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
     """Both JSON files of parsed arguments, checked."""
     return load_settings(arguments.settings), load_params(arguments.params)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cxr.config import InputError, UnetParams
+from cxr.config import InputError, Params, Settings, UnetParams
 from cxr.images import list_films, read_film
 from cxr.tables import hash_fraction
 
@@ -28,6 +28,16 @@ def _patient_of(stem: str) -> str:
     source = _set_of(stem)
     parts = stem.split("_")
     return f"{source}-{parts[1]}" if source in ("montgomery", "shenzhen") and len(parts) > 1 else f"{source}-{stem}"
+
+
+def why_skip(settings: Settings, params: Params) -> str:
+    """Why prepare_data.sh need not train a U-Net: it is there already, or masks are not wanted; "" where it must."""
+    if params.pack.lung_masking == "none":
+        return '"LUNG_MASKING": "none" needs no U-Net'
+    # The backup of an unfinished run means that the model there is not the last word.
+    if settings.unet.exists() and not (settings.unet.parent / "backup").exists():
+        return f"{settings.unet} is there (python src/segmentation/train.py trains it anew)"
+    return ""
 
 
 def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

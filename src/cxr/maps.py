@@ -13,8 +13,6 @@ from cxr.config import InputError, Params, Settings
 from cxr.images import fit_square, read_film, square_to_film, to_film
 from cxr.labels import FINDINGS
 
-OUTCOMES = ("TP", "FP", "FN", "TN")
-
 
 @dataclass(frozen=True)
 class Scored:
@@ -119,7 +117,9 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
         return rows
     test = np.flatnonzero(scored.table["split"] == "test")
     surest_first = test[np.argsort(-scored.probability(finding)[test], kind="stable")]
-    queues = {outcome: [row for row in surest_first if scored.outcome(finding, row) == outcome] for outcome in OUTCOMES}
+    queues = {
+        outcome: [row for row in surest_first if scored.outcome(finding, row) == outcome] for outcome in plots.OUTCOMES
+    }
     for outcome in ("FN", "TN"):  # sure of a negative: the lowest probability
         queues[outcome].reverse()
     most = max(map(len, queues.values()))

@@ -278,11 +278,13 @@ def ribs(anatomy, pose, angle_y):
     A rib is an ellipse in a plane that falls forwards, seen from the front; so both arcs meet at the chest wall.
     """
     spacing = anatomy.lung_height / 9.3 * (0.80 + 0.20 * pose.inspiration)
+    uneven = np.random.default_rng([anatomy.tree_seed, 9]).normal(0, 1, (2, 11, 2))  # no two ribs are quite parallel
     back, front = [], []
-    for side in SIDES:
+    for which, side in enumerate(SIDES):
         for number in range(11):
-            start = anatomy.apex + 0.03 + spacing * (number - 0.2)
+            start = anatomy.apex + 0.03 + spacing * (number - 0.2) + 0.007 * uneven[which, number, 0]
             drop = anatomy.rib_slope * (0.45 + 0.55 * min(1.0, number / 4)) * (0.75 + 0.25 * pose.inspiration)
+            drop += 0.022 * uneven[which, number, 1]
             fraction = (start + 0.5 * drop - anatomy.apex) / (angle_y - anatomy.apex)
             reach = float(chest_half_width(anatomy, fraction)) + 0.012
             back.append(_arc(anatomy, side, start, drop, reach, np.linspace(0.03, 0.53, 22) * np.pi))

@@ -16,12 +16,14 @@ import numpy as np
 
 from cxr import phantom_anatomy as body
 from cxr.phantom_anatomy import SIDES, Frame, Patient, Pose, band, draw_patient
+from cxr.phantom_exposure import HOSPITALS, expose, film_grain, label, upsampled
 from cxr.phantom_findings import Scene, add_findings, draw_severity, heart_ratio, ragged, smooth_step
 
-__all__ = ["HOSPITALS", "Film", "Hospital", "Patient", "draw_film", "draw_patient", "draw_severity"]
+__all__ = ["HOSPITALS", "Film", "Patient", "draw_film", "draw_patient", "draw_severity"]
 
 GRID = 192  # side of the grid for all that is smooth, on a film of 512 pixels
 BONE_LEVELS = 400.0  # gray levels in a bone canvas for one unit of rays stopped
+LINE_LEVELS = 1200.0  # the same in a canvas of fine lines
 AIR = 0.80  # rays that the air of a full lung lets through, where the mediastinum stops about 1.35
 
 
@@ -37,28 +39,6 @@ class Film:
     lungs: np.ndarray
     boxes: dict[str, tuple[tuple[float, float, float, float], ...]]
     cardiothoracic_ratio: float
-
-
-@dataclass(frozen=True)
-class Hospital:
-    """How a hospital's films look; means, the films scatter about them."""
-
-    dark: float  # gray level of the lungs
-    bright: float  # gray level of the mediastinum
-    detail: float  # strength of the edge enhancement
-    noise: float
-    zoom: float
-    marker: str  # letter burnt in
-    marker_place: tuple[float, float]  # share of width and height
-    supine: float  # share of AP films taken lying
-
-
-HOSPITALS = {
-    "nih": Hospital(76, 232, 0.35, 0.010, 1.00, "L", (0.93, 0.08), 0.45),
-    "chexpert": Hospital(90, 222, 0.20, 0.013, 1.04, "L", (0.92, 0.15), 0.50),
-    "montgomery": Hospital(58, 236, 0.10, 0.008, 0.96, "R", (0.04, 0.10), 0.0),
-    "shenzhen": Hospital(98, 220, 0.75, 0.008, 0.98, "R", (0.27, 0.07), 0.0),
-}
 
 
 def draw_film(rng, patient, severities, view="PA", hospital="nih", size=512):
@@ -87,18 +67,18 @@ def draw_film(rng, patient, severities, view="PA", hospital="nih", size=512):
     frame = _frame(posing, patient, place, view, size)
     if view == "LATERAL":
         stopped = _lateral(posing, patient, frame)
-        pixels = _expose(exposing, stopped, place, 0.45, 1.25)
-        return Film(_label(labelling, pixels, place, view, False), np.zeros_like(pixels), {}, float("nan"))
+        pixels = expose(exposing, stopped, place, 0.45, 1.25)
+        return Film(label(labelling, pixels, place, view, False), np.zeros_like(pixels), {}, float("nan"))
     pose = _pose(posing, patient, severities, view, place)
     chest = body.chest(patient.anatomy, pose)
     scene = _scene(frame.resized(size * GRID // 512), patient.anatomy, pose, chest)
     add_findings(finding, scene, severities)
     stopped = _tissue(marking, frame, scene, patient)
-    stopped += _bones(frame, scene) * _up(scene.contrast, size)
+    stopped += _bones(frame, scene) * upsampled(scene.contrast, size)
     _add_markings(stopped, frame, scene)
     if view == "AP":
         stopped += _wires(marking, frame, patient)
-    pixels = _label(labelling, _expose(exposing, stopped, place, 0.50, 1.38), place, view, pose.supine)
+    pixels = label(labelling, expose(exposing, stopped, place, 0.50, 1.38), place, view, pose.supine)
     ratio = float(np.ptp(chest.heart[:, 0]) / (2 * patient.anatomy.half_width))
     boxes = {name: tuple(_scaled(box, size / scene.frame.size) for box in found) for name, found in scene.boxes.items()}
     return Film(pixels, _lung_mask(scene, size), boxes, ratio)
@@ -147,10 +127,6 @@ def _lung_mask(scene, size):
     return np.where(full > 0.5, 255, 0).astype(np.uint8)
 
 
-def _up(array, size):
-    return cv2.resize(np.ascontiguousarray(array, np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-
-
 def _depth(mask, scale):
     """Distance to the border of a mask, body units."""
     return cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3) / scale
@@ -160,7 +136,8 @@ def _tissue(rng, frame, scene, patient):
     """Rays stopped by soft tissue and heart, less those the lungs' air lets through, (size, size)."""
     anatomy, pose, chest, coarse = scene.anatomy, scene.pose, scene.chest, scene.frame
     torso, arms = _outlines(anatomy, pose, chest)
-    trunk = 1.30 * (1 - np.exp(-_depth(coarse.fill([torso]), coarse.scale) / 0.10))
+    depth = _depth(coarse.fill([torso]), coarse.scale)
+    trunk = 1.30 - 0.95 * np.exp(-depth / 0.16) - 0.35 * np.exp(-depth / 0.014)
     limbs = 0.85 * (1 - np.exp(-_depth(coarse.fill(arms), coarse.scale) / 0.07))
     trunk *= 0.76 + 0.24 * smooth_step((scene.y - anatomy.apex - 0.05) / 0.45)  # shoulders are thinner than the chest
     stopped = np.maximum(trunk, limbs) * (0.93 + 0.16 * anatomy.habitus)
@@ -191,14 +168,14 @@ def _tissue(rng, frame, scene, patient):
     # Scattered rays veil what lies in dense parts: bones fade over heart and belly.
     scene.contrast = 0.20 + 0.80 / (1 + np.exp((cv2.blur(stopped, (9, 9)) - 1.12) / 0.13))
     airway = cv2.GaussianBlur(_airway(frame, scene), (0, 0), frame.scale * 0.010)
-    full = _up(stopped, frame.size)
+    full = upsampled(stopped, frame.size)
     full -= cv2.multiply(airway, 0.15 / 255, dtype=cv2.CV_32F)
     return full
 
 
 def _outlines(anatomy, pose, chest):
     """Outline of the trunk with neck and shoulders (n, 2), and of both arms."""
-    fat = 0.075 + 0.12 * anatomy.habitus
+    fat = 0.085 + 0.19 * anatomy.habitus
     wide = anatomy.half_width
     top = anatomy.apex + anatomy.shoulder
     x = np.array([0.31, 0.29, 0.36, 0.62, 1.18 * wide, 1.50 * wide, 1.62 * wide, 1.45 * wide, wide + fat + 0.05])
@@ -278,7 +255,7 @@ def _bones(frame, scene):
     width = anatomy.rib_width
     girth = np.interp(np.linspace(0, 1, 16), [0, 0.2, 0.6, 1], [0.075, 0.045, 0.042, 0.056])
     parts = [  # centre lines, width, filling, edge
-        (back, width, 0.105, 0.065),
+        (back, width, 0.085, 0.060),
         (front, 1.15 * width, 0.055, 0.040),
         (body.clavicles(anatomy, pose), girth, 0.080, 0.060),
     ]
@@ -338,23 +315,29 @@ def _spine(frame, anatomy):
 def _add_markings(stopped, frame, scene):
     """Vessels, fine lung texture, and the lines that findings draw, in place."""
     size, anatomy = frame.size, scene.anatomy
-    inside = _up(scene.kept / AIR * (1 - scene.collapsed), size)
+    inside = upsampled(scene.kept / AIR * (1 - scene.collapsed), size)
     canvas = _vessels(frame, scene)
     sharp = cv2.GaussianBlur(canvas, (0, 0), 0.0035 * frame.scale).astype(np.float32)
     if scene.blurred.max() > 0:
-        veiled = _up(cv2.GaussianBlur(cv2.resize(canvas, scene.x.shape), (0, 0), 0.022 * scene.frame.scale), size)
-        sharp += (1.1 * veiled - sharp) * _up(scene.blurred, size)
-    texture = _noise(np.random.default_rng(anatomy.tree_seed), size // 2, 1.1)
+        veiled = upsampled(cv2.GaussianBlur(cv2.resize(canvas, scene.x.shape), (0, 0), 0.022 * scene.frame.scale), size)
+        sharp += (1.1 * veiled - sharp) * upsampled(scene.blurred, size)
+    texture = film_grain(np.random.default_rng(anatomy.tree_seed), size // 2, 1.1)
     texture -= cv2.GaussianBlur(texture, (0, 0), 3.3)
     sharp *= 0.17 / 255
-    cv2.scaleAdd(_up(texture, size), 0.050, sharp, sharp)
+    cv2.scaleAdd(upsampled(texture, size), 0.050, sharp, sharp)
     sharp *= inside
     cv2.scaleAdd(sharp, anatomy.lung_markings, stopped, stopped)
-    for line, width, amount in scene.lines:
-        drawn = cv2.GaussianBlur(frame.stroke([line], width), (0, 0), 0.0025 * frame.scale).astype(np.float32)
-        # Air in a bronchus shows only where the lung around it holds none.
-        drawn *= 0.3 + 0.7 * np.minimum(1, 1.6 * inside) if amount > 0 else _up(scene.filled, size)
-        cv2.scaleAdd(drawn, amount / 255, stopped, stopped)
+    dense = [line for line in scene.lines if line[2] > 0]
+    airy = [line for line in scene.lines if line[2] < 0]
+    # A line shows in air; air in a bronchus shows only where the lung around it holds none.
+    for lines, sign, shows in ((dense, 1, 0.3 + 0.7 * np.minimum(1, 1.6 * inside)), (airy, -1, scene.filled)):
+        if lines:
+            canvas = np.zeros((size, size), np.uint8)
+            for line, width, amount in lines:
+                frame.stroke([line], width, canvas, abs(amount) * LINE_LEVELS)
+            drawn = cv2.GaussianBlur(canvas, (0, 0), 0.0025 * frame.scale)
+            shows = shows if len(shows) == size else upsampled(shows, size)
+            stopped += sign / LINE_LEVELS * drawn * shows
 
 
 def _vessels(frame, scene):
@@ -424,58 +407,4 @@ def _lateral(rng, patient, frame):
         for level in levels[2:12]
     ]
     bones = 0.16 / 255 * frame.fill(blocks) + 0.07 / 255 * frame.fill([band(arc, 0.035) for arc in arcs])
-    return _up(stopped, frame.size) + cv2.GaussianBlur(bones.astype(np.float32), (0, 0), 1.0)
-
-
-def _noise(rng, size, sigma):
-    """Noise (size, size) float32 of unit spread before it is blurred; evenly distributed, for speed."""
-    return cv2.GaussianBlur((rng.random((size, size), dtype=np.float32) - 0.5) * 3.46, (0, 0), sigma)
-
-
-def _expose(rng, stopped, place, lung, middle):
-    """Gray film (size, size) uint8: edge enhancement, quantum noise, then the hospital's tone curve.
-
-    lung, middle : rays stopped in an ordinary lung and mediastinum, which get the hospital's gray levels.
-    """
-    size = len(stopped)
-    small = cv2.resize(stopped, (size // 8, size // 8), interpolation=cv2.INTER_AREA)
-    around = _up(cv2.GaussianBlur(small, (0, 0), size / 8 * 0.05), size)
-    detail = place.detail * rng.uniform(0.6, 1.4)
-    cv2.addWeighted(stopped, 1 + detail, around, -detail, 0, stopped)
-    noise = 1.8 * place.noise * np.exp(rng.normal(0, 0.25))
-    grain = _noise(rng, size, 0.65)
-    grain *= 0.5 + np.clip(stopped, 0, 1.6)  # fewer rays, more noise
-    cv2.scaleAdd(grain, noise, stopped, stopped)
-    dark, bright = place.dark + rng.normal(0, 13), place.bright + rng.normal(0, 12)
-    if rng.random() < 0.12:  # washed-out films
-        dark = dark + 45
-    gamma = np.exp(rng.normal(0, 0.12))
-    table = _tone((np.linspace(-0.5, 2.5, 4096) - lung) / (middle - lung), dark, bright, gamma)
-    index = np.clip((stopped + 0.5) * (4095 / 3), 0, 4095).astype(np.uint16)
-    return table[index]
-
-
-def _tone(share, dark, bright, gamma):
-    """Gray levels (n,) uint8 for rays stopped (n,), 0 in the lungs and 1 in the mediastinum, with foot and shoulder."""
-    gray = dark + (bright - dark) * np.where(share > 0, np.abs(share) ** gamma, 1.3 * share)
-    high, low = 252.0, 4.0
-    knee, foot = bright - 0.2 * (bright - dark), 0.6 * dark
-    above = knee + (high - knee) * (1 - np.exp(-(gray - knee) / (high - knee)))
-    below = low + (foot - low) * np.exp(np.minimum(gray - foot, 0) / (foot - low))
-    return np.where(gray > knee, above, np.where(gray < foot, below, gray)).astype(np.uint8)
-
-
-def _label(rng, pixels, place, view, supine):
-    """Burn in the side marker and, on some AP films, the words for it, in place."""
-    size = len(pixels)
-    scale = size / 512
-    x, y = np.array(place.marker_place) + rng.normal(0, 0.018, 2)
-    spot = (int(np.clip(x, 0.02, 0.95) * size), int(np.clip(y, 0.05, 0.9) * size))
-    font = rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX])
-    cv2.putText(pixels, place.marker, spot, int(font), rng.uniform(0.5, 0.8) * scale, 245, 2, cv2.LINE_AA)
-    if view == "AP" and rng.random() < 0.6:
-        left = int(size * (0.05 if place.marker_place[0] > 0.5 else 0.75))
-        for number, word in enumerate(("AP", "PORTABLE") if rng.random() < 0.7 else ("PORTABLE",)):
-            spot = (left, int((0.05 + 0.035 * number) * size))
-            cv2.putText(pixels, word, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.38 * scale, 235, 1, cv2.LINE_AA)
-    return pixels
+    return upsampled(stopped, frame.size) + cv2.GaussianBlur(bones.astype(np.float32), (0, 0), 1.0)

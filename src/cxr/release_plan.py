@@ -1,7 +1,7 @@
 """Who has which finding in the synthetic releases: patients, films, views and severities, before anything is drawn.
 
-The numbers marked NIH were computed from Data_Entry_2017.csv of ChestX-ray14 (112,120 films of 30,805 patients), films of
-a patient in the order of their follow-up number. Prevalences are raised: the real ones would leave a demo of two
+The numbers marked NIH were computed from Data_Entry_2017.csv of ChestX-ray14 (112,120 films of 30,805 patients), films
+of a patient in the order of their follow-up number. Prevalences are raised: the real ones would leave a demo of two
 thousand films with a dozen pneumonias.
 """
 
@@ -77,8 +77,8 @@ class Mix:
 
 # CheXpert's frontal films are 84 % AP (161,590 of 191,027), with more edema and effusion than NIH's.
 MIXES = {
-    "nih": Mix(0.47, (0.07, 0.24, 0.14, 0.08, 0.23, 0.24), 0.0),
-    "chexpert": Mix(0.52, (0.06, 0.23, 0.16, 0.11, 0.22, 0.22), 0.45),
+    "nih": Mix(0.47, (0.07, 0.28, 0.14, 0.07, 0.23, 0.24), 0.0),
+    "chexpert": Mix(0.52, (0.06, 0.27, 0.16, 0.10, 0.22, 0.23), 0.45),
     "montgomery": Mix(0.25, (0.35, 0.05, 0.05, 0.25, 0.2, 0.1), -1.0),
     "shenzhen": Mix(0.30, (0.35, 0.05, 0.05, 0.25, 0.2, 0.1), -1.0),
 }

@@ -40,25 +40,9 @@ MENTIONED_ABSENT = {
 }
 CHEXPERT_NAMES = {"Effusion": "Pleural Effusion"}
 CHEXPERT_COLUMNS = [
-    "Path",
-    "Sex",
-    "Age",
-    "Frontal/Lateral",
-    "AP/PA",
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
+    *("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly"),
+    *("Lung Opacity", "Lung Lesion", "Edema", "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax"),
+    *("Pleural Effusion", "Pleural Other", "Fracture", "Support Devices"),
 ]
 # The commas within OriginalImage[Width,Height] and the trailing ones are the release's own.
 NIH_HEADER = (

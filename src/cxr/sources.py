@@ -361,6 +361,8 @@ def _chexpert_paths(given: pd.Series, film: pd.DataFrame, on_disk: pd.Series) ->
     The CSV says ``CheXpert-v1.0-small/train/…``; on disk the first part may be missing or another one, and the newest
     release spreads train over ``CheXpert-v1.0 batch 2 (train 1)`` and two more.
     """
+    if given.isin(on_disk).all():
+        return given
     there = on_disk.str.extract(r"^(?P<base>.*?)/?(?P<patient>patient\d+)/study\d+/").dropna().drop_duplicates()
     parts = given.str.extract(r"^(?P<base>.*?)/?(?P<film>(?P<patient>patient\d+)/.*)$")
     path = given.copy()

@@ -107,8 +107,7 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
         raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(table)}. {again}")
     try:
         for column in ("age", *FINDINGS):
-            table[column] = pd.to_numeric(table[column])
-        table = typed(table)
+            table[column] = pd.to_numeric(table[column]).astype("Int16")
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: column {column}: expected whole numbers or nothing; {error}. {again}") from None
     for column in FINDINGS:
@@ -125,7 +124,7 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
     unknown = set(table["view"].dropna()) - set(VIEWS)
     if unknown:
         raise InputError(f"{path}: view: expected {', '.join(VIEWS)} or nothing; found {min(unknown)}. {again}")
-    return table
+    return typed(table)
 
 
 def read_images(path: Path) -> pd.DataFrame:

@@ -5,6 +5,8 @@ Writes  MODELS_DIR/segmentation/Unet/evaluation/: dice.csv (a row a film), metri
         per lung set), worst.png (the ten worst films)
 """
 
+import json
+
 import numpy as np
 import pandas as pd
 
@@ -12,8 +14,20 @@ from cxr import config
 from cxr.artifacts import digest, need, write_csv, write_json
 
 
+def is_evaluated(settings):
+    """Whether the metrics there are of the U-Net there, or there is nothing to evaluate it on."""
+    metrics_json = settings.unet_dir / "evaluation" / "metrics.json"
+    if not (settings.segmentation / "split.csv").exists():
+        return True
+    return metrics_json.exists() and json.loads(metrics_json.read_text())["unet"] == digest(settings.unet)
+
+
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.unet_parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
+    target = settings.unet_dir / "evaluation"
+    if arguments.if_missing and (params.pack.lung_masking == "none" or is_evaluated(settings)):
+        return
     folder, size = settings.segmentation, params.unet.unet_input_size
     made_by, trained_by = "src/segmentation/etl/2_pack_arrays.py", "src/segmentation/train.py"
     packed = pd.read_csv(need(folder / f"packed_{size}.csv", made_by))
@@ -37,7 +51,6 @@ def main(argv=None):
     table = packed.loc[test, ["image_id", "set", "patient_id"]].reset_index(drop=True)
     table["dice"], table["iou"] = metrics.dice(truth, found), metrics.iou(truth, found)
     table["accepted"] = [quality.accepted for quality in qualities]
-    target = settings.unet_dir / "evaluation"
     write_csv(table.round({"dice": 5, "iou": 5}), target / "dice.csv")
 
     def summary(rows):

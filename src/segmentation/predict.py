@@ -41,7 +41,7 @@ def main(argv=None):
 
     rows = []
     for number, (mask, quality) in enumerate(
-        tqdm(inference.lung_masks(unet, readable(), params), total=len(paths), unit="film")
+        tqdm(inference.lung_masks(unet, readable(), params), total=len(paths), unit="film", disable=None)
     ):
         name = paths[number].relative_to(arguments.folder)
         row = {"film": str(name), **vars(quality), "problem": problems[number]}

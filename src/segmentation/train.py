@@ -6,17 +6,16 @@ Writes  MODELS_DIR/segmentation/Unet/weights/: model.keras (best epoch by Dice o
 
 import pandas as pd
 
-from cxr import config
+from cxr import config, lung_sets
 from cxr.artifacts import digest, digest_of, need
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__)
-    arguments.add_argument("--if-missing", action="store_true", help="do nothing where there is a U-Net already")
-    arguments = arguments.parse_args(argv)
+    arguments = config.unet_parser(__doc__).parse_args(argv)
     settings, params = config.load(arguments)
-    if arguments.if_missing and settings.unet.exists() and (settings.unet.parent / "run.json").exists():
-        print(f"{settings.unet}: is there (run src/segmentation/train.py to train it anew)")
+    reason = lung_sets.why_skip(settings, params)
+    if arguments.if_missing and reason:
+        print(reason)
         return
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr import backend, datasets, inference, metrics, models, packs, training

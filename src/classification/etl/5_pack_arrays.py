@@ -56,7 +56,7 @@ def main(argv=None):
             jobs,
             preparation.process_count(params.general.workers),
         )
-        table = pd.DataFrame(list(tqdm(results, total=len(images), desc="packing", unit="film")))
+        table = pd.DataFrame(list(tqdm(results, total=len(images), desc="packing", unit="film", disable=None)))
     table.insert(0, "image_id", images["image_id"])
     table["mask_used"] = accepted & (params.pack.lung_masking != "none")
     for size in sizes:

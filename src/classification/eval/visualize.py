@@ -36,7 +36,7 @@ def main(argv=None):
     jobs = [(finding, row) for finding, rows in chosen.items() for row in rows]
     with ThreadPoolExecutor(process_count(params.general.workers)) as threads:
         drawn = threads.map(lambda job: maps.draw_overlay(scored, *job, folder / "gradcam"), jobs)
-        tiles = dict(zip(jobs, tqdm(drawn, total=len(jobs), desc="overlays", unit="film"), strict=True))
+        tiles = dict(zip(jobs, tqdm(drawn, total=len(jobs), desc="overlays", unit="film", disable=None), strict=True))
     for finding, rows in chosen.items():
         if not arguments.film:
             groups = {outcome: [] for outcome in plots.OUTCOMES}

@@ -11,7 +11,10 @@ from cxr.images import list_films
 
 
 def main(argv=None):
-    settings, _ = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.unet_parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
+    if arguments.if_missing and lung_sets.why_skip(settings, params):
+        return
     pairs_csv = settings.segmentation / "pairs.csv"
     problems_csv = settings.segmentation / "pairs_problems.csv"
     films_dir, masks_dir = settings.dataset_dir_segmentation, settings.mask_dir

@@ -13,7 +13,10 @@ from cxr.artifacts import Step, digest, need, write_csv
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.unet_parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
+    if arguments.if_missing and lung_sets.why_skip(settings, params):
+        return
     pairs_csv = need(settings.segmentation / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
     split_csv = settings.segmentation / "split.csv"
     unet = params.unet

@@ -10,13 +10,16 @@ import functools
 import pandas as pd
 from tqdm import tqdm
 
-from cxr import config, packs, plots, preparation
+from cxr import config, lung_sets, packs, plots, preparation
 from cxr.artifacts import Step, digest, need, raw_state, write_csv
 from cxr.config import InputError
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.unet_parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
+    if arguments.if_missing and lung_sets.why_skip(settings, params):
+        return
     folder, size = settings.segmentation, params.unet.unet_input_size
     pairs_csv = need(folder / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
     pairs = pd.read_csv(pairs_csv)
@@ -38,7 +41,7 @@ def main(argv=None):
         return
     read = functools.partial(preparation.try_pair, size=size, fit=params.pack.fit)
     results = preparation.in_order(read, jobs, preparation.process_count(params.general.workers))
-    films, masks, problems = zip(*tqdm(results, total=len(jobs), desc="lung films", unit="film"), strict=True)
+    films, masks, problems = zip(*tqdm(results, total=len(jobs), desc="lung films", unit="film", disable=None), strict=True)
     whole = [row for row, problem in enumerate(problems) if not problem]
     if not whole:
         raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")

@@ -1,0 +1,90 @@
+"""How a synthetic film is exposed, processed and labelled: what differs between hospitals.
+
+Rays stopped (bright = dense) become gray levels by a tone curve with a foot and a shoulder, as on film.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """How a hospital's films look; means, the films scatter about them."""
+
+    dark: float  # gray level of the lungs
+    bright: float  # gray level of the mediastinum
+    detail: float  # strength of the edge enhancement
+    noise: float
+    zoom: float
+    marker: str  # letter burnt in
+    marker_place: tuple[float, float]  # share of width and height
+    supine: float  # share of AP films taken lying
+
+
+HOSPITALS = {
+    "nih": Hospital(76, 232, 0.35, 0.010, 1.00, "L", (0.93, 0.08), 0.45),
+    "chexpert": Hospital(90, 222, 0.20, 0.013, 1.04, "L", (0.92, 0.15), 0.50),
+    "montgomery": Hospital(58, 236, 0.10, 0.008, 0.96, "R", (0.04, 0.10), 0.0),
+    "shenzhen": Hospital(98, 220, 0.75, 0.008, 0.98, "R", (0.27, 0.07), 0.0),
+}
+
+
+def upsampled(array, size):
+    """A grid as smooth float32 (size, size)."""
+    return cv2.resize(np.ascontiguousarray(array, np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def film_grain(rng, size, sigma):
+    """Noise (size, size) float32 of unit spread before it is blurred; evenly distributed, for speed."""
+    return cv2.GaussianBlur((rng.random((size, size), dtype=np.float32) - 0.5) * 3.46, (0, 0), sigma)
+
+
+def expose(rng, stopped, place, lung, middle):
+    """Gray film (size, size) uint8: edge enhancement, quantum noise, then the hospital's tone curve.
+
+    lung, middle : rays stopped in an ordinary lung and mediastinum, which get the hospital's gray levels.
+    """
+    size = len(stopped)
+    small = cv2.resize(stopped, (size // 8, size // 8), interpolation=cv2.INTER_AREA)
+    around = upsampled(cv2.GaussianBlur(small, (0, 0), size / 8 * 0.05), size)
+    detail = place.detail * rng.uniform(0.6, 1.4)
+    cv2.addWeighted(stopped, 1 + detail, around, -detail, 0, stopped)
+    noise = 1.8 * place.noise * np.exp(rng.normal(0, 0.25))
+    grain = film_grain(rng, size, 0.65)
+    grain *= 0.5 + np.clip(stopped, 0, 1.6)  # fewer rays, more noise
+    cv2.scaleAdd(grain, noise, stopped, stopped)
+    dark, bright = place.dark + rng.normal(0, 13), place.bright + rng.normal(0, 12)
+    if rng.random() < 0.12:  # washed-out films
+        dark = dark + 45
+    gamma = np.exp(rng.normal(0, 0.12))
+    table = _tone((np.linspace(-0.5, 2.5, 4096) - lung) / (middle - lung), dark, bright, gamma)
+    index = np.clip((stopped + 0.5) * (4095 / 3), 0, 4095).astype(np.uint16)
+    return table[index]
+
+
+def _tone(share, dark, bright, gamma):
+    """Gray levels (n,) uint8 for rays stopped (n,), 0 in the lungs and 1 in the mediastinum, with foot and shoulder."""
+    gray = dark + (bright - dark) * np.where(share > 0, np.abs(share) ** gamma, 1.3 * share)
+    high, low = 252.0, 4.0
+    knee, foot = bright - 0.2 * (bright - dark), 0.6 * dark
+    above = knee + (high - knee) * (1 - np.exp(-(gray - knee) / (high - knee)))
+    below = low + (foot - low) * np.exp(np.minimum(gray - foot, 0) / (foot - low))
+    return np.where(gray > knee, above, np.where(gray < foot, below, gray)).astype(np.uint8)
+
+
+def label(rng, pixels, place, view, supine):
+    """Burn in the side marker and, on some AP films, the words for it, in place."""
+    size = len(pixels)
+    scale = size / 512
+    x, y = np.array(place.marker_place) + rng.normal(0, 0.018, 2)
+    spot = (int(np.clip(x, 0.02, 0.95) * size), int(np.clip(y, 0.05, 0.9) * size))
+    font = rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX])
+    cv2.putText(pixels, place.marker, spot, int(font), rng.uniform(0.5, 0.8) * scale, 245, 2, cv2.LINE_AA)
+    if view == "AP" and rng.random() < 0.6:
+        left = int(size * (0.05 if place.marker_place[0] > 0.5 else 0.75))
+        for number, word in enumerate(("AP", "PORTABLE") if rng.random() < 0.7 else ("PORTABLE",)):
+            spot = (left, int((0.05 + 0.035 * number) * size))
+            cv2.putText(pixels, word, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.38 * scale, 235, 1, cv2.LINE_AA)
+    return pixels
