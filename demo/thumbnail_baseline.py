@@ -13,14 +13,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr import config, metrics, packs, tables
+from cxr import config, metrics, tables
 from cxr.artifacts import need
+from cxr.films import load_films
 from cxr.labels import FINDINGS
 
 
 def main(argv=None):
     settings, params = config.load(config.parser(__doc__).parse_args(argv))
-    films, pack = packs.load_films(settings, params, params.pack_sizes()[0])
+    films, pack = load_films(settings, params, params.pack_sizes()[0])
     truth = tables.label_array(films)
     thumbnails = np.stack([cv2.resize(film, (16, 16), interpolation=cv2.INTER_AREA).ravel() for film in pack])
     known_before = pd.get_dummies(films[["sex", "view", "source"]]).to_numpy(float)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxr.config import InputError
+from cxr.errors import InputError
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 
-from cxr.config import Params
+from cxr.parameters import Params
 
 # Chosen before Keras is imported.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from cxr.backend import keras
-from cxr.config import AugmentParams
+from cxr.parameters import AugmentParams
 
 # Strong on purpose: the U-Net must hold on films of hospitals it never saw (brighter, darker, rotated, cropped).
 LUNG_AUGMENTATION = AugmentParams(

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from cxr.artifacts import written_whole
-from cxr.config import InputError
+from cxr.errors import InputError
 
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
 # Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.

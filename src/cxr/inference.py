@@ -6,10 +6,10 @@ import numpy as np
 
 from cxr import backend
 from cxr.backend import keras
-from cxr.config import Params
 from cxr.datasets import FilmBatches
 from cxr.gradcam import explainer
 from cxr.lungs import MaskQuality, clean_mask
+from cxr.parameters import Params
 
 
 def predictor(model: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params) -> Callable[[], np.ndarray]:

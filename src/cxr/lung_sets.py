@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cxr.config import InputError, Params, Settings, UnetParams
+from cxr.errors import InputError
 from cxr.images import list_films, read_film
+from cxr.parameters import Params, UnetParams
+from cxr.settings import Settings
 from cxr.tables import hash_fraction
 
 SET_OF_PREFIX = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen", "JPC": "jsrt"}

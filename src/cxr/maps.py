@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr import heatmaps, metrics, packs, plots, predictions
+from cxr import heatmaps, plots, predictions
 from cxr.artifacts import need
-from cxr.config import InputError, Params, Settings
+from cxr.errors import InputError
+from cxr.films import load_films
 from cxr.images import fit_square, read_film, square_to_film, to_film
 from cxr.labels import FINDINGS
+from cxr.parameters import Params
+from cxr.settings import Settings
+from cxr.thresholds import POOLED, decide
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Scored:
     def threshold_note(self, finding: str) -> str:
         """The thresholds in force, a source each."""
         fitted = self.thresholds["findings"][finding]
-        values = {name: fitted[name]["threshold"] for name in sorted(fitted) if name != metrics.POOLED} or {"": 0.5}
+        values = {name: fitted[name]["threshold"] for name in sorted(fitted) if name != POOLED} or {"": 0.5}
         return "positive from " + ", ".join(f"{value:.2f} ({name})" for name, value in values.items())
 
 
@@ -84,14 +88,14 @@ def load(settings: Settings, params: Params, family: str) -> Scored:
                 f"{member}/cams.npy: maps of {len(cam)} films, predictions.csv has {len(table)}. Run: {made_by}"
             )
     size = max(params.input_size(member) for member in members)
-    films, _ = packs.load_films(settings, params, size)
+    films, _ = load_films(settings, params, size)
     films = films.set_index("image_id").loc[table["image_id"]].reset_index()
     val = (table["split"] == "val").to_numpy()
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
     if settings.boxes_csv.exists():
         boxes = pd.read_csv(settings.boxes_csv)
     return Scored(
-        settings, params, table, thresholds, metrics.decide(table, thresholds), cams,
+        settings, params, table, thresholds, decide(table, thresholds), cams,
         [heatmaps.peaks(cam[val]) for cam in cams], films, boxes, size,
     )  # fmt: skip
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from cxr.artifacts import need
 from cxr.backend import keras
-from cxr.config import InputError, Params
+from cxr.errors import InputError
 from cxr.labels import FINDINGS
+from cxr.parameters import Params
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

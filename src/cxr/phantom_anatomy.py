@@ -104,11 +104,14 @@ class Frame:
     def _fixed(self, points):
         return np.rint(self.pixels(points) * 2**FRACTION_BITS).astype(np.int32)
 
+    def _all_fixed(self, shapes):
+        return self._fixed(shapes) if isinstance(shapes, np.ndarray) else [self._fixed(shape) for shape in shapes]
+
     def fill(self, polygons, canvas=None, value=255):
-        """uint8 (size, size) with the polygons filled, edges smoothed."""
+        """uint8 (size, size) with polygons, a list of (n, 2) or one (polygons, n, 2), filled; edges are smoothed."""
         canvas = np.zeros((self.size, self.size), np.uint8) if canvas is None else canvas
-        for polygon in polygons:
-            cv2.fillPoly(canvas, [self._fixed(polygon)], value, cv2.LINE_AA, FRACTION_BITS)
+        for polygon in self._all_fixed(polygons):
+            cv2.fillPoly(canvas, [polygon], value, cv2.LINE_AA, FRACTION_BITS)
         return canvas
 
     def stroke(self, lines, width, canvas=None, value=255):
@@ -119,8 +122,7 @@ class Frame:
         canvas = np.zeros((self.size, self.size), np.uint8) if canvas is None else canvas
         pixels = width * self.scale
         value = value * min(1.0, pixels)
-        fixed = self._fixed(lines) if isinstance(lines, np.ndarray) else [self._fixed(line) for line in lines]
-        cv2.polylines(canvas, fixed, False, value, max(1, round(pixels)), cv2.LINE_AA, FRACTION_BITS)
+        cv2.polylines(canvas, self._all_fixed(lines), False, value, max(1, round(pixels)), cv2.LINE_AA, FRACTION_BITS)
         return canvas
 
     def box(self, mask):
@@ -273,45 +275,46 @@ def spine_x(anatomy, y):
 
 
 def ribs(anatomy, pose, angle_y):
-    """Centre lines of the ribs: lists of (n, 2) for the back and the front arcs.
+    """Centre lines of the ribs, back arcs (22, n, 2) and front arcs (16, n, 2).
 
     A rib is an ellipse in a plane that falls forwards, seen from the front; so both arcs meet at the chest wall.
     """
     spacing = anatomy.lung_height / 9.3 * (0.80 + 0.20 * pose.inspiration)
-    uneven = np.random.default_rng([anatomy.tree_seed, 9]).normal(0, 1, (2, 11, 2))  # no two ribs are quite parallel
-    back, front = [], []
-    for which, side in enumerate(SIDES):
-        for number in range(11):
-            start = anatomy.apex + 0.03 + spacing * (number - 0.2) + 0.007 * uneven[which, number, 0]
-            drop = anatomy.rib_slope * (0.45 + 0.55 * min(1.0, number / 4)) * (0.75 + 0.25 * pose.inspiration)
-            drop += 0.022 * uneven[which, number, 1]
-            fraction = (start + 0.5 * drop - anatomy.apex) / (angle_y - anatomy.apex)
-            reach = float(chest_half_width(anatomy, fraction)) + 0.012
-            back.append(_arc(anatomy, side, start, drop, reach, np.linspace(0.03, 0.53, 22) * np.pi))
-            if number < 8:
-                front_arc = _arc(
-                    anatomy, side, start, drop, reach, np.linspace(0.47, 0.80 - 0.012 * number, 18) * np.pi
-                )
-                front.append(front_arc + np.array([0.6 * pose.turn, 0]))
+    uneven = np.random.default_rng([anatomy.tree_seed, 9]).normal(0, 1, (2, 22))  # no two ribs are quite parallel
+    number, side = np.tile(np.arange(11), 2), np.repeat(SIDES, 11)
+    start = anatomy.apex + 0.03 + spacing * (number - 0.2) + 0.007 * uneven[0]
+    drop = anatomy.rib_slope * (0.45 + 0.55 * np.minimum(1.0, number / 4)) * (0.75 + 0.25 * pose.inspiration)
+    drop += 0.022 * uneven[1]
+    reach = chest_half_width(anatomy, (start + 0.5 * drop - anatomy.apex) / (angle_y - anatomy.apex)) + 0.012
+    shape = np.stack([side, start, drop, reach], axis=1)
+    back = _arcs(anatomy, shape, np.linspace(0.03, 0.53, 22)[None] * np.pi)
+    has_front = number < 8
+    end = 0.80 - 0.012 * number[has_front]
+    angle = 0.47 + (end - 0.47)[:, None] * np.linspace(0, 1, 18)
+    front = _arcs(anatomy, shape[has_front], angle * np.pi) + np.array([0.6 * pose.turn, 0])
     return back, front
 
 
-def _arc(anatomy, side, start, drop, reach, angle):
+def _arcs(anatomy, shape, angle):
+    """Parts of ribs (R, n, 2): side, start, drop and reach of each (R, 4), angle around the chest (R or 1, n)."""
+    side, start, drop, reach = (column[:, None] for column in shape.T)
     x = 0.05 + (reach - 0.05) * np.sin(angle)
     y = start + drop * (1 - np.cos(angle)) / 2 - 0.035 * np.sin(np.clip(angle * 3, 0, np.pi))
-    return np.column_stack([side * x + spine_x(anatomy, start) * np.clip(1 - x / 0.4, 0, 1), y])
+    return np.stack([side * x + spine_x(anatomy, start) * np.clip(1 - x / 0.4, 0, 1), y], axis=-1)
 
 
 def band(line, width):
-    """Polygon (2 n, 2) around a line (n, 2); width in body units, a number or (n,)."""
-    along = np.gradient(line, axis=0)
-    across = np.column_stack([-along[:, 1], along[:, 0]])
-    across *= (0.5 * np.asarray(width) / np.maximum(np.hypot(*across.T), 1e-9))[:, None]
-    return np.vstack([line + across, (line - across)[::-1]])
+    """Polygons (..., 2 n, 2) around lines (..., n, 2); width in body units, a number or (n,)."""
+    along = np.empty_like(line)
+    along[..., 1:-1, :] = line[..., 2:, :] - line[..., :-2, :]
+    along[..., 0, :], along[..., -1, :] = line[..., 1, :] - line[..., 0, :], line[..., -1, :] - line[..., -2, :]
+    across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    across *= (0.5 * width / np.maximum(np.hypot(along[..., 0], along[..., 1]), 1e-9))[..., None]
+    return np.concatenate([line + across, (line - across)[..., ::-1, :]], axis=-2)
 
 
 def clavicles(anatomy, pose):
-    """Centre lines of the two clavicles, (n, 2) each; in AP films they stand higher and straighter."""
+    """Centre lines of the two clavicles, (2, n, 2); in AP films they stand higher and straighter."""
     along = np.linspace(0, 1, 16)
     medial_y = anatomy.apex + (0.16 if pose.view == "PA" else 0.07)
     rise = 0.13 if pose.view == "PA" else 0.09
@@ -320,7 +323,7 @@ def clavicles(anatomy, pose):
         x = 0.07 + along * (anatomy.half_width * 1.12 - 0.07)
         y = medial_y - rise * along + 0.022 * np.sin(2 * np.pi * along) + anatomy.shoulder * along
         lines.append(np.column_stack([side * x + 1.4 * pose.turn, y]))
-    return lines
+    return np.stack(lines)
 
 
 def scapulae(anatomy, pose):

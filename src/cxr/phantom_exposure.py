@@ -74,7 +74,7 @@ def _tone(share, dark, bright, gamma):
     return np.where(gray > knee, above, np.where(gray < foot, below, gray)).astype(np.uint8)
 
 
-def label(rng, pixels, place, view, supine):
+def label(rng, pixels, place, view):
     """Burn in the side marker and, on some AP films, the words for it, in place."""
     size = len(pixels)
     scale = size / 512
@@ -82,6 +82,10 @@ def label(rng, pixels, place, view, supine):
     spot = (int(np.clip(x, 0.02, 0.95) * size), int(np.clip(y, 0.05, 0.9) * size))
     font = rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX])
     cv2.putText(pixels, place.marker, spot, int(font), rng.uniform(0.5, 0.8) * scale, 245, 2, cv2.LINE_AA)
+    if rng.random() < 0.4:  # initials of whoever took the film
+        initials = "".join(rng.choice(list("ABCDEFGHJKMNPRST"), 2))
+        below = (spot[0] - round(3 * scale), spot[1] + round(15 * scale))
+        cv2.putText(pixels, initials, below, cv2.FONT_HERSHEY_SIMPLEX, 0.36 * scale, 230, 1, cv2.LINE_AA)
     if view == "AP" and rng.random() < 0.6:
         left = int(size * (0.05 if place.marker_place[0] > 0.5 else 0.75))
         for number, word in enumerate(("AP", "PORTABLE") if rng.random() < 0.7 else ("PORTABLE",)):

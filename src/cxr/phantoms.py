@@ -68,7 +68,7 @@ def draw_film(rng, patient, severities, view="PA", hospital="nih", size=512):
     if view == "LATERAL":
         stopped = _lateral(posing, patient, frame)
         pixels = expose(exposing, stopped, place, 0.45, 1.25)
-        return Film(label(labelling, pixels, place, view, False), np.zeros_like(pixels), {}, float("nan"))
+        return Film(label(labelling, pixels, place, view), np.zeros_like(pixels), {}, float("nan"))
     pose = _pose(posing, patient, severities, view, place)
     chest = body.chest(patient.anatomy, pose)
     scene = _scene(frame.resized(size * GRID // 512), patient.anatomy, pose, chest)
@@ -78,7 +78,7 @@ def draw_film(rng, patient, severities, view="PA", hospital="nih", size=512):
     _add_markings(stopped, frame, scene)
     if view == "AP":
         stopped += _wires(marking, frame, patient)
-    pixels = label(labelling, expose(exposing, stopped, place, 0.50, 1.38), place, view, pose.supine)
+    pixels = label(labelling, expose(exposing, stopped, place, 0.50, 1.38), place, view)
     ratio = float(np.ptp(chest.heart[:, 0]) / (2 * patient.anatomy.half_width))
     boxes = {name: tuple(_scaled(box, size / scene.frame.size) for box in found) for name, found in scene.boxes.items()}
     return Film(pixels, _lung_mask(scene, size), boxes, ratio)
@@ -128,8 +128,8 @@ def _lung_mask(scene, size):
 
 
 def _depth(mask, scale):
-    """Distance to the border of a mask, body units."""
-    return cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3) / scale
+    """Distance to the border of a mask, body units, at most 3: a mask without a border in the film has no end."""
+    return np.minimum(cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3) / scale, 3)
 
 
 def _tissue(rng, frame, scene, patient):
@@ -261,8 +261,8 @@ def _bones(frame, scene):
     ]
     total = np.zeros((frame.size, frame.size), np.uint8)
     for lines, wide, inside, rim in parts:
-        canvas = frame.fill([band(line, wide) for line in lines], value=(inside + rim) * BONE_LEVELS)
-        marrow = [band(line, np.maximum(wide - 0.013, 0.004)) for line in lines]
+        canvas = frame.fill(band(lines, wide), value=(inside + rim) * BONE_LEVELS)
+        marrow = band(lines, np.maximum(wide - 0.013, 0.004))
         cv2.add(total, frame.fill(marrow, canvas, inside * BONE_LEVELS), total)
     blades = body.scapulae(anatomy, pose)
     canvas = frame.fill(blades, value=0.035 * BONE_LEVELS)
@@ -387,7 +387,7 @@ def _lateral(rng, patient, frame):
     x, y = coarse.body_grid()
     deep = 0.62 + 0.15 * anatomy.habitus
     trunk = np.array([[-0.22, -1.6], [-0.20, -1.0], [-deep, -0.55], [-deep - 0.08, 0.2], [-deep, 1.7]])
-    back = np.array([[0.55 + deep * 0.2, 1.7], [0.66, 0.2], [0.62, -0.5], [0.25, -0.95], [0.2, -1.6]])
+    back = np.array([[0.55 + deep * 0.2, 1.7], [0.70, 0.2], [0.70, -0.5], [0.46, -0.95], [0.34, -1.6]])
     stopped = 1.5 * (1 - np.exp(-_depth(coarse.fill([body.rounded(np.vstack([trunk, back]))]), coarse.scale) / 0.16))
     lung = np.array(
         [[0.05, -0.72], [-0.30, -0.55], [-0.52, 0.0], [-0.50, 0.38], [0.1, 0.40], [0.52, 0.72], [0.50, -0.3]]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxr import artifacts
-from cxr.config import InputError
+from cxr.errors import InputError
 from cxr.labels import FINDINGS
 
 MADE_BY = "sh evaluate_Ensemble.sh (or evaluate_Efficientnet.sh)"

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cxr.config import InputError
+from cxr.errors import InputError
 from cxr.images import fit_square, read_film, square_to_film
 from cxr.lung_sets import read_pair
 from cxr.lungs import mask_film

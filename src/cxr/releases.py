@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.artifacts import write_csv, write_json, write_text, written_whole
-from cxr.config import InputError
+from cxr.errors import InputError
 from cxr.labels import FINDINGS
 from cxr.phantoms import draw_film, draw_patient
 from cxr.release_plan import DRAWN_LABELS, HOSPITAL_NUMBERS, plan_chexpert, plan_lungs, plan_nih

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.config import InputError, Settings, TableParams
+from cxr.errors import InputError
 from cxr.labels import FINDINGS
+from cxr.parameters import TableParams
+from cxr.settings import Settings
 from cxr.tables import first_of_each, leaves_raw_folder, problems, test_source, typed
 
 OLDEST = 120  # years; NIH's table of 2017 has ages such as 411

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from cxr.artifacts import need
-from cxr.config import InputError, TableParams
+from cxr.errors import InputError
 from cxr.labels import FINDINGS
+from cxr.parameters import TableParams
 
 VIEWS = ("PA", "AP", "LATERAL")
 SPLITS = ("train", "val", "test")

@@ -15,8 +15,9 @@ import pandas as pd
 from cxr import backend, metrics, plots
 from cxr.artifacts import digest, write_csv, write_json, written_whole
 from cxr.backend import keras
-from cxr.config import PROJECT, Params
+from cxr.config import PROJECT
 from cxr.labels import FINDINGS
+from cxr.parameters import Params
 from cxr.preparation import process_count
 
 ops = keras.ops

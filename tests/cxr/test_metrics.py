@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from cxr import bootstrap, metrics, predictions
+from cxr import bootstrap, metrics, predictions, result_table, thresholds
 from cxr.config import PROJECT
 from cxr.labels import FINDINGS
 
@@ -79,16 +79,16 @@ def test_an_auroc_of_one_class_is_undefined_and_says_why(label, reason):
 def test_a_threshold_lies_midway_below_the_best_cut_and_rules_differ():
     truth = np.array([1, 0, 1, 0, 0, 0, 0, 0, 0, 0.0])
     probabilities = np.array([0.9, 0.8, 0.6, 0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
-    assert metrics.best_threshold(truth, probabilities, "f1") == pytest.approx(0.5)  # F1 .8 against .667 above 0.8
+    assert thresholds.best_threshold(truth, probabilities, "f1") == pytest.approx(0.5)  # F1 .8 against .667 above 0.8
     truth = np.array([1, 0, 0, 1, 0, 0, 0, 0, 0, 0.0])
-    assert metrics.best_threshold(truth, probabilities, "f1") == pytest.approx(0.85)  # F1 2/3 twice: the higher cut
-    assert metrics.best_threshold(truth, probabilities, "youden") == pytest.approx(0.25)  # 1 - 2/8 against 1/2
+    assert thresholds.best_threshold(truth, probabilities, "f1") == pytest.approx(0.85)  # F1 2/3 twice: the higher cut
+    assert thresholds.best_threshold(truth, probabilities, "youden") == pytest.approx(0.25)  # 1 - 2/8 against 1/2
 
 
 def test_the_f1_threshold_is_the_best_of_all():
     random = np.random.default_rng(2)
     truth, probabilities = (random.random(200) < 0.2).astype(float), random.random(200).round(2)
-    best = metrics.best_threshold(truth, probabilities, "f1")
+    best = thresholds.best_threshold(truth, probabilities, "f1")
     reached = f1_score(truth, probabilities >= best)
     assert reached == max(f1_score(truth, probabilities >= cut) for cut in probabilities)
 
@@ -96,7 +96,7 @@ def test_the_f1_threshold_is_the_best_of_all():
 def test_thresholds_are_fitted_per_hospital_and_fall_back_to_the_pooled_one_saying_so():
     ids = ["nih/1", "nih/2", "nih/3", "chexpert/train/p/s/1", "chexpert/train/p/s/2", "seoul/1"]
     val = table([0, 1, 1, 0, 1, 0], [0.1, 0.3, 0.4, 0.6, 0.8, 0.35], ids, split="val")
-    fitted = metrics.fit_thresholds(val, "f1")
+    fitted = thresholds.fit_thresholds(val, "f1")
     edema = fitted["findings"]["Edema"]
     assert edema["nih"]["threshold"] == pytest.approx(0.2)
     assert edema["pooled"]["threshold"] == pytest.approx(0.2)  # F1 6/8 against 4/6 above 0.35
@@ -107,28 +107,28 @@ def test_thresholds_are_fitted_per_hospital_and_fall_back_to_the_pooled_one_sayi
     }
     assert edema["nih"]["prevalence"] == 2 / 3
     assert fitted["val"]["films"] == 6
-    assert fitted["val"]["digest"] == metrics.fit_thresholds(val[::-1], "f1")["val"]["digest"]
+    assert fitted["val"]["digest"] == thresholds.fit_thresholds(val[::-1], "f1")["val"]["digest"]
     test = table([0] * 4, [0.25] * 4, ["nih/9", "chexpert/valid/p/s/v", "chexpert/train/q/s/v", "busan/1"])
-    assert metrics.decide(test, fitted)[:, 0].tolist() == [True, False, False, True]
+    assert thresholds.decide(test, fitted)[:, 0].tolist() == [True, False, False, True]
     assert json.loads(json.dumps(fitted, allow_nan=False)) == fitted
 
 
 def test_a_probability_that_equals_the_threshold_is_called():
     val = table([1, 0, 1], [0.9, 0.5, 0.25], split="val")  # all called is best: nothing lies below the lowest cut
-    fitted = metrics.fit_thresholds(val, "f1")
+    fitted = thresholds.fit_thresholds(val, "f1")
     assert fitted["findings"]["Edema"]["nih"]["threshold"] == 0.25
-    assert metrics.decide(val, fitted).all()
+    assert thresholds.decide(val, fitted).all()
 
 
 def test_one_patient_has_figures_but_no_interval():
     result = metrics.evaluate(table([1, 0, 1], [0.9, 0.5, 0.25], patients=["nih-1"] * 3), at(0.5), 50, 1)
     assert result["findings"]["Edema"]["auroc"] == 0.5
     assert result["findings"]["Edema"]["auroc_interval"] is None
-    assert "interval n/a: no bootstrap replicates, or only one patient" in metrics.result_text(result)
+    assert "interval n/a: no bootstrap replicates, or only one patient" in result_table.result_text(result)
 
 
 def test_without_both_classes_anywhere_in_val_the_threshold_is_one_half():
-    fitted = metrics.fit_thresholds(table([0, 0], [0.1, 0.2], split="val"), "youden")["findings"]["Pneumonia"]
+    fitted = thresholds.fit_thresholds(table([0, 0], [0.1, 0.2], split="val"), "youden")["findings"]["Pneumonia"]
     assert (fitted["nih"]["threshold"], fitted["nih"]["fitted_on"]) == (0.5, "nothing")
     assert fitted["pooled"]["reason"] == "no positive film in val"
 
@@ -143,7 +143,7 @@ def test_expert_and_report_labels_are_shown_apart_and_pooled_only_at_the_top():
     aurocs = {name: block["findings"]["Edema"]["auroc"] for name, block in result["by_source"].items()}
     assert aurocs == {"chexpert-train": None, "chexpert-valid": 0, "nih": 1}
     assert result["findings"]["Edema"]["films"] == 5
-    text = metrics.result_text(result)
+    text = result_table.result_text(result)
     assert "All 5 films pooled (chexpert-train 1, chexpert-valid 2, nih 2)" in text
     assert "Edema, Effusion, Pneumonia, Cardiomegaly: AUROC and AP n/a: no negative film." in text
 
@@ -234,18 +234,18 @@ def test_the_mean_auroc_is_over_defined_findings_and_nan_without_any():
 
 def test_the_result_table_has_the_originals_columns_first_and_total_and_mean_last():
     result = metrics.evaluate(HAND, at(0.5), 50, 1)
-    shown = metrics.result_table(result)
+    shown = result_table.result_table(result)
     assert list(shown.columns[:4]) == ["finding", "Accuracy", "Precision", "Recall"]
     assert list(shown["finding"]) == [*FINDINGS, "Total (micro)", "Mean (macro)"]
     assert shown["Films"].tolist() == [7] * 6 + [8, pd.NA]
-    text = metrics.result_text(result)
+    text = result_table.result_text(result)
     assert text.splitlines()[0] == "nih: 8 films"
     assert len({len(line) for line in text.splitlines()[1:10]}) == 1
     assert "Consolidation     0.714      0.667   0.667       0.429      0.571  0.833" in text
 
 
 def test_a_figure_that_is_not_defined_is_n_a_with_its_reason_below():
-    text = metrics.result_text(metrics.evaluate(table([0, 0, 0], [0.1, 0.2, 0.3]), at(0.5), 10, 1))
+    text = result_table.result_text(metrics.evaluate(table([0, 0, 0], [0.1, 0.2, 0.3]), at(0.5), 10, 1))
     assert "n/a" in text.splitlines()[3]
     assert (
         "* Consolidation, Pneumothorax, Edema, Effusion, Pneumonia, Cardiomegaly: AUROC and AP n/a: no positive" in text
@@ -261,7 +261,7 @@ def test_a_published_network_gets_its_published_aurocs_to_the_last_digit():
     ids = "nih/" + peer["Image Index"].str.removesuffix(".png")
     real = predictions.build(ids, labels["Patient ID"], ["test"] * len(peer), truth, probabilities)
     begin = time.process_time()
-    result = metrics.evaluate(real, metrics.fit_thresholds(real[:4000], "f1"), 200, 1)
+    result = metrics.evaluate(real, thresholds.fit_thresholds(real[:4000], "f1"), 200, 1)
     assert time.process_time() - begin < 10
     assert {finding: values["auroc"] for finding, values in result["findings"].items()} == {
         "Consolidation": 0.8002045198129359,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import plots
+from cxr import canvas, plots
 from cxr.labels import FINDINGS
 
 
@@ -37,13 +37,13 @@ def test_a_preview_shows_sixteen_films_of_any_shape_in_four_rows(tmp_path):
     picture = drawn(tmp_path / "preview.png")
     assert picture.shape[0] > 4 * 256
     assert 4 * 256 < picture.shape[1] < 4 * 256 + 60
-    assert not has(picture, plots.MASK)
+    assert not has(picture, canvas.MASK)
 
 
 def test_a_preview_draws_the_masks_it_is_given_and_long_titles_take_two_lines(tmp_path):
     plots.preview_grid([film()] * 2, ["short"] * 2, tmp_path / "short.png", contours=[None, disc()])
     plots.preview_grid([film()] * 2, ["short", "Consolidation, " * 9], tmp_path / "long.png")
-    assert has(drawn(tmp_path / "short.png"), plots.MASK)
+    assert has(drawn(tmp_path / "short.png"), canvas.MASK)
     assert drawn(tmp_path / "long.png").shape[0] == drawn(tmp_path / "short.png").shape[0] + 18
 
 
@@ -55,7 +55,7 @@ def test_an_overlay_shows_film_map_boxes_and_lungs_and_the_same_bytes_each_time(
         plots.overlay(film(), heat, tmp_path / name, "Edema · truth 1 · probability 0.83", **extras)
     plots.overlay(film(), heat, tmp_path / "plain.png", "Edema · truth 1 · probability 0.83")
     full, plain = drawn(tmp_path / "one.png"), drawn(tmp_path / "plain.png")
-    for colour in (plots.KNOWN_BOX, plots.DETECTION, plots.LUNGS):
+    for colour in (canvas.KNOWN_BOX, canvas.DETECTION, canvas.LUNGS):
         assert has(full, colour)
         assert not has(plain, colour)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
@@ -64,8 +64,8 @@ def test_an_overlay_shows_film_map_boxes_and_lungs_and_the_same_bytes_each_time(
 def test_a_box_lies_where_its_film_pixels_say(tmp_path):
     plots.overlay(film(240, 240), np.zeros((8, 8)), tmp_path / "box.png", "t", boxes=[(60, 30, 120, 90)])
     picture = drawn(tmp_path / "box.png")
-    left = 2 * plots.MARGIN + plots.PANEL  # of the right panel, which shows 240 pixels as 480
-    green = np.abs(picture.astype(int) - plots.KNOWN_BOX).max(axis=-1) < 12
+    left = 2 * canvas.MARGIN + plots.PANEL  # of the right panel, which shows 240 pixels as 480
+    green = np.abs(picture.astype(int) - canvas.KNOWN_BOX).max(axis=-1) < 12
     rows, columns = np.nonzero(green[44 : 44 + plots.PANEL])
     assert (columns.min() - left) / 2 == pytest.approx(60, abs=1)
     assert (columns.max() - left) / 2 == pytest.approx(180, abs=1)
@@ -74,8 +74,8 @@ def test_a_box_lies_where_its_film_pixels_say(tmp_path):
 
 
 def test_no_heat_leaves_the_film_as_it_is():
-    shown = plots._shown(disc(), 96)[0]
-    assert (plots._blended(shown, np.zeros((96, 96), dtype=np.float32)) == shown).all()
+    shown = canvas.fit_panel(disc(), 96)[0]
+    assert (canvas.blend(shown, np.zeros((96, 96), dtype=np.float32)) == shown).all()
 
 
 def test_an_overlay_takes_a_fraction_of_a_second(tmp_path):
@@ -98,8 +98,8 @@ def test_worst_masks_are_outlined_in_two_colours(tmp_path):
     shifted = np.roll(disc(), 9, axis=1)
     plots.worst_masks([film()] * 10, [disc()] * 10, [shifted] * 10, ["Dice 0.8"] * 10, tmp_path / "worst.png")
     picture = drawn(tmp_path / "worst.png")
-    assert has(picture[60:], plots.TRUTH_MASK)
-    assert has(picture[60:], plots.PREDICTED_MASK)
+    assert has(picture[60:], canvas.TRUTH_MASK)
+    assert has(picture[60:], canvas.PREDICTED_MASK)
 
 
 def test_curves_are_drawn_for_findings_with_both_classes_and_survive_those_without(tmp_path):

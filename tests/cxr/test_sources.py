@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from cxr import sources, tables
-from cxr.config import PROJECT, InputError, Settings, TableParams, params_from
+from cxr.config import PROJECT, InputError, Settings, params_from
 from cxr.labels import FINDINGS
+from cxr.parameters import TableParams
 
 SHARED = PROJECT.parent / "shared" / "data" / "nih"
 

@@ -6,8 +6,9 @@ import pytest
 
 from cxr import tables
 from cxr.artifacts import write_csv
-from cxr.config import InputError, TableParams, params_from
+from cxr.config import InputError, params_from
 from cxr.labels import FINDINGS
+from cxr.parameters import TableParams
 
 
 def table_params(**keys) -> TableParams:

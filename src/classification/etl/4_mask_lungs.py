@@ -51,7 +51,9 @@ def main(argv=None):
 
     def readable():
         results = preparation.in_order(read, paths, preparation.process_count(params.general.workers))
-        for row, (film, problem) in enumerate(tqdm(results, total=len(paths), desc="lung masks", unit="film", disable=None)):
+        for row, (film, problem) in enumerate(
+            tqdm(results, total=len(paths), desc="lung masks", unit="film", disable=None)
+        ):
             problems.append(problem)
             if row in shown:
                 films[row] = film

@@ -10,8 +10,11 @@ The network runs once per film and member; everything after predictions.csv is N
 
 import numpy as np
 
-from cxr import config, metrics, packs, plots, predictions, tables
+from cxr import config, metrics, plots, predictions, tables
 from cxr.artifacts import Step, digest, need, write_csv, write_json, written_whole
+from cxr.films import load_films
+from cxr.result_table import result_table, result_text
+from cxr.thresholds import fit_thresholds
 
 
 def main(argv=None):
@@ -31,14 +34,14 @@ def main(argv=None):
     block, thresholds = judge(table, params)
     write_json(thresholds, folder / "thresholds.json")
     write_json(block, folder / "metrics.json")
-    write_csv(metrics.result_table(block), folder / "result.csv")
+    write_csv(result_table(block), folder / "result.csv")
     test = table[table["split"] == "test"]
     sources = predictions.source(test)
     draw_curves(test, folder, "", family)
     for source in sorted(set(sources)):
         draw_curves(test[sources == source], folder, f"_{source}", f"{family}, {source}")
     print(f"\n{family} on {len(test)} test films of {test['patient_id'].nunique()} patients:\n")
-    print(metrics.result_text(block))
+    print(result_text(block))
     if params.tables.split == "image":
         print('WARNING: SPLIT is "image": test patients are in training too; these numbers are too good.')
     print(f"-> {folder / 'metrics.json'}, result.csv, roc.png, precision_recall.png")
@@ -47,7 +50,7 @@ def main(argv=None):
 def score_member(settings, params, family, member):
     """Predictions and maps of one member, made anew only where model, films or split changed."""
     folder, size = settings.member_dir(family, member), params.input_size(member)
-    films, pack = packs.load_films(settings, params, size)
+    films, pack = load_films(settings, params, size)
     model_path = need(folder / "model.keras", f"sh train_{family.capitalize()}.sh")
     predictions_csv, cams_npy = folder / "predictions.csv", folder / "cams.npy"
     step = Step(
@@ -83,7 +86,7 @@ def score_member(settings, params, family, member):
 
 def judge(table, params):
     """Metrics of test at thresholds from val, and those thresholds."""
-    thresholds = metrics.fit_thresholds(table[table["split"] == "val"], params.evaluation.threshold_rule)
+    thresholds = fit_thresholds(table[table["split"] == "val"], params.evaluation.threshold_rule)
     test = table[table["split"] == "test"]
     return metrics.evaluate(test, thresholds, params.evaluation.bootstrap_replicates, params.general.seed), thresholds
 

@@ -22,10 +22,11 @@ def main(argv=None):
 
 def train_member(settings, params, family, member):
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr import packs, tables
+    from cxr import tables
+    from cxr.films import load_films
 
     size = params.input_size(member)
-    films, pack = packs.load_films(settings, params, size)
+    films, pack = load_films(settings, params, size)
     folder = settings.member_dir(family, member)
     weights = params.first_weights(member)
     identity = {

@@ -41,7 +41,9 @@ def main(argv=None):
         return
     read = functools.partial(preparation.try_pair, size=size, fit=params.pack.fit)
     results = preparation.in_order(read, jobs, preparation.process_count(params.general.workers))
-    films, masks, problems = zip(*tqdm(results, total=len(jobs), desc="lung films", unit="film", disable=None), strict=True)
+    films, masks, problems = zip(
+        *tqdm(results, total=len(jobs), desc="lung films", unit="film", disable=None), strict=True
+    )
     whole = [row for row, problem in enumerate(problems) if not problem]
     if not whole:
         raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")

@@ -1,0 +1,59 @@
+"""The films of classification as training and evaluation take them: their table, and their pixels at one size."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from cxr import tables
+from cxr.artifacts import digest, need
+from cxr.errors import InputError
+from cxr.packs import open_pack
+from cxr.parameters import Params
+from cxr.settings import Settings
+
+
+def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """The films of classification: their table, and their pixels at one size.
+
+    Parameters
+    ----------
+    settings : Settings
+    params : Params
+    size : int
+        Side of the packed films, pixels.
+
+    Returns
+    -------
+    films : DataFrame of N rows
+        images.csv with ``split`` and the columns of the pack's table (width, height, affine, mask_used, problem); a film
+        that could not be read has the split "unreadable".
+    pack : ndarray of shape (N, size, size), uint8, memory map
+        Row i belongs to row i of ``films``.
+
+    Raises
+    ------
+    InputError
+        Something is missing, stale (made from other tables or parameters), or a patient is in two splits.
+    """
+    made_by = "sh prepare_data.sh"
+    path = settings.pack(size)
+    images = tables.read_images(settings.images_csv)
+    split = tables.read_split(settings.split_csv, images, params.tables.split)
+    record = json.loads(need(path.with_suffix(".json"), made_by).read_text())
+    wanted = json.loads(json.dumps(params.pack.model_dump(by_alias=True)))
+    differing = [key for key, value in wanted.items() if record["parameters"].get(key) != value]
+    if differing:
+        key = differing[0]
+        raise InputError(
+            f"{path}: made with {key} {record['parameters'].get(key)!r}, PARAMS.json says {wanted[key]!r}. Run: {made_by}"
+        )
+    if record["inputs"]["images"] != digest(settings.images_csv):
+        raise InputError(f"{path}: made from another {settings.images_csv.name}. Run: {made_by}")
+    pack = open_pack(path, made_by)
+    packed = pd.read_csv(need(path.with_suffix(".csv"), made_by), dtype={"problem": "str"}).fillna({"problem": ""})
+    if not len(pack) == len(packed) == len(images) or pack.shape[1] != size:
+        raise InputError(f"{path}: holds {pack.shape}, expected {len(images)} films of {size} px. Run: {made_by}")
+    films = pd.concat([images, packed.drop(columns="image_id")], axis=1)
+    films["split"] = split.where((films["problem"] == "").to_numpy(), "unreadable").to_numpy()
+    return films, pack
