@@ -83,7 +83,7 @@ def label(rng, pixels, place, view):
     font = rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX])
     cv2.putText(pixels, place.marker, spot, int(font), rng.uniform(0.5, 0.8) * scale, 245, 2, cv2.LINE_AA)
     if rng.random() < 0.4:  # initials of whoever took the film
-        initials = "".join(rng.choice(list("ABCDEFGHJKMNPRST"), 2))
+        initials = "".join(rng.choice(list("BCDEFGHJKMNRST"), 2))
         below = (spot[0] - round(3 * scale), spot[1] + round(15 * scale))
         cv2.putText(pixels, initials, below, cv2.FONT_HERSHEY_SIMPLEX, 0.36 * scale, 230, 1, cv2.LINE_AA)
     if view == "AP" and rng.random() < 0.6:

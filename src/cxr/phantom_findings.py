@@ -12,6 +12,8 @@ import numpy as np
 from cxr.phantom_anatomy import SIDES, Anatomy, Chest, Frame, Pose, chest_half_width, wall_outline
 
 VISIBLE = 0.3  # a box holds what has at least this share of a finding's own peak
+SMALLEST = 0.01  # an opacity hidden but for less of a lung than this is drawn at another place, up to so many times
+TRIES = 12
 
 
 @dataclass
@@ -114,15 +116,18 @@ def _spot(rng, scene, side, low=0.1, high=0.95):
 def _consolidation(rng, scene, severity):
     patches = 1 + rng.binomial(3, 0.25 + 0.5 * severity)
     home = rng.integers(2)
-    for number in range(patches):
+    for _ in range(patches):
         side = home if rng.random() < 0.65 else 1 - home
         radius = rng.uniform(0.10, 0.17) + 0.15 * severity * rng.random()
         peak = (0.22 + 0.58 * severity) * rng.uniform(0.75, 1)
-        patch = _patch(rng, scene, side, _spot(rng, scene, side, 0.15), radius, peak)
+        for _ in range(TRIES):
+            patch = _patch(rng, scene, side, _spot(rng, scene, side, 0.15), radius, peak)
+            seen = (patch > VISIBLE * peak) & (scene.lungs[side] > 0.5)
+            if seen.sum() > SMALLEST * scene.lungs[side].sum():
+                break
         scene.fill(patch)
         scene.blurred = np.maximum(scene.blurred, patch)
-        if number == 0 or patch.max() > 0.1:
-            scene.mark("Consolidation", (patch > VISIBLE * peak) & (scene.lungs[side] > 0.5))
+        scene.mark("Consolidation", seen)
 
 
 LOBES = (  # side, top and bottom as height in the lung, share of it where the edge is a fissure
@@ -137,6 +142,24 @@ LOBES = (  # side, top and bottom as height in the lung, share of it where the e
 
 def _pneumonia(rng, scene, severity):
     """One lobe or segment, with a fissure as its edge where there is one, and air bronchograms."""
+    peak = 0.25 + 0.65 * severity
+    for _ in range(TRIES):
+        side, share = _lobe(rng, scene, severity)
+        share = np.clip(peak * share, 0, 0.97).astype(np.float32)
+        seen = (share > VISIBLE * peak) & (scene.lungs[side] > 0.5)
+        if seen.sum() > SMALLEST * scene.lungs[side].sum():
+            break
+    scene.fill(share)
+    scene.blurred = np.maximum(scene.blurred, share)
+    scene.mark("Pneumonia", seen)
+    rows, columns = np.nonzero(share > 0.55 * peak)
+    if len(rows):
+        center = np.array([scene.x[rows, columns].mean(), scene.y[rows, columns].mean()])
+        _air_bronchograms(rng, scene, side, center, 0.06 + 0.08 * severity)
+
+
+def _lobe(rng, scene, severity):
+    """Side and share (G, G) of a lobe or segment, about 1 in its middle."""
     side, top, bottom, fissure = LOBES[rng.integers(len(LOBES))]
     height = (scene.y - scene.anatomy.apex) / (scene.chest.dome_y[side] - scene.anatomy.apex)
     tilt = rng.normal(0.05, 0.08) * (np.abs(scene.x) - 0.35)
@@ -147,16 +170,8 @@ def _pneumonia(rng, scene, severity):
     below = below / 0.02 if fissure == "bottom" else (below + noise) / soft
     middle, reach = rng.uniform(0.28, 0.50), rng.uniform(0.16, 0.24) + 0.16 * severity
     sideways = (reach - np.abs(np.abs(scene.x) - middle) + noise) / 0.13
-    peak = 0.25 + 0.65 * severity
     share = smooth_step(above) * smooth_step(below) * smooth_step(sideways) * scene.sides[side]
-    share = (peak * share * np.clip(1 + 0.22 * ragged(rng, scene.frame.size), 0.5, 1.15)).astype(np.float32)
-    scene.fill(np.clip(share, 0, 0.97))
-    scene.blurred = np.maximum(scene.blurred, np.clip(share, 0, 1))
-    scene.mark("Pneumonia", (share > VISIBLE * peak) & (scene.lungs[side] > 0.5))
-    rows, columns = np.nonzero(share > 0.55 * peak)
-    if len(rows):
-        center = np.array([scene.x[rows, columns].mean(), scene.y[rows, columns].mean()])
-        _air_bronchograms(rng, scene, side, center, 0.06 + 0.08 * severity)
+    return side, share * np.clip(1 + 0.22 * ragged(rng, scene.frame.size), 0.5, 1.15)
 
 
 def _air_bronchograms(rng, scene, side, center, air):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import sources, tables
+from cxr import chexpert, nih, raw_tables, sources, tables
 from cxr.config import PROJECT, InputError, Settings, params_from
 from cxr.labels import FINDINGS
 from cxr.parameters import TableParams
@@ -39,8 +39,8 @@ def nih_csv(folder: Path, *rows: str, header: str = HEADER_2017, end: str = ",")
     return csv
 
 
-def read_nih(csv: Path) -> sources.Release:
-    return sources.read_nih(csv, csv.parent, tables.list_files(csv.parent))
+def read_nih(csv: Path) -> raw_tables.Release:
+    return nih.read_nih(csv, csv.parent, tables.list_files(csv.parent))
 
 
 def chexpert_csv(csv: Path, rows: list[dict]) -> Path:
@@ -50,10 +50,10 @@ def chexpert_csv(csv: Path, rows: list[dict]) -> Path:
     return csv
 
 
-def read_chexpert(folder: Path, *csvs: Path, **params) -> sources.Release:
+def read_chexpert(folder: Path, *csvs: Path, **params) -> raw_tables.Release:
     keys = ("DATASET_CHEXPERT_TRAIN_CSV_DIR", "DATASET_CHEXPERT_VAL_CSV_DIR")
     named = dict(zip(keys, csvs, strict=False))
-    return sources.read_chexpert(named, folder, tables.list_files(folder), table_params(**params))
+    return chexpert.read_chexpert(named, folder, tables.list_files(folder), table_params(**params))
 
 
 def study(number: int, view: str = "view1_frontal") -> str:
@@ -127,7 +127,7 @@ def test_nih_films_that_are_missing_are_listed_and_counted_but_stop_nothing(tmp_
 
 
 def test_nih_film_that_is_missing_from_the_full_table_is_named_with_its_archive(tmp_path):
-    rows = [f"{n:08d}_000.png,No Finding,0,{n},50,M,PA" for n in range(1, sources.NIH_TABLE_ROWS + 1)]
+    rows = [f"{n:08d}_000.png,No Finding,0,{n},50,M,PA" for n in range(1, nih.NIH_TABLE_ROWS + 1)]
     csv = nih_csv(tmp_path, *rows)
     touch(tmp_path, "00000001_000.png")
     release = read_nih(csv)
@@ -221,7 +221,7 @@ def test_boxes_are_fractions_of_the_film_and_only_of_the_six_findings(tmp_path):
         "00000009_000.png,Edema,256,512,128,64\n"
         "00000001_000.png,Edema,1000,512,128,64\n"
     )
-    boxes, problems = sources.read_nih_boxes(csv, pd.Series(["nih/00000001_000"]))
+    boxes, problems = nih.read_nih_boxes(csv, pd.Series(["nih/00000001_000"]))
     assert boxes.to_dict("records") == [
         {"image_id": "nih/00000001_000", "finding": "Effusion", "x": 0.25, "y": 0.5, "width": 0.125, "height": 0.0625}
     ]
@@ -233,7 +233,7 @@ def test_boxes_are_fractions_of_the_film_and_only_of_the_six_findings(tmp_path):
 
 
 def test_boxes_are_optional():
-    boxes, problems = sources.read_nih_boxes(None, pd.Series(["nih/00000001_000"]))
+    boxes, problems = nih.read_nih_boxes(None, pd.Series(["nih/00000001_000"]))
     assert list(boxes.columns) == ["image_id", "finding", "x", "y", "width", "height"]
     assert len(boxes) == len(problems) == 0
 
@@ -354,7 +354,7 @@ def test_a_source_is_used_when_the_settings_name_its_table():
     settings = Settings().model_copy(update={"data_dir": Path("d"), "dataset_csv_dir": Path()})
     assert list(sources.tables_in_use(settings)) == [Path("d/classification/chexpert.csv")]
     settings = settings.model_copy(update={"dataset_chexpert_val_csv_dir": Path()})
-    assert list(sources.chexpert_csvs(settings)) == ["DATASET_CHEXPERT_TRAIN_CSV_DIR"]
+    assert list(chexpert.chexpert_csvs(settings)) == ["DATASET_CHEXPERT_TRAIN_CSV_DIR"]
     settings = settings.model_copy(update={"dataset_chexpert_train_csv_dir": Path()})
     with pytest.raises(InputError, match="no source of films: give DATASET_CSV_DIR"):
         sources.tables_in_use(settings)
@@ -407,12 +407,12 @@ def test_split_by_image_ignores_all_lists():
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: NIH's full table is no part of the project")
 def test_the_full_nih_table_has_the_published_number_of_each_finding():
-    release = sources.read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, tables.list_files(SHARED))
+    release = nih.read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, tables.list_files(SHARED))
     positive = tables.label_array(release.table) == 1
     assert positive.shape == (112_120, 6)
     assert positive.sum(axis=0).tolist() == [4_667, 5_302, 2_303, 13_317, 1_431, 2_776]
     assert np.count_nonzero(positive.any(axis=1)) == 24_747
     assert "at least one of the six findings: 24,747 of 112,120 films" in str(release)
-    boxes, problems = sources.read_nih_boxes(SHARED / "BBox_List_2017.csv", release.table["image_id"])
+    boxes, problems = nih.read_nih_boxes(SHARED / "BBox_List_2017.csv", release.table["image_id"])
     assert len(boxes) == 517
     assert problems.empty

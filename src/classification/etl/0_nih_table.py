@@ -7,15 +7,15 @@ Writes: <DATA_DIR>/classification/nih.csv, nih_problems.csv, boxes.csv (fraction
 
 import pandas as pd
 
-from cxr import artifacts, config, sources, tables
+from cxr import artifacts, config, nih, tables
 
 
 def main(argv=None):
     settings, _ = config.load(config.parser(__doc__).parse_args(argv))
-    if not sources.nih_is_used(settings):
+    if not nih.nih_is_used(settings):
         print('NIH is not used: DATASET_CSV_DIR is "".')
         return
-    boxes_csv = sources.nih_boxes_csv(settings)
+    boxes_csv = nih.nih_boxes_csv(settings)
     problems_csv = tables.problems_csv(settings.nih_csv)
     # CheXpert's folders are not entered: one for each of its quarter of a million studies.
     on_disk = tables.list_files(settings.dataset_dir, skip=("chexpert", "patient"))
@@ -32,8 +32,8 @@ def main(argv=None):
     if step.is_current():
         print(f"{settings.nih_csv}: up to date")
         return
-    release = sources.read_nih(settings.dataset_csv_dir, settings.dataset_dir, on_disk)
-    boxes, box_problems = sources.read_nih_boxes(boxes_csv, release.table["image_id"])
+    release = nih.read_nih(settings.dataset_csv_dir, settings.dataset_dir, on_disk)
+    boxes, box_problems = nih.read_nih_boxes(boxes_csv, release.table["image_id"])
     artifacts.write_csv(release.table, settings.nih_csv)
     artifacts.write_csv(boxes, settings.boxes_csv)
     artifacts.write_csv(pd.concat([release.problems, box_problems]), problems_csv)

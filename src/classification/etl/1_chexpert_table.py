@@ -8,15 +8,15 @@ What -1 (uncertain) and blank mean is said by UNCERTAIN_LABELS and BLANK_LABELS;
 these do not change.
 """
 
-from cxr import artifacts, config, sources, tables
+from cxr import artifacts, chexpert, config, tables
 
 
 def main(argv=None):
     settings, params = config.load(config.parser(__doc__).parse_args(argv))
-    if not sources.chexpert_is_used(settings):
+    if not chexpert.chexpert_is_used(settings):
         print('CheXpert is not used: DATASET_CHEXPERT_TRAIN_CSV_DIR and DATASET_CHEXPERT_VAL_CSV_DIR are "".')
         return
-    csvs = sources.chexpert_csvs(settings)
+    csvs = chexpert.chexpert_csvs(settings)
     problems_csv = tables.problems_csv(settings.chexpert_csv)
     on_disk = tables.list_files(settings.dataset_dir, skip=("images",))  # NIH's folders
     step = artifacts.Step(
@@ -34,7 +34,7 @@ def main(argv=None):
     if step.is_current():
         print(f"{settings.chexpert_csv}: up to date")
         return
-    release = sources.read_chexpert(csvs, settings.dataset_dir, on_disk, params.tables)
+    release = chexpert.read_chexpert(csvs, settings.dataset_dir, on_disk, params.tables)
     artifacts.write_csv(release.table, settings.chexpert_csv)
     artifacts.write_csv(release.problems, problems_csv)
     step.finish()

@@ -10,14 +10,16 @@ by a hash that does not hang on SEED. With SPLIT "image" a share of all films, w
 holds image_id instead of patient_id.
 """
 
-from cxr import artifacts, config, sources, tables
+from cxr import artifacts, config, nih, sources, tables
 
 
 def main(argv=None):
     settings, params = config.load(config.parser(__doc__).parse_args(argv))
     images = tables.read_images(settings.images_csv)
-    lists = sources.nih_lists(settings)
-    nih = tables.read_table(settings.nih_csv, sources.tables_in_use(settings)[settings.nih_csv]) if lists else None
+    lists = nih.nih_lists(settings)
+    whole_nih = (
+        tables.read_table(settings.nih_csv, sources.tables_in_use(settings)[settings.nih_csv]) if lists else None
+    )
     produced = [settings.images_csv, *([settings.nih_csv] if lists else [])]
     problems_csv = tables.problems_csv(settings.test_patients_csv)
     step = artifacts.Step(
@@ -34,7 +36,7 @@ def main(argv=None):
     if step.is_current():
         print(f"{settings.test_patients_csv}: up to date")
         return
-    plan = sources.plan_test(images, nih, lists, params.tables)
+    plan = sources.plan_test(images, whole_nih, lists, params.tables)
     held_out = tables.hold_out(images, plan.listed, plan.hashed, params.tables)
     artifacts.write_csv(held_out, settings.test_patients_csv)
     artifacts.write_csv(plan.problems, problems_csv)
