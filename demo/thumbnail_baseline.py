@@ -1,6 +1,6 @@
 """How far one gets without looking closely: logistic regression on 16x16 thumbnails, age, sex, view and source.
 
-Reads   DATA_DIR/classification/images.csv, split.csv, images_<size>.npy; MODELS_DIR/classification/ensemble/metrics.json
+Reads   DATA_DIR/classification/images.csv, split.csv, images_<size>.npy; metrics.json of the ensemble
 Writes  nothing; prints its AUROC on test beside the ensemble's. Above .85 in the mean the synthetic films are too easy.
 """
 

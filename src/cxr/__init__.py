@@ -1,1 +1,1 @@
-"""What the scripts of the chest X-ray pipeline share: one module per concern, importing any of them does nothing else."""
+"""What the scripts of the chest X-ray pipeline share: a module per concern; importing one does nothing else."""

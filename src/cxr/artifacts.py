@@ -1,4 +1,4 @@
-"""Artifacts: written beside their final name and renamed when whole, and made again only when what they hang on changed."""
+"""Artifacts: written beside their final name, renamed when whole, made again only when what they hang on changed."""
 
 import hashlib
 import json
@@ -86,7 +86,7 @@ def _stamp(path: Path) -> list:
 
 
 class Step:
-    """The record of one step, beside its outputs: what it was made from, so that it is done again only when that changed.
+    """The record of one step, beside its outputs: what they were made from; done again only when that changed.
 
     Parameters
     ----------

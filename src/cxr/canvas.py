@@ -1,4 +1,4 @@
-"""Pictures of films, composed with OpenCV: tiles, grids, outlines, boxes, colour bars and text on uint8 RGB canvases."""
+"""Pictures of films, composed with OpenCV on uint8 RGB canvases: tiles, grids, outlines, boxes, colour bars, text."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -116,8 +116,8 @@ def load_settings(path: Path) -> Settings:
             raise InputError(f"{path}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
     if replaced:
         print(
-            f"{path}: {len(replaced)} output paths of the original ({replaced[0]} …) are not used: results go under DATA_DIR "
-            "and MODELS_DIR.",
+            f"{path}: {len(replaced)} output paths of the original ({replaced[0]} …) are replaced by DATA_DIR and "
+            "MODELS_DIR; remove them.",
             file=sys.stderr,
         )
     settings = _checked(Settings, {key: value for key, value in content.items() if key in known}, str(path))

@@ -1,4 +1,4 @@
-"""Packed arrays + targets -> batches, augmented in the loader's threads with one composed warp and one intensity table."""
+"""Packed arrays + targets -> batches, augmented in the loader's threads: one composed warp, one intensity table."""
 
 import hashlib
 
@@ -21,7 +21,7 @@ def film_key(image_id: str) -> int:
 
 
 def random_warp(random: np.random.Generator, size: int, params: AugmentParams) -> np.ndarray | None:
-    """One affine matrix of shape (2, 3) that flips, crops, shifts, scales and rotates at once; None where nothing is drawn."""
+    """One affine matrix (2, 3) that flips, crops, shifts, scales and rotates at once; None where nothing is drawn."""
     matrix = np.eye(3)
     centre = (size - 1) / 2
     if random.random() < params.flip:

@@ -26,8 +26,8 @@ def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFr
     Returns
     -------
     films : DataFrame of N rows
-        images.csv with ``split`` and the columns of the pack's table (width, height, affine, mask_used, problem); a film
-        that could not be read has the split "unreadable".
+        images.csv with ``split`` and the columns of the pack's table (width, height, affine, mask_used, problem); a
+        film that could not be read has the split "unreadable".
     pack : ndarray of shape (N, size, size), uint8, memory map
         Row i belongs to row i of ``films``.
 
@@ -46,7 +46,8 @@ def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFr
     if differing:
         key = differing[0]
         raise InputError(
-            f"{path}: made with {key} {record['parameters'].get(key)!r}, PARAMS.json says {wanted[key]!r}. Run: {made_by}"
+            f"{path}: made with {key} {record['parameters'].get(key)!r}, PARAMS.json says {wanted[key]!r}. "
+            f"Run: {made_by}"
         )
     if record["inputs"]["images"] != digest(settings.images_csv):
         raise InputError(f"{path}: made from another {settings.images_csv.name}. Run: {made_by}")

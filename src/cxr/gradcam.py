@@ -1,4 +1,4 @@
-"""Grad-CAM: where in a film the evidence for a finding lies, in closed form for heads of global average pooling + Dense."""
+"""Grad-CAM: where in a film the evidence for a finding lies, in closed form for a head of average pooling + Dense."""
 
 from cxr.backend import keras
 
@@ -9,9 +9,9 @@ def explainer(classifier: keras.Model) -> keras.Model:
     """One network that gives the probabilities and the Grad-CAM maps of all six findings in one forward pass.
 
     Grad-CAM (Selvaraju 2017) weighs each channel of the features by the mean gradient of the logit. With
-    ``logit_f = bias_f + sum_c W_cf * mean_hw(features_c)`` that gradient is ``W_cf / (h * w)`` everywhere, so the map is
-    the features times the last layer's weights: no backward pass, and all findings at once. It explains the logit, not the
-    probability, which saturates.
+    ``logit_f = bias_f + sum_c W_cf * mean_hw(features_c)`` that gradient is ``W_cf / (h * w)`` everywhere, so the map
+    is the features times the last layer's weights: no backward pass, and all findings at once. It explains the logit,
+    not the probability, which saturates.
 
     Returns
     -------

@@ -29,7 +29,7 @@ def read_film(path: Path) -> np.ndarray:
     Returns
     -------
     ndarray of shape (H, W), uint8
-        Gray, bright = dense, as a radiologist sees it. 8-bit files keep their values; deeper ones are stretched to 0..255.
+        Gray, bright = dense, as a radiologist sees it. 8-bit files keep their values; deeper ones fill 0..255.
 
     Raises
     ------

@@ -72,7 +72,7 @@ def score(classifier: keras.Model, pack: np.ndarray, rows: np.ndarray, params: P
     pack : ndarray of shape (N, size, size), uint8
     rows : ndarray of n int
     params : Params
-        SCORE_BATCH_SIZE; TEST_TIME_AUGMENTATION averages the probabilities with those of the flipped film (a second pass).
+        SCORE_BATCH_SIZE; TEST_TIME_AUGMENTATION: probabilities are averaged with those of the flipped film.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Films with lung masks as users download or draw them -> pairs: Montgomery, Shenzhen, JSRT, or a folder of one's own."""
+"""Films with lung masks as users download or draw them -> pairs: Montgomery, Shenzhen, JSRT, one's own."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def _set_of(stem: str) -> str:
 
 
 def _patient_of(stem: str) -> str:
-    """Montgomery and Shenzhen: the number (the last digit is the diagnosis). JSRT and own films: each its own patient."""
+    """Montgomery, Shenzhen: the number (the last digit is the diagnosis). JSRT, own films: each its own patient."""
     source = _set_of(stem)
     parts = stem.split("_")
     return f"{source}-{parts[1]}" if source in ("montgomery", "shenzhen") and len(parts) > 1 else f"{source}-{stem}"
@@ -85,8 +85,8 @@ def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataF
     problems += [[str(mask), "no film of this name"] for mask in masks if _stem(mask) not in stems]
     if not rows:
         raise InputError(
-            f"{films_dir}: none of its {len(films)} films has a mask of the same name in {masks_dir} ({len(masks)} files); "
-            "expected for example MCUCXR_0001_0.png in both, or CHNCXR_0001_0.png and CHNCXR_0001_0_mask.png."
+            f"{films_dir}: none of its {len(films)} films has a mask of the same name in {masks_dir} ({len(masks)} "
+            "files); expected for example MCUCXR_0001_0.png in both, or CHNCXR_0001_0.png and CHNCXR_0001_0_mask.png."
         )
     pairs = pd.DataFrame(rows, columns=PAIR_COLUMNS).sort_values("image_id", ignore_index=True)
     return pairs, pd.DataFrame(sorted(problems), columns=["path", "problem"])
@@ -145,6 +145,6 @@ def split_pairs(pairs: pd.DataFrame, params: UnetParams, seed: int) -> list[str]
     for name in ("train", "val"):
         if name not in split:
             raise InputError(
-                f"lung films: none left for {name} of {len(pairs)}; lower or raise UNET_VAL_FRACTION, UNET_TEST_FRACTION."
+                f"lung films: none left for {name} of {len(pairs)}; change UNET_VAL_FRACTION or UNET_TEST_FRACTION."
             )
     return split.tolist()

@@ -22,8 +22,8 @@ from cxr.thresholds import POOLED, decide
 class Scored:
     """Everything that is known of a family's scored films, row by row.
 
-    table: predictions. decisions: bool (N, F). cams: per member (N, F, h, w) float16 memory maps. peaks: per member (F,).
-    films: path, width, height, affine to the packed square of ``size``. boxes: known boxes in film pixels.
+    table: predictions. decisions: bool (N, F). cams: per member (N, F, h, w) float16 memory maps. peaks: per member
+    (F,). films: path, width, height, affine to the packed square of ``size``. boxes: known boxes in film pixels.
     """
 
     settings: Settings
@@ -180,7 +180,8 @@ def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[
     heat = np.clip(square_to_film(heat, film.shape, scored.affine(row)), 0, 1)
     truth, probability = scored.truth(finding)[row], scored.probability(finding)[row]
     said = {1.0: "present", 0.0: "absent"}.get(truth, "not known")
-    title = f"{film_row['image_id']}   {finding}: {said}, probability {probability:.2f} ({scored.outcome(finding, row) or '?'})"
+    outcome = scored.outcome(finding, row) or "?"
+    title = f"{film_row['image_id']}   {finding}: {said}, probability {probability:.2f} ({outcome})"
     image_id = film_row["image_id"]
     plots.overlay(
         film, heat, folder / finding / f"{image_id}.png", title,

@@ -1,4 +1,4 @@
-"""The U-Net and the classifiers, and the contract they share: gray 0..255 in, layers features, logits, probabilities."""
+"""The U-Net and the classifiers, and their contract: gray 0..255 in; layers features, logits, probabilities."""
 
 from pathlib import Path
 
@@ -62,8 +62,8 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     Returns
     -------
     keras.Model
-        (N, size, size, 1) 0..255 -> probabilities (N, 6), float32. Its layers ``features`` (N, h, w, channels), ``logits``
-        and ``probabilities`` (N, 6) can be reached by name, also after saving and loading.
+        (N, size, size, 1) 0..255 -> probabilities (N, 6), float32. Its layers ``features`` (N, h, w, channels),
+        ``logits`` and ``probabilities`` (N, 6) can be reached by name, also after saving and loading.
 
     Raises
     ------
@@ -92,8 +92,8 @@ def build_classifier(member: str, params: Params) -> keras.Model:
 def _load_first_weights(backbone: keras.Model, constructor, weights: str, size: int) -> None:
     """Copy weights from the backbone as Keras builds it for this file into ours, layer by layer.
 
-    Not ``load_weights`` on ours: the file of EfficientNet B0-B7 also holds a normalisation that Keras completes only when it
-    is told "imagenet"; here input scaling is ours alone and the same wherever weights come from.
+    Not ``load_weights`` on ours: the file of EfficientNet B0-B7 also holds a normalisation that Keras completes only
+    when it is told "imagenet"; here input scaling is ours alone and the same wherever weights come from.
     """
     if weights != "imagenet":
         need(Path(weights), "another path in WEIGHTS of PARAMS.json, or imagenet, or none")
@@ -128,8 +128,8 @@ def logits_of(classifier: keras.Model) -> keras.Model:
 def build_unet(params: Params) -> keras.Model:
     """The original's U-Net: four levels of two convolutions, batch normalisation, dropout at the bottom.
 
-    Ronneberger 2015. A film is standardised by its own mean and deviation inside the network, so that a darker or flatter
-    hospital looks the same to it.
+    Ronneberger 2015. A film is standardised by its own mean and deviation inside the network, so that a darker or
+    flatter hospital looks the same to it.
 
     Returns
     -------
@@ -185,6 +185,7 @@ def load_model(path: Path, size: int, made_by: str) -> keras.Model:
     if model.input_shape[1:] != (size, size, 1):
         found = "x".join(str(side) for side in model.input_shape[1:])
         raise InputError(
-            f"{path}: takes films of {found}, PARAMS.json says {size}x{size}x1. Change it or make the model again: {made_by}"
+            f"{path}: takes films of {found}, PARAMS.json says {size}x{size}x1. Change it, or make the model again "
+            f"with: {made_by}"
         )
     return model

@@ -1,4 +1,4 @@
-"""Packed arrays: all films of one size in one .npy file, written by rows from several processes, read as a memory map."""
+"""Packed arrays: all films of one size in one .npy file, written by rows from many processes, read as a memory map."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from cxr.errors import InputError
 
 @contextmanager
 def written_pack(path: Path, films: int, size: int) -> Iterator[Path]:
-    """A preallocated uint8 array of shape (films, size, size) to write rows into; renamed to ``path`` when the block ends well.
+    """A preallocated uint8 array (films, size, size) to write rows into; renamed to ``path`` when the block ends well.
 
     Raises
     ------

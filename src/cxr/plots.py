@@ -79,6 +79,19 @@ def preview_grid(
     save_canvas(tile_grid(tiles, titles, columns), path)
 
 
+def lung_outline(film: np.ndarray, mask: np.ndarray, path: Path, note: str = "") -> None:
+    """A film with the outline of its lung mask.
+
+    Parameters
+    ----------
+    film, mask : arrays of shape (H, W), uint8
+    path : Path
+    note : str
+        Why the mask is not accepted, written below; "" where it is.
+    """
+    save_canvas(tile_grid([film_tile(film, 2 * PANEL, [(mask, MASK)])], [note or "mask accepted"], columns=1), path)
+
+
 def worst_masks(
     films: Sequence[np.ndarray],
     truths: Sequence[np.ndarray],
@@ -141,7 +154,7 @@ def overlay(
         entries.append(("lung mask", LUNGS, False))
     if contour_level is not None:
         draw_outline(mapped, heat >= contour_level, CONTOUR, thickness=2)
-        entries.append((f"map = {contour_level:g}", CONTOUR, False))
+        entries.append((f"map = {contour_level:.2f}", CONTOUR, False))
     for rectangles, colour, dashed, name in (
         (boxes, KNOWN_BOX, False, "known box"),
         (detections, DETECTION, True, "detection"),

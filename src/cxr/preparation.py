@@ -94,8 +94,8 @@ def pack_film(job: tuple[int, Path, bool], packing: Packing) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``width``, ``height`` of the film on disk; per size ``scale_x_<size>`` … ``offset_y_<size>`` and ``digest_<size>``;
-        ``problem``, "" or why the row is black.
+        ``width``, ``height`` of the film on disk; per size ``scale_x_<size>`` … ``offset_y_<size>`` and
+        ``digest_<size>``; ``problem``, "" or why the row is black.
     """
     row, path, accepted = job
     try:

@@ -1,8 +1,8 @@
 """How well the U-Net finds the lungs: Dice and IoU on the held-out patients, against the masks as drawn (not dilated).
 
 Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>.csv, split.csv; the U-Net
-Writes  MODELS_DIR/segmentation/Unet/evaluation/: dice.csv (a row a film), metrics.json (mean and 95 % interval by patient,
-        per lung set), worst.png (the ten worst films)
+Writes  MODELS_DIR/segmentation/Unet/evaluation/: dice.csv (a row a film), metrics.json (mean and 95 % interval by
+        patient, per lung set), worst.png (the ten worst films)
 """
 
 import json
@@ -83,7 +83,8 @@ def main(argv=None):
         if isinstance(values, dict):
             low, high = values["dice_interval"] or (float("nan"),) * 2
             print(
-                f"  {name:<12} Dice {values['dice']:.4f} [{low:.4f}, {high:.4f}]  IoU {values['iou']:.4f}  {values['films']} films, {values['accepted']} accepted"
+                f"  {name:<12} Dice {values['dice']:.4f} [{low:.4f}, {high:.4f}]  IoU {values['iou']:.4f}  "
+                f"{values['films']} films, {values['accepted']} accepted"
             )
     print(f"-> {target / 'metrics.json'}, dice.csv, worst.png")
 

@@ -44,7 +44,8 @@ def main(argv=None):
         ),
     }
     print(
-        f"U-Net, {unet_params.unet_filters} filters at {size} px: {len(train)} films, {len(val)} for validation; {device}"
+        f"U-Net, {unet_params.unet_filters} filters at {size} px: {len(train)} films, {len(val)} for validation; "
+        f"{device}"
     )
     with backend.scope():
         unet = models.build_unet(params)

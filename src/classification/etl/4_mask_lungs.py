@@ -81,7 +81,8 @@ def main(argv=None):
     step.finish()
     rejected = table[~table["accepted"]]
     print(
-        f"{len(table)} masks, {len(rejected)} not accepted (whole film used), {len(broken)} films unreadable -> {masks_npy}, {preview}"
+        f"{len(table)} masks, {len(rejected)} not accepted (whole film used), {len(broken)} films unreadable "
+        f"-> {masks_npy}, {preview}"
     )
     for source, counts in images["source"].groupby(images["source"]):
         print(f"  {source}: {(~table['accepted'][counts.index]).mean():.1%} of {len(counts)} masks not accepted")

@@ -13,13 +13,14 @@ import numpy as np
 from cxr import config, metrics, plots, predictions, tables
 from cxr.artifacts import Step, digest, need, write_csv, write_json, written_whole
 from cxr.films import load_films
+from cxr.parameters import FAMILIES
 from cxr.result_table import result_table, result_text
 from cxr.thresholds import fit_thresholds
 
 
 def main(argv=None):
     arguments = config.parser(__doc__)
-    arguments.add_argument("family", choices=config.FAMILIES, help="which family to evaluate")
+    arguments.add_argument("family", choices=FAMILIES, help="which family to evaluate")
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
     family = arguments.family

@@ -16,12 +16,13 @@ from tqdm import tqdm
 from cxr import config, maps, plots
 from cxr.artifacts import write_csv
 from cxr.labels import FINDINGS
+from cxr.parameters import FAMILIES
 from cxr.preparation import process_count
 
 
 def main(argv=None):
     arguments = config.parser(__doc__)
-    arguments.add_argument("family", choices=config.FAMILIES, help="whose maps to draw")
+    arguments.add_argument("family", choices=FAMILIES, help="whose maps to draw")
     arguments.add_argument("--film", action="append", help="image_id, or its last part, of a scored film; repeatable")
     arguments.add_argument("--finding", action="append", choices=FINDINGS, help="only this finding; repeatable")
     arguments.add_argument("--limit", type=int, help="films a finding, in place of OVERLAYS_PER_FINDING; 0 = all")
@@ -51,7 +52,8 @@ def main(argv=None):
         found = maps.detect(scored)
         write_csv(found, folder / "detections.csv")
         print(
-            f"{len(found)} boxes on {found['image_id'].nunique()} test films, in pixels of the original -> {folder / 'detections.csv'}"
+            f"{len(found)} boxes on {found['image_id'].nunique()} test films, in pixels of the original "
+            f"-> {folder / 'detections.csv'}"
         )
 
 

@@ -1,17 +1,19 @@
 """Train the members of a family one after the other; goes on where an interrupted run stopped.
 
 Reads   DATA_DIR/classification/images.csv, split.csv, images_<size>.npy and .csv
-Writes  MODELS_DIR/classification/<family>/<member>/: model.keras (best epoch by val_auroc), log.csv, curves.png, run.json
+Writes  MODELS_DIR/classification/<family>/<member>/: model.keras (best epoch by val_auroc), log.csv, curves.png,
+        run.json
 """
 
 from cxr import config
 from cxr.artifacts import digest
+from cxr.parameters import FAMILIES
 
 
 def main(argv=None):
     arguments = config.parser(__doc__)
     arguments.add_argument(
-        "family", choices=config.FAMILIES, help="ensemble = ENSEMBLE_MEMBERS, efficientnet = EFFICIENTNET_VARIANT"
+        "family", choices=FAMILIES, help="ensemble = ENSEMBLE_MEMBERS, efficientnet = EFFICIENTNET_VARIANT"
     )
     arguments.add_argument("--member", help="only this member of the family")
     arguments = arguments.parse_args(argv)
@@ -65,7 +67,8 @@ def train_member(settings, params, family, member):
     outcome = training.fit(logits, loss, batches, every_epoch, params.training.epochs, params)
     training.finish(folder, training.run_record(params, device, identity, outcome))
     print(
-        f"{member}: val_auroc {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s -> {folder / 'model.keras'}"
+        f"{member}: val_auroc {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s "
+        f"-> {folder / 'model.keras'}"
     )
 
 

@@ -3,7 +3,7 @@
 Reads   DATA_DIR/segmentation/pairs.csv
 Writes  DATA_DIR/segmentation/split.csv
 
-A keyed hash of the patient decides, so a film added later moves nobody. UNET_TEST_SETS holds out whole hospitals instead.
+A keyed hash of the patient decides, so a film added later moves nobody. UNET_TEST_SETS holds out whole hospitals.
 """
 
 import pandas as pd
