@@ -1,10 +1,36 @@
 """What tests share."""
 
 import importlib.util
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+import pandas as pd
+
+from cxr import config, packs, tables
+from cxr.artifacts import Step, digest, write_csv
+from cxr.labels import FINDINGS
+from cxr.parameters import Params
+from cxr.settings import Settings
+
 PROJECT = Path(__file__).resolve().parents[1]
+TINY = {
+    "WORKERS": 1,
+    "UNET_INPUT_SIZE": 32,
+    "UNET_FILTERS": 4,
+    "UNET_EPOCHS": 1,
+    "ENSEMBLE_MEMBERS": ["tiny"],
+    "EFFICIENTNET_VARIANT": "B0",
+    "DENSENET_INPUT_SIZE": 32,
+    "EFFICIENTNET_INPUT_SIZE": 32,
+    "WEIGHTS": "none",
+    "EPOCHS": 1,
+    "BATCH_SIZE": 4,
+    "SCORE_BATCH_SIZE": 4,
+    "BOOTSTRAP_REPLICATES": 0,
+}
 
 
 def load_script(relative_path: str) -> ModuleType:
@@ -14,3 +40,51 @@ def load_script(relative_path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def tiny_params(**changes) -> Params:
+    """Parameters that compute in a moment, with keys of PARAMS.json changed."""
+    return config.params_from(TINY | changes, "PARAMS.json")
+
+
+def settings_in(folder: Path) -> Settings:
+    """Settings with everything below ``folder``, whose SETTINGS.json it writes."""
+    keys = {
+        "DATASET_DIR": "raw",
+        "DATASET_CSV_DIR": "raw/Data_Entry_2017.csv",
+        "DATASET_CHEXPERT_TRAIN_CSV_DIR": "",
+        "DATASET_CHEXPERT_VAL_CSV_DIR": "",
+        "DATASET_DIR_SEGMENTATION": "lungs/CXR_png",
+        "MASK_DIR": "lungs/masks",
+    }
+    (folder / "SETTINGS.json").write_text(json.dumps(keys))
+    return config.load_settings(folder / "SETTINGS.json")
+
+
+def prepare(settings: Settings, params: Params, patients: Sequence[int], splits: Sequence[str], size: int = 32):
+    """What prepare_data.sh leaves of NIH films of these patients, one of each, square and 2 * size pixels wide.
+
+    Packed film i is gray i + 1; returns images.csv as a table.
+    """
+    ids = [f"{patient:08d}_{number:03d}" for number, patient in enumerate(patients)]
+    usual = {"view": "PA", "sex": "M", "age": 50, "source": "nih"} | dict.fromkeys(FINDINGS, 0)
+    rows = [
+        {"image_id": f"nih/{name}", "path": f"{name}.png", "patient_id": f"nih-{patient}"} | usual
+        for name, patient in zip(ids, patients, strict=True)
+    ]
+    images = tables.typed(pd.DataFrame(rows))
+    write_csv(images, settings.images_csv)
+    write_csv(pd.DataFrame({"image_id": images["image_id"], "split": list(splits)}), settings.split_csv)
+    path = settings.pack(size)
+    with packs.written_pack(path, len(images), size) as temporary:
+        for row in range(len(images)):
+            packs.write_rows(temporary, row, np.full((1, size, size), row + 1, np.uint8))
+    affine = {"scale_x": 0.5, "scale_y": 0.5, "offset_x": 0.0, "offset_y": 0.0}
+    packed = images[["image_id"]].assign(
+        width=2 * size, height=2 * size, mask_used=True, problem="", **affine, digest=""
+    )
+    write_csv(packed, path.with_suffix(".csv"))
+    made_from = {"images": digest(settings.images_csv)}
+    parameters = {"size": size, **params.pack.model_dump(by_alias=True)}
+    Step(path.with_suffix(".json"), made_from, parameters, [path, path.with_suffix(".csv")]).finish()
+    return images

@@ -1,11 +1,13 @@
 """The only backend-specific code: which framework, devices, precision, XLA, seeds."""
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import sys
 import tempfile
 
+from cxr.errors import InputError
 from cxr.parameters import Params
 
 # Chosen before Keras is imported.
@@ -57,7 +59,14 @@ def start(params: Params, deterministic: bool = False) -> str:
     """Seed everything and set the precision; returns one line on backend and devices for the log.
 
     A driver without a GPU that the backend sees is a common broken installation: it is said on standard error.
+
+    Raises
+    ------
+    InputError
+        TENSORBOARD is asked for and not installed.
     """
+    if params.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise InputError("TENSORBOARD is true, but the package is not installed. Run: pip install tensorboard")
     keras.utils.set_random_seed(params.general.seed)
     keras.config.set_dtype_policy(params.training.precision)
     if deterministic and keras.backend.backend() == "tensorflow":

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cxr.errors import InputError
-from cxr.parameters import BACKBONES, SMALLEST_INPUT, STAGES, Params, Stage, TrainParams
+from cxr.parameters import BACKBONES, MEMBERS, SMALLEST_INPUT, STAGES, ModelParams, Params, Stage, TrainParams
 from cxr.settings import REPLACED_SETTINGS, Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -18,8 +18,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def nearest(word: str, known) -> str:
     """A hint at the known word that a misspelt one may have meant, or nothing."""
-    close = difflib.get_close_matches(word.upper(), sorted(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]}?" if close else ""
+    spelt = {name.upper(): name for name in known}
+    close = difflib.get_close_matches(word.upper(), sorted(spelt), n=1, cutoff=0.6)
+    return f" Did you mean {spelt[close[0]]}?" if close else ""
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -70,25 +71,37 @@ def params_from(content: dict[str, Any], where: str) -> Params:
         name: _checked(stage, {key: content[key] for key in _keys(stage) if key in content}, where)
         for name, stage in STAGES.items()
     }
-    for member in (*stages["models"].ensemble_members,):
+    for member in stages["models"].ensemble_members:
         size = getattr(stages["models"], BACKBONES[member])
         if size < SMALLEST_INPUT.get(member, 0):
             key = BACKBONES[member].upper()
             raise InputError(f"{where}: {key}: {member} needs {SMALLEST_INPUT[member]} pixels or more; found {size}.")
+    if isinstance(stages["models"].weights, dict):
+        _check_members(stages["models"].weights, "WEIGHTS", where)
+    _check_overrides(stages["training"].member_overrides, content, where)
+    return Params(**stages)
+
+
+def _check_members(by_member: dict[str, Any], key: str, where: str) -> None:
+    for member in by_member:
+        if member not in MEMBERS:
+            raise InputError(
+                f"{where}: {key}: no member {member}.{nearest(member, MEMBERS)} Members: {', '.join(MEMBERS)}."
+            )
+
+
+def _check_overrides(by_member: dict[str, dict[str, Any]], content: dict[str, Any], where: str) -> None:
+    _check_members(by_member, "MEMBER_OVERRIDES", where)
     overridable = set(_keys(TrainParams)) - {"MEMBER_OVERRIDES"} | {"DROPOUT"}
-    for member, overrides in stages["training"].member_overrides.items():
+    for member, overrides in by_member.items():
         for key in overrides:
             if key not in overridable:
                 raise InputError(
                     f"{where}: MEMBER_OVERRIDES of {member}: {key} cannot differ by member.{nearest(key, overridable)}"
                 )
         merged = {**{key: content[key] for key in _keys(TrainParams) if key in content}, **overrides}
-        _checked(
-            TrainParams,
-            {key: value for key, value in merged.items() if key != "DROPOUT"},
-            f"{where}: MEMBER_OVERRIDES of {member}",
-        )
-    return Params(**stages)
+        for stage, keys in ((TrainParams, set(merged) - {"DROPOUT"}), (ModelParams, set(merged) & {"DROPOUT"})):
+            _checked(stage, {key: merged[key] for key in keys}, f"{where}: MEMBER_OVERRIDES of {member}")
 
 
 def _keys(stage: type[Stage]) -> list[str]:
@@ -122,7 +135,9 @@ def load_settings(path: Path) -> Settings:
         )
     settings = _checked(Settings, {key: value for key, value in content.items() if key in known}, str(path))
     folder = path.resolve().parent
-    absolute = {name: value if value == Path() else folder / value for name, value in settings}
+    # "" for a table means that there is none; "" and "." for a folder, which Path does not tell apart, the file's own.
+    none = {name for name, _ in settings if name.endswith("csv_dir") and content.get(name.upper()) == ""}
+    absolute = {name: value if name in none else folder / value for name, value in settings}
     return settings.model_copy(update=absolute)
 
 

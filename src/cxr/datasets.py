@@ -92,7 +92,7 @@ def augment(
         film = cv2.GaussianBlur(film, (0, 0), random.uniform(0.3, 1.0) * size / 256 + 0.3)
     if random.random() < params.noise:
         grain = random.normal(0, random.uniform(1, 6), film.shape).astype(np.float32)
-        film = np.clip(film + grain, 0, 255).astype(np.uint8)
+        film = np.clip(np.rint(film + grain), 0, 255).astype(np.uint8)
     return film, mask
 
 

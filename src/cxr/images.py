@@ -41,6 +41,8 @@ def read_film(path: Path) -> np.ndarray:
         content = path.read_bytes()
     except OSError as error:
         raise FilmError(f"{path}: cannot be read: {error.strerror}") from None
+    if not content:
+        raise FilmError(f"{path}: is empty (0 bytes)")
     is_dicom = content[128:132] == b"DICM" or path.suffix.lower() in {".dcm", ".dicom"}
     film = _decode_dicom(content, path) if is_dicom else _decode_image(content, path)
     if film.min() == film.max():

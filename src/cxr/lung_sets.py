@@ -18,7 +18,7 @@ PAIR_COLUMNS = ["image_id", "set", "patient_id", "film", "masks"]
 
 def _stem(path: Path) -> str:
     """What a film and its masks share of their names: Shenzhen's masks end in _mask, JSRT's films in .IMG.png."""
-    return path.name.split(".")[0].removesuffix("_mask")
+    return path.stem.removesuffix(".IMG").removesuffix("_mask")
 
 
 def _set_of(stem: str) -> str:
@@ -71,7 +71,10 @@ def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataF
             problems.append([str(film), "no mask of this name"])
         else:
             seen[stem] = film
-            relative = "|".join(str(mask.relative_to(masks_dir)) for mask in masks_of[stem])
+            named = [mask.relative_to(masks_dir) for mask in masks_of[stem]]
+            # One patient a subfolder: the mask in the film's own. Else all of this name: left and right are two files.
+            beside = [mask for mask in named if mask.parent == film.parent.relative_to(films_dir)]
+            relative = "|".join(map(str, beside or named))
             rows.append(
                 [
                     f"{_set_of(stem)}/{stem}",
@@ -99,7 +102,8 @@ def read_pair(film_path: Path, mask_paths: list[Path]) -> tuple[np.ndarray, np.n
     -------
     film : ndarray of shape (H, W), uint8
     mask : ndarray of shape (H, W), uint8
-        0 or 255: left and right united, gray edges of interpolated masks cut at half.
+        0 or 255: left and right united, gray edges of interpolated masks cut at half; of masks drawn with small
+        numbers (0 and 1, or 1 left and 2 right) all but 0.
 
     Raises
     ------
@@ -118,7 +122,7 @@ def read_pair(film_path: Path, mask_paths: list[Path]) -> tuple[np.ndarray, np.n
                 f"{path}: {part.shape[1]}x{part.shape[0]} does not fit its film's {film.shape[1]}x{film.shape[0]}"
             )
         part = cv2.resize(part, film.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        mask |= np.where(part > 127, 255, 0).astype(np.uint8)
+        mask |= np.where(part > (127 if part.max() > 127 else 0), 255, 0).astype(np.uint8)
     covered = np.count_nonzero(mask) / mask.size
     if not 0.02 < covered < 0.9:
         raise InputError(f"{mask_paths[0]}: covers {covered:.0%} of the film; expected both lungs")

@@ -11,7 +11,7 @@ from cxr import heatmaps, plots, predictions
 from cxr.artifacts import need
 from cxr.errors import InputError
 from cxr.films import load_films
-from cxr.images import fit_square, read_film, square_to_film, to_film
+from cxr.images import FILM_SUFFIXES, fit_square, read_film, square_to_film, to_film
 from cxr.labels import FINDINGS
 from cxr.parameters import Params
 from cxr.settings import Settings
@@ -89,6 +89,9 @@ def load(settings: Settings, params: Params, family: str) -> Scored:
             )
     size = max(params.input_size(member) for member in members)
     films, _ = load_films(settings, params, size)
+    gone = sorted(set(table["image_id"]) - set(films["image_id"]))
+    if gone:
+        raise InputError(f"predictions.csv: {gone[0]} ({len(gone)} such films) is not in images.csv. Run: {made_by}")
     films = films.set_index("image_id").loc[table["image_id"]].reset_index()
     val = (table["split"] == "val").to_numpy()
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
@@ -112,8 +115,13 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
     if wanted:
         rows = []
         for name in wanted:
-            found = np.flatnonzero((ids == name) | ids.str.endswith(f"/{Path(name).stem}"))
-            if not len(found):
+            # Its whole name first: the last part of CheXpert's, view1_frontal, is that of nearly all its films.
+            bare = str(Path(name).with_suffix("")) if Path(name).suffix.lower() in FILM_SUFFIXES else name
+            for matches in (ids == bare, ids.str.endswith(f"/{bare}"), ids.str.endswith(f"/{Path(bare).name}")):
+                found = np.flatnonzero(matches)
+                if len(found):
+                    break
+            else:
                 raise InputError(
                     f"--film {name}: not among the {len(ids)} films of val and test, such as {ids.iloc[0]}"
                 )

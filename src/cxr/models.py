@@ -101,7 +101,7 @@ def _load_first_weights(backbone: keras.Model, constructor, weights: str, size: 
         donor = constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
     except Exception as error:  # whatever h5py, the download or Keras' loader raise
         raise InputError(
-            f"WEIGHTS: {weights!r} could not be loaded for {backbone.name} ({str(error).splitlines()[0]}). "
+            f"WEIGHTS: {weights!r} could not be loaded for {backbone.name} ({_reason(error)}). "
             'Set WEIGHTS in PARAMS.json to "none" or to a weights file of this backbone without its top.'
         ) from None
 
@@ -166,6 +166,11 @@ def _two_convolutions(x, filters: int):
     return x
 
 
+def _reason(error: Exception) -> str:
+    """The first line of what Keras, h5py or zipfile say; some say nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def load_model(path: Path, size: int, made_by: str) -> keras.Model:
     """Read a saved network without running any code from it.
 
@@ -179,9 +184,7 @@ def load_model(path: Path, size: int, made_by: str) -> keras.Model:
     except InputError:
         raise
     except Exception as error:  # zip, JSON and HDF5 errors alike: the file is no whole Keras model
-        raise InputError(
-            f"{path}: not a whole Keras model ({str(error).splitlines()[0]}). Make it again with: {made_by}"
-        ) from None
+        raise InputError(f"{path}: not a whole Keras model ({_reason(error)}). Make it again with: {made_by}") from None
     if model.input_shape[1:] != (size, size, 1):
         found = "x".join(str(side) for side in model.input_shape[1:])
         raise InputError(

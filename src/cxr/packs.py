@@ -44,8 +44,8 @@ def write_rows(path: Path, first: int, rows: np.ndarray) -> None:
     with open(path, "r+b") as file:
         np.lib.format.read_magic(file)
         shape, _, _ = np.lib.format.read_array_header_1_0(file)
-        if rows.shape[1:] != shape[1:] or first + len(rows) > shape[0]:
-            raise ValueError(f"rows of shape {rows.shape} at {first} do not fit a pack of shape {shape}")
+        if rows.dtype != np.uint8 or rows.shape[1:] != shape[1:] or not 0 <= first <= shape[0] - len(rows):
+            raise ValueError(f"{rows.dtype} rows of shape {rows.shape} at {first} do not fit a uint8 pack of {shape}")
         row_bytes = shape[1] * shape[2]
         content = memoryview(np.ascontiguousarray(rows)).cast("B")
         offset = file.tell() + first * row_bytes
