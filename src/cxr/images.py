@@ -84,7 +84,10 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
             pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
         if pixels.ndim != 2:
             raise FilmError(f"{path}: holds {pixels.shape[0]} frames; expected one two-dimensional film")
-        film = apply_voi_lut(apply_modality_lut(pixels, header), header).astype(np.float32)
+        values = apply_modality_lut(pixels, header)
+        # pydicom would send a window's output through the rescaling once more: a negative slope gives a negative.
+        header.pop("RescaleSlope", None)
+        film = apply_voi_lut(values, header).astype(np.float32)
     except FilmError:
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes

@@ -213,12 +213,12 @@ def test_the_window_of_the_header_is_applied(tmp_path):
 
 
 def test_the_rescale_slope_is_applied_before_the_window(tmp_path):
-    film = read_film(
-        dicom(
-            tmp_path, TWELVE_BITS, BitsStored=12, RescaleSlope=-1, RescaleIntercept=4000, WindowCenter=2000, WindowWidth=8000
-        )
-    )  # fmt: skip
-    np.testing.assert_array_equal(film, 255 - FULL)
+    rescaled = {"RescaleSlope": -1, "RescaleIntercept": 4000}
+    film = read_film(dicom(tmp_path, TWELVE_BITS, BitsStored=12, **rescaled, WindowCenter=3000, WindowWidth=1001))
+    assert set(film[4000 - TWELVE_BITS.astype(int) <= 2499]) == {0}
+    assert set(film[4000 - TWELVE_BITS.astype(int) >= 3501]) == {255}
+    film = read_film(dicom(tmp_path, TWELVE_BITS, BitsStored=12, **rescaled))
+    np.testing.assert_allclose(film, 255.0 - FULL, atol=1)
 
 
 def test_a_big_endian_dicom_is_read(tmp_path):

@@ -1,0 +1,173 @@
+import cv2
+import numpy as np
+import pytest
+
+from cxr.lungs import clean_mask, mask_film
+
+SIDE = 128
+
+
+def probability(*boxes, value=1.0) -> np.ndarray:
+    """A square of 128 x 128 with boxes (x, y, width, height) of lung."""
+    square = np.zeros((SIDE, SIDE), np.float32)
+    for x, y, width, height in boxes:
+        square[y : y + height, x : x + width] = value
+    return square
+
+
+LEFT, RIGHT = (20, 30, 30, 60), (78, 30, 30, 60)  # .11 of the square each
+
+
+def test_two_lungs_are_kept_and_accepted():
+    mask, quality = clean_mask(probability(LEFT, RIGHT))
+    assert mask.dtype == np.uint8
+    assert set(np.unique(mask)) == {0, 255}
+    assert (quality.components, quality.accepted, quality.reason) == (2, True, "")
+    assert quality.area_fraction == pytest.approx(2 * 30 * 60 / SIDE**2, abs=0.001)
+    assert mask[60, 35] == mask[60, 93] == 255
+    assert mask[60, 64] == 0
+
+
+def test_the_threshold_decides_what_is_lung():
+    square = probability(LEFT, RIGHT, value=0.4)
+    assert clean_mask(square, 0.4)[1].accepted
+    assert not clean_mask(square, 0.5)[0].any()
+
+
+def test_only_the_two_largest_areas_are_kept():
+    stomach = (60, 104, 20, 18)  # a fifth of a lung
+    mask, quality = clean_mask(probability(LEFT, RIGHT, stomach))
+    assert quality.components == 2
+    assert mask[112, 70] == 0
+    assert quality.accepted
+
+
+def test_specks_are_dropped():
+    mask, quality = clean_mask(probability(LEFT, RIGHT, (5, 5, 2, 2), (64, 120, 1, 6)))
+    assert mask[:20].max() == 0
+    assert mask[110:].max() == 0
+    assert quality.accepted
+
+
+def test_a_speck_beside_one_lung_is_not_the_other_lung():
+    mask, quality = clean_mask(probability((20, 20, 36, 90), (90, 30, 10, 10)))  # 3 % of the lung
+    assert quality.components == 1
+    assert mask[35, 95] == 0
+
+
+def test_holes_are_filled():
+    square = probability(LEFT, RIGHT)
+    square[50:60, 30:40] = 0
+    mask, _ = clean_mask(square)
+    assert mask[50:60, 30:40].min() == 255
+
+
+def test_a_hair_between_the_lungs_does_not_join_them():
+    mask, quality = clean_mask(probability(LEFT, RIGHT, (50, 60, 28, 1)))
+    assert quality.components == 2
+    assert mask[60, 64] == 0
+
+
+@pytest.mark.parametrize(
+    ("boxes", "reason"),
+    [
+        ([], "lungs cover 0% of the film, expected 6% or more"),
+        ([(20, 30, 20, 20), (78, 30, 20, 20)], "lungs cover 5% of the film, expected 6% or more"),
+        ([(4, 4, 58, 120), (66, 4, 58, 120)], "lungs cover 85% of the film, expected 55% or less"),
+        ([(20, 20, 40, 60)], "one lung only"),
+        ([LEFT, RIGHT, *((3 + 10 * n, y, 9, 9) for n in range(12) for y in (3, 13, 100, 110))],
+         "of the lung pixels lie in scattered pieces"),
+    ],
+)  # fmt: skip
+def test_a_mask_that_is_no_pair_of_lungs_is_not_accepted(boxes, reason):
+    _, quality = clean_mask(probability(*boxes))
+    assert not quality.accepted
+    assert reason in quality.reason
+
+
+def test_two_lungs_that_touch_are_accepted_for_their_width():
+    _, quality = clean_mask(probability((20, 30, 88, 60)))
+    assert (quality.components, quality.accepted) == (1, True)
+
+
+# --- what classification sees of a film
+
+FILM = np.full((100, 150), 90, np.uint8)  # H, W
+MASK = np.zeros((100, 150), np.uint8)
+MASK[20:80, 30:60] = 255
+MASK[20:80, 90:120] = 255
+HEART, CORNER, LUNG = (50, 75), (2, 2), (50, 45)
+
+
+def test_loose_keeps_the_heart_between_the_lungs():
+    film, box = mask_film(FILM, MASK, "loose", margin=0)
+    assert box is None
+    assert film[HEART] == film[LUNG] == 90
+    assert film[CORNER] == 0
+    ys, xs = np.nonzero(film)
+    assert (xs.min(), xs.max(), ys.min(), ys.max()) == (30, 119, 20, 79)
+    assert np.count_nonzero(film) == 90 * 60
+
+
+def test_loose_widens_by_the_margin():
+    film, _ = mask_film(FILM, MASK, "loose", margin=0.04)  # 0.04 * 150 = 6 pixels
+    ys, xs = np.nonzero(film)
+    assert (xs.min(), xs.max(), ys.min(), ys.max()) == (24, 125, 14, 85)
+
+
+def test_loose_takes_the_convex_hull_of_both_lungs():
+    mask = np.zeros((100, 100), np.uint8)
+    cv2.fillPoly(mask, [np.array([[10, 80], [30, 20], [40, 80]]), np.array([[60, 80], [70, 20], [90, 80]])], 255)
+    film, _ = mask_film(np.full((100, 100), 9, np.uint8), mask, "loose", margin=0)
+    assert film[30, 50] == 9  # between the apices
+    assert film[25, 12] == 0  # outside the slope of the chest wall
+
+
+def test_hard_takes_the_heart_away():
+    film, box = mask_film(FILM, MASK, "hard", margin=0.04)
+    assert box is None
+    assert film[HEART] == film[CORNER] == 0
+    np.testing.assert_array_equal(film, np.where(MASK > 0, 90, 0))
+
+
+def test_crop_says_where_and_leaves_the_pixels():
+    film, box = mask_film(FILM, MASK, "crop", margin=0.04)
+    assert box == (24, 14, 102, 72)
+    np.testing.assert_array_equal(film, FILM)
+    assert mask_film(FILM, MASK, "crop", margin=0)[1] == (30, 20, 90, 60)
+
+
+def test_crop_does_not_leave_the_film():
+    assert mask_film(FILM, MASK, "crop", margin=0.5)[1] == (0, 0, 150, 100)
+
+
+@pytest.mark.parametrize("masking", ["loose", "hard", "crop", "none"])
+def test_without_lungs_the_film_is_kept_whole(masking):
+    film, box = mask_film(FILM, np.zeros_like(MASK), masking, margin=0.04)
+    np.testing.assert_array_equal(film, FILM)
+    assert box is None
+
+
+def test_none_leaves_the_film_untouched():
+    film, box = mask_film(FILM, MASK, "none", margin=0.04)
+    assert film is FILM
+    assert box is None
+
+
+def test_lung_begins_at_128_where_a_mask_was_interpolated():
+    mask = np.zeros_like(MASK)
+    mask[20:80, 30:60], mask[20:80, 60:70] = 128, 127
+    film, _ = mask_film(FILM, mask, "hard", margin=0)
+    assert (film[50, 59], film[50, 60]) == (90, 0)
+
+
+def test_the_film_itself_is_never_changed():
+    before = FILM.copy()
+    for masking in ("loose", "hard", "crop", "none"):
+        mask_film(FILM, MASK, masking, margin=0.04)
+    np.testing.assert_array_equal(FILM, before)
+
+
+def test_an_unknown_masking_is_refused():
+    with pytest.raises(ValueError, match="masking: expected loose, hard, crop or none, found 'soft'"):
+        mask_film(FILM, MASK, "soft", margin=0.04)
