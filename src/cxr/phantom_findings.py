@@ -4,12 +4,12 @@ A finding is described on a grid coarser than the film (a `Scene`): how much of 
 markings blur or end, which lines it draws. `cxr.phantoms` turns that into rays stopped.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
-from cxr.phantom_anatomy import SIDES, Anatomy, Chest, Frame, Patient, Pose, chest_half_width, wall_outline
+from cxr.phantom_anatomy import SIDES, Anatomy, Chest, Frame, Pose, chest_half_width, wall_outline
 
 VISIBLE = 0.3  # a box holds what has at least this share of a finding's own peak
 SMALLEST = 0.01  # an opacity hidden but for less of a lung than this is drawn at another place, up to so many times
@@ -38,23 +38,23 @@ class Scene:
         for name in ("filled", "blurred", "collapsed"):
             setattr(self, name, np.zeros_like(self.x))
 
-    def fill(self, share: np.ndarray) -> None:
+    def fill(self, share):
         """Replace a share (G, G) of the air that is still there."""
         self.filled = 1 - (1 - self.filled) * (1 - share)
 
-    def mark(self, finding: str, mask: np.ndarray) -> None:
+    def mark(self, finding, mask):
         """Note the box around a mask (G, G) for a finding."""
         box = self.frame.box(mask)
         if box is not None:
             self.boxes.setdefault(finding, []).append(box)
 
 
-def draw_severity(rng: np.random.Generator, severity_scale: float = 1.0) -> float:
+def draw_severity(rng, severity_scale=1.0):
     """Severity in (0, 1]: 0.1 + 0.9 Beta(2, 2), times the scale; fixed before anything was trained on the films."""
     return float(severity_scale * (0.1 + 0.9 * rng.beta(2, 2)))
 
 
-def heart_ratio(rng: np.random.Generator, patient: Patient, view: str, severity: float, edema: float) -> float:
+def heart_ratio(rng, patient, view, severity, edema):
     """Cardiothoracic ratio: above 0.50 (PA) or 0.55 (AP) with cardiomegaly, else below; many films near it."""
     limit = 0.50 if view == "PA" else 0.55
     chance = rng.standard_normal()
@@ -64,7 +64,7 @@ def heart_ratio(rng: np.random.Generator, patient: Patient, view: str, severity:
     return float(np.clip(usual, limit - 0.14, limit - 0.008 - 0.01 * abs(chance)))
 
 
-def ragged(rng: np.random.Generator, size: int, finest: int = 32) -> np.ndarray:
+def ragged(rng, size, finest=32):
     """Noise (size, size) of about unit spread with structure at several scales, as edges of real opacities have."""
     total = np.zeros((size, size), np.float32)
     cells, weight = 4, 1.0
@@ -75,13 +75,13 @@ def ragged(rng: np.random.Generator, size: int, finest: int = 32) -> np.ndarray:
     return total / 1.1
 
 
-def smooth_step(value: np.ndarray) -> np.ndarray:
+def smooth_step(value):
     """0 below 0, 1 above 1, smooth between."""
     value = np.clip(value, 0, 1)
     return value * value * (3 - 2 * value)
 
 
-def add_findings(rng: np.random.Generator, scene: Scene, severities: dict[str, float]) -> None:
+def add_findings(rng, scene, severities):
     """Draw every finding named in severities (name to 0..1) into the scene; cardiomegaly is in the outlines already."""
     for finding, draw in DRAWERS.items():
         stream, rng = rng, rng.spawn(1)[0]
@@ -192,24 +192,22 @@ def _pneumothorax(rng, scene, severity):
     side = int(rng.integers(2))
     sign, anatomy, chest = SIDES[side], scene.anatomy, scene.chest
     depth = 0.035 + 0.27 * severity
-    # The lung keeps its shape as it shrinks towards its root, so its edge runs along the chest wall, round at the apex.
-    edge = wall_outline(anatomy, sign, chest.angle_y)
-    root = np.array([sign * 0.20, chest.hilum[side][1] + 0.12])
-    height = (edge[:, 1] - anatomy.apex) / (chest.angle_y - anatomy.apex)
-    foot = rng.uniform(0.80, 1.25)  # height at which lung and wall meet again, beyond 1: not above the diaphragm
-    thin = np.clip(1 - (np.clip(height, 0, 1) / foot) ** 2.5, 0, 1)
-    shrink = depth * np.array([1 / 0.48, rng.uniform(0.75, 1.15) / 0.62])
-    edge = edge + (root - edge) * np.minimum(shrink * thin[:, None], 0.72)
-    line = edge[thin > 0.02]
-    low = chest.angle_y + 0.4
-    inner = np.vstack([[0.0, edge[0, 1]], edge, [sign * anatomy.half_width * 1.1, low], [0.0, low]])
+    top = anatomy.apex + depth * rng.uniform(0.7, 1.2)
+    # The lung keeps its shape: its wall is the chest's, drawn from a lower apex and pulled in, most at the top.
+    edge = wall_outline(replace(anatomy, apex=top), sign, chest.angle_y)
+    height = np.clip((edge[:, 1] - top) / (chest.angle_y - top), 0, 1)
+    thin = np.clip(1 - (height / rng.uniform(0.75, 1.3)) ** 2.5, 0, 1)
+    edge[:, 0] -= sign * depth * thin * np.clip((np.abs(edge[:, 0]) - 0.12) / 0.15, 0, 1)
+    line = edge[(thin > 0.02) | (edge[:, 1] < top + 0.2)]
+    inner = np.vstack(
+        [[0.0, edge[0, 1]], edge, [sign * anatomy.half_width * 1.1, edge[-1, 1] + 0.4], [0.0, edge[-1, 1] + 0.4]]
+    )
     lung = scene.frame.fill([inner]).astype(np.float32) / 255
     gone = scene.lungs[side] * (1 - lung)
     scene.collapsed = np.maximum(scene.collapsed, gone)
     scene.fill(0.16 * severity * scene.lungs[side] * lung)  # the smaller lung holds less air
     scene.lines.append((line, 0.0075, 0.055))
-    plain = scene.y < line[(thin[thin > 0.02] > VISIBLE)][-1, 1]  # the sliver below is not outlined
-    scene.mark("Pneumothorax", (gone > 0.5) & plain)
+    scene.mark("Pneumothorax", gone > 0.5)
 
 
 def _edema(rng, scene, severity):
@@ -227,7 +225,7 @@ def _edema(rng, scene, severity):
         scene.mark("Edema", (share > VISIBLE * peak) & (scene.lungs[side] > 0.5))
         for _ in range(round(11 * severity * rng.uniform(0.6, 1.2))):
             height = rng.uniform(0.80, 0.98)
-            wall = float(chest_half_width(scene.anatomy, np.array(height), sign)) - 0.012
+            wall = float(chest_half_width(scene.anatomy, np.array(height))) - 0.012
             y = scene.anatomy.apex + height * (scene.chest.angle_y - scene.anatomy.apex)
             short = np.array([[sign * wall, y], [sign * (wall - rng.uniform(0.03, 0.06)), y + rng.normal(0, 0.006)]])
             scene.lines.append((short, 0.005, 0.05 * (0.4 + severity)))
