@@ -200,4 +200,5 @@ def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[
     side = 256
     small, _ = fit_square(film, side)
     small_heat, _ = fit_square((heat * 255).astype(np.uint8), side)
-    return small, small_heat.astype(np.float32) / 255, f"{image_id.split('/', 1)[-1]}  {probability:.2f}"
+    # The probability first: CheXpert's long names are cut.
+    return small, small_heat.astype(np.float32) / 255, f"{probability:.2f}  {image_id.split('/', 1)[-1]}"

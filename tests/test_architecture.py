@@ -1,0 +1,128 @@
+"""The rules that keep the code as it is meant to be: imports go down, importing does nothing, scripts answer --help."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cxr.labels import FINDINGS
+from tests.conftest import PROJECT
+
+# A module imports only from rows below its own.
+ROWS = """
+report score_report
+maps training inference
+films datasets models plots metrics result_table releases preparation sources subgroups
+nih chexpert thresholds canvas gradcam heatmaps packs lung_sets lungs release_plan foreign_predictions
+raw_tables predictions bootstrap phantoms images operating_points calibration
+tables phantom_findings rates
+phantom_anatomy phantom_exposure artifacts backend
+config
+settings
+parameters
+labels errors
+"""
+LEVEL = {name: level for level, row in enumerate(reversed(ROWS.split("\n"))) for name in row.split()}
+KERAS_MODULES = {"backend", "datasets", "models", "training", "gradcam", "inference"}
+MODULES = sorted(path for path in (PROJECT / "src/cxr").glob("*.py") if path.stem != "__init__")
+SCRIPTS = sorted([*(PROJECT / "src").glob("*/**/*.py"), *(PROJECT / "demo").glob("*.py")])
+SCRIPTS = [path for path in SCRIPTS if path.parent.name != "cxr"]
+SPELL_FINDINGS = ("labels", "nih", "chexpert", "parameters", "release", "phantom", "foreign")
+
+
+def imported(path: Path) -> set[str]:
+    """Names of the modules that a file imports, anywhere; modules of cxr without their package."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inside = {f"cxr.{alias.name}" for alias in node.names} if node.module == "cxr" else {node.module}
+            names |= inside
+            if node.module == "cxr.backend" and "keras" in {alias.name for alias in node.names}:
+                names.add("keras")
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_go_down(path):
+    used = {name.removeprefix("cxr.") for name in imported(path) if name.startswith("cxr.")}
+    assert path.stem in LEVEL, f"{path.stem} has no row in ROWS"
+    assert not {name for name in used if LEVEL[name] >= LEVEL[path.stem]}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_only_a_few_modules_import_keras(path):
+    frameworks = {name.split(".")[0] for name in imported(path)} & {"keras", "tensorflow", "jax"}
+    assert not frameworks or path.stem in KERAS_MODULES
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_scripts_import_cxr_and_never_each_other(path):
+    names = {script.stem for script in SCRIPTS} - {"train", "evaluate"}
+    assert not {name for name in imported(path) if name.split(".")[-1] in names and not name.startswith("cxr.")}
+
+
+def test_importing_does_nothing(tmp_path):
+    quiet = [path.stem for path in MODULES if path.stem not in KERAS_MODULES | {"training"}]
+    code = "; ".join(["import sys", *(f"import cxr.{name}" for name in quiet), "assert 'keras' not in sys.modules"])
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_every_script_answers_help_with_its_docstring_from_anywhere(path, tmp_path):
+    # A keras that cannot be imported: the answer must come before it is needed.
+    (tmp_path / "keras.py").write_text("raise SystemExit('keras was imported')")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{PROJECT / 'src'}"}
+    command = [sys.executable, path, "--help"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert ast.get_docstring(ast.parse(path.read_text())).splitlines()[0] in result.stdout
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_findings_are_spelt_only_where_they_are_defined_and_translated(path):
+    if path.stem.startswith(SPELL_FINDINGS):
+        return
+    texts = {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert not texts & set(FINDINGS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_cxr_returns_and_scripts_print(path):
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    prints = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    warnings = [call for call in prints if any(keyword.arg == "file" for keyword in call.keywords)]
+    assert len(prints) == len(warnings), "only warnings on standard error"
+
+
+@pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=lambda path: path.stem)
+def test_functions_fit_on_a_screen_and_no_except_is_bare(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno <= 80, node.name
+        assert not (isinstance(node, ast.ExceptHandler) and node.type is None)
+
+
+def test_no_module_is_named_after_nothing():
+    assert not {path.stem for path in MODULES} & {"utils", "helpers", "common", "misc"}
+
+
+@pytest.mark.parametrize("path", sorted(PROJECT.glob("*.sh")), ids=lambda path: path.name)
+def test_shell_scripts_say_what_goes_in_and_out_and_are_plain_sh(path):
+    lines = path.read_text().splitlines()
+    assert lines[1].startswith("# Goes in:")
+    assert lines[2].startswith("# Comes out:")
+    if lines[0] == "#!/bin/sh":
+        assert not re.search(r"\[\[|\bfunction\b|=\(|<<<|\bsource\b|^\s*local\b", "\n".join(lines), re.M)
+        assert subprocess.run(["sh", "-n", path], capture_output=True).returncode == 0

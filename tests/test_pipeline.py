@@ -1,0 +1,212 @@
+"""All shell scripts on a few synthetic films: what a newcomer runs, with tiny networks."""
+
+import hashlib
+import json
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr import predictions
+from cxr.labels import FINDINGS
+from tests.conftest import PROJECT, TINY
+
+SETTINGS = {
+    "DATASET_DIR": "raw",
+    "DATASET_CSV_DIR": "raw/Data_Entry_2017.csv",
+    "DATASET_CHEXPERT_TRAIN_CSV_DIR": "raw/CheXpert-v1.0-small/train.csv",
+    "DATASET_CHEXPERT_VAL_CSV_DIR": "raw/CheXpert-v1.0-small/valid.csv",
+    "DATASET_DIR_SEGMENTATION": "lungs/CXR_png",
+    "MASK_DIR": "lungs/masks",
+}
+PARAMS = TINY | {
+    "DEMO_NIH_FILMS": 60,
+    "DEMO_CHEXPERT_FILMS": 50,
+    "DEMO_LUNG_FILMS": 24,
+    "DEMO_FILM_SIZE": 128,
+    "VAL_FRACTION": 0.3,
+    "UNET_VAL_FRACTION": 0.2,
+    "UNET_TEST_FRACTION": 0.3,
+    "SCORE_BATCH_SIZE": 32,
+    "BOOTSTRAP_REPLICATES": 20,
+    "OVERLAYS_PER_FINDING": 2,
+    "DEMO_SEVERITY": 1.0,
+}
+
+
+def checksums(folder) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def run(folder, *command: str, **changes):
+    """A command of the project with the JSON files of a folder; its result, with both outputs as text."""
+    (folder / "SETTINGS.json").write_text(json.dumps(SETTINGS | changes.pop("settings", {})))
+    (folder / "PARAMS.json").write_text(json.dumps(PARAMS | changes))
+    script = PROJECT / command[0]
+    start = ["sh"] if script.suffix == ".sh" else ["python"]
+    files = ["--settings", "SETTINGS.json", "--params", "PARAMS.json"]
+    return subprocess.run([*start, script, *command[1:], *files], cwd=folder, capture_output=True, text=True)
+
+
+def done(folder, *command: str, **changes) -> str:
+    result = run(folder, *command, **changes)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which the whole pipeline ran once for the ensemble: (folder, checksums of the raw films before)."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    done(folder, "demo/draw_films.py")
+    before = checksums(folder / "raw") | checksums(folder / "lungs")
+    printed = {
+        script: done(folder, script)
+        for script in ("prepare_data.sh", "train_Ensemble.sh", "evaluate_Ensemble.sh", "visualization_Ensemble.sh")
+    }
+    return folder, before, printed
+
+
+def test_raw_data_is_never_touched(finished):
+    folder, before, _ = finished
+    assert checksums(folder / "raw") | checksums(folder / "lungs") == before
+
+
+def test_every_step_leaves_its_artifacts_and_nothing_half_written(finished):
+    folder, _, _ = finished
+    tables, member = folder / "data/classification", folder / "models/classification/ensemble/tiny"
+    for name in ("nih.csv", "chexpert.csv", "images.csv", "test_patients.csv", "lung_masks.npy", "lung_masks.csv"):
+        assert (tables / name).stat().st_size, name
+    for name in ("images_32.npy", "images_32.csv", "images_32.json", "split.csv", "boxes.csv", "preview_masks.png"):
+        assert (tables / name).stat().st_size, name
+    for name in ("model.keras", "log.csv", "run.json", "curves.png", "predictions.csv", "cams.npy", "metrics.json"):
+        assert (member / name).stat().st_size, name
+    for name in ("predictions.csv", "thresholds.json", "metrics.json", "result.csv", "roc.png", "detections.csv"):
+        assert (member.parent / name).stat().st_size, name
+    assert not [path for path in folder.rglob("*") if ".part" in path.name]
+    assert not (member / "backup").exists()
+
+
+def test_rows_of_pack_masks_and_table_belong_together(finished):
+    folder, _, _ = finished
+    tables = folder / "data/classification"
+    images = pd.read_csv(tables / "images.csv")
+    packed = pd.read_csv(tables / "images_32.csv")
+    assert packed["image_id"].tolist() == images["image_id"].tolist() == sorted(images["image_id"])
+    assert np.load(tables / "images_32.npy", mmap_mode="r").shape == (len(images), 32, 32)
+    assert len(np.load(tables / "lung_masks.npy", mmap_mode="r")) == len(images)
+
+
+def test_a_patient_is_in_one_split_only(finished):
+    folder, _, _ = finished
+    tables = folder / "data/classification"
+    split = pd.read_csv(tables / "images.csv").merge(pd.read_csv(tables / "split.csv"), on="image_id")
+    assert set(split["split"]) == {"train", "val", "test"}
+    assert split.groupby("patient_id")["split"].nunique().max() == 1
+
+
+def test_predictions_cover_val_and_test_with_a_map_each(finished):
+    folder, _, _ = finished
+    family = folder / "models/classification/ensemble"
+    table = predictions.read(family / "predictions.csv")
+    split = pd.read_csv(folder / "data/classification/split.csv")
+    assert set(table["image_id"]) == set(split["image_id"][split["split"] != "train"])
+    assert np.load(family / "tiny/cams.npy").shape == (len(table), 6, 4, 4)
+
+
+def test_the_result_table_begins_as_the_originals_does(finished):
+    folder, _, printed = finished
+    result = pd.read_csv(folder / "models/classification/ensemble/result.csv")
+    assert list(result.columns[:4]) == ["finding", "Accuracy", "Precision", "Recall"]
+    assert result["finding"].tolist()[:6] == list(FINDINGS)
+    assert "Always-no" in printed["evaluate_Ensemble.sh"]
+
+
+def test_detections_lie_inside_their_films(finished):
+    folder, _, _ = finished
+    found = pd.read_csv(folder / "models/classification/ensemble/detections.csv")
+    films = pd.read_csv(folder / "data/classification/images_32.csv").set_index("image_id").loc[found["image_id"]]
+    assert (found[["x", "y"]] >= 0).all(axis=None)
+    assert (found["x"] + found["width"] <= films["width"].to_numpy() + 0.2).all()
+    assert (found["y"] + found["height"] <= films["height"].to_numpy() + 0.2).all()
+
+
+def test_a_second_run_does_nothing_and_says_so(finished):
+    folder, _, _ = finished
+    watched = [*(folder / "data").rglob("*.npy"), *(folder / "data").rglob("*.csv"), *folder.rglob("model.keras")]
+    before = {path: path.stat().st_mtime_ns for path in watched}
+    printed = done(folder, "prepare_data.sh") + done(folder, "train_Ensemble.sh")
+    assert printed.count("up to date") >= 8
+    assert {path: path.stat().st_mtime_ns for path in watched} == before
+
+
+def test_a_chosen_film_is_drawn_for_a_chosen_finding(finished):
+    folder, _, _ = finished
+    table = predictions.read(folder / "models/classification/ensemble/predictions.csv")
+    name = table["image_id"].iloc[0]
+    done(folder, "visualization_Ensemble.sh", "--film", name, "--finding", "Edema")
+    assert (folder / f"models/classification/ensemble/gradcam/Edema/{name}.png").exists()
+
+
+def test_efficientnet_is_a_family_of_one(finished):
+    folder, _, _ = finished
+    done(folder, "train_Efficientnet.sh")
+    assert "efficientnetb0: mean AUROC" in done(folder, "evaluate_Efficientnet.sh")
+    record = json.loads((folder / "models/classification/efficientnet/efficientnetb0/run.json").read_text())
+    assert record["epochs"] == 1
+    assert record["parameters"]["EFFICIENTNET_VARIANT"] == "B0"
+
+
+def test_masks_of_any_folder_and_its_broken_files_are_listed(finished, tmp_path):
+    folder, _, _ = finished
+    films = tmp_path / "films"
+    films.mkdir()
+    source = sorted((folder / "lungs/CXR_png").glob("*.png"))[0]
+    (films / "good.png").write_bytes(source.read_bytes())
+    (films / "broken.png").write_bytes(source.read_bytes()[:500])
+    done(folder, "src/segmentation/predict.py", str(films), "--out", str(tmp_path / "out"))
+    table = pd.read_csv(tmp_path / "out/masks.csv").set_index("film")
+    assert (tmp_path / "out/overlays/good.png.png").exists()
+    assert "not readable" in table.loc["broken.png", "problem"]
+    assert not table.loc["broken.png", "accepted"]
+
+
+def test_wrong_parameters_stop_before_anything_is_written(tmp_path):
+    result = run(tmp_path, "prepare_data.sh", LUNG_MASKNG="loose")
+    assert result.returncode == 2
+    assert "unknown key LUNG_MASKNG. Did you mean LUNG_MASKING?" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["PARAMS.json", "SETTINGS.json"]
+
+
+def test_a_step_before_its_time_names_the_command_that_is_missing(tmp_path):
+    result = run(tmp_path, "train_Ensemble.sh")
+    assert result.returncode == 2
+    assert "images.csv: not there yet. Make it with:" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("left_out", "kept"),
+    [
+        ({"DATASET_CSV_DIR": ""}, {"chexpert"}),
+        ({"DATASET_CHEXPERT_TRAIN_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": ""}, {"nih"}),
+    ],
+)
+def test_one_source_alone_gives_the_same_bytes_twice_without_a_unet(finished, tmp_path, left_out, kept):
+    folder, _, _ = finished
+    raw = {"DATASET_DIR": str(folder / "raw")}
+    raw |= {key: str(folder / value) for key, value in SETTINGS.items() if key.startswith("DATASET_C")}
+    made = []
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        done(tmp_path / place, "prepare_data.sh", settings=raw | left_out, LUNG_MASKING="none", WORKERS=2)
+        data = tmp_path / place / "data/classification"
+        made.append({path.name: path.read_bytes() for path in (*data.glob("*.npy"), *data.glob("*.csv"))})
+        assert set(pd.read_csv(data / "images.csv")["source"]) == kept
+        assert not (tmp_path / place / "models").exists()
+    assert made[0] == made[1]
