@@ -16,6 +16,7 @@ from cxr import backend, metrics, plots
 from cxr.artifacts import digest, write_csv, write_json, written_whole
 from cxr.backend import keras
 from cxr.config import PROJECT
+from cxr.errors import InputError
 from cxr.labels import FINDINGS
 from cxr.parameters import Params
 from cxr.preparation import process_count
@@ -318,6 +319,8 @@ def classifier_score(predict: Callable[[], np.ndarray], truth: np.ndarray, weigh
 
     def score() -> dict[str, Any]:
         probabilities = predict()
+        if not np.isfinite(probabilities).all():
+            raise InputError("training diverged: probabilities are no numbers. Lower LEARNING_RATE in PARAMS.json.")
         each = {
             f"val_auroc_{finding}": metrics.mean_auroc(truth[:, [place]], probabilities[:, [place]])
             for place, finding in enumerate(FINDINGS)

@@ -52,7 +52,9 @@ def score_member(settings, params, family, member):
     """Predictions and maps of one member, made anew only where model, films or split changed."""
     folder, size = settings.member_dir(family, member), params.input_size(member)
     films, pack = load_films(settings, params, size)
-    model_path = need(folder / "model.keras", f"sh train_{family.capitalize()}.sh")
+    made_by = f"sh train_{family.capitalize()}.sh"
+    need(folder / "run.json", made_by)  # written last: without it the model is of an unfinished run
+    model_path = need(folder / "model.keras", made_by)
     predictions_csv, cams_npy = folder / "predictions.csv", folder / "cams.npy"
     step = Step(
         folder / "predictions.json",
@@ -72,7 +74,7 @@ def score_member(settings, params, family, member):
 
     rows = films["split"].isin(["val", "test"]).to_numpy().nonzero()[0]
     print(f"{member}: scoring {len(rows)} films; {backend.start(params)}")
-    model = models.load_model(model_path, size, f"sh train_{family.capitalize()}.sh")
+    model = models.load_model(model_path, size, made_by)
     probabilities, maps = inference.score(model, pack, rows, params)
     chosen = films.iloc[rows]
     table = predictions.build(

@@ -48,6 +48,8 @@ def train_member(settings, params, family, member):
     if training.is_finished(folder, identity):
         print(f"{folder / 'model.keras'}: up to date")
         return
+    # The record of an older run must not vouch for a model that is being replaced.
+    (folder / "run.json").unlink(missing_ok=True)
     device = backend.start(params)
     truth = tables.label_array(films)
     train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
