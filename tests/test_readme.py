@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr.config import load_params
 from cxr.parameters import STAGES, Params, Stage
 from cxr.settings import REPLACED_SETTINGS, Settings
 
@@ -127,6 +128,12 @@ def test_the_json_files_at_the_top_hold_the_defaults():
         assert value == defaults[key], f"PARAMS.json: {key}"
 
 
+def test_the_readme_counts_the_films_of_the_demo():
+    demo = load_params(PROJECT / "demo/PARAMS.json").demo
+    films = demo.demo_nih_films + demo.demo_chexpert_films
+    assert f"{films:,} synthetic frontal films and {demo.demo_lung_films} lung films" in document("README.md")
+
+
 def test_the_korean_readme_gives_the_defaults():
     rows = re.findall(r"^\| `([A-Z][A-Z0-9_]+)` \| `(.+?)` \|", document("README.ko.md"), re.MULTILINE)
     assert len(rows) > 10
@@ -168,10 +175,11 @@ def test_every_relative_link_leads_somewhere(name):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_link_into_a_page_has_its_heading(name):
-    headings = re.findall(r"^#+ (.+)$", document(name), re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    for anchor in re.findall(r"\]\(#([^)]+)\)", document(name)):
-        assert anchor in anchors, f"{name}: #{anchor}"
+    for page, anchor in re.findall(r"\]\(([\w./-]*)#([^)]+)\)", document(name)):
+        there = (PROJECT / name).parent / page if page else PROJECT / name
+        headings = re.findall(r"^#+ (.+)$", there.read_text(encoding="utf-8"), re.MULTILINE)
+        anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert anchor in anchors, f"{name}: {page}#{anchor}"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

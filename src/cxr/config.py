@@ -109,8 +109,18 @@ def _keys(stage: type[Stage]) -> list[str]:
 
 
 def load_params(path: Path) -> Params:
-    """Read and check PARAMS.json; see `params_from`."""
-    return params_from(_read_json(path), str(path))
+    """Read and check PARAMS.json; see `params_from`. A weights file is relative to it."""
+    content = _read_json(path)
+    folder = path.resolve().parent
+
+    def placed(weights: Any) -> Any:
+        return weights if weights in ("imagenet", "none") or not isinstance(weights, str) else str(folder / weights)
+
+    if "WEIGHTS" in content:
+        given = content["WEIGHTS"]
+        by_member = isinstance(given, dict)
+        content["WEIGHTS"] = {name: placed(one) for name, one in given.items()} if by_member else placed(given)
+    return params_from(content, str(path))
 
 
 def load_settings(path: Path) -> Settings:

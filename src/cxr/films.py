@@ -1,6 +1,7 @@
 """The films of classification as training and evaluation take them: their table, and their pixels at one size."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -40,15 +41,10 @@ def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFr
     path = settings.pack(size)
     images = tables.read_images(settings.images_csv)
     split = tables.read_split(settings.split_csv, images, params.tables.split)
+    policies = [settings.chexpert_csv] if (images["source"] == "chexpert").any() else []
+    for artifact in (*policies, settings.images_csv, settings.split_csv, path):
+        _refuse_other_parameters(artifact, params, made_by)
     record = json.loads(need(path.with_suffix(".json"), made_by).read_text())
-    wanted = json.loads(json.dumps(params.pack.model_dump(by_alias=True)))
-    differing = [key for key, value in wanted.items() if record["parameters"].get(key) != value]
-    if differing:
-        key = differing[0]
-        raise InputError(
-            f"{path}: made with {key} {record['parameters'].get(key)!r}, PARAMS.json says {wanted[key]!r}. "
-            f"Run: {made_by}"
-        )
     if record["inputs"]["images"] != digest(settings.images_csv):
         raise InputError(f"{path}: made from another {settings.images_csv.name}. Run: {made_by}")
     pack = open_pack(path, made_by)
@@ -58,3 +54,16 @@ def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFr
     films = pd.concat([images, packed.drop(columns="image_id")], axis=1)
     films["split"] = split.where((films["problem"] == "").to_numpy(), "unreadable").to_numpy()
     return films, pack
+
+
+def _refuse_other_parameters(artifact: Path, params: Params, made_by: str) -> None:
+    """Raise an InputError where an artifact was made with other parameters than those in force."""
+    record = artifact.with_suffix(".json")
+    if not record.exists():
+        return
+    in_force = json.loads(json.dumps(params.flat()))
+    for key, value in json.loads(record.read_text())["parameters"].items():
+        if in_force.get(key, value) != value:
+            raise InputError(
+                f"{artifact}: made with {key} {value!r}, PARAMS.json says {in_force[key]!r}. Run: {made_by}"
+            )

@@ -139,7 +139,9 @@ def build_unet(params: Params) -> keras.Model:
     size, filters = params.unet.unet_input_size, params.unet.unet_filters
     film = keras.Input((size, size, 1), name="film")
     scaled = keras.layers.Rescaling(1 / 255, name="scaled")(film)
-    x = keras.layers.LayerNormalization(axis=(1, 2, 3), center=False, scale=False, name="standardised")(scaled)
+    x = keras.layers.LayerNormalization(axis=(1, 2, 3), epsilon=1e-5, center=False, scale=False, name="standardised")(
+        scaled
+    )
     skipped = []
     for level in range(4):
         x = _two_convolutions(x, filters * 2**level)

@@ -62,7 +62,7 @@ def masked_cross_entropy(weights: np.ndarray) -> Callable:
         # Replaced before the cross-entropy: masking its result alone would leave NaN in the gradient.
         label = ops.where(known, truth, 0.0)
         weight = ops.where(known, ops.where(label > 0.5, ops.convert_to_tensor(weights), 1.0), 0.0)
-        cross_entropy = ops.relu(logits) - logits * label + ops.log1p(ops.exp(-ops.abs(logits)))
+        cross_entropy = ops.softplus(ops.where(label > 0.5, -logits, logits))
         return ops.sum(weight * cross_entropy) / ops.maximum(ops.sum(ops.cast(known, "float32")), 1.0)
 
     return loss
@@ -150,6 +150,11 @@ class EveryEpoch(keras.callbacks.Callback):
         value = scores[self.watch]
         if value is None or not np.isfinite(value):
             value = -scores["val_loss"]
+        if not np.isfinite(value):
+            raise InputError(
+                f"epoch {epoch + 1}: neither {self.watch} nor val_loss is a number. Either no label of val is known "
+                "(VAL_FRACTION), or training diverged (lower LEARNING_RATE)."
+            )
         optimizer = self.model.optimizer
         row = {
             "epoch": epoch + 1,

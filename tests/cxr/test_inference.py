@@ -108,7 +108,7 @@ def test_lung_threshold_is_obeyed():
         next(lung_masks(BrightIsLung(), [dim], params_of(LUNG_THRESHOLD=threshold)))[1].area_fraction
         for threshold in (0.5, 0.7)
     ]
-    assert areas == [0.25, 0.0]
+    assert areas == [pytest.approx(0.25, abs=0.01), 0.0]  # the clean-up takes the corners of the squares
 
 
 def test_a_real_unets_masks_are_those_of_its_probabilities():

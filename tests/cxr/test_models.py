@@ -163,7 +163,7 @@ def perturbed(model):
 
 
 def test_weights_in_imagenets_form_give_kerass_own_imagenet_network(tmp_path):
-    """Keras' published files hold variance = std, and its graph a Rescaling(1/sqrt(std)) where it is told "imagenet"."""
+    """Keras' published files hold variance = std, and its graph a Rescaling(1/sqrt(std)) if told "imagenet"."""
     donor = perturbed(keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(32, 32, 3)))
     normalization = next(layer for layer in donor.layers if isinstance(layer, keras.layers.Normalization))
     normalization.set_weights([np.array(IMAGENET_MEAN), np.array(IMAGENET_STD), np.array(1)])

@@ -1,6 +1,7 @@
 import errno
 import itertools
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -116,9 +117,9 @@ def test_what_is_no_pack_is_refused_by_name(tmp_path):
     with pytest.raises(InputError, match=r"a.npy: not there yet. Make it with: sh prepare_data.sh"):
         open_pack(path, "sh prepare_data.sh")
     np.save(path, np.array([{"any": "object"}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match=r"a.npy: not a packed array \(.*ickle.*sh prepare_data.sh"):
+    with pytest.raises(InputError, match=r"a.npy: not a packed array \(.*Python objects.*sh prepare_data.sh"):
         open_pack(path, "sh prepare_data.sh")
-    for content in (b"", b"<html>", b"\x93NUMPY\x01\x00"):
+    for content in (b"", b"<html>", b"\x93NUMPY\x01\x00", pickle.dumps([1])):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"a.npy: not a packed array"):
             open_pack(path, "x")

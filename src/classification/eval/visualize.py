@@ -1,7 +1,7 @@
 """Grad-CAM overlays: where each film's evidence for a finding lies, and the boxes that this outlines.
 
 Reads   MODELS_DIR/classification/<family>/predictions.csv, thresholds.json, <member>/cams.npy; the films themselves;
-        DATA_DIR/classification/boxes.csv (known boxes) and lung_masks.npy, where they are
+        DATA_DIR/classification/boxes.csv (known boxes), where there is one
 Writes  MODELS_DIR/classification/<family>/gradcam/<finding>/<image_id>.png, gradcam/overview_<finding>.png,
         detections.csv (boxes in pixels of the original film, for every test film that is called positive)
 
