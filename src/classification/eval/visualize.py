@@ -31,6 +31,8 @@ def main(argv=None):
     scored = maps.load(settings, params, arguments.family)
     limit = params.evaluation.overlays_per_finding if arguments.limit is None else arguments.limit
     folder = settings.family_dir(arguments.family)
+    grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
+    print(f"maps of {grids} places: where that is few (small input sizes), they tell a region of the film at most")
     chosen = {
         finding: maps.choose_films(scored, finding, arguments.film, limit) for finding in arguments.finding or FINDINGS
     }
