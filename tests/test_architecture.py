@@ -15,13 +15,14 @@ from tests.conftest import PROJECT
 # A module imports only from rows below its own.
 ROWS = """
 report score_report
-maps training inference
-films datasets models plots metrics result_table releases preparation sources subgroups
-nih chexpert thresholds canvas gradcam heatmaps packs lung_sets lungs release_plan foreign_predictions
-raw_tables predictions bootstrap phantoms images operating_points calibration
-tables phantom_findings rates
-phantom_anatomy phantom_exposure artifacts backend
-config
+gallery
+maps training inference comparison evaluation foreign_predictions
+films datasets models metrics releases preparation sources subgroups report_tables foreign_labels
+nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns
+raw_tables phantoms images charts result_table calibration
+tables phantom_findings plots thresholds
+phantom_anatomy phantom_exposure canvas predictions backend rates
+artifacts bootstrap heatmaps lungs config
 settings
 parameters
 labels errors
@@ -63,8 +64,12 @@ def test_only_a_few_modules_import_keras(path):
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(PROJECT)))
 def test_scripts_import_cxr_and_never_each_other(path):
-    names = {script.stem for script in SCRIPTS} - {"train", "evaluate"}
-    assert not {name for name in imported(path) if name.split(".")[-1] in names and not name.startswith("cxr.")}
+    # A script's own folder is on sys.path: a bare name would find its neighbour.
+    scripts = {script.stem for script in SCRIPTS}
+    folders = {part for script in SCRIPTS for part in script.relative_to(PROJECT).parts[:-1]} | {"tests", "benchmarks"}
+    assert not {name.split(".")[0] for name in imported(path)} & (scripts | folders)
+    source = path.read_text()
+    assert not re.search(r"importlib|runpy|subprocess|sys\.path|os\.system", source), "runs or imports by another way"
 
 
 def test_importing_does_nothing(tmp_path):
@@ -110,7 +115,7 @@ def test_cxr_returns_and_scripts_print(path):
 def test_functions_fit_on_a_screen_and_no_except_is_bare(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno <= 80, node.name
+            assert node.end_lineno - node.lineno < 80, node.name
         assert not (isinstance(node, ast.ExceptHandler) and node.type is None)
 
 

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import predictions
+from cxr import config, films, predictions
+from cxr.artifacts import digest
+from cxr.errors import InputError
 from cxr.labels import FINDINGS
-from tests.conftest import PROJECT, TINY
+from tests.conftest import PROJECT, TINY, load_script, prepare, settings_in, tiny_params
 
 SETTINGS = {
     "DATASET_DIR": "raw",
@@ -210,3 +213,114 @@ def test_one_source_alone_gives_the_same_bytes_twice_without_a_unet(finished, tm
         assert set(pd.read_csv(data / "images.csv")["source"]) == kept
         assert not (tmp_path / place / "models").exists()
     assert made[0] == made[1]
+
+
+def test_tables_and_records_have_the_columns_that_are_written_down(finished):
+    folder, _, _ = finished
+    tables, family = folder / "data/classification", folder / "models/classification/ensemble"
+    about = ["image_id", "path", "patient_id", "view", "sex", "age", "source", *FINDINGS]
+    for name in ("nih", "chexpert", "images"):
+        assert list(pd.read_csv(tables / f"{name}.csv")) == about
+    assert list(pd.read_csv(tables / "split.csv")) == ["image_id", "split"]
+    assert list(pd.read_csv(tables / "test_patients.csv")) == ["patient_id"]
+    assert list(pd.read_csv(tables / "boxes.csv")) == ["image_id", "finding", "x", "y", "width", "height"]
+    masks = ["image_id", "area_fraction", "components", "accepted", "reason"]
+    assert list(pd.read_csv(tables / "lung_masks.csv")) == masks
+    affine = {"width", "height", "scale_x", "scale_y", "offset_x", "offset_y", "mask_used", "problem", "digest"}
+    assert affine <= set(pd.read_csv(tables / "images_32.csv"))
+    images = pd.read_csv(tables / "images.csv")
+    assert images["image_id"].str.fullmatch(r"(nih/\d{8}_\d{3}|chexpert/(train|valid)/.+)").all()
+    assert images["patient_id"].str.fullmatch(r"(nih|chexpert)-\d+").all()
+    assert set(images[list(FINDINGS)].stack().unique()) == {0, 1}
+    for name in ("nih_problems", "images_problems", "lung_masks_problems"):
+        assert list(pd.read_csv(tables / f"{name}.csv")) == ["path", "problem"]
+    log = ["epoch", "loss", "val_loss", "val_auroc", *(f"val_auroc_{f}" for f in FINDINGS), "learning_rate", "seconds"]
+    assert list(pd.read_csv(family / "tiny/log.csv")) == log
+    found = ["image_id", "finding", "x", "y", "width", "height", "score", "probability"]
+    assert list(pd.read_csv(family / "detections.csv")) == found
+
+
+def test_packed_masks_and_films_are_what_they_say(finished):
+    folder, _, _ = finished
+    tables = folder / "data/classification"
+    masks, pack = (np.load(tables / f"{name}.npy", mmap_mode="r") for name in ("lung_masks", "images_32"))
+    assert (masks.dtype, pack.dtype) == (np.uint8, np.uint8)
+    assert set(np.unique(masks)) <= {0, 255}
+    assert (masks > 0).mean(axis=(1, 2)) == pytest.approx(pd.read_csv(tables / "lung_masks.csv")["area_fraction"])
+    assert pack.any(axis=(1, 2)).all()
+    used = pd.read_csv(tables / "images_32.csv")["mask_used"]
+    assert used.tolist() == pd.read_csv(tables / "lung_masks.csv")["accepted"].tolist()
+
+
+def test_a_run_is_on_record(finished):
+    folder, _, _ = finished
+    member = folder / "models/classification/ensemble/tiny"
+    record = json.loads((member / "run.json").read_text())
+    assert record["model"] == digest(member / "model.keras")
+    assert record["made_from"]["split"] == digest(folder / "data/classification/split.csv")
+    assert record["parameters"].items() >= (PARAMS | {"ENSEMBLE_MEMBERS": ["tiny"]}).items()
+    assert {"seconds", "films_per_second", "best_epoch", "device", "versions", "commit", "seed"} <= set(record)
+
+
+def test_metrics_hold_every_finding_and_source(finished):
+    folder, _, _ = finished
+    family = folder / "models/classification/ensemble"
+    for path in (family / "metrics.json", family / "tiny/metrics.json"):
+        metrics = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in {path}"))
+        assert list(metrics["findings"]) == list(FINDINGS)
+        assert {"total", "macro", "by_source"} <= set(metrics)
+        assert {"nih", "chexpert-valid"} <= set(metrics["by_source"])
+    table = predictions.read(family / "predictions.csv")
+    prevalence = table.loc[table["split"] == "test", "Effusion_true"].mean()
+    assert metrics["findings"]["Effusion"]["prevalence"] == pytest.approx(prevalence)
+    pd.testing.assert_frame_equal(table, predictions.read(family / "tiny/predictions.csv"))  # an ensemble of one
+
+
+def test_evaluating_again_scores_nothing_and_changes_nothing(finished):
+    folder, _, _ = finished
+    family = folder / "models/classification/ensemble"
+    scored = [family / "tiny" / name for name in ("predictions.csv", "cams.npy", "predictions.json", "model.keras")]
+    before, contents = {path: path.stat().st_mtime_ns for path in scored}, checksums(family)
+    assert "predictions.csv: up to date" in done(folder, "evaluate_Ensemble.sh")
+    assert {path: path.stat().st_mtime_ns for path in scored} == before
+    after = checksums(family)
+    changed = {name for name in contents if after[name] != contents[name] and not name.endswith(".html")}
+    assert changed == set()
+
+
+def test_the_thumbnail_baseline_stands_beside_the_ensemble(finished):
+    folder, _, _ = finished
+    lines = done(folder, "demo/thumbnail_baseline.py").splitlines()
+    assert lines[0].split() == ["AUROC", "on", "test", "ensemble", "thumbnail"]
+    assert [line.split()[0] for line in lines[1:]] == [*FINDINGS, "mean"]
+
+
+def test_drawing_the_films_again_does_nothing(finished):
+    folder, before, _ = finished
+    assert "up to date" in done(folder, "demo/draw_films.py")
+    assert checksums(folder / "raw") | checksums(folder / "lungs") == before
+
+
+def test_an_unreadable_film_stays_black_and_is_in_no_split(finished, tmp_path):
+    folder, _, _ = finished
+    shutil.copytree(folder / "raw", tmp_path / "raw", ignore=shutil.ignore_patterns("CheXpert*"))
+    broken = sorted((tmp_path / "raw").rglob("0000*.png"))[3]
+    broken.write_bytes(broken.read_bytes()[:100])
+    alone = {"DATASET_CHEXPERT_TRAIN_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": ""}
+    assert "1 films unreadable" in done(tmp_path, "prepare_data.sh", settings=alone, LUNG_MASKING="none")
+    settings = config.load_settings(tmp_path / "SETTINGS.json")
+    table, pack = films.load_films(settings, config.load_params(tmp_path / "PARAMS.json"), 32)
+    unreadable = table["split"] == "unreadable"
+    assert table.loc[unreadable, "image_id"].tolist() == [f"nih/{broken.stem}"]
+    assert broken.name in table.loc[unreadable, "problem"].item()
+    assert pack.any(axis=(1, 2)).tolist() == (~unreadable).tolist()
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_training_without_films_to_train_on_or_to_choose_by_is_refused(tmp_path, split):
+    settings, params = settings_in(tmp_path), tiny_params()
+    prepare(settings, params, range(4), [split] * 4)
+    counts = f"{4 * (split == 'train')} films for training and {4 * (split == 'val')} for validation"
+    with pytest.raises(InputError, match=f"split.csv: {counts}.*Change VAL_FRACTION"):
+        load_script("src/classification/train/train.py").train_member(settings, params, "ensemble", "tiny")
+    assert not settings.models_dir.exists()

@@ -90,9 +90,8 @@ def test_names_with_dots_stay_apart(folders):
 
 
 def test_all_sets_may_lie_in_one_folder_and_come_out_sorted(folders):
-    pairs, _ = pair_masks(
-        *folders(["x.png", "MCUCXR_0001_0.png", "CHNCXR_0001_0.png"], ["x.png", "MCUCXR_0001_0.png", "CHNCXR_0001_0_mask.png"])
-    )  # fmt: skip
+    names = ["x.png", "MCUCXR_0001_0.png"]
+    pairs, _ = pair_masks(*folders([*names, "CHNCXR_0001_0.png"], [*names, "CHNCXR_0001_0_mask.png"]))
     assert pairs["image_id"].tolist() == ["montgomery/MCUCXR_0001_0", "own/x", "shenzhen/CHNCXR_0001_0"]
     assert pairs["patient_id"].is_unique
 
@@ -241,7 +240,7 @@ def test_a_set_that_is_not_there_or_nothing_to_train_on_is_refused(folders):
         split_pairs(pairs, tiny_params(UNET_TEST_SETS=["jsrt"]).unet, 1)
     with pytest.raises(InputError, match="lung films: none left for train of 20"):
         split_pairs(pairs, tiny_params(UNET_TEST_SETS=["shenzhen"]).unet, 1)
-    with pytest.raises(InputError, match="none left for val of 20; .*UNET_VAL_FRACTION"):
+    with pytest.raises(InputError, match=r"none left for val of 20; .*UNET_VAL_FRACTION"):
         split_pairs(pairs, tiny_params(UNET_VAL_FRACTION=0).unet, 1)
 
 

@@ -53,6 +53,11 @@ def train_member(settings, params, family, member):
     device = backend.start(params)
     truth = tables.label_array(films)
     train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
+    if not len(train) or not len(val):
+        raise config.InputError(
+            f"{settings.split_csv}: {len(train)} films for training and {len(val)} for validation; one or more of each "
+            "are needed. Change VAL_FRACTION in PARAMS.json and run: sh prepare_data.sh"
+        )
     print(f"{member} at {size} px: {len(train)} films, {len(val)} for validation; {device}")
     with backend.scope():
         classifier = models.build_classifier(member, params)

@@ -1,0 +1,313 @@
+"""The steps towards the U-Net, and what it is used for, on a few synthetic lung films with a tiny network."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr import packs
+from cxr.artifacts import digest
+from cxr.backend import keras
+from cxr.errors import InputError
+from cxr.releases import ReleaseParams, write_releases
+from tests.conftest import TINY, load_script
+
+ETL = ("etl/0_pair_masks.py", "etl/1_split_patients.py", "etl/2_pack_arrays.py")
+STEPS = (*ETL, "train.py", "evaluate.py")
+PARAMS = TINY | {"UNET_VAL_FRACTION": 0.25, "UNET_TEST_FRACTION": 0.3, "BOOTSTRAP_REPLICATES": 20}
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+class Project:
+    """A folder with results, the JSON files, and lung films of its own or those of another folder."""
+
+    def __init__(self, folder: Path, lungs: Path):
+        self.folder, self.lungs = folder, lungs
+        self.made, self.unet = folder / "data/segmentation", folder / "models/segmentation/Unet"
+
+    def run(self, *steps: str, more: tuple[str, ...] = (), **params) -> None:
+        settings = {"DATASET_DIR_SEGMENTATION": str(self.lungs / "CXR_png"), "MASK_DIR": str(self.lungs / "masks")}
+        (self.folder / "SETTINGS.json").write_text(json.dumps(settings))
+        (self.folder / "PARAMS.json").write_text(json.dumps(PARAMS | params))
+        files = [f"--{name.lower()}={self.folder / name}.json" for name in ("SETTINGS", "PARAMS")]
+        for step in steps:
+            load_script(f"src/segmentation/{step}").main([*files, *more])
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.read_csv(self.made / name)
+
+
+@pytest.fixture(scope="module")
+def lungs(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("lungs")
+    write_releases(folder / "dataset", folder / "CXR_png", folder / "masks", ReleaseParams(14, 12, 24, 128, seed=2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, lungs) -> tuple[Project, dict]:
+    """All steps done once; the checksums of the raw films before."""
+    before = checksums(lungs)
+    project = Project(tmp_path_factory.mktemp("finished"), lungs)
+    project.run(*STEPS)
+    return project, before
+
+
+@pytest.fixture
+def project(tmp_path, lungs) -> Project:
+    return Project(tmp_path, lungs)
+
+
+@pytest.fixture
+def own_lungs(project, lungs, tmp_path) -> Project:
+    """With copies of the raw films, which a test may spoil."""
+    for name in ("CXR_png", "masks"):
+        shutil.copytree(lungs / name, tmp_path / "own" / name)
+    project.lungs = tmp_path / "own"
+    return project
+
+
+# From films and masks to packs
+
+
+def test_raw_films_are_never_touched_and_nothing_is_left_half_written(finished):
+    project, before = finished
+    assert checksums(project.lungs) == before
+    assert not [path for path in project.folder.rglob("*") if ".part" in path.name]
+
+
+def test_every_pair_is_packed_once_with_a_black_and_white_mask(finished):
+    project, _ = finished
+    pairs, packed = project.table("pairs.csv"), project.table("packed_32.csv")
+    assert list(pairs.columns) == ["image_id", "set", "patient_id", "film", "masks"]
+    assert pairs["image_id"].is_unique
+    assert set(pairs["set"]) == {"montgomery", "shenzhen"}
+    pd.testing.assert_frame_equal(packed, pairs)  # no film is broken here
+    films, masks = (packs.open_pack(project.made / f"{name}_32.npy", "-") for name in ("images", "masks"))
+    assert films.shape == masks.shape == (len(pairs), 32, 32)
+    assert set(np.unique(masks)) == {0, 255}
+    shares = (masks > 0).mean(axis=(1, 2))
+    assert shares.min() > 0.08
+    assert shares.max() < 0.6
+    assert project.table("packed_32_problems.csv").empty
+    assert (project.made / "preview_pairs.png").stat().st_size
+
+
+def test_what_has_no_partner_is_listed_and_still_there(finished):
+    project, _ = finished
+    problems = project.table("pairs_problems.csv")
+    assert list(problems.columns) == ["path", "problem"]
+    assert len(problems)
+    films = {path.name for path in (project.lungs / "CXR_png").glob("*.png")}
+    paired = {Path(film).name for film in project.table("pairs.csv")["film"]}
+    assert films - paired <= {Path(path).name for path in problems["path"]}
+
+
+def test_a_patient_is_in_one_split_only(finished):
+    project, _ = finished
+    split = project.table("pairs.csv").merge(project.table("split.csv"), on="image_id", validate="one_to_one")
+    assert set(split["split"]) == {"train", "val", "test"}
+    assert split.groupby("patient_id")["split"].nunique().max() == 1
+
+
+def test_running_again_does_nothing_and_says_so(finished, capsys):
+    project, _ = finished
+    before = times(project.made) | times(project.unet)
+    capsys.readouterr()
+    project.run(*ETL)
+    assert capsys.readouterr().out.count("up to date") == 3
+    project.run(*STEPS, more=("--if-missing",))
+    printed = capsys.readouterr().out
+    assert "model.keras is there (python src/segmentation/train.py trains it anew)" in printed
+    assert len(printed.splitlines()) == 1
+    assert times(project.made) | times(project.unet) == before
+
+
+def test_elsewhere_the_same_films_give_the_same_bytes(finished, project):
+    project.run(*ETL, WORKERS=2)
+    first = finished[0].made
+    names = sorted(path.name for path in first.iterdir() if path.suffix in (".csv", ".npy", ".png"))
+    assert names == sorted(path.name for path in project.made.iterdir() if path.suffix in (".csv", ".npy", ".png"))
+    assert [name for name in names if digest(first / name) != digest(project.made / name)] == []
+
+
+def test_a_film_that_cannot_be_read_is_listed_and_left_out(own_lungs):
+    masks = {path.name.replace("_mask", "") for path in (own_lungs.lungs / "masks").rglob("*.png")}
+    broken = next(path for path in sorted((own_lungs.lungs / "CXR_png").glob("CHN*.png")) if path.name in masks)
+    broken.write_bytes(broken.read_bytes()[:200])
+    own_lungs.run(*ETL)
+    problems = own_lungs.table("packed_32_problems.csv")
+    assert problems["path"].tolist() == [broken.name]
+    assert broken.name in problems["problem"][0]
+    packed = own_lungs.table("packed_32.csv")
+    assert broken.name not in packed["film"].tolist()
+    assert len(packed) == len(own_lungs.table("pairs.csv")) - 1 == len(np.load(own_lungs.made / "images_32.npy"))
+
+
+def test_a_film_that_comes_later_is_taken_up(own_lungs):
+    own_lungs.run(*ETL)
+    before = own_lungs.table("split.csv").set_index("image_id")["split"]
+    pair = own_lungs.table("pairs.csv").iloc[0]
+    for folder, name in (("CXR_png", pair["film"]), ("masks", pair["masks"].split("|")[0])):
+        shutil.copy(own_lungs.lungs / folder / name, own_lungs.lungs / folder / "mine.png")
+    own_lungs.run(*ETL)
+    after = own_lungs.table("split.csv").set_index("image_id")["split"]
+    assert len(after) == len(before) + 1
+    assert after[before.index].tolist() == before.tolist()  # nobody moves
+    assert len(np.load(own_lungs.made / "masks_32.npy")) == len(after)
+
+
+def test_whole_sets_can_be_held_out(project):
+    project.run(*ETL[:2], UNET_TEST_SETS=["montgomery"])
+    split = project.table("pairs.csv").merge(project.table("split.csv"), on="image_id")
+    assert set(split.loc[split["set"] == "montgomery", "split"]) == {"test"}
+    assert "test" not in set(split.loc[split["set"] == "shenzhen", "split"])
+
+
+def test_without_masking_no_unet_is_made(project, capsys):
+    project.run(*STEPS, more=("--if-missing",), LUNG_MASKING="none")
+    assert capsys.readouterr().out == '"LUNG_MASKING": "none" needs no U-Net\n'
+    assert sorted(path.name for path in project.folder.iterdir()) == ["PARAMS.json", "SETTINGS.json"]
+
+
+def test_a_step_before_its_time_names_the_one_that_is_missing(project):
+    for step, missing in ((ETL[1], "0_pair_masks"), (ETL[2], "0_pair_masks"), ("train.py", "2_pack_arrays")):
+        with pytest.raises(InputError, match=f"not there yet. Make it with: .*{missing}.py"):
+            project.run(step)
+    project.run(*ETL)
+    with pytest.raises(InputError, match=r"model\.keras: not there yet\. Make it with: .*src/segmentation/train\.py"):
+        project.run("evaluate.py")
+
+
+# Training and evaluation
+
+
+def test_training_leaves_its_model_its_log_and_its_record(finished):
+    project, _ = finished
+    weights = project.unet / "weights"
+    assert sorted(path.name for path in weights.iterdir()) == ["curves.png", "log.csv", "model.keras", "run.json"]
+    log = pd.read_csv(weights / "log.csv")
+    assert list(log.columns) == ["epoch", "loss", "val_loss", "val_dice", "learning_rate", "seconds"]
+    record = json.loads((weights / "run.json").read_text())
+    assert record["epochs"] == record["best_epoch"] == len(log) == 1
+    assert record["model"] == digest(weights / "model.keras")
+    assert record["made_from"]["split"] == digest(project.made / "split.csv")
+    assert record["parameters"]["UNET_FILTERS"] == 4
+    model = keras.saving.load_model(weights / "model.keras", compile=False)
+    assert model.input_shape == model.output_shape == (None, 32, 32, 1)
+
+
+def test_the_dice_is_of_the_held_out_films_alone(finished):
+    project, _ = finished
+    table = pd.read_csv(project.unet / "evaluation/dice.csv")
+    split = project.table("split.csv")
+    assert set(table["image_id"]) == set(split.loc[split["split"] == "test", "image_id"])
+    assert list(table.columns) == ["image_id", "set", "patient_id", "dice", "iou", "accepted"]
+    assert table[["dice", "iou"]].min().min() >= 0
+    np.testing.assert_allclose(table["iou"], table["dice"] / (2 - table["dice"]), atol=2e-5)
+    metrics = json.loads((project.unet / "evaluation/metrics.json").read_text())
+    assert metrics["all"]["films"] == len(table)
+    assert metrics["all"]["dice"] == pytest.approx(table["dice"].mean(), abs=1e-5)
+    assert metrics["unet"] == digest(project.unet / "weights/model.keras")
+    for name, rows in table.groupby("set"):
+        assert metrics[name]["films"] == len(rows)
+        assert metrics[name]["lowest_dice"] == pytest.approx(rows["dice"].min(), abs=1e-5)
+    assert (project.unet / "evaluation/worst.png").stat().st_size
+
+
+def test_an_unfinished_unet_is_trained_on_and_a_new_one_is_evaluated_anew(finished, tmp_path, capsys):
+    project = Project(tmp_path / "copy", finished[0].lungs)
+    shutil.copytree(finished[0].folder, project.folder)
+    (project.unet / "weights/backup").mkdir()
+    (project.unet / "evaluation/metrics.json").write_text(json.dumps({"unet": "another"}))
+    project.run("train.py", "evaluate.py", more=("--if-missing",))
+    printed = capsys.readouterr().out
+    assert "epoch 1: loss" in printed
+    assert not (project.unet / "weights/backup").exists()
+    metrics = json.loads((project.unet / "evaluation/metrics.json").read_text())
+    assert metrics["unet"] == digest(project.unet / "weights/model.keras")
+
+
+def test_a_split_without_films_for_val_or_test_is_refused(finished, tmp_path):
+    project = Project(tmp_path / "copy", finished[0].lungs)
+    shutil.copytree(finished[0].folder, project.folder)
+    with pytest.raises(InputError, match="none left for val of 20; change UNET_VAL_FRACTION"):
+        project.run(ETL[1], UNET_VAL_FRACTION=0.0)
+    project.run(ETL[1], UNET_TEST_FRACTION=0.0)
+    with pytest.raises(InputError, match="no test film; raise UNET_TEST_FRACTION"):
+        project.run("evaluate.py")
+
+
+# Films of any folder
+
+
+@pytest.fixture(scope="module")
+def predicted(finished, tmp_path_factory) -> tuple[Path, Path]:
+    """A folder of three films, one broken, one wide and in a subfolder, and the masks that were found."""
+    project, _ = finished
+    films, out = tmp_path_factory.mktemp("films"), tmp_path_factory.mktemp("out")
+    source = cv2.imread(str(sorted((project.lungs / "CXR_png").glob("*.png"))[0]), cv2.IMREAD_GRAYSCALE)
+    (films / "ward").mkdir()
+    cv2.imwrite(str(films / "one.png"), source)
+    cv2.imwrite(str(films / "ward/one.png"), cv2.resize(source, (200, 120)))
+    (films / "broken.png").write_bytes((films / "one.png").read_bytes()[:300])
+    (films / "notes.txt").write_text("no film")
+    project.run("predict.py", more=(str(films), "--out", str(out)))
+    return films, out
+
+
+def test_masks_of_any_folder_have_the_size_of_their_films(predicted):
+    _, out = predicted
+    masks = sorted(str(path.relative_to(out / "masks")) for path in (out / "masks").rglob("*.png"))
+    assert masks == ["one.png.png", "ward/one.png.png"]
+    for name, shape in (("one.png", None), ("ward/one.png", (120, 200))):
+        mask = cv2.imread(str(out / f"masks/{name}.png"), cv2.IMREAD_UNCHANGED)
+        assert set(np.unique(mask)) <= {0, 255}
+        assert mask.ndim == 2
+        assert shape is None or mask.shape == shape
+        assert (out / f"overlays/{name}.png").stat().st_size
+
+
+def test_a_broken_film_does_not_stop_the_others(predicted):
+    _, out = predicted
+    table = pd.read_csv(out / "masks.csv", keep_default_na=False).set_index("film")
+    assert table.index.tolist() == ["broken.png", "one.png", "ward/one.png"]
+    assert list(table.columns) == ["area_fraction", "components", "accepted", "reason", "problem"]
+    assert table.loc["broken.png", "reason"] == "unreadable"
+    assert "broken.png" in table.loc["broken.png", "problem"]
+    assert not table.loc["broken.png", "accepted"]
+    assert (table.loc[["one.png", "ward/one.png"], "problem"] == "").all()
+
+
+def test_predicting_again_gives_the_same_bytes(finished, predicted, tmp_path):
+    films, out = predicted
+    finished[0].run("predict.py", more=(str(films), "--out", str(tmp_path)))
+    assert checksums(tmp_path) == checksums(out)
+
+
+def test_a_unet_for_another_size_is_refused(finished, predicted):
+    with pytest.raises(InputError, match=r"takes films of 32x32x1, PARAMS\.json says 48x48x1"):
+        finished[0].run("predict.py", more=(str(predicted[0]),), UNET_INPUT_SIZE=48)
+
+
+def test_an_empty_folder_and_one_that_is_not_there_are_named(finished, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "missing"):
+        with pytest.raises(InputError, match=name):
+            finished[0].run("predict.py", more=(str(tmp_path / name),))
