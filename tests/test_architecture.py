@@ -14,8 +14,9 @@ from tests.conftest import PROJECT
 
 # A module imports only from rows below its own.
 ROWS = """
-report score_report
-gallery
+model_card
+family_report
+report score_report gallery
 maps training inference comparison evaluation foreign_predictions
 films datasets models metrics releases preparation sources subgroups report_tables foreign_labels
 nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns

@@ -46,10 +46,22 @@ def checksums(folder) -> dict[str, str]:
     }
 
 
+def write_files(folder, settings=None, **changes) -> None:
+    (folder / "SETTINGS.json").write_text(json.dumps(SETTINGS | (settings or {})))
+    (folder / "PARAMS.json").write_text(json.dumps(PARAMS | changes))
+
+
+def tables_and_pack(folder, **changes) -> None:
+    """What prepare_data.sh does with "LUNG_MASKING": "none", in this process: a third of the time."""
+    write_files(folder, **changes)
+    files = [f"--{name.lower()}={folder / name}.json" for name in ("SETTINGS", "PARAMS")]
+    for step in sorted((PROJECT / "src/classification/etl").glob("[0-9]_*.py")):
+        load_script(str(step.relative_to(PROJECT))).main(files)
+
+
 def run(folder, *command: str, **changes):
     """A command of the project with the JSON files of a folder; its result, with both outputs as text."""
-    (folder / "SETTINGS.json").write_text(json.dumps(SETTINGS | changes.pop("settings", {})))
-    (folder / "PARAMS.json").write_text(json.dumps(PARAMS | changes))
+    write_files(folder, **changes)
     script = PROJECT / command[0]
     start = ["sh"] if script.suffix == ".sh" else ["python"]
     files = ["--settings", "SETTINGS.json", "--params", "PARAMS.json"]
@@ -205,9 +217,13 @@ def test_one_source_alone_gives_the_same_bytes_twice_without_a_unet(finished, tm
     raw = {"DATASET_DIR": str(folder / "raw")}
     raw |= {key: str(folder / value) for key, value in SETTINGS.items() if key.startswith("DATASET_C")}
     made = []
+    changes = {"settings": raw | left_out, "LUNG_MASKING": "none"}
     for place in ("one", "two"):
         (tmp_path / place).mkdir()
-        done(tmp_path / place, "prepare_data.sh", settings=raw | left_out, LUNG_MASKING="none", WORKERS=2)
+        if place == "one":
+            done(tmp_path / place, "prepare_data.sh", **changes)
+        else:
+            tables_and_pack(tmp_path / place, WORKERS=2, **changes)
         data = tmp_path / place / "data/classification"
         made.append({path.name: path.read_bytes() for path in (*data.glob("*.npy"), *data.glob("*.csv"))})
         assert set(pd.read_csv(data / "images.csv")["source"]) == kept
@@ -231,7 +247,7 @@ def test_tables_and_records_have_the_columns_that_are_written_down(finished):
     images = pd.read_csv(tables / "images.csv")
     assert images["image_id"].str.fullmatch(r"(nih/\d{8}_\d{3}|chexpert/(train|valid)/.+)").all()
     assert images["patient_id"].str.fullmatch(r"(nih|chexpert)-\d+").all()
-    assert set(images[list(FINDINGS)].stack().unique()) == {0, 1}
+    assert images[list(FINDINGS)].isin([0, 1, np.nan]).all(axis=None)
     for name in ("nih_problems", "images_problems", "lung_masks_problems"):
         assert list(pd.read_csv(tables / f"{name}.csv")) == ["path", "problem"]
     log = ["epoch", "loss", "val_loss", "val_auroc", *(f"val_auroc_{f}" for f in FINDINGS), "learning_rate", "seconds"]
@@ -266,7 +282,8 @@ def test_metrics_hold_every_finding_and_source(finished):
     folder, _, _ = finished
     family = folder / "models/classification/ensemble"
     for path in (family / "metrics.json", family / "tiny/metrics.json"):
-        metrics = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in {path}"))
+        assert "NaN" not in path.read_text()  # null where not defined
+        metrics = json.loads(path.read_text())
         assert list(metrics["findings"]) == list(FINDINGS)
         assert {"total", "macro", "by_source"} <= set(metrics)
         assert {"nih", "chexpert-valid"} <= set(metrics["by_source"])
@@ -291,8 +308,9 @@ def test_evaluating_again_scores_nothing_and_changes_nothing(finished):
 def test_the_thumbnail_baseline_stands_beside_the_ensemble(finished):
     folder, _, _ = finished
     lines = done(folder, "demo/thumbnail_baseline.py").splitlines()
-    assert lines[0].split() == ["AUROC", "on", "test", "ensemble", "thumbnail"]
-    assert [line.split()[0] for line in lines[1:]] == [*FINDINGS, "mean"]
+    assert "AUROC on test" in lines[0]
+    assert [line.split()[0] for line in lines if line.startswith(FINDINGS)] == list(FINDINGS)
+    assert any(line.startswith("mean ") for line in lines)
 
 
 def test_drawing_the_films_again_does_nothing(finished):
@@ -301,13 +319,14 @@ def test_drawing_the_films_again_does_nothing(finished):
     assert checksums(folder / "raw") | checksums(folder / "lungs") == before
 
 
-def test_an_unreadable_film_stays_black_and_is_in_no_split(finished, tmp_path):
+def test_an_unreadable_film_stays_black_and_is_in_no_split(finished, tmp_path, capsys):
     folder, _, _ = finished
     shutil.copytree(folder / "raw", tmp_path / "raw", ignore=shutil.ignore_patterns("CheXpert*"))
     broken = sorted((tmp_path / "raw").rglob("0000*.png"))[3]
     broken.write_bytes(broken.read_bytes()[:100])
     alone = {"DATASET_CHEXPERT_TRAIN_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": ""}
-    assert "1 films unreadable" in done(tmp_path, "prepare_data.sh", settings=alone, LUNG_MASKING="none")
+    tables_and_pack(tmp_path, settings=alone, LUNG_MASKING="none")
+    assert "1 films unreadable" in capsys.readouterr().out
     settings = config.load_settings(tmp_path / "SETTINGS.json")
     table, pack = films.load_films(settings, config.load_params(tmp_path / "PARAMS.json"), 32)
     unreadable = table["split"] == "unreadable"

@@ -462,9 +462,9 @@ def test_a_dot_of_a_packed_film_lands_where_its_table_says(tmp_path, masking, fi
         square = open_pack(tmp_path / f"images_{size}.npy", "x")[1]
         affine = [result[f"{name}_{size}"] for name in ("scale_x", "scale_y", "offset_x", "offset_y")]
         assert dot_in(square) == pytest.approx(where_the_affine_says(affine), abs=0.15)
-        if (
-            masking == "hard"
-        ):  # the U-Net's mask came back to its place on the film: the lungs' columns and rows are kept
+        shown = 126 if masking == "crop" else HEIGHT  # rows 40..150 and 8 pixels of margin on either side
+        assert affine[1] == pytest.approx(size / shown, rel=0.05)
+        if masking == "hard":  # the U-Net's mask came back to its place on the film
             left, top, width, height = to_square((25, 40, 90, 110), affine)
             rows, columns = np.flatnonzero(square.any(axis=1)), np.flatnonzero(square.any(axis=0))
             found = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
