@@ -1,7 +1,8 @@
 #!/bin/sh
 # Goes in:  predictions and maps of evaluate_Ensemble.sh, the films.
-# Comes out: Grad-CAM overlays, an overview a finding and detections.csv in MODELS_DIR/classification/ensemble/
+# Comes out: Grad-CAM overlays, an overview a finding, detections.csv and report.html in MODELS_DIR/classification/ensemble/
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/environment.sh"
 "$python" "$here/src/classification/eval/visualize.py" ensemble "$@"
+"$python" "$here/src/classification/eval/report.py" ensemble "$@"

@@ -110,6 +110,27 @@ def replicate_scores(truth, probabilities, patient_ids, replicates: int, seed: i
     return results[..., 0], results[..., 1]
 
 
+def replicate_sums(values: np.ndarray, patient_ids, replicates: int, seed: int) -> np.ndarray:
+    """Sums over films that count as often as their patient was drawn; the draws of a seed are `replicate_scores`'.
+
+    Parameters
+    ----------
+    values : array of shape (N, K)
+    patient_ids : array of shape (N,)
+    replicates, seed : int
+
+    Returns
+    -------
+    sums : float array of shape (replicates, K)
+    """
+    names, patients = np.unique(np.asarray(patient_ids, dtype=str), return_inverse=True)
+    by_patient = np.stack([np.bincount(patients, weights=column, minlength=len(names)) for column in values.T], axis=1)
+    sums = np.empty((replicates, values.shape[1]))
+    for number, weights in enumerate(draws(len(names), replicates, seed)):
+        sums[number] = weights @ by_patient
+    return sums
+
+
 def interval(values: np.ndarray) -> list[float] | None:
     """95 % percentile interval [low, high] of replicates without the undefined ones; None for fewer than two."""
     values = values[~np.isnan(values)]

@@ -137,6 +137,13 @@ def blend(shown: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return (shown * (1 - share) + colours[:, 0].astype(np.float32)[level] * share).astype(np.uint8)
 
 
+def heat_layer(heat: np.ndarray) -> np.ndarray:
+    """A heatmap (h, w) as a layer to lay over a film: BGRA uint8 of shape (h, w, 4), what `blend` would add."""
+    colours, opacity = _heat_colours()
+    level = (np.clip(heat, 0, 1) * 255).astype(np.uint8)
+    return np.dstack([colours[:, 0, ::-1][level], (opacity[level] * 255).astype(np.uint8)])
+
+
 def draw_colour_bar(canvas: np.ndarray, x: int, top: int, height: int, contour_level: float | None) -> None:
     heat = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], BAR, axis=1)
     canvas[top : top + height, x : x + BAR] = blend(np.full((height, BAR, 3), 96, np.uint8), heat)

@@ -9,22 +9,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxr import bootstrap, predictions
+from cxr import bootstrap, calibration, predictions, rates
 from cxr.labels import FINDINGS
+from cxr.operating_points import at_points, none_if_nan
 from cxr.thresholds import decide, label_counts, threshold_of, why_undefined
 
 mean_interval = bootstrap.mean_interval
 
-RATES = (
-    "accuracy",
-    "precision",
-    "recall",
-    "specificity",
-    "f1",
-    "balanced_accuracy",
-    "prevalence",
-    "always_no_accuracy",
-)
+RATES = (*rates.FIGURES, "prevalence", "always_no_accuracy", "always_majority_accuracy")
 
 
 def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
@@ -33,8 +25,10 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
     Parameters
     ----------
     test_table : predictions table
+        AUROC and average precision are of all of its films; what hangs on a threshold or on a calibration is of those
+        whose ``split`` is test (all of them, but where somebody's predictions were split for the fit).
     thresholds : dict
-        From `fit_thresholds`, on val.
+        From `fit_on_val` (or `fit_thresholds`, then without operating points and calibration).
     replicates : int
         Patient resamples behind the 95 % intervals; 0 = none.
     seed : int
@@ -45,6 +39,7 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
         ``findings``, ``total`` (micro, over all film-finding cells with a known label) and ``macro`` (mean over the
         findings where a figure is defined) of all films, then ``by_source`` with the same three for each kind of label,
         then ``protocol``. None where undefined, with a ``reason`` where that is the AUROC.
+        Recall is sensitivity, precision the positive predictive value.
     """
     sources = predictions.source(test_table)
     names = sorted(set(sources))
@@ -57,6 +52,7 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
         "films": len(test_table),
         "patients": int(test_table["patient_id"].nunique()),
         "sources": {name: int((sources == name).sum()) for name in names},
+        "decided_films": int((test_table["split"] == "test").sum()),
         "splits": sorted(set(test_table["split"])),
         "threshold_rule": thresholds["rule"],
         "thresholds_from": thresholds["val"],
@@ -71,11 +67,15 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
 
 def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
     truth, probabilities = predictions.arrays(table)
-    decisions = decide(table, thresholds)
     patients = table["patient_id"].to_numpy()
-    enough = len(set(patients)) > 1  # the interval of a single patient would have no width
-    auroc, precision = bootstrap.replicate_scores(truth, probabilities, patients, replicates if enough else 0, seed)
+    replicates = replicates if len(set(patients)) > 1 else 0  # the interval of a single patient would have no width
+    auroc, precision = bootstrap.replicate_scores(truth, probabilities, patients, replicates, seed)
     hospitals = sorted(set(predictions.hospital(table)))
+    test = table[table["split"] == "test"]
+    test_truth, decisions = predictions.arrays(test)[0], decide(test, thresholds)
+    replicated = rates.replicate_figures(test_truth, decisions, test["patient_id"], replicates, seed)
+    points = at_points(test, thresholds)
+    calibrations = _calibrations(test, thresholds, replicates, seed)
     findings = {}
     for f, finding in enumerate(FINDINGS):
         reason = why_undefined(truth[:, f])
@@ -87,59 +87,62 @@ def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, see
             "auroc_interval": bootstrap.interval(auroc[:, f]),
             "average_precision": None if reason else float(average_precision_score(*arrays)),
             "average_precision_interval": bootstrap.interval(precision[:, f]),
-            **_rates(truth[:, f], decisions[:, f]),
+            **_rates(test_truth[:, [f]], decisions[:, [f]]),
+            **{f"{name}_interval": bootstrap.interval(replicated[name][:, f]) for name in rates.FIGURES},
             "threshold": {name: fitted["threshold"] for name, fitted in used.items()},
             "threshold_fitted_on": {name: fitted["fitted_on"] for name, fitted in used.items()},
-            **label_counts(truth[:, f]),
+            **{key: value for key, value in label_counts(truth[:, f]).items() if key != "prevalence"},
             "unknown": int((~known).sum()),
             "replicates_dropped": int(np.isnan(auroc[:, f]).sum()),
+            "operating_points": points[finding],
+            **calibrations[finding],
             **({"reason": reason} if reason else {}),
         }
-    known = ~np.isnan(truth)
-    total = {**_rates(truth[known], decisions[known]), "films": len(table), "cells": int(known.sum())}
-    total |= {"positives": int((truth == 1).sum()), "unknown": int((~known).sum())}
-    return {"findings": findings, "total": total, "macro": _macro(findings, auroc, precision)}
+    known = ~np.isnan(test_truth)
+    total = {**_rates(test_truth, decisions), "films": len(test), "cells": int(known.sum())}
+    total |= {"positives": int((test_truth == 1).sum()), "unknown": int((~known).sum())}
+    return {"findings": findings, "total": total, "macro": _macro(findings, auroc, precision, replicated)}
 
 
-def _macro(findings: dict[str, Any], auroc: np.ndarray, precision: np.ndarray) -> dict[str, Any]:
+def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
+    """Brier score and calibration error of each finding, then both and reliability before and after mending."""
+    truth, before = predictions.arrays(table)
+    fitted = thresholds.get("calibration")
+    after = calibration.calibrated(table, fitted) if fitted else np.full_like(before, np.nan)
+    judged = {}
+    for f, finding in enumerate(FINDINGS):
+        plain, mended = (
+            calibration.judge(truth[:, f], scores[:, f], table["patient_id"], replicates, seed)
+            for scores in (before, after)
+        )
+        brief = ("brier", "brier_interval", "expected_calibration_error", "expected_calibration_error_interval")
+        judged[finding] = {key: plain[key] if plain else None for key in brief}
+        judged[finding]["calibration"] = {"before": plain, "after": mended}
+    return judged
+
+
+def _macro(findings: dict[str, Any], auroc: np.ndarray, precision: np.ndarray, replicated) -> dict[str, Any]:
     """Means over the findings where a figure is defined; a replicate counts where all of those findings are defined."""
     defined = [f for f, finding in enumerate(FINDINGS) if findings[finding]["auroc"] is not None]
-    means = {}
-    for name in ("auroc", "average_precision", *RATES):
+    means, intervals = {}, {}
+    for name in ("auroc", "average_precision", *RATES, "brier", "expected_calibration_error"):
         values = [values[name] for values in findings.values() if values[name] is not None]
         means[name] = float(np.mean(values)) if values else None
-    intervals = {
-        "auroc_interval": bootstrap.interval(auroc[:, defined].mean(axis=1)) if defined else None,
-        "average_precision_interval": bootstrap.interval(precision[:, defined].mean(axis=1)) if defined else None,
-    }
+    for name, values in {"auroc": auroc, "average_precision": precision}.items():
+        intervals[f"{name}_interval"] = bootstrap.interval(values[:, defined].mean(axis=1)) if defined else None
+    for name in rates.FIGURES:
+        there = [f for f, finding in enumerate(FINDINGS) if findings[finding][name] is not None]
+        values = replicated[name][:, there]
+        intervals[f"{name}_interval"] = bootstrap.interval(values.mean(axis=1)) if there else None
     return {**means, **intervals, "auroc_over": [FINDINGS[f] for f in defined]}
 
 
-def _rates(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float | None]:
-    """Figures of decisions on films with a known label, arrays of shape (N,)."""
-    hits, misses = int(decisions[truth == 1].sum()), int((~decisions[truth == 1]).sum())
-    alarms, rejections = int(decisions[truth == 0].sum()), int((~decisions[truth == 0]).sum())
-    films = hits + misses + alarms + rejections
-    recall, specificity = _share(hits, hits + misses), _share(rejections, rejections + alarms)
-    return {
-        "accuracy": _share(hits + rejections, films),
-        "precision": _share(hits, hits + alarms),
-        "recall": recall,
-        "specificity": specificity,
-        "f1": _share(2 * hits, 2 * hits + alarms + misses),
-        "balanced_accuracy": None if recall is None or specificity is None else (recall + specificity) / 2,
-        "prevalence": _share(hits + misses, films),
-        "always_no_accuracy": _share(alarms + rejections, films),
-        "always_majority_accuracy": _share(max(hits + misses, alarms + rejections), films),
-        "true_positives": hits,
-        "false_positives": alarms,
-        "true_negatives": rejections,
-        "false_negatives": misses,
-    }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _rates(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float | int | None]:
+    """Figures of decisions on all cells with a known label, arrays of shape (N, F)."""
+    counts = rates.outcomes(truth, decisions).sum(axis=(0, 1))
+    names = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+    values = {name: none_if_nan(value) for name, value in rates.figures(counts).items()}
+    return {**values, **{name: int(count) for name, count in zip(names, counts, strict=True)}}
 
 
 def mean_auroc(truth: np.ndarray, probabilities: np.ndarray) -> float:

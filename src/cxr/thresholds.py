@@ -18,9 +18,10 @@ def fit_thresholds(val_table: pd.DataFrame, rule: str) -> dict[str, Any]:
     Parameters
     ----------
     val_table : predictions table
-    rule : {"f1", "youden"}
-        What a threshold maximises: F1, or sensitivity + specificity - 1 (Youden 1950). Of equal maxima the highest
-        threshold is taken. It lies midway between the lowest probability called positive and the next one.
+    rule : {"f1", "youden", "sensitivity_90", "specificity_90"}
+        What a threshold maximises: F1; sensitivity + specificity - 1 (Youden 1950); specificity where sensitivity is
+        0.90 or more; sensitivity where specificity is 0.90 or more. Of equal maxima the highest threshold is taken. It
+        lies midway between the lowest probability called positive and the next one.
 
     Returns
     -------
@@ -68,8 +69,13 @@ def best_threshold(truth: np.ndarray, probabilities: np.ndarray, rule: str) -> f
     gains = {  # integers in Youden's, so that equal gains compare equal
         "f1": lambda: 2 * hits / (called + positives),
         "youden": lambda: hits * negatives - (called - hits) * positives,
+        "sensitivity_90": lambda: np.where(10 * hits >= 9 * positives, negatives - (called - hits), -1),
+        "specificity_90": lambda: np.where(10 * (called - hits) <= negatives, hits, -1),
     }
-    best = int(np.argmax(gains[rule]()))
+    gain = gains[rule]()
+    best = int(np.argmax(gain))
+    if gain[best] < 0:  # specificity 0.90 is only reached where nothing is called
+        return float(np.nextafter(score[0], np.inf))
     lowest = score[ends[best]]
     following = score[ends[best + 1]] if best + 1 < len(ends) else lowest
     return float((lowest + following) / 2)

@@ -16,7 +16,7 @@ def table(truth, probabilities, ids=None, split="test"):
     return predictions.build(ids, [f"p{i}" for i in range(len(truth))], [split] * len(ids), truth, probabilities)
 
 
-def overconfident(films=20_000, slope=2.0, shift=1.0, seed=1):
+def overconfident(films=8_000, slope=2.0, shift=1.0, seed=1):
     """Truth drawn from a probability whose logit the model says ``slope`` times as large and shifted."""
     random = np.random.default_rng(seed)
     logits = random.normal(-1.5, 1, films)
@@ -88,17 +88,17 @@ def test_scaling_finds_the_slope_and_shift_that_a_model_is_wrong_by(method):
     truth, scores = overconfident(shift=1.0 if method == "platt" else 0.0)
     fitted = calibration.fit_calibration(table(truth, scores, split="val"), method)
     edema = fitted["findings"]["Edema"]["nih"]
-    assert edema["slope"] == pytest.approx(0.5, abs=0.03)
-    assert edema["intercept"] == (pytest.approx(-0.5, abs=0.05) if method == "platt" else 0)
+    assert edema["slope"] == pytest.approx(0.5, abs=0.05)
+    assert edema["intercept"] == (pytest.approx(-0.5, abs=0.1) if method == "platt" else 0)
     test_truth, test_scores = overconfident(shift=1.0 if method == "platt" else 0.0, seed=2)
     test = table(test_truth, test_scores)
     mended = calibration.calibrated(test, fitted)[:, 2]
-    before = calibration.judge(test_truth, test_scores, np.arange(20_000), 0, 1)
-    after = calibration.judge(test_truth, mended, np.arange(20_000), 0, 1)
+    before = calibration.judge(test_truth, test_scores, np.arange(8_000), 0, 1)
+    after = calibration.judge(test_truth, mended, np.arange(8_000), 0, 1)
     assert after["expected_calibration_error"] < 0.02
     assert before["expected_calibration_error"] > 0.05
     assert after["brier"] < before["brier"]
-    assert abs(after["in_the_large"]) < 0.01
+    assert abs(after["in_the_large"]) < 0.015
     assert np.array_equal(np.argsort(mended, kind="stable"), np.argsort(test["Edema_prob"], kind="stable"))
     assert json.loads(json.dumps(fitted, allow_nan=False)) == fitted
 

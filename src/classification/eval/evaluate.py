@@ -2,20 +2,20 @@
 
 Reads   DATA_DIR/classification/…, MODELS_DIR/classification/<family>/<member>/model.keras
 Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, cams.npy (maps of all six findings), metrics.json
-        MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (fitted on val, per source), metrics.json,
-        result.csv (the table), roc.png, precision_recall.png; these two also for each source
+        MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (with operating points and calibration,
+        all fitted on val, per source), metrics.json, result.csv (the table), roc.png, precision_recall.png; these two
+        also for each source; comparison.json (the ensemble minus its member that is best on val, paired)
 
 The network runs once per film and member; everything after predictions.csv is NumPy and pandas.
 """
 
 import numpy as np
 
-from cxr import config, metrics, plots, predictions, tables
+from cxr import comparison, config, evaluation, plots, predictions, tables
 from cxr.artifacts import Step, digest, need, write_csv, write_json, written_whole
 from cxr.films import load_films
 from cxr.parameters import FAMILIES
 from cxr.result_table import result_table, result_text
-from cxr.thresholds import fit_thresholds
 
 
 def main(argv=None):
@@ -24,15 +24,16 @@ def main(argv=None):
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
     family = arguments.family
-    scored = [score_member(settings, params, family, member) for member in params.members(family)]
-    folder = settings.family_dir(family)
-    table = predictions.average(scored)
+    scored = {member: score_member(settings, params, family, member) for member in params.members(family)}
+    folder, films = settings.family_dir(family), tables.read_images(settings.images_csv)
+    table = predictions.average(list(scored.values()))
     predictions.write(table, folder / "predictions.csv")
-    for member, one in zip(params.members(family), scored, strict=True):
-        block, _ = judge(one, params)
+    for member, one in scored.items():
+        block, _ = judge(one, films, params)
         write_json(block, settings.member_dir(family, member) / "metrics.json")
         print(f"{member}: mean AUROC on test {text(block['macro']['auroc'])}")
-    block, thresholds = judge(table, params)
+    block, thresholds = judge(table, films, params)
+    write_json(compare(family, table, scored, params), folder / "comparison.json")
     write_json(thresholds, folder / "thresholds.json")
     write_json(block, folder / "metrics.json")
     write_csv(result_table(block), folder / "result.csv")
@@ -87,11 +88,22 @@ def score_member(settings, params, family, member):
     return table
 
 
-def judge(table, params):
+def judge(table, films, params):
     """Metrics of test at thresholds from val, and those thresholds."""
-    thresholds = fit_thresholds(table[table["split"] == "val"], params.evaluation.threshold_rule)
-    test = table[table["split"] == "test"]
-    return metrics.evaluate(test, thresholds, params.evaluation.bootstrap_replicates, params.general.seed), thresholds
+    val, test = (table[table["split"] == split] for split in ("val", "test"))
+    rule, replicates = params.evaluation.threshold_rule, params.evaluation.bootstrap_replicates
+    return evaluation.judge(val, test, films, rule, replicates, params.general.seed)
+
+
+def compare(family, table, scored, params):
+    """The ensemble minus its best member, which is chosen on val; nothing where it has only one."""
+    if len(scored) == 1:
+        return []
+    best = comparison.best_on_val(scored)
+    first, second = (one[one["split"] == "test"] for one in (table, scored[best]))
+    paired = comparison.paired(first, second, params.evaluation.bootstrap_replicates, params.general.seed)
+    notes = [f"{best} has the best mean AUROC on val of all members."]
+    return [{"first": family, "second": best, **paired, "notes": notes}]
 
 
 def draw_curves(test, folder, suffix, title):

@@ -1,0 +1,37 @@
+"""The report of a family: one HTML page that opens from disk, offline; and its model card.
+
+Reads   MODELS_DIR/classification/<family>/: predictions.csv, metrics.json, thresholds.json, comparison.json,
+        <member>/{metrics.json, cams.npy, log.csv, run.json}; the packed films; the U-Net's evaluation, where they are
+Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
+"""
+
+import argparse
+
+from cxr import config, family_report, model_card, report
+from cxr.artifacts import write_text
+from cxr.gallery import MOST
+from cxr.parameters import FAMILIES
+
+
+def main(argv=None):
+    arguments = config.parser(__doc__)
+    arguments.add_argument("family", choices=FAMILIES, help="whose report to write")
+    arguments.add_argument("--films", type=int, default=MOST, help=f"films in the gallery, at most (default {MOST})")
+    # visualization_*.sh hands on what was for visualize.py (--film …), which has refused misspelt words already.
+    arguments, _ = arguments.parse_known_args(argv)
+    settings, params = config.load(arguments)
+    family, folder = arguments.family, settings.family_dir(arguments.family)
+    model = family_report.model(settings, params, family)
+    blocks = family_report.blocks(settings, params, family, model.metrics)
+    compared = family_report.read_json(folder / "comparison.json") or []
+    extras = family_report.extras(settings, params, family, arguments.films)
+    size = report.write(report.page(family.capitalize(), model, blocks, compared, extras), folder / "report.html")
+    write_text(model_card.of_family(settings, params, family, model.metrics), folder / "MODEL_CARD.md")
+    films = f"{len(extras.cards):,} films in the gallery" if extras.cards else "no maps"
+    print(f"{folder / 'report.html'}: {size / 1e6:.1f} MB, {films}\n{folder / 'MODEL_CARD.md'}")
+    if size > report.LARGEST:
+        print(f"WARNING: more than {report.LARGEST / 1e6:.0f} MB; give fewer with --films.")
+
+
+if __name__ == "__main__":
+    config.run(main)

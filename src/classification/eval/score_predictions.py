@@ -1,0 +1,97 @@
+"""Evaluate anybody's predictions: a CSV with a film's name and a probability for each of the findings it knows.
+
+Reads   FILE … (.csv or .csv.gz): Image Index, image, filename, or CheXpert's Path or Study; prob_Edema, Edema_prob,
+        p_Edema or Edema, any of the six findings. Labels, patient, view, sex, age: --labels FILE, or NIH's and
+        CheXpert's tables as SETTINGS.json names them, or columns <Finding>_true, patient_id, view, sex, age of FILE.
+        NIH's test_list.txt beside its table, if there: what remains on the official test films.
+Writes  --out DIR (default: scores): metrics.json, thresholds.json, result.csv, roc.png, precision_recall.png,
+        report.html; of several files one such folder each, and comparison.json with paired intervals
+
+Thresholds and calibration come from --val FILE, from the file's own split column, or from a share of the patients
+(--val-fraction), drawn by a hash; they are never chosen on the films they are judged on.
+"""
+
+from pathlib import Path
+
+from cxr import comparison, config, evaluation, foreign_labels, foreign_predictions, plots, predictions, report
+from cxr.artifacts import write_csv, write_json
+from cxr.errors import InputError
+from cxr.result_table import result_table, result_text
+
+
+def main(argv=None):
+    parser = config.parser(__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="predictions to evaluate")
+    parser.add_argument("--out", type=Path, default=Path("scores"), help="folder of the results")
+    parser.add_argument("--labels", type=Path, action="append", help="table of labels; repeatable")
+    parser.add_argument("--val", type=Path, action="append", help="val predictions, one for each FILE in its order")
+    parser.add_argument("--val-fraction", type=float, default=0.2, help="share of patients to fit on, without --val")
+    arguments = parser.parse_args(argv)
+    settings, params = config.load(arguments)
+    check(arguments)
+    label_files = arguments.labels or foreign_labels.label_files(settings)
+    labels = foreign_labels.read_labels(label_files, params.tables)
+    print("labels: " + (", ".join(map(str, label_files)) or "the files' own columns"))
+    vals = arguments.val or [None] * len(arguments.files)
+    models = [
+        score(path, val, arguments, labels, label_files, params)
+        for path, val in zip(arguments.files, vals, strict=True)
+    ]
+    names = report.distinct_names([model.name for model in models])
+    differences = [
+        {"first": names[0], "second": name, **compare(models[0], model, params)}
+        for name, model in zip(names[1:], models[1:], strict=True)
+    ]
+    if differences:
+        write_json(differences, arguments.out / "comparison.json")
+    for name, model in zip(names, models, strict=True):
+        folder = arguments.out / name if len(models) > 1 else arguments.out
+        write(model, folder, name, dict(zip(names, models, strict=True)), differences)
+        print(f"\n{name}\n{result_text(model.metrics)}\n-> {folder / 'report.html'}, metrics.json, roc.png")
+
+
+def check(arguments):
+    if arguments.val and len(arguments.val) != len(arguments.files):
+        raise InputError(f"--val: expected one for each of {len(arguments.files)} files; found {len(arguments.val)}.")
+    if not 0 <= arguments.val_fraction < 1:
+        raise InputError(f"--val-fraction: expected 0 or more, below 1; found {arguments.val_fraction}.")
+
+
+def score(path, val, arguments, labels, label_files, params):
+    foreign = foreign_predictions.read(path, labels)
+    val_table, table, told = foreign_predictions.with_val(
+        foreign, val and foreign_predictions.read(val, labels), arguments.val_fraction
+    )
+    lists = [csv.with_name("test_list.txt") for csv in label_files if csv.with_name("test_list.txt").is_file()]
+    groups = {}
+    if lists:
+        names = set(lists[0].read_text(encoding="utf-8-sig").split())
+        groups["NIH list"] = evaluation.on_list(table["image_id"], names, "official test_list.txt", "not on it")
+    evaluated = params.evaluation
+    block, thresholds = evaluation.judge(
+        val_table, table, foreign.films, evaluated.threshold_rule, evaluated.bootstrap_replicates, params.general.seed,
+        groups,
+    )  # fmt: skip
+    for finding, values in block["findings"].items():
+        if finding not in foreign.findings:
+            values["reason"] = "the file has no column for it"
+    return report.Model(foreign.name, block, thresholds, table, val_table, foreign.findings, [told, *foreign.notes])
+
+
+def compare(first, second, params):
+    return comparison.paired(first.table, second.table, params.evaluation.bootstrap_replicates, params.general.seed)
+
+
+def write(model, folder, name, models, differences):
+    write_json(model.metrics, folder / "metrics.json")
+    write_json(model.thresholds, folder / "thresholds.json")
+    write_csv(result_table(model.metrics), folder / "result.csv")
+    truth, probabilities = predictions.arrays(model.table)
+    title = f"{name}, {len(truth):,} films"
+    plots.roc_curves(truth, probabilities, folder / "roc.png", title)
+    plots.precision_recall_curves(truth, probabilities, folder / "precision_recall.png", title)
+    report.write(report.of_predictions(name, model, models, differences), folder / "report.html")
+
+
+if __name__ == "__main__":
+    config.run(main)

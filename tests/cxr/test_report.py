@@ -1,0 +1,210 @@
+"""The report: whole, escaped, offline; sorted and filtered in a browser where there is one."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr import evaluation, gallery, predictions, report, report_tables
+from cxr.labels import FINDINGS
+
+NASTY = '</script><script>alert("x")</script><img src=x>'
+
+
+def model(films=240, name="ensemble"):
+    random = np.random.default_rng(1)
+    truth = (random.random((films, 6)) < 0.3).astype(float)
+    truth[:, 4] = 0  # Pneumonia: no positive film
+    scores = np.clip(0.4 * truth + random.random((films, 6)) * 0.6, 0, 1)
+    ids = [f"{'nih' if i % 3 else 'chexpert/valid'}/{i:05d}" for i in range(films)]
+    splits = ["val" if i % 4 == 0 else "test" for i in range(films)]
+    table = predictions.build(ids, [f"p{i}" for i in range(films)], splits, truth, scores)
+    facts = pd.DataFrame({"image_id": ids, "view": ["PA", "AP"] * (films // 2), "sex": "F", "age": 50})
+    val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
+    block, thresholds = evaluation.judge(val, test, facts, "f1", 20, 1)
+    return report.Model(name, block, thresholds, test, val, FINDINGS, ["A note."])
+
+
+def cards(number=30):
+    random = np.random.default_rng(2)
+    found = []
+    for i in range(number):
+        film = gallery.data_uri(random.integers(0, 255, (16, 16), dtype=np.uint8), "jpeg")
+        layer = gallery.data_uri(random.integers(0, 255, (4, 4, 4), dtype=np.uint8), "png")
+        outcomes = [("TP", "FP", "FN", "TN")[(i + f) % 4] for f in range(6)]
+        probabilities = np.round(random.random(6), 3).tolist()
+        found.append(
+            {"id": f"nih/{i:08d}_000", "film": film, "maps": [layer] * 6, "probabilities": probabilities,
+             "outcomes": outcomes, "called": [one in ("TP", "FP") for one in outcomes],
+             "boxes": [[[10, 10, 30, 30]]] + [[]] * 5, "overlays": [""] * 6}
+        )  # fmt: skip
+    return found
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return model()
+
+
+@pytest.fixture(scope="module")
+def html(ours):
+    log = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.4], "val_loss": [0.6, 0.5], "val_auroc": [0.7, 0.8]})
+    extras = report.Extras(cards=cards(), logs={"tiny": log}, facts={"Run": [("seed", "1")]}, mask_notes=["Dice .9"])
+    return report.page("Ensemble", ours, {"ensemble": ours.metrics, "tiny": ours.metrics}, (), extras)
+
+
+def test_every_section_is_there_and_the_originals_table_comes_first(html):
+    sections = re.findall(r'<section id="(\w+)"', html)
+    assert sections == ["summary", "results", "models", "curves", "calibration", "thresholds", "subgroups", "maps",
+                        "masks", "training", "facts"]  # fmt: skip
+    assert set(re.findall(r'<a href="#(\w+)">', html)) <= set(sections)
+    first = html[html.index("<table") : html.index("</table>")]
+    heads = re.findall(r"<button[^>]*>(.*?)</button>", first)
+    assert heads[:6] == ["Finding", "Accuracy", "Precision", "Recall", "Prevalence", "Always-no accuracy"]
+    assert "Pneumonia: AUROC and average precision n/a: no positive film." in html
+
+
+def test_the_page_asks_the_network_for_nothing_and_its_policy_allows_its_own_script_only(html):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1].replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'; img-src data:")
+    script = html[html.rindex("<script>") + 8 : html.rindex("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', html)
+    assert "url(http" not in html
+    assert "@import" not in html
+
+
+def test_everything_that_came_from_outside_is_escaped(ours):
+    nasty = report.Model(NASTY, ours.metrics, ours.thresholds, ours.table, ours.val, FINDINGS, [NASTY])
+    films = [{**cards(1)[0], "id": NASTY}]
+    extras = report.Extras(cards=films, mask_notes=[NASTY], facts={NASTY: [(NASTY, NASTY)]})
+    page = report.page(NASTY, nasty, {NASTY: ours.metrics, "b": ours.metrics}, (), extras)
+    assert "alert(" in page
+    assert '<script>alert("x")' not in page
+    assert "<img src=x>" not in page
+    embedded = page[page.index('id="films">') + 11 :]
+    assert json.loads(embedded[: embedded.index("</script>")])["films"][0]["id"] == NASTY
+
+
+def test_without_maps_the_gallery_says_so(ours):
+    page = report.page("Ensemble", ours, {"ensemble": ours.metrics}, (), report.Extras(no_maps="No maps: run it."))
+    assert "No maps: run it." in page
+    assert 'id="gallery"' not in page
+    assert 'id="models"' not in page
+
+
+def test_no_id_stands_twice(html):
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_thousand_films_stay_below_25_megabytes():
+    random = np.random.default_rng(3)
+    noise = np.clip(random.normal(128, 40, (192, 192)), 0, 255).astype(np.uint8)  # noise packs worse than any film
+    film = gallery.data_uri(noise, "jpeg", (1, 72))
+    heat = gallery._map(random.random((12, 12)).astype(np.float32))
+    assert 1000 * (len(film) + 6 * len(heat)) < 40e6  # the worst case; a real film is a quarter of it
+
+
+def test_cells_say_n_a_and_signs():
+    assert report_tables.number(None).text == "n/a"
+    cell = report_tables.number(-0.0123, [-0.02, 0.01], sign=True)
+    assert (cell.text, cell.below) == ("−0.012", "−0.020 to +0.010")
+    assert report.distinct_names(["a", "b", "a"]) == ["a", "b", "a (2)"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no browser: apt-get install chromium")
+    with driver.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, html, tmp_path):
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    said, asked = [], []
+
+    def visit(width=1280, scheme="light"):
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "report.html").as_uri())
+        return page
+
+    yield visit
+    assert said == []
+    assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
+    assert len([url for url in asked if url.startswith("file:")]) == 1
+
+
+def test_a_click_on_a_head_sorts_with_what_is_not_defined_last_and_totals_where_they_were(opened):
+    page = opened()
+    table = page.locator("table").first
+    head = table.get_by_role("button", name="AUROC")
+    for direction in ("descending", "ascending"):
+        head.click()
+        cells = table.locator("tbody tr td:nth-child(7)").evaluate_all("all => all.map(one => one.dataset.value)")
+        values = [float(cell) for cell in cells[:-1]]
+        assert cells[-1] is None
+        assert values == sorted(values, reverse=direction == "descending")
+        assert table.locator(f"th[aria-sort={direction}]").count() == 1
+    assert table.locator("tfoot th").all_text_contents() == ["Total (micro)", "Mean (macro)"]
+    table.get_by_role("button", name="Finding").focus()
+    page.keyboard.press("Enter")
+    names = table.locator("tbody th").all_text_contents()
+    assert names == sorted(names, reverse=True)
+
+
+def test_the_gallery_is_filtered_by_finding_outcome_and_name(opened):
+    page = opened()
+    films = page.locator("#gallery .film")
+    assert films.count() == 30
+    for outcome in ("FP", "FN", "TN"):
+        page.locator(f"[name=outcome][value={outcome}]").uncheck(force=True)
+    assert films.count() == 8
+    assert set(films.locator("em").all_text_contents()) == {"TP"}
+    sure = [float(text) for text in films.locator("li.on span:nth-child(2)").all_text_contents()]
+    assert sure == sorted(sure, reverse=True)
+    assert films.first.locator(".stack i").count() == 1
+    page.locator("[name=finding][value=Edema]").check(force=True)
+    assert films.first.locator("li.on").inner_text().startswith("Edema")
+    page.locator("[name=search]").fill("00000002_")
+    assert page.locator("#count").inner_text() == "1 of 1 films"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
+def test_nothing_is_wider_than_the_screen_and_text_is_legible(opened, width, scheme):
+    page = opened(width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    light = "[...getComputedStyle(document.body)[%r].matchAll(/\\d+/g)].slice(0, 3).reduce((a, b) => a + +b, 0)"
+    ink, ground = (page.evaluate(light % name) for name in ("color", "backgroundColor"))
+    assert (ink > ground) == (scheme == "dark")
+    assert abs(ink - ground) > 450
+
+
+def test_a_thousand_films_are_quick(browser, ours, tmp_path):
+    (tmp_path / "report.html").write_text(
+        report.page("Ensemble", ours, {"ensemble": ours.metrics}, (), report.Extras(cards=cards(1000))),
+        encoding="utf-8",
+    )
+    page = browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.locator("#count").inner_text() == "60 of 1000 films"
+    taken = page.evaluate(
+        "() => { const begin = performance.now(); document.querySelector('[name=finding][value=Edema]').click();"
+        " return performance.now() - begin; }"
+    )
+    assert taken < 500  # milliseconds
