@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import evaluation, gallery, predictions, report, report_tables
+from cxr import artifacts, evaluation, gallery, predictions, report, report_tables
 from cxr.labels import FINDINGS
+from tests.conftest import load_script
 
 NASTY = '</script><script>alert("x")</script><img src=x>'
 
@@ -117,6 +118,34 @@ def test_cells_say_n_a_and_signs():
     cell = report_tables.number(-0.0123, [-0.02, 0.01], sign=True)
     assert (cell.text, cell.below) == ("−0.012", "−0.020 to +0.010")
     assert report.distinct_names(["a", "b", "a"]) == ["a", "b", "a (2)"]
+
+
+def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp_path, capsys):
+    (tmp_path / "SETTINGS.json").write_text("{}")
+    (tmp_path / "PARAMS.json").write_text('{"ENSEMBLE_MEMBERS": ["tiny", "xception"]}')
+    folder = tmp_path / "models" / "classification" / "ensemble"
+    predictions.write(pd.concat([ours.val, ours.table]), folder / "predictions.csv")
+    for path, content in {
+        "metrics.json": ours.metrics,
+        "thresholds.json": ours.thresholds,
+        "tiny/metrics.json": ours.metrics,
+        "tiny/run.json": {"seed": 7, "device": "CPU|x", "seconds": 1.5, "versions": {"keras": "3"}},
+    }.items():
+        artifacts.write_json(content, folder / path)
+    script = load_script("src/classification/eval/report.py")
+    script.main(["ensemble", "--settings", str(tmp_path / "SETTINGS.json"), "--params", str(tmp_path / "PARAMS.json")])
+    page, card = (folder / "report.html").read_text(), (folder / "MODEL_CARD.md").read_text()
+    assert "No maps are stored beside these predictions: run evaluate_Ensemble.sh" in page
+    assert '<th scope="row">tiny</th>' in page
+    assert "no maps" in capsys.readouterr().out
+    assert "| device | CPU\\|x |" in card
+    assert "xception: no run.json; how it was trained is not recorded." in card
+    assert "The tables of films are not there: not recorded." in card
+    auroc = ours.metrics["by_source"]["nih"]["findings"]["Edema"]["auroc"]
+    assert f"| {auroc:.3f} (" in card
+    heads = re.findall(r"^## (.+)$", card, re.MULTILINE)
+    assert heads == ["Model", "Intended use", "Data", "Protocol", "Results", "Subgroups", "Limits",
+                     "CLAIM items left to the author"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
