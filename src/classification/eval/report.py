@@ -5,8 +5,6 @@ Reads   MODELS_DIR/classification/<family>/: predictions.csv, metrics.json, thre
 Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
 """
 
-import argparse
-
 from cxr import config, family_report, model_card, report
 from cxr.artifacts import write_text
 from cxr.gallery import MOST
