@@ -95,7 +95,7 @@ def precision_recall(truth: np.ndarray, probabilities: np.ndarray) -> str:
     for finding, labels, scores in _curves(truth, probabilities):
         precision, recall, _ = precision_recall_curve(labels, scores)
         # The first points, with a handful of films called, jump between 0 and 1 and tell nothing.
-        shown = recall[:-1] * labels.sum() >= min(5, labels.sum())
+        shown = recall[:-1] * labels.sum() >= min(5, 0.02 * labels.sum())
         axes.plot(
             *_thinned(recall[:-1][shown], precision[:-1][shown]),
             color=COLOURS[finding], linewidth=1.6, label=finding,

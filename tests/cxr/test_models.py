@@ -183,6 +183,11 @@ def test_weights_in_imagenets_form_give_kerass_own_imagenet_network(tmp_path):
     expected = run(imagenet, np.repeat(x, 3, axis=-1))
     assert expected.std() > 0.01
     np.testing.assert_allclose(run(features, x), expected, atol=1e-4 * np.abs(expected).max())
+    # A Normalization takes up its weights only when it is loaded: once more from a file.
+    model.save(tmp_path / "model.keras")
+    loaded = models.load_model(tmp_path / "model.keras", 32, "train")
+    features = keras.Model(loaded.input, loaded.get_layer("features").output)
+    np.testing.assert_allclose(run(features, x), expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_a_local_weights_file_is_really_loaded(tmp_path):
