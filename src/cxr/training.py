@@ -134,6 +134,10 @@ class EveryEpoch(keras.callbacks.Callback):
         self.state = saved
         return saved["epoch"]
 
+    def on_train_begin(self, logs=None):
+        # From here to `finish` its presence says that the model beside it is not the last word.
+        self._backup.mkdir(parents=True, exist_ok=True)
+
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
         self.batches.set_epoch(epoch)
