@@ -184,7 +184,9 @@ def existing(path: str, key: str) -> Path:
 
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments that every script takes, ready for more."""
-    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments = argparse.ArgumentParser(
+        allow_abbrev=False, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     arguments.add_argument(
         "--settings", type=Path, default=PROJECT / "SETTINGS.json", help="where raw data and results are"
     )
