@@ -1,7 +1,6 @@
 """SETTINGS.json and PARAMS.json read and checked, and the arguments that every script takes."""
 
 import argparse
-import difflib
 import json
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cxr.errors import InputError
+from cxr.errors import InputError, closest
 from cxr.parameters import BACKBONES, MEMBERS, SMALLEST_INPUT, STAGES, ModelParams, Params, Stage, TrainParams
 from cxr.settings import REPLACED_SETTINGS, Settings
 
@@ -18,9 +17,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def nearest(word: str, known) -> str:
     """A hint at the known word that a misspelt one may have meant, or nothing."""
-    spelt = {name.upper(): name for name in known}
-    close = difflib.get_close_matches(word.upper(), sorted(spelt), n=1, cutoff=0.6)
-    return f" Did you mean {spelt[close[0]]}?" if close else ""
+    meant = closest(word, known)
+    return f" Did you mean {meant}?" if meant else ""
 
 
 def _read_json(path: Path) -> dict[str, Any]:

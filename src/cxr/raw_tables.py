@@ -1,6 +1,5 @@
 """What the readers of all releases share: a CSV file as it was downloaded, ages, and what a reader hands on."""
 
-import difflib
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.errors import InputError
+from cxr.errors import InputError, closest
 from cxr.labels import FINDINGS
 from cxr.tables import first_of_each, leaves_raw_folder, problems, typed
 
@@ -113,9 +112,8 @@ def how_to_mend(key: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    by_lower_case = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), sorted(by_lower_case), n=1, cutoff=0.6)
-    return f" Did you mean {by_lower_case[close[0]]!r}?" if close else ""
+    meant = closest(word, known)
+    return f" Did you mean {meant!r}?" if meant else ""
 
 
 def completed_years(text: pd.Series) -> pd.Series:
