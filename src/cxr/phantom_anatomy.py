@@ -21,7 +21,12 @@ class Anatomy:
     half_width: float  # inner half width of the chest at its widest
     apex: float  # y of the lung apices
     lung_height: float  # apex to right dome at full inspiration
+    skew: float  # share by which the left half of the chest is wider than the middle of both, and the right narrower
     dome_gap: float  # how much lower the left dome is
+    dome_arch: float  # height of the domes above the costophrenic angles, 1 as usual
+    dome_peak: float  # where the domes are highest, 0 midline … 1 chest wall
+    dome_round: float  # 0 a dome that falls at its very side, 1 one that falls all the way
+    girth: float  # extra half width of the great vessels above the heart
     habitus: float  # soft tissue: 0 thin, 1 obese
     breast: float  # radius of the breast shadow, 0 for none
     shoulder: float  # y of the shoulders, relative to the apices
@@ -55,6 +60,7 @@ class Pose:
     turn: float  # shift of frontal structures against the spine by rotation of the chest, body units
     heart_ratio: float  # cardiothoracic ratio to draw
     arms: float  # how far the arms hang away from the chest
+    shrug: float  # how much lower the outer ends of the clavicles lie than usual, body units
 
 
 @dataclass(frozen=True)
@@ -80,20 +86,20 @@ class Frame:
     matrix : (2, 3), body units to pixels.
     """
 
-    def __init__(self, size, matrix):
+    def __init__(self, size: int, matrix: np.ndarray):
         self.size = size
         self.matrix = matrix
         self.scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # pixels a body unit
 
-    def pixels(self, points):
+    def pixels(self, points: np.ndarray) -> np.ndarray:
         """Film pixels (..., 2), float, of body points (..., 2)."""
         return np.asarray(points, float) @ self.matrix[:, :2].T + self.matrix[:, 2]
 
-    def resized(self, size):
+    def resized(self, size: int) -> "Frame":
         """The same frame on a grid of another size."""
         return Frame(size, self.matrix * (size / self.size))
 
-    def body_grid(self):
+    def body_grid(self) -> tuple[np.ndarray, np.ndarray]:
         """Body coordinates x, y of every pixel, two float32 arrays (size, size)."""
         inverse = np.linalg.inv(np.vstack([self.matrix, [0, 0, 1]])).astype(np.float32)
         ramp = np.arange(self.size, dtype=np.float32)
@@ -107,14 +113,22 @@ class Frame:
     def _all_fixed(self, shapes):
         return self._fixed(shapes) if isinstance(shapes, np.ndarray) else [self._fixed(shape) for shape in shapes]
 
-    def fill(self, polygons, canvas=None, value=255):
+    def fill(
+        self, polygons: list[np.ndarray] | np.ndarray, canvas: np.ndarray | None = None, value: float = 255
+    ) -> np.ndarray:
         """uint8 (size, size) with polygons, a list of (n, 2) or one (polygons, n, 2), filled; edges are smoothed."""
         canvas = np.zeros((self.size, self.size), np.uint8) if canvas is None else canvas
         for polygon in self._all_fixed(polygons):
             cv2.fillPoly(canvas, [polygon], value, cv2.LINE_AA, FRACTION_BITS)
         return canvas
 
-    def stroke(self, lines, width, canvas=None, value=255):
+    def stroke(
+        self,
+        lines: list[np.ndarray] | np.ndarray,
+        width: float,
+        canvas: np.ndarray | None = None,
+        value: float = 255,
+    ) -> np.ndarray:
         """uint8 (size, size) with open lines of a width in body units; below a pixel the value fades instead.
 
         lines : list of (n, 2), or one array (lines, n, 2).
@@ -125,7 +139,7 @@ class Frame:
         cv2.polylines(canvas, self._all_fixed(lines), False, value, max(1, round(pixels)), cv2.LINE_AA, FRACTION_BITS)
         return canvas
 
-    def box(self, mask):
+    def box(self, mask: np.ndarray) -> tuple[float, float, float, float] | None:
         """(x, y, w, h) in pixels around what is set in a mask of any resolution over this film, None if nothing is."""
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
@@ -135,7 +149,7 @@ class Frame:
         return (float(x), float(y), float((columns[-1] + 1) * step - x), float((rows[-1] + 1) * step - y))
 
 
-def draw_patient(rng):
+def draw_patient(rng: np.random.Generator) -> Patient:
     """A patient: age as in NIH ChestX-ray14 (first films: mean 46, standard deviation 17 years), anatomy to match."""
     sex = "M" if rng.random() < 0.54 else "F"
     age = int(np.clip(rng.normal(47, 17), 5, 94))
@@ -146,8 +160,13 @@ def draw_patient(rng):
     anatomy = Anatomy(
         half_width=float(rng.normal(0.69 if sex == "M" else 0.66, 0.03) * small),
         apex=float(rng.normal(-0.72, 0.03)),
-        lung_height=float(rng.normal(1.20 if sex == "M" else 1.12, 0.06) * small),
-        dome_gap=float(rng.normal(0.05, 0.02)),
+        lung_height=float(rng.normal(1.08 if sex == "M" else 1.00, 0.065) * small),
+        skew=float(rng.normal(0, 0.02)),
+        dome_gap=float(rng.normal(0.06, 0.028)),
+        dome_arch=float(np.clip(rng.normal(1.0, 0.16), 0.6, 1.4)),
+        dome_peak=float(np.clip(rng.normal(0.48, 0.06), 0.34, 0.62)),
+        dome_round=float(rng.uniform(0.35, 0.8)),
+        girth=float(np.clip(rng.normal(0.02, 0.014) + 0.025 * habitus, 0, 0.07)),
         habitus=habitus,
         breast=breast,
         shoulder=float(rng.normal(0.02, 0.04)),
@@ -164,22 +183,25 @@ def draw_patient(rng):
     return Patient(sex, age, anatomy)
 
 
-def chest_half_width(anatomy, fraction):
-    """Inner half width of the chest (n,) at a fraction (n,) of the way from apex to costophrenic angle."""
-    left = 1 - np.clip(fraction / 0.86, 0, 1)
-    return anatomy.half_width * (0.36 + 0.64 * (1 - left**2.6) ** 0.75)
+def chest_half_width(anatomy: Anatomy, fraction: np.ndarray, side: int = 0) -> np.ndarray:
+    """Inner half width of the chest (n,) at a fraction (n,) of the way from apex to costophrenic angle.
+
+    side : -1 the patient's right, 1 the left, 0 the middle of both.
+    """
+    left = 1 - np.clip(fraction / 0.92, 0, 1)
+    return anatomy.half_width * (1 + side * anatomy.skew) * (0.40 + 0.60 * (1 - left**2.3) ** 0.60)
 
 
-def chest(anatomy, pose):
+def chest(anatomy: Anatomy, pose: Pose) -> Chest:
     """Outlines of lungs, heart and mediastinum for one pose: a Chest."""
-    low = 0.20 + 0.05 * pose.inspiration  # depth of the costophrenic angle below the dome
+    low = (0.18 + 0.05 * pose.inspiration) * anatomy.dome_arch  # depth of the costophrenic angle below the dome
     dome_right = anatomy.apex + anatomy.lung_height * pose.inspiration
     dome_y = (dome_right, dome_right + anatomy.dome_gap)
     angle_y = dome_right + low + 0.5 * anatomy.dome_gap
     thorax, domes, hemithorax = [], [], []
     for side, top in zip(SIDES, dome_y, strict=True):
         wall = wall_outline(anatomy, side, angle_y)
-        below = np.array([[side * anatomy.half_width * 1.0, angle_y + 0.35], [0.0, angle_y + 0.35]])
+        below = np.array([[wall[-1, 0], angle_y + 0.35], [0.0, angle_y + 0.35]])
         thorax.append(np.vstack([wall, below]))
         dome = _dome(anatomy, side, top, angle_y)
         domes.append(dome)
@@ -191,13 +213,13 @@ def chest(anatomy, pose):
     return Chest(tuple(thorax), tuple(domes), tuple(hemithorax), heart, mediastinum, hilum, angle_y, dome_y)
 
 
-def wall_outline(anatomy, side, angle_y):
+def wall_outline(anatomy: Anatomy, side: int, angle_y: float) -> np.ndarray:
     """Inner chest wall from the medial apex over the top and down to the costophrenic angle, (n, 2)."""
-    fraction = np.linspace(0, 1, 40) ** 1.6
-    lateral = chest_half_width(anatomy, fraction)
+    fraction = np.linspace(0, 1, 48) ** 2.2
+    lateral = chest_half_width(anatomy, fraction, side)
     y = anatomy.apex + fraction * (angle_y - anatomy.apex)
-    medial_x = np.array([0.04, 0.07, 0.14, 0.22]) * anatomy.half_width / 0.69
-    medial_y = anatomy.apex + np.array([0.30, 0.13, 0.045, 0.008])
+    medial_x = np.array([0.04, 0.08, 0.13, 0.19, 0.235]) * anatomy.half_width / 0.69
+    medial_y = anatomy.apex + np.array([0.30, 0.13, 0.060, 0.018, 0.004])
     x = np.concatenate([medial_x, lateral])
     return np.column_stack([side * x, np.concatenate([medial_y, y])])
 
@@ -205,15 +227,15 @@ def wall_outline(anatomy, side, angle_y):
 def _dome(anatomy, side, top, angle_y):
     """Diaphragm of one side from the midline to the costophrenic angle, (n, 2)."""
     x = np.linspace(0, 1, 30)
-    peak = 0.50 if side < 0 else 0.55
+    peak = anatomy.dome_peak + 0.03 * side
     outer = np.clip((x - peak) / (1 - peak), 0, 1)
     inner = np.clip((peak - x) / peak, 0, 1)
-    fall = 0.55 * outer**2 + 0.45 * (1 - np.sqrt(np.clip(1 - outer**4, 0, 1)))
-    y = top + (angle_y - top) * fall + 0.06 * inner**2
-    return np.column_stack([side * x * anatomy.half_width, y])
+    fall = anatomy.dome_round * outer**2.2 + (1 - anatomy.dome_round) * (1 - np.sqrt(np.clip(1 - outer**4, 0, 1)))
+    y = top + (angle_y - top) * fall + (0.03 + 0.05 * anatomy.dome_round) * inner**2
+    return np.column_stack([side * x * anatomy.half_width * (1 + side * anatomy.skew), y])
 
 
-def heart_outline(anatomy, pose, dome_left):
+def heart_outline(anatomy: Anatomy, pose: Pose, dome_left: float) -> np.ndarray:
     """Closed outline of the heart (n, 2), as wide as the cardiothoracic ratio says, lying on the diaphragm."""
     width = pose.heart_ratio * 2 * anatomy.half_width
     height = (0.27 + 0.40 * width) * (1.30 - 0.48 * anatomy.heart_tilt)
@@ -246,22 +268,25 @@ def _mediastinum(anatomy, pose, heart, hilum_y):
     """Closed outline of the vessels above the heart, (n, 2): right border down, left border with knob and artery up."""
     top = anatomy.apex - 0.25
     knob_y = anatomy.apex + 0.27
-    wide = 0.02 if pose.supine else 0.0
+    wide = anatomy.girth + (0.02 if pose.supine else 0.0)
     bottom = heart[:, 1].max()
-    right_x = np.array([-0.13, -0.115 - wide, -0.125 - wide, -0.13 - wide, -0.10, -0.05])
-    right_y = np.array([top, anatomy.apex + 0.10, knob_y, hilum_y - 0.06, hilum_y + 0.12, bottom])
-    swell = 1.05 * anatomy.knob
-    left_x = np.array([0.05, 0.09, 0.125, 0.15 + wide, 0.115, 0.085 + swell, 0.07 + swell, 0.09, 0.115, 0.14])
-    left_y = np.array(
-        [bottom, hilum_y + 0.22, hilum_y + 0.06, hilum_y - 0.03, knob_y + anatomy.knob * 1.35, knob_y + 0.01]
-    )
-    left_y = np.append(left_y, [knob_y - 0.5 * anatomy.knob, knob_y - 1.1 * anatomy.knob, anatomy.apex + 0.05, top])
+    right_edge = heart[:, 0].min()
+    right_x = np.array([-0.19, -0.145, -0.13, -0.135, -0.15]) - wide
+    right_x = np.append(right_x, [0.85 * right_edge, 0.9 * right_edge, -0.05])
+    right_y = np.array([top, anatomy.apex + 0.03, anatomy.apex + 0.15, knob_y + 0.02, hilum_y - 0.05])
+    right_y = np.append(right_y, [hilum_y + 0.20, hilum_y + 0.36, bottom])
+    swell = 1.15 * anatomy.knob
+    left_edge = heart[:, 0].max()
+    left_x = [0.05, 0.55 * left_edge, 0.175 + wide, 0.165 + wide, 0.130 + wide, 0.09 + swell, 0.08 + swell]
+    left_x += [0.105 + 0.5 * wide, 0.115 + wide, 0.14 + wide, 0.20 + wide]
+    left_y = [bottom, hilum_y + 0.26, hilum_y + 0.10, hilum_y - 0.01, knob_y + anatomy.knob * 1.5, knob_y + 0.02]
+    left_y += [knob_y - 0.5 * anatomy.knob, knob_y - 1.2 * anatomy.knob, anatomy.apex + 0.12, anatomy.apex + 0.03, top]
     outline = np.column_stack([np.append(right_x, left_x), np.append(right_y, left_y)])
     outline[:, 0] += pose.turn * np.clip((outline[:, 1] - top) / 0.5, 0, 1)
     return rounded(outline)
 
 
-def rounded(points, rounds=2):
+def rounded(points: np.ndarray, rounds: int = 2) -> np.ndarray:
     """Closed polygon with its corners cut twice (Chaikin 1974), (4 n, 2)."""
     for _ in range(rounds):
         after = np.roll(points, -1, axis=0)
@@ -269,23 +294,23 @@ def rounded(points, rounds=2):
     return points
 
 
-def spine_x(anatomy, y):
+def spine_x(anatomy: Anatomy, y: float | np.ndarray) -> np.ndarray:
     """x of the spine at y, body units."""
     return anatomy.spine_curve * np.sin(2.2 * (np.asarray(y) + 0.8))
 
 
-def ribs(anatomy, pose, angle_y):
+def ribs(anatomy: Anatomy, pose: Pose, angle_y: float) -> tuple[np.ndarray, np.ndarray]:
     """Centre lines of the ribs, back arcs (22, n, 2) and front arcs (16, n, 2).
 
     A rib is an ellipse in a plane that falls forwards, seen from the front; so both arcs meet at the chest wall.
     """
-    spacing = anatomy.lung_height / 9.3 * (0.80 + 0.20 * pose.inspiration)
+    spacing = anatomy.lung_height / 8.8 * (0.80 + 0.20 * pose.inspiration)
     uneven = np.random.default_rng([anatomy.tree_seed, 9]).normal(0, 1, (2, 22))  # no two ribs are quite parallel
     number, side = np.tile(np.arange(11), 2), np.repeat(SIDES, 11)
-    start = anatomy.apex + 0.03 + spacing * (number - 0.2) + 0.007 * uneven[0]
-    drop = anatomy.rib_slope * (0.45 + 0.55 * np.minimum(1.0, number / 4)) * (0.75 + 0.25 * pose.inspiration)
-    drop += 0.022 * uneven[1]
-    reach = chest_half_width(anatomy, (start + 0.5 * drop - anatomy.apex) / (angle_y - anatomy.apex)) + 0.012
+    start = anatomy.apex + 0.02 + spacing * (number - 0.4 + 0.012 * number) + 0.009 * uneven[0]
+    drop = anatomy.rib_slope * (0.50 + 0.50 * np.minimum(1.0, number / 5)) * (0.75 + 0.25 * pose.inspiration)
+    drop += 0.030 * uneven[1]
+    reach = chest_half_width(anatomy, (start + 0.5 * drop - anatomy.apex) / (angle_y - anatomy.apex), side) + 0.012
     shape = np.stack([side, start, drop, reach], axis=1)
     back = _arcs(anatomy, shape, np.linspace(0.03, 0.53, 22)[None] * np.pi)
     has_front = number < 8
@@ -299,11 +324,12 @@ def _arcs(anatomy, shape, angle):
     """Parts of ribs (R, n, 2): side, start, drop and reach of each (R, 4), angle around the chest (R or 1, n)."""
     side, start, drop, reach = (column[:, None] for column in shape.T)
     x = 0.05 + (reach - 0.05) * np.sin(angle)
-    y = start + drop * (1 - np.cos(angle)) / 2 - 0.035 * np.sin(np.clip(angle * 3, 0, np.pi))
+    y = start + drop * (1 - np.cos(angle)) / 2 - 0.045 * np.sin(np.clip(angle * 2.6, 0, np.pi))
+    y += 0.45 * drop * np.clip(angle / np.pi - 0.5, 0, 1)  # in front the ribs fall more steeply, to their cartilage
     return np.stack([side * x + spine_x(anatomy, start) * np.clip(1 - x / 0.4, 0, 1), y], axis=-1)
 
 
-def band(line, width):
+def band(line: np.ndarray, width: float | np.ndarray) -> np.ndarray:
     """Polygons (..., 2 n, 2) around lines (..., n, 2); width in body units, a number or (n,)."""
     along = np.empty_like(line)
     along[..., 1:-1, :] = line[..., 2:, :] - line[..., :-2, :]
@@ -313,33 +339,32 @@ def band(line, width):
     return np.concatenate([line + across, (line - across)[..., ::-1, :]], axis=-2)
 
 
-def clavicles(anatomy, pose):
+def clavicles(anatomy: Anatomy, pose: Pose) -> np.ndarray:
     """Centre lines of the two clavicles, (2, n, 2); in AP films they stand higher and straighter."""
-    along = np.linspace(0, 1, 16)
-    medial_y = anatomy.apex + (0.16 if pose.view == "PA" else 0.07)
-    rise = 0.13 if pose.view == "PA" else 0.09
+    along = np.linspace(0, 1, 20)
+    medial_y = anatomy.apex + (0.17 if pose.view == "PA" else 0.09)
+    rise = (0.13 if pose.view == "PA" else 0.10) - pose.shrug
+    bow = 0.028 + 0.012 * np.tanh(20 * anatomy.shoulder)
     lines = []
     for side in SIDES:
-        x = 0.07 + along * (anatomy.half_width * 1.12 - 0.07)
-        y = medial_y - rise * along + 0.022 * np.sin(2 * np.pi * along) + anatomy.shoulder * along
-        lines.append(np.column_stack([side * x + 1.4 * pose.turn, y]))
+        x = 0.065 + along * (anatomy.half_width * 1.24 - 0.065)
+        y = medial_y - rise * along**0.85 + bow * np.sin(2 * np.pi * along**1.1) + anatomy.shoulder * along
+        lines.append(np.column_stack([side * x + 1.4 * pose.turn, y + side * 0.8 * pose.turn]))
     return np.stack(lines)
 
 
-def scapulae(anatomy, pose):
+def scapulae(anatomy: Anatomy, pose: Pose) -> list[np.ndarray]:
     """Outlines of the two shoulder blades, (n, 2) each: beside the lungs in PA films, over them in AP films."""
-    inner = anatomy.half_width * (0.93 if pose.view == "PA" else 0.73)
-    top = anatomy.apex + 0.10 + anatomy.shoulder
-    outer = anatomy.half_width * 1.28
-    x = np.array(
-        [inner + 0.04, inner + 0.10, inner + 0.20, outer - 0.03, outer, outer - 0.03, inner + 0.16, inner + 0.05]
-    )
-    x = np.append(x, [inner + 0.015, inner])
-    y = top + np.array([0.04, -0.01, 0.03, 0.02, 0.09, 0.17, 0.40, 0.68, 0.66, 0.30])
+    inner = anatomy.half_width * (0.84 if pose.view == "PA" else 0.68) + 0.45 * pose.arms
+    top = anatomy.apex + 0.10 + anatomy.shoulder + 0.6 * pose.shrug
+    outer = anatomy.half_width * 1.30
+    x = np.array([0.06, 0.12, 0.22])
+    x = np.concatenate([inner + x, outer - np.array([0.03, 0.0, 0.03]), inner + np.array([0.20, 0.10, 0.05, 0.0])])
+    y = top + np.array([0.04, -0.01, 0.03, 0.02, 0.09, 0.17, 0.38, 0.66, 0.68, 0.30])
     return [rounded(np.column_stack([side * x, y])) for side in SIDES]
 
 
-def vessel_tree(seed, side, hilum):
+def vessel_tree(seed: int, side: int, hilum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Branching vessels of one lung, grown from the hilum: segments (n, 2, 2) and widths (n,), body units."""
     rng = np.random.default_rng([seed, side + 1])
     angle = np.linspace(-1.5, 1.45, 15) + rng.normal(0, 0.13, 15)

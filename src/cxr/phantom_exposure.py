@@ -31,24 +31,24 @@ HOSPITALS = {
 }
 
 
-def upsampled(array, size):
+def upsampled(array: np.ndarray, size: int) -> np.ndarray:
     """A grid as smooth float32 (size, size)."""
     return cv2.resize(np.ascontiguousarray(array, np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def film_grain(rng, size, sigma):
+def film_grain(rng: np.random.Generator, size: int, sigma: float) -> np.ndarray:
     """Noise (size, size) float32 of unit spread before it is blurred; evenly distributed, for speed."""
     return cv2.GaussianBlur((rng.random((size, size), dtype=np.float32) - 0.5) * 3.46, (0, 0), sigma)
 
 
-def expose(rng, stopped, place, lung, middle):
+def expose(rng: np.random.Generator, stopped: np.ndarray, place: Hospital, lung: float, middle: float) -> np.ndarray:
     """Gray film (size, size) uint8: edge enhancement, quantum noise, then the hospital's tone curve.
 
     lung, middle : rays stopped in an ordinary lung and mediastinum, which get the hospital's gray levels.
     """
     size = len(stopped)
     small = cv2.resize(stopped, (size // 8, size // 8), interpolation=cv2.INTER_AREA)
-    around = upsampled(cv2.GaussianBlur(small, (0, 0), size / 8 * 0.05), size)
+    around = upsampled(cv2.GaussianBlur(small, (0, 0), size / 8 * 0.085), size)
     detail = place.detail * rng.uniform(0.6, 1.4)
     cv2.addWeighted(stopped, 1 + detail, around, -detail, 0, stopped)
     noise = 1.8 * place.noise * np.exp(rng.normal(0, 0.25))
@@ -74,7 +74,32 @@ def _tone(share, dark, bright, gamma):
     return np.where(gray > knee, above, np.where(gray < foot, below, gray)).astype(np.uint8)
 
 
-def label(rng, pixels, place, view):
+def collimate(
+    rng: np.random.Generator, pixels: np.ndarray, upper: np.ndarray, lower: np.ndarray, view: str
+) -> np.ndarray:
+    """Blacken, or leave unexposed, what lies beyond the shutters of the beam: pixels (size, size) uint8, in place.
+
+    upper, lower : corners (x, y) of the chest in pixels; the shutters stay clear of it.
+    """
+    size = len(pixels)
+    if rng.random() > (0.40 if view == "PA" else 0.55):
+        return pixels
+    angle = np.deg2rad(rng.normal(0, 0.5 if view == "PA" else 2.0))
+    # Each side lies beyond the film, or between its border and the chest.
+    share = rng.uniform(-0.8, 0.8, 4)
+    room = np.clip(np.concatenate([upper, size - lower]) - 0.06 * size, 0, 0.14 * size)
+    left, top, right, bottom = np.where(share > 0, share * room, -0.2 * size)
+    box = np.array([[left, top], [size - right, top], [size - right, size - bottom], [left, size - bottom]])
+    middle = size / 2
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    corners = (box - middle) @ turn.T + middle
+    open_beam = np.zeros_like(pixels)
+    cv2.fillPoly(open_beam, [np.rint(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    beyond = rng.uniform(2, 14) if rng.random() < 0.85 else rng.uniform(200, 250)
+    return np.where(open_beam > 127, pixels, np.uint8(beyond))
+
+
+def label(rng: np.random.Generator, pixels: np.ndarray, place: Hospital, view: str) -> np.ndarray:
     """Burn in the side marker and, on some AP films, the words for it, in place."""
     size = len(pixels)
     scale = size / 512
@@ -92,3 +117,28 @@ def label(rng, pixels, place, view):
             spot = (left, int((0.05 + 0.035 * number) * size))
             cv2.putText(pixels, word, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.38 * scale, 235, 1, cv2.LINE_AA)
     return pixels
+
+
+def wires(rng: np.random.Generator, frame, apex: float) -> np.ndarray:
+    """Leads, a central line, a tube: they come with AP films, whatever the finding.
+
+    frame : Frame of the film. apex : y of the lung apices, body units.
+    """
+    canvas = np.zeros((frame.size, frame.size), np.uint8)
+    for _ in range(rng.choice([0, 2, 3, 4], p=[0.25, 0.2, 0.3, 0.25])):
+        end = np.array([rng.uniform(-0.65, 0.65), rng.uniform(apex + 0.15, 0.5)])
+        start = np.array([rng.uniform(-1, 1), rng.choice([-1.1, 1.1])])
+        along = np.linspace(0, 1, 20)[:, None]
+        bow = rng.normal(0, 0.18) * np.sin(np.pi * along)
+        frame.stroke([start * (1 - along) + end * along + bow * [1, 0.3]], 0.006, canvas, 130)
+        frame.stroke([np.stack([end, end + 0.001])], 0.045, canvas, 200)
+    if rng.random() < 0.35:  # central line through a neck or arm vein into the great vein
+        along = np.linspace(0, 1, 24)[:, None]
+        side = rng.choice([-1, 1])
+        path = (1 - along) ** 2 * [side * 0.55, apex + 0.02] + 2 * along * (1 - along) * [side * 0.05, apex + 0.0]
+        frame.stroke([path + along**2 * [-0.10, apex + 0.55]], 0.009, canvas, 110)
+    if rng.random() < 0.25:  # breathing tube
+        line = np.array([[0.0, -1.3], [-0.01, apex], [-0.012, apex + 0.28]])
+        half = np.array([0.012, 0])
+        frame.stroke([line - half, line + half], 0.005, canvas, 120)
+    return (0.30 / 255) * cv2.GaussianBlur(canvas, (0, 0), 0.7).astype(np.float32)

@@ -4,12 +4,12 @@ A finding is described on a grid coarser than the film (a `Scene`): how much of 
 markings blur or end, which lines it draws. `cxr.phantoms` turns that into rays stopped.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from cxr.phantom_anatomy import SIDES, Anatomy, Chest, Frame, Pose, chest_half_width, wall_outline
+from cxr.phantom_anatomy import SIDES, Anatomy, Chest, Frame, Patient, Pose, chest_half_width
 
 VISIBLE = 0.3  # a box holds what has at least this share of a finding's own peak
 SMALLEST = 0.01  # an opacity hidden but for less of a lung than this is drawn at another place, up to so many times
@@ -38,23 +38,23 @@ class Scene:
         for name in ("filled", "blurred", "collapsed"):
             setattr(self, name, np.zeros_like(self.x))
 
-    def fill(self, share):
+    def fill(self, share: np.ndarray) -> None:
         """Replace a share (G, G) of the air that is still there."""
         self.filled = 1 - (1 - self.filled) * (1 - share)
 
-    def mark(self, finding, mask):
+    def mark(self, finding: str, mask: np.ndarray) -> None:
         """Note the box around a mask (G, G) for a finding."""
         box = self.frame.box(mask)
         if box is not None:
             self.boxes.setdefault(finding, []).append(box)
 
 
-def draw_severity(rng, severity_scale=1.0):
+def draw_severity(rng: np.random.Generator, severity_scale: float = 1.0) -> float:
     """Severity in (0, 1]: 0.1 + 0.9 Beta(2, 2), times the scale; fixed before anything was trained on the films."""
     return float(severity_scale * (0.1 + 0.9 * rng.beta(2, 2)))
 
 
-def heart_ratio(rng, patient, view, severity, edema):
+def heart_ratio(rng: np.random.Generator, patient: Patient, view: str, severity: float, edema: float) -> float:
     """Cardiothoracic ratio: above 0.50 (PA) or 0.55 (AP) with cardiomegaly, else below; many films near it."""
     limit = 0.50 if view == "PA" else 0.55
     chance = rng.standard_normal()
@@ -64,7 +64,7 @@ def heart_ratio(rng, patient, view, severity, edema):
     return float(np.clip(usual, limit - 0.14, limit - 0.008 - 0.01 * abs(chance)))
 
 
-def ragged(rng, size, finest=32):
+def ragged(rng: np.random.Generator, size: int, finest: int = 32) -> np.ndarray:
     """Noise (size, size) of about unit spread with structure at several scales, as edges of real opacities have."""
     total = np.zeros((size, size), np.float32)
     cells, weight = 4, 1.0
@@ -75,13 +75,13 @@ def ragged(rng, size, finest=32):
     return total / 1.1
 
 
-def smooth_step(value):
+def smooth_step(value: np.ndarray) -> np.ndarray:
     """0 below 0, 1 above 1, smooth between."""
     value = np.clip(value, 0, 1)
     return value * value * (3 - 2 * value)
 
 
-def add_findings(rng, scene, severities):
+def add_findings(rng: np.random.Generator, scene: Scene, severities: dict[str, float]) -> None:
     """Draw every finding named in severities (name to 0..1) into the scene; cardiomegaly is in the outlines already."""
     for finding, draw in DRAWERS.items():
         stream, rng = rng, rng.spawn(1)[0]
@@ -118,7 +118,7 @@ def _consolidation(rng, scene, severity):
     home = rng.integers(2)
     for _ in range(patches):
         side = home if rng.random() < 0.65 else 1 - home
-        radius = rng.uniform(0.10, 0.17) + 0.15 * severity * rng.random()
+        radius = rng.uniform(0.095, 0.16) + 0.14 * severity * rng.random()
         peak = (0.22 + 0.58 * severity) * rng.uniform(0.75, 1)
         for _ in range(TRIES):
             patch = _patch(rng, scene, side, _spot(rng, scene, side, 0.15), radius, peak)
@@ -192,22 +192,29 @@ def _pneumothorax(rng, scene, severity):
     side = int(rng.integers(2))
     sign, anatomy, chest = SIDES[side], scene.anatomy, scene.chest
     depth = 0.035 + 0.27 * severity
+    # The lung shrinks evenly: its edge runs along the chest wall, convex, and is as round at its apex as the lung was.
     top = anatomy.apex + depth * rng.uniform(0.7, 1.2)
-    # The lung keeps its shape: its wall is the chest's, drawn from a lower apex and pulled in, most at the top.
-    edge = wall_outline(replace(anatomy, apex=top), sign, chest.angle_y)
-    height = np.clip((edge[:, 1] - top) / (chest.angle_y - top), 0, 1)
-    thin = np.clip(1 - (height / rng.uniform(0.75, 1.3)) ** 2.5, 0, 1)
-    edge[:, 0] -= sign * depth * thin * np.clip((np.abs(edge[:, 0]) - 0.12) / 0.15, 0, 1)
-    line = edge[(thin > 0.02) | (edge[:, 1] < top + 0.2)]
-    inner = np.vstack(
-        [[0.0, edge[0, 1]], edge, [sign * anatomy.half_width * 1.1, edge[-1, 1] + 0.4], [0.0, edge[-1, 1] + 0.4]]
-    )
+    height = np.linspace(0, 1, 48) ** 2
+    foot = rng.uniform(0.85, 1.3)  # height at which lung and wall meet again, beyond 1: not above the diaphragm
+    thin = np.clip(1 - (height / foot) ** 3, 0, 1)
+    y = top + height * (chest.angle_y - top)
+    wall = chest_half_width(anatomy, (y - anatomy.apex) / (chest.angle_y - anatomy.apex), sign)
+    summit = max(0.14, 0.5 * (0.10 + 0.85 * anatomy.half_width - depth))
+    arch = np.sqrt(1 - (1 - np.minimum(height / 0.30, 1)) ** 2.2)
+    x = summit + np.maximum(wall - depth * thin - summit, 0.02) * arch
+    medial = np.array([[0.30, 0.20], [0.45, 0.08], [0.70, 0.018]]) * [summit, 1] + [0, top]
+    edge = np.vstack([medial, np.column_stack([x, y])]) * [sign, 1]
+    thin = np.append(np.ones(3), thin)
+    line = edge[thin > 0.02]
+    low = chest.angle_y + 0.4
+    inner = np.vstack([[0.0, edge[0, 1]], edge, [sign * anatomy.half_width * 1.1, low], [0.0, low]])
     lung = scene.frame.fill([inner]).astype(np.float32) / 255
     gone = scene.lungs[side] * (1 - lung)
     scene.collapsed = np.maximum(scene.collapsed, gone)
     scene.fill(0.16 * severity * scene.lungs[side] * lung)  # the smaller lung holds less air
     scene.lines.append((line, 0.0075, 0.055))
-    scene.mark("Pneumothorax", gone > 0.5)
+    plain = scene.y < line[(thin[thin > 0.02] > VISIBLE)][-1, 1]  # the sliver below is not outlined
+    scene.mark("Pneumothorax", (gone > 0.5) & plain)
 
 
 def _edema(rng, scene, severity):
@@ -225,7 +232,7 @@ def _edema(rng, scene, severity):
         scene.mark("Edema", (share > VISIBLE * peak) & (scene.lungs[side] > 0.5))
         for _ in range(round(11 * severity * rng.uniform(0.6, 1.2))):
             height = rng.uniform(0.80, 0.98)
-            wall = float(chest_half_width(scene.anatomy, np.array(height))) - 0.012
+            wall = float(chest_half_width(scene.anatomy, np.array(height), sign)) - 0.012
             y = scene.anatomy.apex + height * (scene.chest.angle_y - scene.anatomy.apex)
             short = np.array([[sign * wall, y], [sign * (wall - rng.uniform(0.03, 0.06)), y + rng.normal(0, 0.006)]])
             scene.lines.append((short, 0.005, 0.05 * (0.4 + severity)))
@@ -246,7 +253,7 @@ def _effusion(rng, scene, severity):
             scene.fill(share.astype(np.float32))
             scene.mark("Effusion", (share > VISIBLE * (0.16 + 0.62 * amount)) & (scene.lungs[side] > 0.5))
             continue
-        rise = 0.06 + 0.62 * amount * rng.uniform(0.85, 1.1)
+        rise = 0.04 + 0.53 * amount * rng.uniform(0.85, 1.1)
         level = chest.angle_y - rise * (0.50 + 0.50 * out**3) - 0.06 * amount * np.exp(-((out / 0.25) ** 2))
         level = level + 0.006 * ragged(rng, scene.frame.size, 8)
         share = smooth_step((scene.y - level) / (0.035 + 0.10 * amount) + 0.3) * scene.sides[side]

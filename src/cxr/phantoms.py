@@ -16,7 +16,7 @@ import numpy as np
 
 from cxr import phantom_anatomy as body
 from cxr.phantom_anatomy import SIDES, Frame, Patient, Pose, band, draw_patient
-from cxr.phantom_exposure import HOSPITALS, expose, film_grain, label, upsampled
+from cxr.phantom_exposure import HOSPITALS, collimate, expose, film_grain, label, upsampled, wires
 from cxr.phantom_findings import Scene, add_findings, draw_severity, heart_ratio, ragged, smooth_step
 
 __all__ = ["HOSPITALS", "Film", "Patient", "draw_film", "draw_patient", "draw_severity"]
@@ -41,7 +41,14 @@ class Film:
     cardiothoracic_ratio: float
 
 
-def draw_film(rng, patient, severities, view="PA", hospital="nih", size=512):
+def draw_film(
+    rng: np.random.Generator,
+    patient: Patient,
+    severities: dict[str, float],
+    view: str = "PA",
+    hospital: str = "nih",
+    size: int = 512,
+) -> Film:
     """Draw one film.
 
     Parameters
@@ -77,8 +84,10 @@ def draw_film(rng, patient, severities, view="PA", hospital="nih", size=512):
     stopped += _bones(frame, scene) * upsampled(scene.contrast, size)
     _add_markings(stopped, frame, scene)
     if view == "AP":
-        stopped += _wires(marking, frame, patient)
-    pixels = label(labelling, expose(exposing, stopped, place, 0.50, 1.38), place, view)
+        stopped += wires(marking, frame, patient.anatomy.apex)
+    pixels = expose(exposing, stopped, place, 0.50, 1.36 if view == "PA" else 1.44)
+    corners = frame.pixels(np.vstack(chest.hemithorax))
+    pixels = label(labelling, collimate(exposing, pixels, corners.min(axis=0), corners.max(axis=0), view), place, view)
     ratio = float(np.ptp(chest.heart[:, 0]) / (2 * patient.anatomy.half_width))
     boxes = {name: tuple(_scaled(box, size / scene.frame.size) for box in found) for name, found in scene.boxes.items()}
     return Film(pixels, _lung_mask(scene, size), boxes, ratio)
@@ -90,10 +99,10 @@ def _scaled(box, factor):
 
 def _frame(rng, patient, place, view, size):
     """Position, zoom and rotation of the patient on the film."""
-    zoom = place.zoom * rng.normal(1.07, 0.065) * (1.03 if view == "AP" else 1.0) * 0.5 * size
+    zoom = place.zoom * rng.normal(1.10, 0.07) * (1.03 if view == "AP" else 1.0) * 0.5 * size
     zoom *= 0.69 / max(patient.anatomy.half_width, 0.60)  # children are collimated closer
     angle = np.deg2rad(rng.normal(0, 1.4 if view == "PA" else 2.8))
-    shift = size / 2 + size * rng.normal(0, [0.024, 0.030]) * (1.0 if view == "PA" else 1.5)
+    shift = size / 2 + size * rng.normal(0, [0.026, 0.034]) * (1.0 if view == "PA" else 1.5)
     turn = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = np.array([0.0, patient.anatomy.apex + 0.60 * patient.anatomy.lung_height])
     return Frame(size, np.column_stack([turn, shift - turn @ middle]))
@@ -105,7 +114,7 @@ def _pose(rng, patient, severities, view, place):
     inspiration = float(np.clip(rng.normal(usual - 0.05 * supine, spread), 0.66, 1.08))
     turn = float(rng.normal(0, 0.012 if view == "PA" else 0.024))
     ratio = heart_ratio(rng, patient, view, severities.get("Cardiomegaly", 0), severities.get("Edema", 0))
-    return Pose(view, supine, inspiration, turn, ratio, float(rng.uniform(0.06, 0.30)))
+    return Pose(view, supine, inspiration, turn, ratio, float(rng.uniform(0.06, 0.30)), float(rng.normal(0, 0.045)))
 
 
 def _scene(frame, anatomy, pose, chest):
@@ -127,25 +136,28 @@ def _lung_mask(scene, size):
     return np.where(full > 0.5, 255, 0).astype(np.uint8)
 
 
-def _depth(mask, scale):
+def _depth(mask, scale, soft=0.8):
     """Distance to the border of a mask, body units, at most 3: a mask without a border in the film has no end."""
-    return np.minimum(cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3) / scale, 3)
+    depth = np.minimum(cv2.distanceTransform((mask > 127).astype(np.uint8), cv2.DIST_L2, 3) / scale, 3)
+    return cv2.GaussianBlur(depth, (0, 0), soft)  # whole pixels would leave steps along the border
 
 
 def _tissue(rng, frame, scene, patient):
     """Rays stopped by soft tissue and heart, less those the lungs' air lets through, (size, size)."""
     anatomy, pose, chest, coarse = scene.anatomy, scene.pose, scene.chest, scene.frame
     torso, arms = _outlines(anatomy, pose, chest)
-    depth = _depth(coarse.fill([torso]), coarse.scale)
-    trunk = 1.30 - 0.95 * np.exp(-depth / 0.16) - 0.35 * np.exp(-depth / 0.014)
-    limbs = 0.85 * (1 - np.exp(-_depth(coarse.fill(arms), coarse.scale) / 0.07))
+    depth = _depth(coarse.fill([torso]), coarse.scale, 1.6)
+    trunk = 1.30 - 0.95 * np.exp(-depth / 0.16) - 0.35 * np.exp(-depth / 0.024)
+    limbs = 0.85 * (1 - np.exp(-_depth(coarse.fill(arms), coarse.scale, 1.6) / 0.07))
     trunk *= 0.76 + 0.24 * smooth_step((scene.y - anatomy.apex - 0.05) / 0.45)  # shoulders are thinner than the chest
     stopped = np.maximum(trunk, limbs) * (0.93 + 0.16 * anatomy.habitus)
-    stopped += 0.16 * np.clip((scene.y - 0.25) / 0.8, 0, 1) * (trunk > 0.2)  # belly
+    belly = np.clip((scene.y - 0.25) / 0.8, 0, 1) * np.clip(3 * trunk - 0.6, 0, 1)
+    liver = smooth_step(0.5 - scene.x / 0.5) * smooth_step((scene.y - chest.dome_y[0]) / 0.3)
+    stopped += belly * (0.12 + 0.10 * liver + 0.05 * ragged(rng, coarse.size, 8))
     stopped *= 1 + 0.025 * ragged(rng, coarse.size, 8)
     # A beam or a patient a little askew: one side, or one end, is lighter.
     stopped += np.float32(rng.normal(0, 0.045)) * scene.x + np.float32(rng.normal(0, 0.05)) * scene.y
-    stopped += _muscle_and_hilum(rng, scene, patient)
+    stopped += _muscle_and_hilum(rng, scene, patient) * (0.3 + 0.7 * (scene.lungs[0] + scene.lungs[1]))
     if anatomy.breast:
         stopped += _breasts(rng, scene) * (0.35 + 0.65 * np.clip(scene.sides[0] + scene.sides[1], 0, 1))
     air = np.zeros_like(stopped)
@@ -154,20 +166,20 @@ def _tissue(rng, frame, scene, patient):
         dome = cv2.GaussianBlur(scene.sides[side], (0, 0), 0.6)
         behind = 0.13 * np.exp(-np.clip(scene.y - chest.dome_y[side], 0, None) / 0.13)  # lung behind the dome
         air += AIR * wall * np.maximum(dome, behind) * (0.90 + 0.10 * np.cos(2 * (scene.y - chest.hilum[side][1])))
-    heart = _depth(coarse.fill([chest.heart]), coarse.scale)
-    vessels = _depth(coarse.fill([chest.mediastinum]), coarse.scale)
-    thick = 0.60 - 0.45 * (scene.x - pose.turn) / anatomy.half_width * (scene.x > 0)  # thinner towards the apex
-    middle = np.maximum(thick * (1 - np.exp(-heart / 0.040)) + 0.16 * (1 - np.exp(-heart / 0.16)), 0)
-    middle = np.maximum(middle, 0.74 * (1 - np.exp(-vessels / 0.045)))
+    solid = _depth(coarse.fill([chest.heart, chest.mediastinum]), coarse.scale, 1.4)
+    # The heart is thick in its middle and thin towards the apex, the vessels above the arch are thin.
+    thick = 0.35 - 0.15 * np.clip((scene.x - pose.turn) / anatomy.half_width, 0, 1)
+    thick *= 0.74 + 0.26 * smooth_step((scene.y - anatomy.apex) / 0.45)
+    middle = 0.25 * (1 - np.exp(-solid / 0.022)) + thick * (1 - np.exp(-solid / 0.12))
     air = np.clip(air - middle, 0.10 * air, None)
-    stopped += 0.06 * (1 - np.exp(-heart / 0.15))
+    stopped += 0.17 * (1 - np.exp(-solid / 0.16)) * thick / 0.35
     kept = air * (1 - scene.filled) * (1 + 0.10 * scene.collapsed)
     stopped -= kept
     _add_abdominal_gas(rng, stopped, scene)
     scene.kept = kept
     # Scattered rays veil what lies in dense parts: bones fade over heart and belly.
-    scene.contrast = 0.20 + 0.80 / (1 + np.exp((cv2.blur(stopped, (9, 9)) - 1.12) / 0.13))
-    airway = cv2.GaussianBlur(_airway(frame, scene), (0, 0), frame.scale * 0.010)
+    scene.contrast = 0.16 + 0.84 / (1 + np.exp((cv2.blur(stopped, (9, 9)) - 1.14) / 0.13))
+    airway = cv2.GaussianBlur(_airway(frame, scene), (0, 0), frame.scale * 0.013)
     full = upsampled(stopped, frame.size)
     full -= cv2.multiply(airway, 0.15 / 255, dtype=cv2.CV_32F)
     return full
@@ -203,7 +215,7 @@ def _breasts(rng, scene):
         u = (scene.x - side * 0.58 * scene.anatomy.half_width - side * 0.04) / (1.18 * radius)
         v = (scene.y - scene.anatomy.apex - 0.72 - sag) / radius
         v = np.where(v < 0, v * 0.62, v)
-        shadow += np.sqrt(np.clip(1 - u * u - v * v, 0, 1))
+        shadow += np.clip(1 - u * u - v * v, 0, 1) ** (0.5 + smooth_step(-v / 0.5))
     return shadow * (0.35 + 0.5 * radius) * 0.45
 
 
@@ -223,16 +235,29 @@ def _muscle_and_hilum(rng, scene, patient):
 
 
 def _add_abdominal_gas(rng, stopped, scene):
-    """Stomach bubble below the left dome and a little bowel gas, in place."""
-    if rng.random() < 0.75:
-        top = scene.chest.dome_y[1] + rng.uniform(0.05, 0.09)
-        wide, tall = rng.uniform(0.07, 0.19), rng.uniform(0.03, 0.11)
-        u = (scene.x - rng.uniform(0.22, 0.40)) / wide
-        v = (scene.y - top - tall) / tall
-        level = np.clip((0.5 - v) * 6, 0, 1) if not scene.pose.supine else 1.0  # fluid level when upright
-        stopped -= rng.uniform(0.15, 0.40) * np.sqrt(np.clip(1 - u * u - v * v, 0, 1)) * level
-    belly = smooth_step((scene.y - scene.chest.angle_y + 0.08) / 0.15) * (np.abs(scene.x) < scene.anatomy.half_width)
-    stopped -= rng.uniform(0, 0.20) * belly * smooth_step((ragged(rng, scene.frame.size) - 0.7) / 1.1)
+    """Stomach bubble below the left dome and gas in bends of the bowel, in place."""
+    coarse, dome, wide = scene.frame, scene.chest.dome_y[1], scene.anatomy.half_width
+    around = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    canvas = np.zeros((coarse.size, coarse.size), np.uint8)
+    upright = not scene.pose.supine
+    if rng.random() < 0.7:
+        radius = np.array([rng.uniform(0.05, 0.19), rng.uniform(0.03, 0.10)])
+        center = np.array([rng.uniform(0.28, 0.62) * wide, dome + rng.uniform(0.05, 0.08) + radius[1]])
+        wobble = 1 + rng.uniform(0.04, 0.2) * np.sin(rng.integers(2, 4) * around + rng.uniform(0, 6))
+        bubble = center + wobble[:, None] * radius * np.column_stack([np.cos(around), np.sin(around)])
+        if upright and rng.random() < 0.7:  # a fluid level
+            bubble[:, 1] = np.minimum(bubble[:, 1], center[1] + rng.uniform(-0.2, 0.8) * radius[1])
+        coarse.fill([bubble], canvas, rng.uniform(70, 220))
+    side, strength = 1 if rng.random() < 0.75 else -1, rng.uniform(40, 130)
+    place = np.array([side * rng.uniform(0.55, 0.85) * wide, dome + rng.uniform(0.12, 0.35)])
+    for _ in range(rng.choice([0, 3, 5, 8], p=[0.5, 0.2, 0.18, 0.12])):  # pouches of the colon
+        radius = rng.uniform(0.03, 0.075)
+        oval = radius * np.column_stack([rng.uniform(0.7, 1.8) * np.cos(around), np.sin(around)])
+        coarse.fill([place + oval], canvas, strength)
+        place = place + rng.uniform([-0.12, -0.03], [0.05, 0.13]) * [side, 1]
+    gas = cv2.GaussianBlur(canvas, (0, 0), 0.018 * coarse.scale).astype(np.float32)
+    below = smooth_step((scene.y - dome - 0.03) / 0.05) * (1 - np.clip(scene.sides[0] + scene.sides[1], 0, 1))
+    stopped -= gas * below * np.float32(0.42 / 255)
 
 
 def _airway(frame, scene):
@@ -242,9 +267,9 @@ def _airway(frame, scene):
     along = np.linspace(0, 1, 8)[:, None]
     trachea = np.array([0.0, top - 0.45]) * (1 - along) + fork * along
     trachea[:, 0] += -0.015 * np.sin(np.pi * along[:, 0])
-    canvas = frame.fill([band(trachea, 0.068)])
-    frame.stroke([fork + along * [-0.10, 0.13]], 0.048, canvas, 170)
-    frame.stroke([fork + along * [0.15, 0.12]], 0.042, canvas, 150)
+    canvas = frame.fill([band(trachea, np.linspace(0.050, 0.068, 8))])
+    frame.stroke([fork + along * [-0.10, 0.13]], 0.046, canvas, 110)
+    frame.stroke([fork + along * [0.15, 0.12]], 0.040, canvas, 85)
     return canvas
 
 
@@ -253,23 +278,31 @@ def _bones(frame, scene):
     anatomy, pose = scene.anatomy, scene.pose
     back, front = body.ribs(anatomy, pose, scene.chest.angle_y)
     width = anatomy.rib_width
-    girth = np.interp(np.linspace(0, 1, 16), [0, 0.2, 0.6, 1], [0.075, 0.045, 0.042, 0.056])
-    parts = [  # centre lines, width, filling, edge
-        (back, width, 0.085, 0.060),
-        (front, 1.15 * width, 0.055, 0.040),
-        (body.clavicles(anatomy, pose), girth, 0.080, 0.060),
+    girth = np.interp(np.linspace(0, 1, 20), [0, 0.15, 0.6, 1], [0.070, 0.046, 0.040, 0.058])
+    rng = np.random.default_rng([anatomy.tree_seed, 11])  # no two ribs, and no two films' bones, stand out alike
+    plain = rng.uniform(0.65, 1.25)
+    fade = {"back": rng.uniform(0.75, 1.2, len(back)), "front": rng.uniform(0.35, 1.15, len(front))}
+    fade["back"] *= np.tile([1.0] * 9 + [0.5, 0.25], 2)  # the last ribs lie in the belly
+    clavicles = body.clavicles(anatomy, pose)
+    parts = [  # centre lines, width, filling, edge, strength of each
+        (back, width, 0.075, 0.040, plain * fade["back"]),
+        (front, 1.15 * width, 0.050, 0.026, plain * fade["front"]),
+        (clavicles, girth, 0.085, 0.050, np.full(2, 0.5 + 0.5 * plain)),
     ]
     total = np.zeros((frame.size, frame.size), np.uint8)
-    for lines, wide, inside, rim in parts:
-        canvas = frame.fill(band(lines, wide), value=(inside + rim) * BONE_LEVELS)
-        marrow = band(lines, np.maximum(wide - 0.013, 0.004))
-        cv2.add(total, frame.fill(marrow, canvas, inside * BONE_LEVELS), total)
+    for lines, wide, inside, rim, strength in parts:
+        canvas = np.zeros_like(total)
+        outer, inner = band(lines, wide), band(lines, np.maximum(wide - 0.013, 0.004))
+        for number, amount in enumerate(strength * BONE_LEVELS):
+            frame.fill(outer[number : number + 1], canvas, (inside + rim) * amount)
+            frame.fill(inner[number : number + 1], canvas, inside * amount)
+        cv2.add(total, canvas, total)
     blades = body.scapulae(anatomy, pose)
-    canvas = frame.fill(blades, value=0.035 * BONE_LEVELS)
-    frame.stroke([np.vstack([blade, blade[:1]]) for blade in blades], 0.016, canvas, 0.075 * BONE_LEVELS)
+    canvas = frame.fill(blades, value=0.040 * BONE_LEVELS)
+    frame.stroke([np.vstack([blade, blade[:1]]) for blade in blades], 0.012, canvas, 0.065 * BONE_LEVELS)
     cv2.add(total, canvas, total)
     cv2.add(total, _humeri(frame, anatomy, pose), total)
-    total = cv2.GaussianBlur(total, (0, 0), 0.0038 * frame.scale)
+    total = cv2.GaussianBlur(total, (0, 0), 0.0048 * frame.scale)
     cv2.add(total, _spine(frame, anatomy), total)
     return cv2.multiply(total, anatomy.bone / BONE_LEVELS, dtype=cv2.CV_32F)
 
@@ -293,7 +326,7 @@ def _spine(frame, anatomy):
     """Vertebral bodies with their end plates, pedicles and spinous processes, uint8 (size, size)."""
     y = np.linspace(-1.7, 1.7, 60)
     column = np.column_stack([body.spine_x(anatomy, y), y])
-    canvas = frame.fill([band(column, np.interp(y, [-1.2, -0.8, 1.0], [0.13, 0.135, 0.19]))], value=0.15 * BONE_LEVELS)
+    canvas = frame.fill([band(column, np.interp(y, [-1.2, -0.8, 1.0], [0.13, 0.135, 0.19]))], value=0.17 * BONE_LEVELS)
     plates, pedicles, processes = [], [], []
     level, step = -1.4, 0.085
     while level < 1.5:
@@ -309,7 +342,10 @@ def _spine(frame, anatomy):
     frame.stroke(plates, 0.014, canvas, 0.22 * BONE_LEVELS)
     frame.stroke(pedicles, 0.020, canvas, 0.24 * BONE_LEVELS)
     frame.stroke(processes, 0.022, canvas, 0.22 * BONE_LEVELS)
-    return cv2.GaussianBlur(canvas, (0, 0), 0.008 * frame.scale)
+    neck = frame.pixels([0.0, anatomy.apex])[1] / frame.size  # thinner bones above the chest
+    rows = (0.55 + 0.45 * np.clip((np.linspace(0, 1, frame.size) - neck) / 0.15 + 0.5, 0, 1)).astype(np.float32)
+    canvas = (canvas * rows[:, None]).astype(np.uint8)
+    return cv2.GaussianBlur(canvas, (0, 0), 0.013 * frame.scale)
 
 
 def _add_markings(stopped, frame, scene):
@@ -351,34 +387,28 @@ def _vessels(frame, scene):
             if chosen.any():
                 width = float(widths[chosen].mean())
                 frame.stroke(segments[chosen], 1.1 * width, canvas, 70 + 185 * min(1.0, width / 0.016))
-        along = np.linspace(0, 1, 8)[:, None]
-        lower = hilum + along * [sign * 0.085, 0.27] + [sign * 0.03, -0.03] + along**2 * [-sign * 0.03, 0]
-        upper = hilum + along * [sign * 0.10, -0.15] + [sign * 0.01, -0.02]
-        frame.fill([band(lower, np.linspace(0.062, 0.022, 8)), band(upper, np.linspace(0.055, 0.016, 8))], canvas)
-    return canvas
+    hila = _hila(frame.resized(scene.frame.size), scene)
+    return cv2.max(canvas, cv2.resize(hila, canvas.shape, interpolation=cv2.INTER_LINEAR))
 
 
-def _wires(rng, frame, patient):
-    """Leads, a central line, a tube: they come with AP films, whatever the finding."""
-    canvas = np.zeros((frame.size, frame.size), np.uint8)
-    apex = patient.anatomy.apex
-    for _ in range(rng.choice([0, 2, 3, 4], p=[0.25, 0.2, 0.3, 0.25])):
-        end = np.array([rng.uniform(-0.65, 0.65), rng.uniform(apex + 0.15, 0.5)])
-        start = np.array([rng.uniform(-1, 1), rng.choice([-1.1, 1.1])])
-        along = np.linspace(0, 1, 20)[:, None]
-        bow = rng.normal(0, 0.18) * np.sin(np.pi * along)
-        frame.stroke([start * (1 - along) + end * along + bow * [1, 0.3]], 0.006, canvas, 130)
-        frame.stroke([np.stack([end, end + 0.001])], 0.045, canvas, 200)
-    if rng.random() < 0.35:  # central line through a neck or arm vein into the great vein
-        along = np.linspace(0, 1, 24)[:, None]
-        side = rng.choice([-1, 1])
-        path = (1 - along) ** 2 * [side * 0.55, apex + 0.02] + 2 * along * (1 - along) * [side * 0.05, apex + 0.0]
-        frame.stroke([path + along**2 * [-0.10, apex + 0.55]], 0.009, canvas, 110)
-    if rng.random() < 0.25:  # breathing tube
-        line = np.array([[0.0, -1.3], [-0.01, apex], [-0.012, apex + 0.28]])
-        half = np.array([0.012, 0])
-        frame.stroke([line - half, line + half], 0.005, canvas, 120)
-    return (0.30 / 255) * cv2.GaussianBlur(canvas, (0, 0), 0.7).astype(np.float32)
+def _hila(coarse, scene):
+    """The large arteries and veins at the roots of the lungs, uint8 (G, G)."""
+    rng = np.random.default_rng([scene.anatomy.tree_seed, 12])
+    canvas = np.zeros((coarse.size, coarse.size), np.uint8)
+    along = np.linspace(0, 1, 10)[:, None]
+    for hilum, sign in zip(scene.chest.hilum, SIDES, strict=True):
+        plump = rng.uniform(0.75, 1.15)
+        for reach, curl, girth, value in (
+            ([0.085, 0.30], [-0.03, 0.0], 0.052, 215),  # descending artery
+            ([0.10, -0.17], [0.03, 0.0], 0.042, 180),  # upper lobe
+            ([0.16, -0.03], [0.0, -0.03], 0.034, 160),
+            ([0.15, 0.15], [0.0, 0.05], 0.036, 150),  # lower vein
+        ):
+            reach = np.array(reach) * rng.uniform(0.8, 1.15)
+            line = hilum + ([0.01, 0.0] + along * reach + along**2 * curl) * [sign, 1]
+            taper = girth * plump * np.linspace(1.0, 0.15, 10)
+            coarse.fill([band(line, taper)], canvas, value)
+    return cv2.GaussianBlur(canvas, (0, 0), 0.013 * coarse.scale)
 
 
 def _lateral(rng, patient, frame):
