@@ -5,4 +5,5 @@ set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/environment.sh"
 "$python" "$here/src/classification/eval/visualize.py" ensemble "$@"
+"$python" "$here/src/classification/eval/score_maps.py" ensemble "$@"
 "$python" "$here/src/classification/eval/report.py" ensemble "$@"

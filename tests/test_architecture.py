@@ -16,10 +16,12 @@ from tests.conftest import PROJECT
 ROWS = """
 model_card
 family_report
-report score_report gallery
-maps training inference comparison evaluation foreign_predictions
-films datasets models metrics releases preparation sources subgroups report_tables foreign_labels
-nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns
+report gallery trust_tables
+map_scores scoring
+maps training inference shortcuts evaluation foreign_predictions
+films datasets models comparison releases preparation sources subgroups report_tables foreign_labels
+metrics
+localisation nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns
 raw_tables phantoms images charts result_table calibration
 tables phantom_findings plots thresholds
 phantom_anatomy phantom_exposure canvas predictions backend rates

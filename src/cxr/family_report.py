@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxr import gallery, maps, predictions, report
+from cxr import gallery, maps, predictions, report, trust_tables
 from cxr.artifacts import need
 from cxr.films import load_films
 from cxr.labels import FINDINGS
@@ -65,6 +65,7 @@ def extras(settings: Settings, params: Params, family: str, most: int = gallery.
     return report.Extras(
         cards=cards(settings, params, family, most),
         no_maps=NO_MAPS.format(family.capitalize(), family.capitalize()),
+        **trust(settings, params, family),
         masks=[(title, picture) for title, picture in masks if picture],
         mask_notes=mask_notes(settings),
         logs={member: pd.read_csv(path) for member, path in logs.items() if path.is_file()},
@@ -72,10 +73,24 @@ def extras(settings: Settings, params: Params, family: str, most: int = gallery.
     )
 
 
+def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
+    """map_tables, randomisation and shortcuts of `report.Extras`; nothing in them where they were not measured."""
+    folder, members, method = settings.family_dir(family), params.members(family), params.evaluation.map_method
+    scores = folder / "map_scores.csv"
+    network = family if len(members) > 1 else members[0]
+    replaced = {member: settings.member_dir(family, member) / "randomisation.csv" for member in members}
+    replaced = {member: pd.read_csv(path) for member, path in replaced.items() if path.is_file()}
+    return {
+        "map_tables": trust_tables.map_tables(pd.read_csv(scores), network, method) if scores.is_file() else [],
+        "randomisation": trust_tables.randomisation_table(replaced, method),
+        "shortcuts": trust_tables.shortcut_tables(read_json(folder / "shortcuts.json"), FINDINGS),
+    }
+
+
 def cards(settings: Settings, params: Params, family: str, most: int) -> list[dict[str, Any]] | None:
     """The gallery's films, or None where a member's maps are not there."""
     members = params.members(family)
-    if not all((settings.member_dir(family, member) / "cams.npy").is_file() for member in members):
+    if not all(settings.cams(family, member, params.evaluation.map_method).is_file() for member in members):
         return None
     scored = maps.load(settings, params, family)
     films, pack = load_films(settings, params, scored.size)

@@ -1,37 +1,81 @@
-"""Grad-CAM: where in a film the evidence for a finding lies, in closed form for a head of average pooling + Dense."""
+"""Where in a film the evidence for a finding lies: class activation maps, in closed form for a GAP + Dense head.
+
+With ``logit_f = bias_f + sum_c W_cf * mean_hw(features_c)`` the gradient of a logit by its features is
+``W_cf / (h * w)`` at every place. What the published methods take from a backward pass a finding is then known
+beforehand: all maps of all findings come from the forward pass that gives the probabilities.
+"""
+
+from collections.abc import Iterator
 
 from cxr.backend import keras
+from cxr.parameters import MAP_METHODS
 
 ops = keras.ops
 
 
-def explainer(classifier: keras.Model) -> keras.Model:
-    """One network that gives the probabilities and the Grad-CAM maps of all six findings in one forward pass.
+def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -> keras.Model:
+    """One network that gives the probabilities and the maps of all six findings in one forward pass.
 
-    Grad-CAM (Selvaraju 2017) weighs each channel of the features by the mean gradient of the logit. With
-    ``logit_f = bias_f + sum_c W_cf * mean_hw(features_c)`` that gradient is ``W_cf / (h * w)`` everywhere, so the map
-    is the features times the last layer's weights: no backward pass, and all findings at once. It explains the logit,
-    not the probability, which saturates.
+    Maps explain the logit, not the probability, which saturates. With g = W_cf / (h * w) and m_c the mean of a channel:
+
+    * ``gradcam`` (Selvaraju 2017) weighs a channel by its mean gradient: the map is the sum of g * features_c.
+    * ``gradcam++`` (Chattopadhyay 2018) weighs it by sum_hw(alpha * relu(g)), with
+      alpha = g² / (2 g² + g³ sum_hw(features_c)) = 1 / (2 + W_cf * m_c): relu(W_cf) / (2 + W_cf * m_c). The factor
+      exp(logit) that the paper's exponential brings is the same at every place of a film and is left out.
+    * ``layercam`` (Jiang 2021) weighs every place by relu(gradient): the sum of relu(g) * features_c.
+
+    Parameters
+    ----------
+    classifier : keras.Model
+    methods : tuple of str
+        Of `MAP_METHODS`, in the order of the maps.
 
     Returns
     -------
     keras.Model
-        (N, size, size, 1) 0..255 -> probabilities (N, 6) float32, maps (N, h, w, 6) float32 *without* ReLU: a mean over
-        h and w, plus bias / (h * w), is logit / (h * w).
+        (N, size, size, 1) 0..255 -> probabilities (N, 6) float32, then maps (N, h, w, 6) float32 of each method,
+        *without* ReLU. The sum over h and w of ``gradcam``'s, plus bias, is the logit.
     """
     features = classifier.get_layer("features").output
     kernel = classifier.get_layer("logits").kernel
-    _, height, width, _ = features.shape
-    maps = _Maps(kernel, height * width, name="maps")(features)
-    return keras.Model(classifier.input, [classifier.get_layer("probabilities").output, maps], name="explainer")
+    maps = [_Maps(kernel, method, name=f"maps_{place}")(features) for place, method in enumerate(methods)]
+    return keras.Model(classifier.input, [classifier.get_layer("probabilities").output, *maps], name="explainer")
+
+
+def cascade(classifier: keras.Model, stages: int, seed: int) -> Iterator[str]:
+    """Replace a classifier's weights by fresh random ones, in place, from the last layer down to the first.
+
+    The weight randomisation of Adebayo 2018: maps that stay the same do not come from what was learned.
+
+    Yields
+    ------
+    str
+        What has been replaced so far: the last layer, then equal shares of the layers, then all.
+    """
+    keras.utils.set_random_seed(seed)
+    fresh = keras.models.clone_model(classifier)
+    layers = [layer.name for layer in classifier.layers if layer.weights][::-1]
+    ends = [1, *(round(len(layers) * step / stages) for step in range(1, stages + 1))]
+    for begin, end in zip([0, *ends], ends, strict=False):
+        for name in layers[begin:end]:
+            classifier.get_layer(name).set_weights(fresh.get_layer(name).get_weights())
+        yield "last layer" if end == 1 else "all layers" if end == len(layers) else f"last {end} of {len(layers)}"
 
 
 class _Maps(keras.layers.Layer):
-    """features (N, h, w, C) times the last layer's weights (C, F), divided by the number of places."""
+    """features (N, h, w, C) and the last layer's weights (C, F) -> maps (N, h, w, F) of one method."""
 
-    def __init__(self, kernel, places: int, **options):
+    def __init__(self, kernel, method: str, **options):
         super().__init__(dtype="float32", **options)
-        self.last_kernel, self.places = kernel, places
+        self.last_kernel, self.method = kernel, method
 
     def call(self, features):
-        return ops.matmul(ops.cast(features, "float32"), ops.cast(self.last_kernel, "float32")) / self.places
+        features, kernel = ops.cast(features, "float32"), ops.cast(self.last_kernel, "float32")
+        if self.method == "gradcam++":
+            means = ops.mean(features, axis=(1, 2))  # (N, C)
+            # Activations may be a little negative (swish): kept away from 0, so that no channel is blown up.
+            damping = ops.maximum(2 + means[:, :, None] * kernel, 0.1)  # (N, C, F)
+            return ops.einsum("nhwc,ncf->nhwf", features, ops.relu(kernel) / damping)
+        if self.method == "layercam":
+            kernel = ops.relu(kernel)
+        return ops.matmul(features, kernel) / (features.shape[1] * features.shape[2])

@@ -12,6 +12,7 @@ from cxr.errors import InputError
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
 # Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
 FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "SC", "OT"})
+CORNER = 0.16  # of either side: markers lie within, costophrenic angles do not
 
 
 class FilmError(InputError):
@@ -189,6 +190,34 @@ def square_to_film(square: np.ndarray, shape: tuple[int, int], affine: Sequence[
     # warpAffine counts from pixel centres, the affine from pixel edges: half a pixel either way.
     matrix = np.array([[scale_x, 0, offset_x + 0.5 * scale_x - 0.5], [0, scale_y, offset_y + 0.5 * scale_y - 0.5]])
     return cv2.warpAffine(square, matrix, shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def blank_corners(square: np.ndarray, affine: Sequence[float], width: float, height: float) -> np.ndarray:
+    """A film on its square without what stands in its four corners, where hospitals put their markers.
+
+    Parameters
+    ----------
+    square : ndarray of shape (size, size), uint8
+    affine : (scale_x, scale_y, offset_x, offset_y)
+        From `fit_square`.
+    width, height : float
+        Of the film, pixels.
+
+    Returns
+    -------
+    ndarray of shape (size, size), uint8
+        A copy; each corner, `CORNER` of either side, has the median of its own pixels. Corners that the square does not
+        show change nothing.
+    """
+    blanked, side = square.copy(), square.shape[0]
+    for x in (0, width * (1 - CORNER)):
+        for y in (0, height * (1 - CORNER)):
+            left, top, wide, high = to_square((x, y, width * CORNER, height * CORNER), affine)
+            ends = [round(min(max(value, 0), side)) for value in (left, left + wide, top, top + high)]
+            corner = blanked[ends[2] : ends[3], ends[0] : ends[1]]
+            if corner.size:
+                corner[:] = np.median(corner)
+    return blanked
 
 
 def list_films(folder: Path) -> list[Path]:

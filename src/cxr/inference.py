@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import pandas as pd
 
 from cxr import backend
 from cxr.backend import keras
 from cxr.datasets import FilmBatches
-from cxr.gradcam import explainer
+from cxr.gradcam import cascade, explainer
+from cxr.heatmaps import mean_correlation
 from cxr.lungs import MaskQuality, clean_mask
-from cxr.parameters import Params
+from cxr.parameters import MAP_METHODS, Params
 
 
 def predictor(model: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params) -> Callable[[], np.ndarray]:
@@ -62,13 +64,22 @@ def lung_masks(
         yield from cleaned()
 
 
-def score(classifier: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params):
+def scorer(classifier: keras.Model, params: Params) -> keras.Model:
+    """The network that `score` and `randomisation` run: probabilities and the maps of every method, compiled once."""
+    network = explainer(classifier)
+    network.compile(jit_compile=backend.jit_compile(params))
+    return network
+
+
+def score(
+    network: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Probabilities and maps of rows of a pack, in one forward pass per film.
 
     Parameters
     ----------
-    classifier : keras.Model
-        From `models.build_classifier`, or loaded.
+    network : keras.Model
+        From `scorer`.
     pack : ndarray of shape (N, size, size), uint8
     rows : ndarray of n int
     params : Params
@@ -77,14 +88,51 @@ def score(classifier: keras.Model, pack: np.ndarray, rows: np.ndarray, params: P
     Returns
     -------
     probabilities : ndarray of shape (n, 6), float32
-    maps : ndarray of shape (n, 6, h, w), float16
-        Without ReLU, of the film as it is.
+    maps : dict of ndarrays of shape (n, 6, h, w), float16
+        Of each of `MAP_METHODS`: without ReLU, of the film as it is.
     """
-    network = explainer(classifier)
-    network.compile(jit_compile=backend.jit_compile(params))
-    batches = _in_order(pack, rows, params)
-    probabilities, maps = network.predict(batches, verbose=0)
+    probabilities, *maps = network.predict(_in_order(pack, rows, params), verbose=0)
     if params.evaluation.test_time_augmentation:
         mirrored = _in_order(pack[:, :, ::-1], rows, params)
         probabilities = (probabilities + network.predict(mirrored, verbose=0)[0]) / 2
-    return probabilities, maps.transpose(0, 3, 1, 2).astype(np.float16)
+    by_method = zip(MAP_METHODS, maps, strict=True)
+    return probabilities, {name: one.transpose(0, 3, 1, 2).astype(np.float16) for name, one in by_method}
+
+
+def randomisation(
+    network: keras.Model, classifier: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params
+) -> pd.DataFrame:
+    """How much maps still resemble themselves once learned weights are replaced (Adebayo 2018). Spoils the classifier.
+
+    Parameters
+    ----------
+    network : keras.Model
+        From `scorer`, of ``classifier``, whose weights are replaced from the last layer down.
+    pack, rows, params
+        As in `score`; a batch of films spread over the rows is looked at.
+
+    Returns
+    -------
+    DataFrame
+        ``method``, ``replaced``, ``places`` (h * w), ``films``, and ``correlation``: Spearman's of a film's map before
+        and after, the mean over films and findings. Row "nothing, another film": of the maps of two films, which is
+        what maps have in common by place alone. NaN where a grid has fewer than four places.
+    """
+    few = min(len(rows), params.evaluation.score_batch_size)
+    rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, few).astype(int)]
+    _, learned = score(network, pack, rows, params)
+    others = {method: np.roll(maps, 1, axis=0) for method, maps in learned.items()}
+    stages = [("nothing, another film", others)]
+    for replaced in cascade(classifier, 4, params.general.seed):
+        stages.append((replaced, score(network, pack, rows, params)[1]))
+    return pd.DataFrame(
+        {
+            "method": method,
+            "replaced": replaced,
+            "places": maps[0, 0].size,
+            "films": few,
+            "correlation": mean_correlation(learned[method], maps),
+        }
+        for replaced, by_method in stages
+        for method, maps in by_method.items()
+    )

@@ -11,8 +11,9 @@ from cxr import heatmaps, plots, predictions
 from cxr.artifacts import need
 from cxr.errors import InputError
 from cxr.films import load_films
-from cxr.images import FILM_SUFFIXES, fit_square, read_film, square_to_film, to_film
+from cxr.images import FILM_SUFFIXES, fit_square, read_film, square_to_film
 from cxr.labels import FINDINGS
+from cxr.localisation import Box, Place, film_boxes
 from cxr.parameters import Params
 from cxr.settings import Settings
 from cxr.thresholds import POOLED, decide
@@ -59,6 +60,9 @@ class Scored:
     def affine(self, row: int) -> tuple[float, ...]:
         return tuple(self.films[["scale_x", "scale_y", "offset_x", "offset_y"]].iloc[row])
 
+    def place(self, row: int) -> Place:
+        return Place(self.size, self.affine(row), *(int(side) for side in self.films[["width", "height"]].iloc[row]))
+
     def threshold_note(self, finding: str) -> str:
         """The thresholds in force, a source each."""
         fitted = self.thresholds["findings"][finding]
@@ -66,8 +70,8 @@ class Scored:
         return "positive from " + ", ".join(f"{value:.2f} ({name})" for name, value in values.items())
 
 
-def load(settings: Settings, params: Params, family: str) -> Scored:
-    """Predictions, decisions and maps of a family.
+def load(settings: Settings, params: Params, family: str, method: str | None = None) -> Scored:
+    """Predictions, decisions and maps of a family; maps of MAP_METHOD, or of another method.
 
     Raises
     ------
@@ -78,14 +82,13 @@ def load(settings: Settings, params: Params, family: str) -> Scored:
     members = params.members(family)
     table = predictions.read(need(settings.family_dir(family) / "predictions.csv", made_by))
     thresholds = json.loads(need(settings.family_dir(family) / "thresholds.json", made_by).read_text())
-    cams = [
-        np.load(need(settings.member_dir(family, m) / "cams.npy", made_by), mmap_mode="r", allow_pickle=False)
-        for m in members
-    ]
-    for member, cam in zip(members, cams, strict=True):
+    paths = [settings.cams(family, member, method or params.evaluation.map_method) for member in members]
+    cams = [np.load(need(path, made_by), mmap_mode="r", allow_pickle=False) for path in paths]
+    for path, cam in zip(paths, cams, strict=True):
         if len(cam) != len(table):
             raise InputError(
-                f"{member}/cams.npy: maps of {len(cam)} films, predictions.csv has {len(table)}. Run: {made_by}"
+                f"{path.parent.name}/{path.name}: maps of {len(cam)} films, predictions.csv has {len(table)}. "
+                f"Run: {made_by}"
             )
     size = max(params.input_size(member) for member in members)
     films, _ = load_films(settings, params, size)
@@ -147,18 +150,9 @@ def known_boxes(scored: Scored, finding: str, row: int) -> list[tuple[float, flo
     return [tuple(box) for box in mine[["x", "y", "width", "height"]].to_numpy(float) * scale]
 
 
-def film_detections(scored: Scored, finding: str, row: int) -> list[tuple[tuple[float, float, float, float], float]]:
+def film_detections(scored: Scored, finding: str, row: int) -> list[tuple[Box, float]]:
     """((x, y, width, height), score) of what the heatmap outlines, in film pixels, clipped to the film."""
-    film = scored.films.iloc[row]
-    found = heatmaps.detections(scored.heat(finding, row), scored.params.evaluation.map_threshold, scored.size)
-    clipped = []
-    for square_box, score in found:
-        x, y, width, height = to_film(square_box, scored.affine(row))
-        left, top = max(0.0, x), max(0.0, y)
-        right, bottom = min(float(film["width"]), x + width), min(float(film["height"]), y + height)
-        if right > left and bottom > top:
-            clipped.append(((left, top, right - left, bottom - top), score))
-    return clipped
+    return film_boxes(scored.heat(finding, row), scored.params.evaluation.map_threshold, scored.place(row))
 
 
 def detect(scored: Scored) -> pd.DataFrame:

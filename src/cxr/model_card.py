@@ -9,6 +9,7 @@ from typing import Any
 from cxr import family_report
 from cxr.labels import FINDINGS
 from cxr.parameters import Params
+from cxr.report_tables import Cell
 from cxr.settings import Settings
 
 LEFT_TO_AUTHOR = (
@@ -53,6 +54,8 @@ def of_family(settings: Settings, params: Params, family: str, metrics: dict[str
         *_results(metrics),
         "## Subgroups",
         *_subgroups(metrics),
+        "## Explanations and shortcuts",
+        *_trust(settings, params, family),
         "## Limits",
         "\n".join(f"* {limit}" for limit in LIMITS),
         "## CLAIM items left to the author",
@@ -143,6 +146,22 @@ def _results(metrics: dict[str, Any]) -> list[str]:
             f"**{name}**: mean AUROC {mean} over {len(macro['auroc_over'])} findings.\n\n" + table(heads, rows)
         )
     return lines
+
+
+def _trust(settings: Settings, params: Params, family: str) -> list[str]:
+    """What was measured of maps and shortcuts: the tables of the report, with what is below a figure in brackets."""
+    extras = family_report.trust(settings, params, family)
+    tables = [*extras["map_tables"][:2], extras["randomisation"], *extras["shortcuts"]]
+    lines = [
+        f"**{one.caption}**\n\n" + table(one.heads, [[_text(cell) for cell in row] for row in one.rows])
+        for one in tables
+        if one is not None
+    ]
+    return lines or ["Not measured."]
+
+
+def _text(cell: Cell) -> str:
+    return cell.text + (f" ({cell.below})" if cell.below else "")
 
 
 def _subgroups(metrics: dict[str, Any]) -> list[str]:

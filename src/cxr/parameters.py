@@ -21,6 +21,7 @@ BACKBONES = {
 SMALLEST_INPUT = {"inceptionv3": 75, "xception": 71}
 FAMILIES = ("ensemble", "efficientnet")
 EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2B3", "V2S", "V2M", "V2L"])
+MAP_METHODS = ("gradcam", "gradcam++", "layercam")
 MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
 
 
@@ -167,8 +168,14 @@ class AugmentParams(Stage):
 class EvaluationParams(Stage):
     score_batch_size: int = Field(32, ge=1, description="films a step when scoring and masking")
     test_time_augmentation: bool = Field(False, description="average the probabilities with those of the flipped film")
+    blank_corners: bool = Field(
+        True, description="score test films once more without their corners: do scores hang on markers?"
+    )
     threshold_rule: Literal["f1", "youden"] = Field("f1", description="what a decision threshold maximises on val")
     bootstrap_replicates: int = Field(1000, ge=0, description="patient resamples behind the 95 % intervals; 0 = none")
+    map_method: Literal[MAP_METHODS] = Field(
+        "gradcam", description="maps that are drawn and make detections; fixed beforehand, never chosen on test boxes"
+    )
     map_threshold: Fraction = Field(
         0.5, description="share of a map's peak that outlines a detection; fixed beforehand, never chosen on test boxes"
     )

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from cxr import charts, predictions, report_tables
 from cxr.artifacts import write_text
 from cxr.labels import COLOURS, FINDINGS
+from cxr.report_tables import Table
 
 HERE = Path(__file__).parent
 LARGEST = 25e6  # bytes of a page: above it browsers and mail grow slow
@@ -50,12 +51,16 @@ class Model:
 class Extras:
     """What only a model of our own has: films with maps, lung masks, logs of training, facts of the run.
 
-    cards: from `gallery.film_cards`, or None with ``no_maps`` saying why. masks: pictures (title, data URI), with lines
+    cards: from `gallery.film_cards`, or None with ``no_maps`` saying why. map_tables, randomisation, shortcuts: from
+    `trust_tables`. masks: pictures (title, data URI), with lines
     of text in mask_notes. logs: member -> log.csv. facts: title -> (name, value) pairs.
     """
 
     cards: list[dict[str, Any]] | None = None
     no_maps: str = "These predictions came as numbers: there are no films and no maps to show."
+    map_tables: list[Table] = field(default_factory=list)
+    randomisation: Table | None = None
+    shortcuts: list[Table] = field(default_factory=list)
     masks: list[tuple[str, str]] = field(default_factory=list)
     mask_notes: list[str] = field(default_factory=list)
     logs: Mapping[str, pd.DataFrame] = field(default_factory=dict)

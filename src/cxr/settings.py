@@ -115,3 +115,7 @@ class Settings(Stage):
 
     def member_dir(self, family: str, member: str) -> Path:
         return self.family_dir(family) / member
+
+    def cams(self, family: str, member: str, method: str = "gradcam") -> Path:
+        """Maps of one method (`MAP_METHODS`), beside the member's predictions."""
+        return self.member_dir(family, member) / ("cams.npy" if method == "gradcam" else f"cams_{method}.npy")

@@ -1,11 +1,14 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from cxr import models
 from cxr.backend import keras
 from cxr.config import params_from
-from cxr.gradcam import explainer
+from cxr.gradcam import cascade, explainer
 from cxr.labels import FINDINGS
+from cxr.parameters import MAP_METHODS
 
 SIZE = 32  # the tiny backbone leaves a grid of 4 x 4 with 32 channels
 
@@ -24,7 +27,12 @@ def films(count: int = 5) -> np.ndarray:
 
 
 def outputs(network, x) -> list[np.ndarray]:
-    return [keras.ops.convert_to_numpy(one) for one in network(x, training=False)]
+    """Probabilities and Grad-CAM maps."""
+    return [keras.ops.convert_to_numpy(one) for one in network(x, training=False)][:2]
+
+
+def maps_of(classifier, method: str, x) -> np.ndarray:
+    return keras.ops.convert_to_numpy(explainer(classifier, (method,))(x, training=False)[1])
 
 
 def gradients_of_logit(classifier, x, finding: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +66,54 @@ def test_the_closed_form_is_grad_cam_by_automatic_differentiation(classifier, fi
     maps = outputs(explainer(classifier), x)[1][..., finding]
     assert np.abs(by_gradient).max() > 1e-3
     np.testing.assert_allclose(maps, by_gradient, rtol=1e-5, atol=1e-5 * np.abs(by_gradient).max())
+
+
+@pytest.mark.parametrize("finding", range(len(FINDINGS)), ids=FINDINGS)
+def test_the_closed_form_is_layer_cam_by_automatic_differentiation(classifier, finding):
+    """Jiang 2021: every place weighted by its own gradient where that is positive."""
+    features, gradients = gradients_of_logit(classifier, films(), finding)
+    expected = (features * np.maximum(gradients, 0)).sum(axis=-1)
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(maps_of(classifier, "layercam", films())[..., finding], expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("finding", range(len(FINDINGS)), ids=FINDINGS)
+def test_the_closed_form_is_grad_cam_plus_plus_by_automatic_differentiation(classifier, finding):
+    """Chattopadhyay 2018, equation 19: alpha from powers of the gradient, place by place."""
+    features, gradients = gradients_of_logit(classifier, films(), finding)
+    summed = features.sum(axis=(1, 2), keepdims=True)
+    alpha = gradients**2 / (2 * gradients**2 + summed * gradients**3)
+    weights = (alpha * np.maximum(gradients, 0)).sum(axis=(1, 2))
+    expected = np.einsum("nhwc,nc->nhw", features, weights)
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(maps_of(classifier, "gradcam++", films())[..., finding], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_maps_of_all_methods_come_from_one_pass(classifier):
+    together = [keras.ops.convert_to_numpy(one) for one in explainer(classifier)(films(), training=False)]
+    assert len(together) == 1 + len(MAP_METHODS)
+    for method, maps in zip(MAP_METHODS, together[1:], strict=True):
+        np.testing.assert_allclose(maps, maps_of(classifier, method, films()), rtol=1e-6)
+
+
+def test_a_cascade_replaces_weights_from_the_last_layer_down(classifier):
+    before = {layer.name: layer.get_weights() for layer in classifier.layers if layer.weights}
+
+    def replaced():
+        return {
+            name
+            for name, weights in before.items()
+            if any(
+                (one != other).any()
+                for one, other in zip(weights, classifier.get_layer(name).get_weights(), strict=True)
+            )
+        }
+
+    stages = [(name, replaced()) for name in cascade(classifier, 4, seed=1)]
+    assert [name for name, _ in stages] == ["last layer", "last 2 of 7", "last 4 of 7", "last 5 of 7", "all layers"]
+    assert stages[0][1] == {"logits"}
+    assert all(one < other for (_, one), (_, other) in itertools.pairwise(stages))
+    assert {"conv0", "conv1", "conv2"} <= stages[-1][1]
 
 
 def test_a_map_adds_up_to_the_logit(classifier):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
-from cxr.heatmaps import detections, enlarged, heatmap, peaks
+from cxr.heatmaps import detections, enlarged, heatmap, mean_correlation, peaks
 
 
 def test_a_peak_is_the_99_5th_percentile_of_what_is_positive():
@@ -93,3 +94,24 @@ def test_a_map_enlarged_stays_where_it_is():
     large = enlarged(heat, 32)
     y, x = np.mgrid[:32, :32] + 0.5
     assert ((x * large).sum() / large.sum(), (y * large).sum() / large.sum()) == pytest.approx((20, 12))
+
+
+def test_maps_correlate_by_rank_and_place():
+    random = np.random.default_rng(0)
+    maps = random.normal(size=(5, 6, 3, 3)).astype(np.float16)
+    assert mean_correlation(maps, maps) == pytest.approx(1)
+    assert mean_correlation(maps, -maps) == pytest.approx(-1)
+    assert mean_correlation(maps, np.exp(maps)) == pytest.approx(1, abs=0.01)  # ranks alone count
+    other = random.normal(size=(5, 6, 3, 3))
+    pairs = zip(maps.reshape(30, 9), other.reshape(30, 9), strict=True)
+    expected = np.mean([spearmanr(*pair).statistic for pair in pairs])
+    assert mean_correlation(maps, other) == pytest.approx(expected)
+
+
+def test_maps_that_are_constant_broken_or_too_small_are_not_compared():
+    maps = np.random.default_rng(0).normal(size=(2, 1, 2, 2))
+    broken, flat = maps.copy(), np.ones_like(maps)
+    broken[0, 0, 0, 0] = np.inf
+    assert mean_correlation(maps, broken) == pytest.approx(1)  # the other film's
+    assert np.isnan(mean_correlation(maps, flat))
+    assert np.isnan(mean_correlation(maps[..., :1], maps[..., :1]))

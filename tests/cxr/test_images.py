@@ -11,6 +11,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 from cxr.errors import InputError
 from cxr.images import (
     FilmError,
+    blank_corners,
     fit_square,
     list_films,
     read_film,
@@ -469,3 +470,21 @@ def test_a_dot_of_a_packed_film_lands_where_its_table_says(tmp_path, masking, fi
             rows, columns = np.flatnonzero(square.any(axis=1)), np.flatnonzero(square.any(axis=0))
             found = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
             assert found == pytest.approx((left, top, left + width, top + height), abs=2)
+
+
+def test_corners_are_blanked_with_their_own_median_and_nothing_else():
+    film = np.full((100, 200), 80, np.uint8)
+    film[2:8, 4:20] = 255  # a marker in the upper left
+    square, affine = fit_square(film, 100)  # margins above and below
+    blanked = blank_corners(square, affine, 200, 100)
+    changed = np.argwhere(blanked != square)
+    assert (square[25:34, :11] == 255).any()
+    assert set(np.unique(blanked[25:75])) == {80}
+    assert changed[:, 0].max() < 25 + 0.16 * 50 + 1
+    assert changed[:, 1].max() < 0.16 * 100 + 1
+
+
+def test_corners_that_a_crop_does_not_show_change_nothing():
+    film = np.random.default_rng(0).integers(0, 255, (100, 100)).astype(np.uint8)
+    square, affine = fit_square(film, 60, box=(20, 20, 60, 60))
+    np.testing.assert_array_equal(blank_corners(square, affine, 100, 100), square)

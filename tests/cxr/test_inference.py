@@ -6,7 +6,7 @@ import pytest
 from cxr import backend, models
 from cxr.backend import keras
 from cxr.config import params_from
-from cxr.inference import lung_masks, predictor, score
+from cxr.inference import lung_masks, predictor, randomisation, score, scorer
 from cxr.lungs import clean_mask
 
 SIZE = 32
@@ -28,6 +28,12 @@ def tiny(seed: int = 1):
 
 def direct(model, films) -> np.ndarray:
     return keras.ops.convert_to_numpy(model(films[..., None].astype("float32"), training=False))
+
+
+def scored(model, pack, rows, params):
+    """Probabilities and Grad-CAM maps."""
+    probabilities, maps = score(scorer(model, params), pack, rows, params)
+    return probabilities, maps["gradcam"]
 
 
 class BrightIsLung:
@@ -127,7 +133,7 @@ def test_scores_are_the_models_predictions_of_the_rows_asked_for_in_their_order(
     everything = direct(model, pack)
     assert np.ptp(everything, axis=0).max() > 1e-3  # films can be told apart
     for rows in (np.arange(10), np.array([7, 0, 3]), np.array([9, 9, 1, 2, 5])):
-        probabilities, maps = score(model, pack, rows, params_of())
+        probabilities, maps = scored(model, pack, rows, params_of())
         np.testing.assert_allclose(probabilities, everything[rows], atol=1e-6)
         assert probabilities.dtype == np.float32
         assert (maps.shape, maps.dtype) == ((len(rows), 6, 4, 4), np.float16)
@@ -135,14 +141,14 @@ def test_scores_are_the_models_predictions_of_the_rows_asked_for_in_their_order(
 
 def test_scores_do_not_hang_on_the_batch_size():
     model, pack = tiny(), pack_of()
-    one, other = (score(model, pack, np.arange(10), params_of(SCORE_BATCH_SIZE=size)) for size in (3, 32))
+    one, other = (scored(model, pack, np.arange(10), params_of(SCORE_BATCH_SIZE=size)) for size in (3, 32))
     np.testing.assert_allclose(one[0], other[0], atol=1e-6)
     np.testing.assert_allclose(one[1], other[1], rtol=2e-3, atol=1e-4)
 
 
 def test_maps_belong_to_their_films_and_add_up_to_the_logits():
     model, pack, rows = tiny(), pack_of(), np.array([4, 8, 1])
-    _, maps = score(model, pack, rows, params_of())
+    _, maps = scored(model, pack, rows, params_of())
     logits = direct(models.logits_of(model), pack[rows])
     bias = model.get_layer("logits").get_weights()[1]
     np.testing.assert_allclose(maps.astype("float32").mean(axis=(2, 3)) * 16 + bias, logits, atol=2e-2)
@@ -155,10 +161,10 @@ def test_the_mean_with_the_mirrored_film_is_taken_where_asked_for(tmp_path):
     np.save(tmp_path / "pack.npy", pack_of())
     pack = np.load(tmp_path / "pack.npy", mmap_mode="r")
     plain, mirrored = direct(model, pack_of()[rows]), direct(model, pack_of()[rows][:, :, ::-1])
-    probabilities, maps = score(model, pack, rows, params_of(TEST_TIME_AUGMENTATION=True))
+    probabilities, maps = scored(model, pack, rows, params_of(TEST_TIME_AUGMENTATION=True))
     assert np.abs(plain - mirrored).max() > 1e-4
     np.testing.assert_allclose(probabilities, (plain + mirrored) / 2, atol=1e-6)
-    np.testing.assert_array_equal(maps, score(model, pack, rows, params_of())[1])  # of the film as it is
+    np.testing.assert_array_equal(maps, scored(model, pack, rows, params_of())[1])  # of the film as it is
 
 
 def test_a_predictor_uses_the_weights_of_the_moment():
@@ -225,3 +231,16 @@ def test_xla_is_off_on_a_tensorflow_cpu_and_always_on_for_jax(monkeypatch, xla, 
 
 def test_versions_name_what_computes_the_numbers():
     assert {"python", "keras", "numpy", "pandas"} <= set(backend.versions())
+
+
+def test_replaced_weights_make_other_maps_and_two_films_are_compared_too():
+    model, pack = tiny(), pack_of()
+    table = randomisation(scorer(model, params_of()), model, pack, np.arange(10), params_of())
+    own = table[table["method"] == "gradcam"].set_index("replaced")
+    assert own.index[:2].tolist() == ["nothing, another film", "last layer"]
+    assert own.index[-1] == "all layers"
+    assert set(own["places"]) == {16}
+    assert set(own["films"]) == {4}
+    assert own["correlation"].between(-1, 1).all()
+    assert abs(own.loc["all layers", "correlation"]) < 0.5
+    assert set(table["method"]) == {"gradcam", "gradcam++", "layercam"}

@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import artifacts, evaluation, gallery, predictions, report, report_tables
+from cxr import (
+    artifacts,
+    evaluation,
+    gallery,
+    localisation,
+    map_scores,
+    predictions,
+    report,
+    report_tables,
+    trust_tables,
+)
 from cxr.labels import FINDINGS
 from tests.conftest import load_script
 
@@ -147,8 +157,67 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
     auroc = ours.metrics["by_source"]["nih"]["findings"]["Edema"]["auroc"]
     assert f"| {auroc:.3f} (" in card
     heads = re.findall(r"^## (.+)$", card, re.MULTILINE)
-    assert heads == ["Model", "Intended use", "Data", "Protocol", "Results", "Subgroups", "Limits",
-                     "CLAIM items left to the author"]  # fmt: skip
+    assert heads == ["Model", "Intended use", "Data", "Protocol", "Results", "Subgroups",
+                     "Explanations and shortcuts", "Limits", "CLAIM items left to the author"]  # fmt: skip
+
+
+def map_scores_table():
+    """map_scores.csv of a family of two."""
+    rows = []
+    networks = [(n, m) for n in ("ensemble", "tiny") for m in ("gradcam", "gradcam++", "layercam")]
+    for place, (network, method) in enumerate([*networks, *(("none", name) for name in localisation.ALWAYS_BESIDE)]):
+        for finding in ("Effusion", map_scores.MEAN):
+            row = {"network": network, "method": method, "finding": finding, "films": 12, "patients": 9}
+            row |= {"hit": 0.05 * place, "hit_low": 0.01, "hit_high": 0.5, "iou": 0.1, "iou_low": 0.05, "iou_high": 0.2}
+            row |= {"in_lungs": 0.6, "lungs_area": 0.3, "boxes": 1.5}
+            for overlap in ("iobb", "iou"):
+                for limit in localisation.THRESHOLDS:
+                    row |= {f"{overlap}_{limit}": 1 - limit, f"{overlap}_{limit}_false": limit}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def test_scored_maps_stand_beside_what_knowing_nothing_reaches():
+    over, hit, iou, iobb, _ = trust_tables.map_tables(map_scores_table(), "ensemble", "gradcam++")
+    assert [row[0].text for row in over.rows][:2] == ["ensemble, Grad-CAM", "ensemble, Grad-CAM++"]
+    assert [row[0].text for row in over.rows][-3:] == list(localisation.ALWAYS_BESIDE)
+    assert hit.heads[2:] == ["Grad-CAM", "Grad-CAM++", "LayerCAM", "Random map", "Centre prior", "Best reachable"]
+    (effusion,) = hit.rows
+    assert [cell.text for cell in effusion] == ["Effusion", "12", "0.000", "0.050", "0.100", "0.300", "0.350", "0.400"]
+    assert effusion[2].below == "0.010–0.500"
+    assert effusion[5].below == ""
+    assert len(iou.rows) == 1
+    assert iobb.caption == "Accuracy at T(IoBB), false boxes a film below: Grad-CAM++, ensemble"
+    assert (iobb.rows[0][1].text, iobb.rows[0][1].below) == ("0.900", "0.10 false")
+
+
+def test_maps_without_learned_weights_and_shortcuts_become_tables():
+    stages = ["nothing, another film", "last layer", "last 2 of 7", "last 4 of 7", "last 5 of 7", "all layers"]
+    table = pd.DataFrame({"method": "gradcam", "replaced": stages, "places": 16, "films": 4,
+                          "correlation": [0.3, 0.2, np.nan, 0.1, 0.0, -0.1]})  # fmt: skip
+    shown = trust_tables.randomisation_table({"tiny": table}, "gradcam")
+    assert shown.heads == ["Member", "Places of a map", "Another film", "Last layer", "Last 25 %", "Last 50 %",
+                           "Last 75 %", "All layers"]  # fmt: skip
+    assert [cell.text for cell in shown.rows[0]] == ["tiny", "16", "0.300", "0.200", "n/a", "0.100", "0.000", "−0.100"]
+    assert trust_tables.randomisation_table({"tiny": table}, "layercam") is None
+
+    one = {"first": 0.7, "second": 0.8, "difference": -0.1, "interval": [-0.2, 0.0]}
+    probe = {"films": 20, "auroc": 0.9, "interval": [0.8, 1.0]}
+    found = {
+        "source_probe": {"hospitals": ["chexpert", "nih"], "all films": probe,
+                         "none of the findings": {"films": 3, "auroc": None, "interval": None, "reason": "too few"}},
+        "corners": {"changed": 4, "films": 20, "mean_change": dict.fromkeys(FINDINGS, 0.01),
+                    "findings": {finding: {"auroc": one} for finding in FINDINGS}, "macro": {"auroc": one}},
+    }  # fmt: skip
+    hospital, corners = trust_tables.shortcut_tables(found, FINDINGS)
+    assert hospital.caption == "Do the scores tell the hospital (chexpert or nih)?"
+    assert [cell.text for cell in hospital.rows[0]] == ["All films", "20", "0.900"]
+    assert hospital.notes == ["None of the findings: too few."]
+    assert corners.caption == "Corners blanked: the scores of 4 of 20 test films move"
+    assert [cell.text for cell in corners.rows[0]] == [FINDINGS[0], "0.800", "0.700", "−0.100", "0.010"]
+    assert trust_tables.shortcut_tables(None, FINDINGS) == []
+    lone = {"source_probe": {"hospitals": ["nih"], "reason": "there are 1"}}
+    assert trust_tables.shortcut_tables(lone, FINDINGS) == []
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,19 @@
 """Score val and test with every member, average the members, and say what that is worth.
 
 Reads   DATA_DIR/classification/…, MODELS_DIR/classification/<family>/<member>/model.keras
-Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, cams.npy (maps of all six findings), metrics.json
+Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.json, cams.npy (Grad-CAM of all six
+        findings), cams_gradcam++.npy, cams_layercam.npy, predictions_blanked.csv (test films without their corners),
+        randomisation.csv (do maps hang on what was learned?)
         MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (with operating points and calibration,
         all fitted on val, per source), metrics.json, result.csv (the table), roc.png, precision_recall.png; these two
-        also for each source; comparison.json (the ensemble minus its member that is best on val, paired)
+        also for each source; comparison.json (the ensemble minus its member that is best on val, paired);
+        shortcuts.json (do scores tell the hospital, do they move when corners are blanked?)
 
 The network runs once per film and member; everything after predictions.csv is NumPy and pandas.
 """
 
-import numpy as np
-
-from cxr import comparison, config, evaluation, plots, predictions, tables
-from cxr.artifacts import Step, digest, need, write_csv, write_json, written_whole
-from cxr.films import load_films
+from cxr import comparison, config, evaluation, plots, predictions, scoring, shortcuts, tables
+from cxr.artifacts import write_csv, write_json
 from cxr.parameters import FAMILIES
 from cxr.result_table import result_table, result_text
 
@@ -24,7 +24,8 @@ def main(argv=None):
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
     family = arguments.family
-    scored = {member: score_member(settings, params, family, member) for member in params.members(family)}
+    both = {member: scoring.score_member(settings, params, family, member) for member in params.members(family)}
+    scored = {member: one for member, (one, _) in both.items()}
     folder, films = settings.family_dir(family), tables.read_images(settings.images_csv)
     table = predictions.average(list(scored.values()))
     predictions.write(table, folder / "predictions.csv")
@@ -34,6 +35,9 @@ def main(argv=None):
         print(f"{member}: mean AUROC on test {text(block['macro']['auroc'])}")
     block, thresholds = judge(table, films, params)
     write_json(compare(family, table, scored, params), folder / "comparison.json")
+    write_json(
+        shortcuts_of(table, predictions.average([one for _, one in both.values()]), params), folder / "shortcuts.json"
+    )
     write_json(thresholds, folder / "thresholds.json")
     write_json(block, folder / "metrics.json")
     write_csv(result_table(block), folder / "result.csv")
@@ -47,45 +51,6 @@ def main(argv=None):
     if params.tables.split == "image":
         print('WARNING: SPLIT is "image": test patients are in training too; these numbers are too good.')
     print(f"-> {folder / 'metrics.json'}, result.csv, roc.png, precision_recall.png")
-
-
-def score_member(settings, params, family, member):
-    """Predictions and maps of one member, made anew only where model, films or split changed."""
-    folder, size = settings.member_dir(family, member), params.input_size(member)
-    films, pack = load_films(settings, params, size)
-    made_by = f"sh train_{family.capitalize()}.sh"
-    need(folder / "run.json", made_by)  # written last: without it the model is of an unfinished run
-    model_path = need(folder / "model.keras", made_by)
-    predictions_csv, cams_npy = folder / "predictions.csv", folder / "cams.npy"
-    step = Step(
-        folder / "predictions.json",
-        {
-            "model": digest(model_path),
-            "pack": digest(settings.pack(size).with_suffix(".json")),
-            "split": digest(settings.split_csv),
-        },
-        {"TEST_TIME_AUGMENTATION": params.evaluation.test_time_augmentation, "PRECISION": params.training.precision},
-        [predictions_csv, cams_npy],
-    )
-    if step.is_current():
-        print(f"{predictions_csv}: up to date")
-        return predictions.read(predictions_csv)
-    # Keras is imported only now: --help, wrong input and an up-to-date step answer at once.
-    from cxr import backend, inference, models
-
-    rows = films["split"].isin(["val", "test"]).to_numpy().nonzero()[0]
-    print(f"{member}: scoring {len(rows)} films; {backend.start(params)}")
-    model = models.load_model(model_path, size, made_by)
-    probabilities, maps = inference.score(model, pack, rows, params)
-    chosen = films.iloc[rows]
-    table = predictions.build(
-        chosen["image_id"], chosen["patient_id"], chosen["split"], tables.label_array(chosen), probabilities
-    )
-    with written_whole(cams_npy) as temporary, open(temporary, "wb") as file:
-        np.save(file, maps)
-    predictions.write(table, predictions_csv)
-    step.finish()
-    return table
 
 
 def judge(table, films, params):
@@ -104,6 +69,16 @@ def compare(family, table, scored, params):
     paired = comparison.paired(first, second, params.evaluation.bootstrap_replicates, params.general.seed)
     notes = [f"{best} has the best mean AUROC on val of all members."]
     return [{"first": family, "second": best, **paired, "notes": notes}]
+
+
+def shortcuts_of(table, without_corners, params):
+    """What the scores hang on beside the findings."""
+    val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
+    resampling = params.evaluation.bootstrap_replicates, params.general.seed
+    found = {"source_probe": shortcuts.source_probe(val, test, *resampling)}
+    if params.evaluation.blank_corners:
+        found["corners"] = shortcuts.blanked(test, without_corners, *resampling)
+    return found
 
 
 def draw_curves(test, folder, suffix, title):

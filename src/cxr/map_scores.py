@@ -1,0 +1,145 @@
+"""A family's maps against the known boxes of its test films: a row for each finding, network and method."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+
+from cxr import bootstrap, heatmaps, localisation, maps
+from cxr.artifacts import digest_of
+from cxr.images import fit_square, square_to_film
+from cxr.labels import FINDINGS
+from cxr.maps import Scored
+from cxr.packs import open_pack
+
+RANDOM_DRAWS = 10  # random maps a film, whose scores are averaged
+NAMES = ("finding", "network", "method", "film", "patient")
+MEAN = "mean"  # over the findings, in the column `finding`
+Heat = Callable[[str, int], np.ndarray]  # finding, row -> heatmap (h, w)
+
+
+def pairs(scored: Scored) -> list[tuple[str, int]]:
+    """(finding, row) of the test films with a known box; only test films, so that nothing was chosen on them."""
+    test = scored.table.loc[scored.table["split"] == "test", "image_id"]
+    row_of = {image_id: row for row, image_id in test.items()}
+    known = scored.boxes[scored.boxes["finding"].isin(FINDINGS) & scored.boxes["image_id"].isin(row_of)]
+    found = known[["finding", "image_id"]].drop_duplicates()
+    return [(finding, row_of[image_id]) for finding, image_id in found.itertuples(index=False)]
+
+
+def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str) -> pd.DataFrame:
+    """Scores of every film with a box: one row for each finding, film, network and method.
+
+    Parameters
+    ----------
+    by_method : dict
+        Method -> `maps.load` with that method's maps.
+    members : iterable of str
+        Names of the networks, in the order of the maps; where there are several, the family, their mean, comes first.
+    family : str
+
+    Returns
+    -------
+    DataFrame
+        `NAMES`, then what `localisation.score` says, ``in_lungs`` and ``lungs_area`` (NaN where the lung mask was not
+        accepted).
+    """
+    first = next(iter(by_method.values()))
+    lungs = _lungs(first)
+    side = max(cam.shape[2] for cam in first.cams)
+    networks = _networks(by_method, list(members), family)
+    rows = []
+    for finding, row in pairs(first):
+        place, known = first.place(row), maps.known_boxes(first, finding, row)
+        mask = lungs(row)
+        names = [finding, None, None, first.table["image_id"].iloc[row], first.table["patient_id"].iloc[row]]
+
+        def scores(heat, place=place, known=known, mask=mask):
+            values = localisation.score(heat, known, first.params.evaluation.map_threshold, place)
+            inside = localisation.share_in_lungs(heat, mask, place) if mask is not None else (np.nan, np.nan)
+            return values | dict(zip(("in_lungs", "lungs_area"), inside, strict=True))
+
+        for (network, method), heat in networks.items():
+            rows.append(dict(zip(NAMES, names, strict=True)) | {"network": network, "method": method})
+            rows[-1] |= scores(heat(finding, row))
+        beside = zip(localisation.ALWAYS_BESIDE, _beside(first, finding, row, side, known, place), strict=True)
+        for method, heats in beside:
+            rows.append(dict(zip(NAMES, names, strict=True)) | {"network": "none", "method": method})
+            rows[-1] |= pd.DataFrame([scores(heat) for heat in heats]).mean().to_dict()
+    return pd.DataFrame(rows)
+
+
+def _networks(by_method: dict[str, Scored], members: list[str], family: str) -> dict[tuple[str, str], Heat]:
+    """The heatmaps of the family and of each member, by method."""
+
+    def of_member(scored: Scored, number: int) -> Heat:
+        def heat(finding, row):
+            place = FINDINGS.index(finding)
+            return heatmaps.heatmap([scored.cams[number][row, place]], [scored.peaks[number][place]])
+
+        return heat
+
+    found: dict[tuple[str, str], Heat] = {}
+    for method, scored in by_method.items():
+        if len(members) > 1:
+            found[family, method] = scored.heat
+        found |= {(member, method): of_member(scored, number) for number, member in enumerate(members)}
+    return found
+
+
+def _beside(scored: Scored, finding: str, row: int, side: int, known, place) -> tuple[list[np.ndarray], ...]:
+    """Random maps, the centre prior, and the best that the finest network's grid can reach."""
+    image_id = scored.table["image_id"].iloc[row]
+    seed = int(digest_of([scored.params.general.seed, image_id, finding])[:16], 16)
+    noise = np.random.default_rng(seed).random((RANDOM_DRAWS, side, side), dtype=np.float32)
+    return list(noise), [localisation.centre_prior()], [localisation.best_reachable(known, side, place)]
+
+
+def _lungs(scored: Scored) -> Callable[[int], np.ndarray | None]:
+    """row -> lung mask on the film (height, width), or None where there is none that was accepted."""
+    path = scored.settings.lung_masks
+    if not path.exists():
+        return lambda row: None
+    masks, table = open_pack(path, "sh prepare_data.sh"), pd.read_csv(path.with_suffix(".csv"))
+    accepted = table["accepted"].to_numpy(dtype=bool)
+    place_of = dict(zip(table["image_id"], range(len(table)), strict=True))
+
+    def mask(row):
+        film = scored.films.iloc[row]
+        index = place_of.get(film["image_id"])
+        if index is None or not accepted[index]:
+            return None
+        shape = int(film["height"]), int(film["width"])
+        _, affine = fit_square(np.zeros(shape, np.uint8), masks.shape[1], scored.params.pack.fit)
+        return square_to_film(masks[index], shape, affine)
+
+    return mask
+
+
+def summary(scores: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
+    """Means over the films, a row for each network, method and finding, and the mean over the findings.
+
+    Returns
+    -------
+    DataFrame
+        ``network``, ``method``, ``finding``, ``films``, ``patients``, the means of `score_all`'s figures, and
+        ``hit_low`` … ``iou_high``: 95 % intervals by patient.
+    """
+    figures = [column for column in scores if column not in NAMES]
+    rows = []
+    for (network, method), one in scores.groupby(["network", "method"], sort=False):
+        own = []
+        for finding in FINDINGS:
+            films = one[one["finding"] == finding]
+            if films.empty:
+                continue
+            row = {"network": network, "method": method, "finding": finding}
+            row |= {"films": films["film"].nunique(), "patients": films["patient"].nunique(), **films[figures].mean()}
+            for figure in ("hit", "iou"):
+                limits = bootstrap.mean_interval(films[figure], films["patient"], replicates, seed)
+                row |= dict(zip((f"{figure}_low", f"{figure}_high"), limits or (np.nan, np.nan), strict=True))
+            own.append(row)
+        mean = pd.DataFrame(own)[figures].mean()
+        counts = {"films": one["film"].nunique(), "patients": one["patient"].nunique()}
+        rows += [*own, {"network": network, "method": method, "finding": MEAN, **counts, **mean}]
+    return pd.DataFrame(rows)
