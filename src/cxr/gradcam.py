@@ -52,7 +52,7 @@ def cascade(classifier: keras.Model, stages: int, seed: int) -> Iterator[str]:
     str
         What has been replaced so far: the last layer, then equal shares of the layers, then all.
     """
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(seed + 2**30)  # far from SEED: it would give the very weights that training began with
     fresh = keras.models.clone_model(classifier)
     layers = [layer.name for layer in classifier.layers if layer.weights][::-1]
     ends = [1, *(round(len(layers) * step / stages) for step in range(1, stages + 1))]
