@@ -9,6 +9,7 @@ from cxr.localisation import ALWAYS_BESIDE, THRESHOLDS
 from cxr.map_scores import MEAN
 from cxr.report_tables import Cell, Table, count, number
 
+FEWEST = 10  # films with a box below which a figure is grey: one film moves it by much
 METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 
 
@@ -40,7 +41,15 @@ def _over_findings(scores: pd.DataFrame) -> Table:
     heads = (
         "Maps|Films|Hit rate|IoU|IoBB > 0.1|False boxes a film|IoBB > 0.5|IoU > 0.1|IoU > 0.5|In the lungs|Lungs' area"
     )
-    return Table("Maps against known boxes, mean over the findings that have any", heads.split("|"), rows)
+    caption = "Maps against known boxes, mean over the findings that have any"
+    return Table(caption, heads.split("|"), rows, _too_few(scores))
+
+
+def _too_few(scores: pd.DataFrame) -> list[str]:
+    """A note that names the findings whose figures say little."""
+    films = scores[scores["finding"] != MEAN].groupby("finding", sort=False)["films"].first()
+    few = [f"{finding} ({count})" for finding, count in films[films < FEWEST].items()]
+    return [f"Too few films with a box to say much: {', '.join(few)}."] if few else []
 
 
 def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) -> Table:
@@ -53,10 +62,11 @@ def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) ->
             one = shown.loc[(finding, method)]
             limits = [_known(one[f"{figure}_{end}"]) for end in ("low", "high")]
             interval = limits if method in METHODS and None not in limits else None
-            cells.append(number(_known(one[figure]), interval, faint=method in ALWAYS_BESIDE))
+            faint = method in ALWAYS_BESIDE or cells[1].value < FEWEST
+            cells.append(number(_known(one[figure]), interval, faint=faint))
         rows.append(cells)
     heads = ["Finding", "Films", *METHODS.values(), *(name.capitalize() for name in ALWAYS_BESIDE)]
-    return Table(f"{caption} ({family})", heads, rows)
+    return Table(f"{caption} ({family})", heads, rows, _too_few(own))
 
 
 def _wang(scores: pd.DataFrame, family: str, method: str, overlap: str) -> Table:

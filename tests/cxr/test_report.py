@@ -209,8 +209,17 @@ def test_scored_maps_stand_beside_what_knowing_nothing_reaches():
     assert effusion[2].below == "0.010 – 0.500"
     assert effusion[5].below == ""
     assert len(iou.rows) == 1
+    assert over.notes == hit.notes == []
+    assert not effusion[2].faint
+    assert effusion[5].faint
     assert iobb.caption == "Accuracy at T(IoBB), false boxes a film below: Grad-CAM++, ensemble"
     assert (iobb.rows[0][1].text, iobb.rows[0][1].below) == ("0.900", "0.10 false")
+
+
+def test_findings_with_few_boxes_are_grey_and_named():
+    over, hit, *_ = trust_tables.map_tables(map_scores_table().assign(films=3), "ensemble", "gradcam")
+    assert over.notes == hit.notes == ["Too few films with a box to say much: Effusion (3)."]
+    assert all(cell.faint for cell in hit.rows[0][2:])
 
 
 def test_maps_without_learned_weights_and_shortcuts_become_tables():
