@@ -331,6 +331,7 @@ def test_experiments_train_each_variant_once_and_lay_them_side_by_side(finished,
             trained.append(Path(place).parent.name)
             capsys.readouterr()
         load_script("src/experiments/table.py").main(arguments)
+        assert f"# Experiment {name}: " in capsys.readouterr().out
     assert trained == ["base", "protocols_by_image", "hospitals_on_nih", "hospitals_on_chexpert"]
     made = {name: json.loads((folder / f"models/experiments/{name}_tiny.json").read_text())["runs"] for name in (
         "protocols", "hospitals")}  # fmt: skip
