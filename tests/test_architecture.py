@@ -14,6 +14,7 @@ from tests.conftest import PROJECT
 
 # A module imports only from rows below its own.
 ROWS = """
+experiment_results
 model_card
 family_report
 report gallery trust_tables
@@ -24,7 +25,7 @@ metrics
 localisation nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns
 raw_tables phantoms images charts result_table calibration
 tables phantom_findings plots thresholds
-phantom_anatomy phantom_exposure canvas predictions backend rates
+phantom_anatomy phantom_exposure canvas predictions backend rates experiments
 artifacts bootstrap heatmaps lungs config
 settings
 parameters

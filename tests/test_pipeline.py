@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -311,6 +312,40 @@ def test_the_thumbnail_baseline_stands_beside_the_ensemble(finished):
     assert "AUROC on test" in lines[0]
     assert [line.split()[0] for line in lines if line.startswith(FINDINGS)] == list(FINDINGS)
     assert any(line.startswith("mean ") for line in lines)
+
+
+def test_experiments_train_each_variant_once_and_lay_them_side_by_side(finished, capsys):
+    folder, _, _ = finished
+    write_files(folder)
+    files = [f"--{name.lower()}={folder / name}.json" for name in ("SETTINGS", "PARAMS")]
+    trained = []
+    for name in ("protocols", "hospitals"):
+        arguments = [name, "--member", "tiny", "--seeds", "1", *files]
+        while place := (load_script("src/experiments/next_run.py").main(arguments), capsys.readouterr().out.strip())[1]:
+            own = [f"--{name.lower()}={place}/{name}.json" for name in ("SETTINGS", "PARAMS")]
+            for step in sorted((PROJECT / "src/classification/etl").glob("[0-9]_*.py")):
+                load_script(str(step.relative_to(PROJECT))).main(own)
+            assert capsys.readouterr().out.count("up to date") >= 5, "what is prepared already is linked"
+            load_script("src/classification/train/train.py").main(["ensemble", *own])
+            load_script("src/classification/eval/evaluate.py").main(["ensemble", *own])
+            trained.append(Path(place).parent.name)
+            capsys.readouterr()
+        load_script("src/experiments/table.py").main(arguments)
+        assert f"# Experiment {name}: " in capsys.readouterr().out
+    assert trained == ["base", "protocols_by_image", "hospitals_on_nih", "hospitals_on_chexpert"]
+    made = {name: json.loads((folder / f"models/experiments/{name}_tiny.json").read_text())["runs"] for name in (
+        "protocols", "hospitals")}  # fmt: skip
+    ours, theirs = made["protocols"]
+    assert (ours["leaked"], ours["recalled"]) == (0, None)
+    assert 0 < theirs["leaked"] < theirs["films"]["test"]["films"]
+    both, nih, chexpert = made["hospitals"]
+    assert both["films"]["test"] == nih["films"]["test"] == chexpert["films"]["test"]
+    assert nih["films"]["train"]["films"] + chexpert["films"]["train"]["films"] == both["films"]["train"]["films"]
+    assert set(nih["difference"]["interval"]) == {"all test films", "nih", "chexpert-valid"}
+    assert set(nih["figures"]) == {"all test films", "nih", "chexpert-valid"}, "a hospital never seen is tested on too"
+    text = (folder / "models/experiments/hospitals_tiny.md").read_text()
+    assert "3 of 3 runs finished" in text
+    assert "## AUROC, chexpert-valid" in text
 
 
 def test_drawing_the_films_again_does_nothing(finished):

@@ -14,7 +14,7 @@ from cxr.parameters import STAGES, Params, Stage
 from cxr.settings import REPLACED_SETTINGS, Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "README.ko.md", "docs/from_original.md", "docs/lung_masks.md")
+DOCUMENTS = ("README.md", "README.ko.md", "docs/from_original.md", "docs/lung_masks.md", "docs/experiments.md")
 REGENERATE = "python tests/test_readme.py"
 TITLES = {
     "general": "General",

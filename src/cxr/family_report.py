@@ -12,6 +12,7 @@ from cxr.films import load_films
 from cxr.labels import FINDINGS
 from cxr.parameters import Params
 from cxr.settings import Settings
+from cxr.tables import UNUSED
 
 NO_MAPS = "No maps are stored beside these predictions: run evaluate_{}.sh, then visualization_{}.sh."
 
@@ -160,7 +161,7 @@ def counts(settings: Settings) -> pd.DataFrame | None:
     if not (settings.images_csv.is_file() and settings.split_csv.is_file()):
         return None
     images = pd.read_csv(settings.images_csv).merge(pd.read_csv(settings.split_csv), on="image_id")
-    grouped = images.groupby(["source", "split"], sort=True)
+    grouped = images[images["split"] != UNUSED].groupby(["source", "split"], sort=True)
     found = grouped["patient_id"].agg(films="size", patients="nunique")
     for finding in FINDINGS:
         found[finding] = grouped[finding].sum().astype(int)

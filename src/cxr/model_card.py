@@ -102,7 +102,7 @@ def _data(settings: Settings, params: Params) -> list[str]:
         f"Uncertain labels of CheXpert (−1): {tables.uncertain_labels or 'none named'}, unnamed: ignore; blank: "
         f"{tables.blank_labels or 'negative'}. Films with none of the findings: "
         f"{'left out' if tables.abnormal_only else 'kept as negatives'}. Lung masking: {params.pack.lung_masking}; "
-        f"films are made square by: {params.pack.fit}."
+        f"films are made square by: {params.pack.fit}. Trained on films of: {', '.join(tables.train_sources)}."
     )
     lines += family_report.mask_notes(settings)
     return lines

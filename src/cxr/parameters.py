@@ -68,6 +68,11 @@ class TableParams(Stage):
         0.2, description="share of patients held out where a source has no official test list"
     )
     val_fraction: Fraction = Field(0.1, description="share of the remaining patients for validation")
+    train_sources: tuple[Literal["nih", "chexpert"], ...] = Field(
+        ("nih", "chexpert"),
+        min_length=1,
+        description="hospitals whose films are trained and validated on; films of the others are only tested on",
+    )
 
 
 class UnetParams(Stage):

@@ -20,6 +20,7 @@ from cxr.parameters import TableParams
 
 VIEWS = ("PA", "AP", "LATERAL")
 SPLITS = ("train", "val", "test")
+UNUSED = "unused"  # the split of films that are neither tested on nor of a hospital in TRAIN_SOURCES
 COLUMNS = ["image_id", "path", "patient_id", "view", "sex", "age", "source", *FINDINGS]
 ETL = "python src/classification/etl"
 
@@ -260,11 +261,25 @@ def split_images(images: pd.DataFrame, held_out: pd.DataFrame, seed: int, params
     seed : int
         Another seed draws other validation patients, never other test patients.
     params : TableParams
-        VAL_FRACTION: the share, of what is not held out, for validation.
+        VAL_FRACTION: the share, of what is not held out, for validation. TRAIN_SOURCES: films of other hospitals that
+        are not held out are `UNUSED`.
+
+    Raises
+    ------
+    InputError
+        There is no film of TRAIN_SOURCES.
     """
     (unit,) = held_out.columns
+    wanted = images["source"].isin(params.train_sources)
+    if not wanted.any():
+        found = ", ".join(sorted(set(images["source"])))
+        raise InputError(
+            f"TRAIN_SOURCES: {', '.join(params.train_sources)}: no such film; the films are of {found}. Change it in "
+            "PARAMS.json, or name that release in SETTINGS.json."
+        )
     val = hash_fraction(f"val-{seed}", images[unit]) < params.val_fraction
-    split = np.where(images[unit].isin(held_out[unit]), "test", np.where(val, "val", "train"))
+    test = images[unit].isin(held_out[unit])
+    split = np.select([test, ~wanted, val], ["test", UNUSED, "val"], "train")
     return pd.DataFrame({"image_id": images["image_id"], "split": split.astype(str)})
 
 
@@ -287,7 +302,7 @@ def check_split(images: pd.DataFrame, split: pd.DataFrame, by: str = "patient") 
     if list(split.columns) != ["image_id", "split"] or list(split["image_id"]) != list(images["image_id"]):
         raise InputError(f"split.csv does not list the films of images.csv ({len(split)}, {len(images)} rows). {again}")
     column = split["split"].set_axis(images.index)
-    unknown = sorted(set(column.astype(str)) - set(SPLITS))
+    unknown = sorted(set(column.astype(str)) - {*SPLITS, UNUSED})
     if unknown:
         raise InputError(f"split.csv: expected {', '.join(SPLITS)}; found {unknown[0]}. {again}")
     patients = pd.DataFrame({"patient_id": images["patient_id"], "split": column}).drop_duplicates()

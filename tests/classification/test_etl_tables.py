@@ -194,6 +194,21 @@ def test_splitting_by_image_warns_loudly_that_patients_leak(project, capsys):
         project.run(SPLIT)
 
 
+def test_training_on_one_hospital_leaves_the_other_for_the_test(project, capsys):
+    project.run(*STEPS)
+    tested = project.of_split("test")
+    project.run(*STEPS, TRAIN_SOURCES=["nih"])
+    assert "TRAIN_SOURCES: nih: 50 films of chexpert are not used" in capsys.readouterr().out
+    assert project.of_split("test") == tested
+    assert {name.split("/")[0] for name in project.of_split("train") | project.of_split("val")} == {"nih"}
+    assert {name.split("/")[1] for name in project.of_split("unused")} == {"train"}
+    capsys.readouterr()
+    project.run(SPLIT, TRAIN_SOURCES=["nih"])
+    assert "up to date" in capsys.readouterr().out
+    project.run(SPLIT)
+    assert project.of_split("unused") == set()
+
+
 def test_a_finding_without_a_positive_film_is_warned_of(project, capsys):
     project.settings.update(DATASET_CHEXPERT_TRAIN_CSV_DIR="", DATASET_CHEXPERT_VAL_CSV_DIR="")
     project.run(*STEPS, VAL_FRACTION=0.0)

@@ -204,6 +204,25 @@ def test_a_split_by_image_leaks_patients_and_says_how_many_films():
         tables.check_split(images, table)
 
 
+def test_films_of_a_source_that_is_not_trained_on_are_tested_on_or_unused():
+    images = many(200)
+    images["source"] = np.where(np.arange(len(images)) < 200, "nih", "chexpert")
+    params = table_params(TRAIN_SOURCES=["nih"], TEST_FRACTION=0.3, VAL_FRACTION=0.3)
+    held_out = tables.hold_out(images, set(), {"nih"}, params)
+    split = tables.check_split(images, tables.split_images(images, held_out, 1, params))
+    both = tables.split_images(images, held_out, 1, table_params(TEST_FRACTION=0.3, VAL_FRACTION=0.3))["split"]
+    assert set(split[:200]) == {"train", "val", "test"}
+    assert set(split[200:]) == {"test", tables.UNUSED}
+    assert split[:200].tolist() == both[:200].tolist()
+    assert (split == "test").tolist() == (both == "test").tolist()
+
+
+def test_training_on_a_source_without_films_is_refused():
+    params = table_params(TRAIN_SOURCES=["chexpert"])
+    with pytest.raises(InputError, match=r"TRAIN_SOURCES: chexpert: no such film; the films are of nih\."):
+        tables.split_images(many(3), pd.DataFrame({"patient_id": []}, dtype=str), 1, params)
+
+
 def test_a_split_of_other_films_or_with_an_unknown_name_is_refused():
     images = films({}, {})
     split = pd.DataFrame({"image_id": images["image_id"], "split": ["train", "dev"]})

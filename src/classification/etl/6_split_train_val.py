@@ -5,6 +5,7 @@ Writes: <DATA_DIR>/classification/split.csv (image_id, split), split.json
 
 A share VAL_FRACTION of the patients that are not held out is for validation. SPLIT "image" draws films instead of
 patients, as the original did: patients are then in training and test, and results look better than they are.
+Films of a source that is not in TRAIN_SOURCES are for the test or unused.
 """
 
 from cxr import artifacts, config, tables
@@ -21,6 +22,7 @@ def main(argv=None):
             "SEED": params.general.seed,
             "SPLIT": params.tables.split,
             "VAL_FRACTION": params.tables.val_fraction,
+            "TRAIN_SOURCES": params.tables.train_sources,
         },
         outputs=[settings.split_csv],
     )
@@ -42,6 +44,10 @@ def main(argv=None):
             f'WARNING: SPLIT is "image": patients leak. {leaking:,} of {(split == "test").sum():,} test films are of '
             "patients who are also in training; the results are for comparison with the original only."
         )
+    unused = images["source"][split == tables.UNUSED]
+    if len(unused):
+        sources = ", ".join(params.tables.train_sources)
+        print(f"TRAIN_SOURCES: {sources}: {len(unused):,} films of {', '.join(sorted(set(unused)))} are not used")
     print(f"written: {settings.split_csv}")
 
 

@@ -1,0 +1,32 @@
+"""Make the folder of the next unfinished run of an experiment ready, and print it; print nothing where none is left.
+
+Reads   DATA_DIR (what is prepared already), the finished runs
+Writes  MODELS_DIR/experiments/<member>/<variant>/seed_<n>/: SETTINGS.json, PARAMS.json, data (links), models
+
+Standard output holds the folder only: experiment.sh calls this in a loop, and then the scripts of a usual training.
+"""
+
+import sys
+
+from cxr import config, experiments
+
+
+def main(argv=None):
+    arguments = experiments.parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
+    runs = experiments.plan(arguments.name, settings, params, arguments.member, arguments.seeds)
+    waiting = [run for run in runs if not run.is_finished()]
+    print(f"{arguments.name}: {len(runs) - len(waiting)} of {len(runs)} runs are finished", file=sys.stderr)
+    if waiting:
+        others = [
+            run
+            for name in experiments.NAMES
+            for run in experiments.plan(name, settings, params, arguments.member, arguments.seeds)
+        ]
+        experiments.begin(waiting[0], settings, params, others)
+        print(f"next: {waiting[0].variant}, seed {waiting[0].seed}", file=sys.stderr)
+        print(waiting[0].folder)
+
+
+if __name__ == "__main__":
+    config.run(main)

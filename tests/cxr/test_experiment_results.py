@@ -1,0 +1,98 @@
+import pandas as pd
+import pytest
+
+from cxr import experiment_results
+from cxr.experiment_results import auroc_table, decisions_table, difference, film_notes, recalled_auroc, values_of
+from cxr.labels import FINDINGS
+from cxr.tables import typed
+
+POOLED, MACRO = experiment_results.POOLED, experiment_results.MACRO
+
+
+def films(*rows) -> pd.DataFrame:
+    """Films as (patient, split, label of all findings)."""
+    usual = {"path": "", "view": "PA", "sex": "M", "age": 50, "source": "nih"}
+    table = pd.DataFrame(
+        [
+            {"image_id": f"nih/{n}", "patient_id": patient, **usual, **dict.fromkeys(FINDINGS, label)}
+            for n, (patient, _, label) in enumerate(rows)
+        ]
+    )
+    return typed(table).assign(split=[split for _, split, _ in rows])
+
+
+def run(variant, seed, auroc, train=100, test=50, **more):
+    """The figures of one run in which all findings have the same AUROC."""
+    figures = {"auroc": auroc, "accuracy": 0.8, "precision": 0.5, "recall": 0.25, "always_no_accuracy": 0.9}
+    rows = {finding: figures | {"positives": 5, "films": test} for finding in FINDINGS}
+    rows[MACRO] = figures | {"auroc_interval": [auroc - 0.1, auroc + 0.1]}
+    split = {name: {"films": count, "patients": 9} for name, count in (("train", train), ("val", 7), ("test", test))}
+    return {
+        "variant": variant, "seed": seed, "films": split, "leaked": 0, "recalled": None, "epochs": 5, "best_epoch": 4,
+        "seconds": 3.2, "figures": {POOLED: rows},
+    } | more  # fmt: skip
+
+
+def cells(table: str, row: str) -> list[str]:
+    line = next(line for line in table.splitlines() if line.startswith(f"| {row} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+def test_recalling_training_labels_is_worth_what_the_leak_is():
+    known = [("a", "train", 1), ("a", "train", 1), ("b", "train", 0), ("c", "train", 0)]
+    leaking = films(*known, ("a", "test", 1), ("b", "test", 0), ("b", "test", 1))
+    # Positives are called 1 and 0, the negative 0: of the two pairs one is won and one is a tie.
+    assert recalled_auroc(leaking) == pytest.approx(0.75)
+    # A patient that is not known gets the training share, 1/2: below a, above b and c.
+    assert recalled_auroc(films(*known, ("a", "test", 1), ("new", "test", 0), ("b", "test", None))) == 1.0
+
+
+def test_without_a_leak_there_is_nothing_to_recall():
+    assert recalled_auroc(films(("a", "train", 1), ("b", "train", 0), ("c", "test", 1), ("d", "test", 0))) is None
+
+
+def test_differences_are_paired_by_seed_and_averaged():
+    found = [run("ours", 1, 0.80), run("theirs", 1, 0.84), run("ours", 2, 0.82), run("theirs", 2, 0.83)]
+    for one, base in ((1, 0), (3, 2)):
+        found[one]["difference"] = {"auroc": difference(found[one], found[base]), "interval": {POOLED: [-0.01, 0.05]}}
+    table = auroc_table(["ours", "theirs"], found, POOLED)
+    assert table.splitlines()[0] == "| finding | positives/films | ours | theirs | theirs − ours |"
+    expected = ["0.810 (0.800 0.820)", "0.835 (0.840 0.830)", "+0.025 (+0.040 +0.010)"]
+    assert cells(table, "Edema") == ["5/50", *expected]
+    assert cells(table, MACRO) == ["", *expected]
+    assert cells(table, "95 % interval") == ["", "0.710 to 0.910", "0.735 to 0.935", "-0.010 to +0.050"]
+
+
+def test_a_run_that_is_missing_leaves_its_seed_out_of_the_difference_only():
+    found = [run("ours", 1, 0.8), run("ours", 2, 0.9), run("theirs", 1, 0.7)]
+    found[2]["difference"] = {"auroc": difference(found[2], found[0]), "interval": {}}
+    row = cells(auroc_table(["ours", "theirs", "others"], found, POOLED), "Effusion")
+    assert row[1:] == ["0.850 (0.800 0.900)", "0.700 (0.700)", "n/a", "-0.100 (-0.100)", "n/a"]
+
+
+def test_what_is_not_defined_has_no_difference():
+    one, base = run("theirs", 1, 0.8), run("ours", 1, 0.7)
+    base["figures"][POOLED]["Edema"] = base["figures"][POOLED]["Edema"] | {"auroc": None}
+    changes = difference(one, base)[POOLED]
+    assert changes["Edema"] is None
+    assert changes["Effusion"] == pytest.approx(0.1)
+    assert values_of([base], "ours", "figures", POOLED, "Edema", "auroc") == []
+
+
+def test_the_originals_table_stands_once_for_each_variant():
+    table = decisions_table(["ours", "theirs"], [run("ours", 1, 0.8), run("theirs", 1, 0.9)])
+    assert table.splitlines()[0].startswith(
+        "| finding | ours: Accuracy | ours: Precision | ours: Recall | ours: Always"
+    )
+    assert cells(table, "Pneumonia") == ["0.800", "0.500", "0.250", "0.900"] * 2
+
+
+def test_unlike_numbers_of_films_and_what_a_leak_offers_are_said():
+    alike = [run("ours", 1, 0.8), run("theirs", 1, 0.9, train=104)]
+    assert film_notes(["ours", "theirs"], alike) == []
+    unlike = [run("ours", 1, 0.8), run("theirs", 1, 0.9, train=106, test=51, recalled=0.6)]
+    numbers, tested, leak = film_notes(["ours", "theirs"], unlike)
+    assert "different numbers of films" in numbers
+    assert "tested on different films" in tested
+    assert "leak of theirs" in leak
+    assert "mean AUROC of 0.600 (0.600)" in leak
