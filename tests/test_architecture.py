@@ -26,7 +26,7 @@ localisation nih chexpert gradcam packs lung_sets release_plan operating_points 
 raw_tables phantoms images charts result_table calibration
 tables phantom_findings plots thresholds
 phantom_anatomy phantom_exposure canvas predictions backend rates experiments
-artifacts bootstrap heatmaps lungs config
+artifacts bootstrap heatmaps lungs config progress
 settings
 parameters
 labels errors

@@ -102,7 +102,11 @@ def test_every_step_leaves_its_artifacts_and_nothing_half_written(finished):
         assert (tables / name).stat().st_size, name
     for name in ("model.keras", "log.csv", "run.json", "curves.png", "predictions.csv", "cams.npy", "metrics.json"):
         assert (member / name).stat().st_size, name
+    for name in ("cams_gradcam++.npy", "cams_layercam.npy", "predictions_blanked.csv", "randomisation.csv"):
+        assert (member / name).stat().st_size, name
     for name in ("predictions.csv", "thresholds.json", "metrics.json", "result.csv", "roc.png", "detections.csv"):
+        assert (member.parent / name).stat().st_size, name
+    for name in ("shortcuts.json", "map_scores.csv", "map_scores_films.csv", "report.html", "MODEL_CARD.md"):
         assert (member.parent / name).stat().st_size, name
     assert not [path for path in folder.rglob("*") if ".part" in path.name]
     assert not (member / "backup").exists()
@@ -159,6 +163,34 @@ def test_a_second_run_does_nothing_and_says_so(finished):
     printed = done(folder, "prepare_data.sh") + done(folder, "train_Ensemble.sh")
     assert printed.count("up to date") >= 8
     assert {path: path.stat().st_mtime_ns for path in watched} == before
+
+
+def test_maps_are_scored_on_test_films_with_a_box_and_stand_in_report_and_card(finished):
+    folder, _, printed = finished
+    family = folder / "models/classification/ensemble"
+    films = pd.read_csv(family / "map_scores_films.csv")
+    table = predictions.read(family / "predictions.csv").set_index("image_id")
+    assert set(table.loc[films["film"], "split"]) == {"test"}
+    assert set(films["network"]) == {"tiny", "none"}
+    assert {"gradcam", "gradcam++", "layercam", "random map", "centre prior", "best reachable"} == set(films["method"])
+    assert films["hit"].between(0, 1).all()
+    best = films.groupby("method")["iou"].mean()
+    assert best.idxmax() == "best reachable"
+    assert "maps against known boxes" in printed["visualization_Ensemble.sh"]
+    again = done(folder, "src/classification/eval/score_maps.py", "ensemble")
+    assert "map_scores.csv: up to date" in again
+    for text in ((family / "report.html").read_text(), (family / "MODEL_CARD.md").read_text()):
+        assert "Hit rate: the hottest point lies in a known box" in text
+        assert "Corners blanked: the scores of" in text
+
+
+def test_blanked_corners_change_test_films_only(finished):
+    folder, _, _ = finished
+    family = folder / "models/classification/ensemble"
+    blanked = predictions.read(family / "tiny/predictions_blanked.csv")
+    whole = predictions.read(family / "tiny/predictions.csv").query("split == 'test'").reset_index(drop=True)
+    assert blanked["image_id"].tolist() == whole["image_id"].tolist()
+    assert json.loads((family / "shortcuts.json").read_text())["corners"]["films"] == len(whole)
 
 
 def test_a_chosen_film_is_drawn_for_a_chosen_finding(finished):

@@ -1,6 +1,8 @@
 """Scores one member on val and test: predictions, maps, and how both take blanked corners and replaced weights."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +12,10 @@ from cxr.artifacts import Step, digest, need, write_csv, written_whole
 from cxr.films import load_films
 from cxr.images import blank_corners
 from cxr.parameters import MAP_METHODS, Params
+from cxr.progress import progress
 from cxr.settings import Settings
 
-CHUNK = 512  # films whose corners are blanked at a time
+CHUNK = 16  # batches scored at a time: their maps are written before the next ones are made
 
 
 def score_member(
@@ -60,11 +63,7 @@ def score_member(
     echo(f"{member}: scoring {len(rows)} films; {backend.start(params)}")
     model = models.load_model(model_path, size, made_by)
     network = inference.scorer(model, params)
-    probabilities, maps = inference.score(network, pack, rows, params)
-    table = _table(films, rows, probabilities)
-    for method, path in cams.items():
-        with written_whole(path) as temporary, open(temporary, "wb") as file:
-            np.save(file, maps[method])
+    table = _table(films, rows, _score(network, pack, rows, cams, params))
     without = table[table["split"] == "test"].reset_index(drop=True)
     if params.evaluation.blank_corners:
         without = _table(films, test, _score_blanked(network, films, pack, test, params))
@@ -74,6 +73,37 @@ def score_member(
     predictions.write(table, written[0])
     step.finish()
     return table, without
+
+
+def _score(network, pack: np.ndarray, rows: np.ndarray, cams: dict[str, Path], params: Params) -> np.ndarray:
+    """Probabilities (n, 6); the maps of every method (n, 6, h, w) float16 go into their files, chunk after chunk."""
+    from cxr import inference
+
+    found = []
+    with contextlib.ExitStack() as stack:
+        files = {
+            method: stack.enter_context(open(stack.enter_context(written_whole(path)), "wb"))
+            for method, path in cams.items()
+        }
+        for chunk in _chunks(rows, params, "scoring"):
+            probabilities, maps = inference.score(network, pack, chunk, params)
+            for method, file in files.items():
+                if not found:
+                    shape = (len(rows), *maps[method].shape[1:])
+                    header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(np.ascontiguousarray(maps[method]).tobytes())
+            found.append(probabilities)
+    return np.concatenate(found)
+
+
+def _chunks(rows: np.ndarray, params: Params, what: str) -> Iterator[np.ndarray]:
+    """Rows in chunks of whole batches, with progress by film."""
+    size = CHUNK * params.evaluation.score_batch_size
+    with progress(None, len(rows), what) as bar:
+        for first in range(0, len(rows), size):
+            yield rows[first : first + size]
+            bar.update(min(size, len(rows) - first))
 
 
 def _table(films: pd.DataFrame, rows: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
@@ -90,8 +120,7 @@ def _score_blanked(network, films: pd.DataFrame, pack: np.ndarray, rows: np.ndar
     affines = films[["scale_x", "scale_y", "offset_x", "offset_y"]].to_numpy()
     sides = films[["width", "height"]].to_numpy()
     found = []
-    for first in range(0, len(rows), CHUNK):
-        chunk = rows[first : first + CHUNK]
+    for chunk in _chunks(rows, params, "without corners"):
         changed = np.stack([blank_corners(pack[row], affines[row], *sides[row]) for row in chunk])
         found.append(inference.score(network, changed, np.arange(len(chunk)), params)[0])
     return np.concatenate(found) if found else np.zeros((0, 6), np.float32)

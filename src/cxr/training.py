@@ -20,6 +20,7 @@ from cxr.errors import InputError
 from cxr.labels import FINDINGS
 from cxr.parameters import Params
 from cxr.preparation import process_count
+from cxr.progress import progress
 
 ops = keras.ops
 
@@ -243,7 +244,7 @@ def fit(
     first = every_epoch.resume(model)
     if first:
         echo(f"  resumed after epoch {first}")
-    callbacks = [every_epoch, _Echo(echo)]
+    callbacks = [every_epoch, _Echo(echo, len(batches))]
     if params.training.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
     started = time.perf_counter()
@@ -263,13 +264,22 @@ def fit(
 
 
 class _Echo(keras.callbacks.Callback):
-    """One readable line an epoch, for a log that is read the next morning."""
+    """One readable line an epoch, for a log that is read the next morning; steps done and time left within it."""
 
-    def __init__(self, echo):
+    async_safe = True  # it never looks at a batch's loss: waiting for it would slow a GPU down
+
+    def __init__(self, echo, steps: int):
         super().__init__()
-        self.echo = echo
+        self.echo, self.steps = echo, steps
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.bar = progress(None, self.steps, f"  epoch {epoch + 1}", "step")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
+        self.bar.close()
         values = "  ".join(f"{key} {logs[key]:.4g}" for key in logs if not key.startswith("val_auroc_"))
         self.echo(f"  epoch {epoch + 1}: {values}")
 

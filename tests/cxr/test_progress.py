@@ -1,0 +1,30 @@
+import io
+import sys
+
+from cxr import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_log_holds_nothing_of_what_is_quick_and_lines_of_what_takes_long(monkeypatch):
+    log = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", log)
+    assert list(progress.progress(range(3), 3, "packing")) == [0, 1, 2]
+    assert log.getvalue() == ""
+    monkeypatch.setattr(progress, "LOG_EVERY", 0)
+    assert list(progress.progress(range(3), 3, "packing")) == [0, 1, 2]
+    lines = [line.strip() for line in log.getvalue().splitlines() if line.strip()]
+    assert lines[0].startswith("packing: 0 of 3 films, ")
+    assert lines[-1].startswith("packing: 3 of 3 films, ")
+    assert lines[-1].endswith(" left")
+
+
+def test_a_terminal_shows_a_bar(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress.progress(None, 2, "epoch 1", "step") as bar:
+        bar.update(2)
+    assert "epoch 1: 100%" in terminal.getvalue()
