@@ -192,7 +192,7 @@ def square_to_film(square: np.ndarray, shape: tuple[int, int], affine: Sequence[
 
 
 def list_films(folder: Path) -> list[Path]:
-    """All film files below a folder, sorted.
+    """All film files below a folder, sorted: known by their suffix, or, whatever their name, as DICOM by their content.
 
     Raises
     ------
@@ -201,7 +201,17 @@ def list_films(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected films (PNG, JPEG, TIFF, DICOM) in it.")
-    films = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FILM_SUFFIXES and path.is_file())
+    films = sorted(path for path in folder.rglob("*") if path.is_file() and _looks_like_a_film(path))
     if not films:
         raise InputError(f"{folder}: no film in it; expected PNG, JPEG, TIFF or DICOM files.")
     return films
+
+
+def _looks_like_a_film(path: Path) -> bool:
+    if path.suffix.lower() in FILM_SUFFIXES:
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False

@@ -1,0 +1,269 @@
+"""New films: found, checked, masked and packed by the functions that training used, scored, and put into one table."""
+
+import contextlib
+import functools
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxr import film_checks, packs, predictions, preparation
+from cxr.bundles import Bundle
+from cxr.calibration import calibrated
+from cxr.errors import InputError, closest
+from cxr.images import list_films
+from cxr.labels import FINDINGS
+from cxr.maps import Scored
+from cxr.thresholds import POOLED, decide, threshold_of
+
+MADE_BY = "sh predict.sh"
+AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Everything that is known of new films; row i of each part is film i.
+
+    films: filename (as given), path, width, height, affine, the columns of `film_checks.FLAGS` (1, 0, or empty where it
+    does not apply), distance, notes, row (of the packs). scored: probabilities, decisions and maps. calibrated: (N, F).
+    members: (M, N, F). masks: packed lung masks or None. pack: the largest packed films. problems: filename, problem.
+    """
+
+    bundle: Bundle
+    hospital: str
+    films: pd.DataFrame
+    scored: Scored
+    calibrated: np.ndarray
+    members: np.ndarray
+    masks: np.ndarray | None
+    pack: np.ndarray
+    problems: pd.DataFrame
+
+
+def find_films(given: Sequence[Path], out: Path) -> list[Path]:
+    """Files as given, and the films below folders, each once; nothing below ``out``, where earlier overlays lie.
+
+    Raises
+    ------
+    InputError
+        Nothing of it is there.
+    """
+    out, found = out.resolve(), []
+    for path in given:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        with contextlib.suppress(InputError):  # a folder without films is said below, if there is nothing else
+            found += [film for film in list_films(path) if out not in film.resolve().parents]
+    if not any(path.exists() for path in found):
+        names = ", ".join(printable(path) for path in given[:3])
+        raise InputError(f"{names}: no film there; expected PNG, JPEG, TIFF or DICOM files, or folders with some.")
+    return list(dict.fromkeys(found))
+
+
+def printable(name: Any) -> str:
+    """A name in one line: what cannot be shown (line ends, broken bytes) as an escape."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(name))
+
+
+def overlay_name(filename: str) -> str:
+    """A file name for a film's overlay that is safe and its own: films of one name in two folders differ."""
+    last = unicodedata.normalize("NFC", filename.rstrip("/").rpartition("/")[2])
+    kept = re.sub(r"[^\w.-]+", "_", last).strip("._-")[:40] or "film"
+    return f"{kept}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"
+
+
+def check_hospital(bundle: Bundle, hospital: str) -> None:
+    """Raise an InputError where thresholds have nothing of this hospital."""
+    known = sorted({name for fitted in bundle.thresholds["findings"].values() for name in fitted})
+    if hospital not in known:
+        meant = closest(hospital, known)
+        hint = f" Did you mean {meant}?" if meant else ""
+        raise InputError(f"--hospital {hospital}: expected one of {', '.join(known)}, which val had films of.{hint}")
+
+
+def predict(
+    bundle: Bundle, paths: Sequence[Path], hospital: str, work: Path, progress: Callable[[Iterable, str], Iterable]
+) -> Predicted:
+    """Score new films.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    paths : sequence of Path
+    hospital : str
+        Whose thresholds and calibration count: one that val had films of, or "pooled".
+    work : Path
+        An empty folder for packs; needed for as long as the result is.
+    progress : callable
+        Called with an iterable over the films and what is done, gives the iterable back (tqdm's way).
+    """
+    films = pd.DataFrame({"path": list(paths), "row": range(len(paths))})
+    films["filename"] = [str(path).encode("utf-8", "backslashreplace").decode() for path in paths]
+    masks, checks = _mask(bundle, paths, work, progress)
+    films = films.join(checks)
+    films = films.join(_pack(bundle, films, work, progress))
+    films["problem"] = films["problem"].where(films["problem"] != "", films["pack_problem"].fillna(""))
+    broken = films["problem"] != ""
+    problems = films.loc[broken, ["filename", "problem"]].reset_index(drop=True)
+    films = films[~broken].reset_index(drop=True)
+    pack = packs.open_pack(work / f"{bundle.size}.npy", MADE_BY)
+    films = films.assign(**_flags(bundle, films, pack))
+    members, maps = _score(bundle, films["row"].to_numpy(), work)
+    table = _table(films, hospital, members)
+    return Predicted(
+        bundle, hospital, films, _scored(bundle, films, table, maps),
+        calibrated(table, bundle.thresholds["calibration"]), members, masks, pack, problems,
+    )  # fmt: skip
+
+
+def _workers(bundle: Bundle, films: int) -> int:
+    return max(1, min(preparation.process_count(bundle.params.general.workers), films))
+
+
+def _mask(bundle: Bundle, paths, work: Path, progress) -> tuple[np.ndarray | None, pd.DataFrame]:
+    """Step 4 of prepare_data.sh: packed lung masks (None without), and by film problem, checks, accepted, reason."""
+    params, unet = bundle.params, None
+    if bundle.unet:
+        from cxr import inference, models
+
+        unet = models.load_model(bundle.unet, params.unet.unet_input_size, bundle.made_by)
+    size = params.unet.unet_input_size
+    read = functools.partial(preparation.try_new_film, size=size, fit=params.pack.fit)
+    results = preparation.in_order(read, paths, _workers(bundle, len(paths)))
+    checks: list[dict[str, Any]] = []
+
+    def squares():
+        for square, check, problem in progress(results, "lung masks" if unet else "reading"):
+            checks.append({"problem": problem, **(vars(check) if check else {})})
+            yield square
+
+    if unet is None:
+        for _ in squares():
+            pass
+        return None, pd.DataFrame(checks)
+    qualities = []
+    with packs.written_pack(work / "masks.npy", len(paths), size) as temporary:
+        for row, (mask, quality) in enumerate(inference.lung_masks(unet, squares(), params)):
+            packs.write_rows(temporary, row, mask[None])
+            qualities.append({"accepted": quality.accepted, "reason": quality.reason})
+    return packs.open_pack(work / "masks.npy", MADE_BY), pd.DataFrame(checks).join(pd.DataFrame(qualities))
+
+
+def _pack(bundle: Bundle, films: pd.DataFrame, work: Path, progress) -> pd.DataFrame:
+    """Step 5 of prepare_data.sh: packs of all sizes in ``work``; by film width, height, affine, pack_problem."""
+    params, sizes = bundle.params, sorted({bundle.params.input_size(member) for member in bundle.models})
+    good = films[films["problem"] == ""]
+    accepted = good["accepted"] if "accepted" in good else pd.Series(False, index=good.index)
+    with contextlib.ExitStack() as stack:
+        written = tuple(
+            (size, str(stack.enter_context(packs.written_pack(work / f"{size}.npy", len(films), size))))
+            for size in sizes
+        )
+        packing = preparation.Packing(
+            written, str(work / "masks.npy"), params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
+        )
+        jobs = zip(good["row"].tolist(), good["path"], accepted.tolist(), strict=True)
+        pack_film = functools.partial(preparation.pack_film, packing=packing)
+        results = list(progress(preparation.in_order(pack_film, jobs, _workers(bundle, len(good))), "packing"))
+    affine = {f"{name}_{bundle.size}": name for name in AFFINE}
+    table = pd.DataFrame(results, index=good.index).rename(columns={**affine, "problem": "pack_problem"})
+    return table.reindex(columns=["width", "height", *AFFINE, "pack_problem"])
+
+
+def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, Any]:
+    """The columns of `film_checks.FLAGS` as 1, 0 or not applicable, with distance and notes."""
+    distance = np.zeros(0)
+    if len(films):
+        small = film_checks.thumbnails(pack[row] for row in films["row"])
+        distance = film_checks.distances(small, bundle.reference["distance"])
+    cut = bundle.reference["distance"]["cut"]
+    reasons = {name: films[name].fillna("").astype(str) if name in films else pd.Series("", films.index)
+               for name in ("looks_inverted", "nearly_empty", "odd_aspect")}  # fmt: skip
+    reasons["mask_rejected"] = films["reason"] if "reason" in films else pd.Series("", films.index)
+    reasons["far_from_training"] = pd.Series(
+        [f"distance {value:.2f} from the training films, expected {cut:.2f} or less" if value > cut else ""
+         for value in distance], films.index, dtype="str",
+    )  # fmt: skip
+    flags = {name: (reasons[name] != "").astype("Int8") for name in film_checks.FLAGS}
+    if bundle.unet is None:
+        flags["mask_rejected"] = pd.Series(pd.NA, films.index, dtype="Int8")
+    notes = [
+        "; ".join(f"{name.replace('_', ' ')}: {reasons[name][i]}" for name in film_checks.FLAGS if reasons[name][i])
+        for i in films.index
+    ]
+    return {**flags, "distance": distance.round(3), "notes": notes}
+
+
+def _score(bundle: Bundle, rows: np.ndarray, work: Path) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Probabilities (M, N, F) and maps of every member; each network is read, used and let go."""
+    probabilities, maps = [], []
+    for member, path in bundle.models.items():
+        if not len(rows):
+            probabilities.append(np.zeros((0, len(FINDINGS)), np.float32))
+            maps.append(np.zeros((0, len(FINDINGS), 1, 1), np.float16))
+            continue
+        from cxr import inference, models
+
+        size = bundle.params.input_size(member)
+        network = models.load_model(path, size, bundle.made_by)
+        pack = packs.open_pack(work / f"{size}.npy", MADE_BY)
+        found, map_of = inference.score(network, pack, rows, bundle.params)
+        probabilities.append(found)
+        maps.append(map_of)
+    return np.stack(probabilities), maps
+
+
+def _table(films: pd.DataFrame, hospital: str, members: np.ndarray) -> pd.DataFrame:
+    """A predictions table whose image_ids say the hospital; the mean of the members, as evaluation takes it."""
+    names = [f"{row:06d}" for row in films["row"]]
+    ids = names if hospital == POOLED else [f"{hospital}/{name}" for name in names]
+    truth = np.full(members.shape[1:], np.nan)
+    return predictions.build(ids, ids, ["test"] * len(ids), truth, members.astype(float).mean(axis=0))
+
+
+def _scored(bundle: Bundle, films: pd.DataFrame, table: pd.DataFrame, maps: list[np.ndarray]) -> Scored:
+    boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
+    peaks = [np.array(bundle.reference["peaks"][member], np.float32) for member in bundle.models]
+    thresholds = bundle.thresholds
+    return Scored(
+        None, bundle.params, table, thresholds, decide(table, thresholds), maps, peaks,
+        films.assign(image_id=table["image_id"]), boxes, bundle.size,
+    )  # fmt: skip
+
+
+def thresholds_used(predicted: Predicted) -> dict[str, dict[str, Any]]:
+    """Finding -> threshold and fitted_on, as `thresholds.threshold_of` gives them."""
+    fitted = predicted.bundle.thresholds
+    return {finding: threshold_of(fitted, finding, predicted.hospital) for finding in FINDINGS}
+
+
+def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
+    """predictions.csv: a row a film.
+
+    Columns: ``filename``, ``width``, ``height``; for each finding ``_prob``, ``_calibrated`` (empty where val had too
+    few films for a fit), ``_called`` (1, 0) and ``_disagreement`` (highest minus lowest member; empty with one member);
+    the flags; ``distance``, ``notes``, ``overlay`` (empty where none was drawn), ``thresholds_of``.
+    """
+    films, members = predicted.films, predicted.members
+    spread = members.max(axis=0) - members.min(axis=0) if len(members) > 1 else np.full(members.shape[1:], np.nan)
+    parts = {
+        "prob": predictions.arrays(predicted.scored.table)[1],
+        "calibrated": predicted.calibrated,
+        "called": predicted.scored.decisions.astype(int),
+        "disagreement": spread,
+    }
+    table = films[["filename", "width", "height"]].astype({"width": "Int64", "height": "Int64"})
+    for name, values in parts.items():
+        for place, finding in enumerate(FINDINGS):
+            column = values[:, place]
+            text = [str(value) if name == "called" else "" if np.isnan(value) else f"{value:.6g}" for value in column]
+            table[f"{finding}_{name}"] = pd.Series(text, table.index, dtype="str")
+    table = table.join(films[[*film_checks.FLAGS, "distance", "notes"]])
+    return table.assign(overlay=list(overlays), thresholds_of=predicted.hospital)
