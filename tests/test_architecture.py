@@ -14,16 +14,16 @@ from tests.conftest import PROJECT
 
 # A module imports only from rows below its own.
 ROWS = """
-model_card
-family_report
-report score_report gallery
-maps training inference comparison evaluation foreign_predictions
+model_card new_films_report exporting
+family_report bundle_texts
+report score_report gallery new_films
+bundles maps training inference comparison evaluation foreign_predictions
 films datasets models metrics releases preparation sources subgroups report_tables foreign_labels
-nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns
-raw_tables phantoms images charts result_table calibration
+nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns film_checks film_files
+raw_tables phantoms images charts result_table calibration film_pages
 tables phantom_findings plots thresholds
 phantom_anatomy phantom_exposure canvas predictions backend rates
-artifacts bootstrap heatmaps lungs config
+artifacts bootstrap heatmaps lungs config onnx_models
 settings
 parameters
 labels errors

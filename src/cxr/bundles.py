@@ -5,11 +5,6 @@ digest of every file, which are checked before anything is read.
 """
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cxr import config, film_checks, heatmaps, predictions
-from cxr.artifacts import digest, need, write_json
+from cxr.artifacts import digest, need
 from cxr.errors import InputError
 from cxr.films import load_films
 from cxr.parameters import Params
@@ -167,40 +162,3 @@ def open_bundle(folder: Path) -> Bundle:
         _unet(folder / "models" / "unet.keras", params), _read(folder / "thresholds.json"),
         _read(folder / "reference.json"), made_by,
     )  # fmt: skip
-
-
-@contextmanager
-def written_bundle(folder: Path) -> Iterator[Path]:
-    """A folder to write a bundle's files to; when the block ends well its digests are added and it takes its name.
-
-    Raises
-    ------
-    InputError
-        There is something at ``folder`` that is no bundle: it is not replaced.
-    """
-    if folder.exists() and not (folder / DIGESTS).is_file():
-        raise InputError(f"{folder}: is there and no bundle; it is not replaced. Give another --out.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part", dir=folder.parent) as place:
-        new = Path(place) / "new"
-        new.mkdir()
-        yield new
-        files = sorted(path for path in new.rglob("*") if path.is_file())
-        write_json({path.relative_to(new).as_posix(): digest(path) for path in files}, new / DIGESTS)
-        if folder.exists():
-            os.replace(folder, Path(place) / "old")
-        os.replace(new, folder)
-
-
-def copy_family(bundle: Bundle, folder: Path) -> None:
-    """Write what `open_bundle` reads of a family, but for metadata.json, into a bundle's new folder."""
-    (folder / "models").mkdir()
-    for member, path in bundle.models.items():
-        shutil.copyfile(path, folder / "models" / f"{member}.keras")
-    if bundle.unet:
-        shutil.copyfile(bundle.unet, folder / "models" / "unet.keras")
-    params = bundle.params.flat()
-    # Of this machine only: how many cores it has, and where its first weights lay.
-    write_json({**params, "WORKERS": 0, "WEIGHTS": "none"}, folder / "PARAMS.json")
-    write_json(bundle.thresholds, folder / "thresholds.json")
-    write_json(bundle.reference, folder / "reference.json")

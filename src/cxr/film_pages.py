@@ -116,7 +116,9 @@ def _bars(said: Sequence[Said]) -> np.ndarray:
     left, right = 10, SIDE - 12
     for number, (finding, one) in enumerate(zip(FINDINGS, said, strict=True)):
         y = 12 + 44 * number
-        write_text(panel, finding, (left, y + 14), 15, TEXT if one.called else DIM, 170, weight=600 if one.called else 400)
+        write_text(
+            panel, finding, (left, y + 14), 15, TEXT if one.called else DIM, 170, weight=600 if one.called else 400
+        )
         write_text(panel, f"{one.probability:.2f} / {one.threshold:.2f}", (right - 84, y + 14), 15, DIM, 84)
         cv2.rectangle(panel, (left, y + 20), (right, y + 28), (52, 52, 56), cv2.FILLED)
         end = left + round((right - left) * one.probability)

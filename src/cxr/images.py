@@ -1,7 +1,9 @@
 """Image and DICOM files <-> gray uint8 films; films <-> squares, with the affine from one to the other."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -76,9 +78,10 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
         modality = str(header.get("Modality", "not stated"))
         body_part = str(header.get("BodyPartExamined", "") or "CHEST").upper()
         if modality not in FILM_MODALITIES:
-            raise FilmError(f"{path}: its Modality is {modality}; expected one of {', '.join(sorted(FILM_MODALITIES))}")
+            expected = ", ".join(sorted(FILM_MODALITIES))
+            raise FilmError(f"{path}: its Modality is {_code(modality)}; expected one of {expected}")
         if not any(word in body_part for word in ("CHEST", "THORAX", "LUNG")):
-            raise FilmError(f"{path}: its BodyPartExamined is {body_part}; expected CHEST")
+            raise FilmError(f"{path}: its BodyPartExamined is {_code(body_part)}; expected CHEST")
         pixels = header.pixel_array
         if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
             pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
@@ -91,7 +94,10 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     except FilmError:
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
-        raise FilmError(f"{path}: not readable as DICOM: {error}") from None
+        # Other errors quote values of the header, a patient's name among them.
+        told = isinstance(error, RuntimeError | AttributeError | NotImplementedError)
+        reason = error if told else f"broken or cut off ({type(error).__name__})"
+        raise FilmError(f"{path}: not readable as DICOM: {reason}") from None
     if (
         header.get("PhotometricInterpretation") == "MONOCHROME1"
     ):  # stored as a negative: low values are to be shown white
@@ -99,6 +105,12 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     if film.dtype != np.uint8 and film.min() >= 0 and film.max() <= 255 and int(header.get("BitsStored", 16)) <= 8:
         return film.astype(np.uint8)
     return film
+
+
+def _code(value: Any) -> str:
+    """A code of a DICOM header as it may be shown: nothing that could be free text."""
+    text = str(value).strip()
+    return text if re.fullmatch(r"[A-Z0-9_]{1,16}|not stated", text) else "no code word"
 
 
 def _stretch(film: np.ndarray) -> np.ndarray:

@@ -1,10 +1,7 @@
-"""New films: found, checked, masked and packed by the functions that training used, scored, and put into one table."""
+"""New films: checked, masked and packed by the functions that training used, scored, and put into one table."""
 
 import contextlib
 import functools
-import hashlib
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +14,7 @@ from cxr import film_checks, packs, predictions, preparation
 from cxr.bundles import Bundle
 from cxr.calibration import calibrated
 from cxr.errors import InputError, closest
-from cxr.images import list_films
+from cxr.film_checks import FLAGS
 from cxr.labels import FINDINGS
 from cxr.maps import Scored
 from cxr.thresholds import POOLED, decide, threshold_of
@@ -30,7 +27,7 @@ AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")
 class Predicted:
     """Everything that is known of new films; row i of each part is film i.
 
-    films: filename (as given), path, width, height, affine, the columns of `film_checks.FLAGS` (1, 0, or empty where it
+    films: filename (as given), path, width, height, affine, the columns of `FLAGS` (1, 0, or empty where it
     does not apply), distance, notes, row (of the packs). scored: probabilities, decisions and maps. calibrated: (N, F).
     members: (M, N, F). masks: packed lung masks or None. pack: the largest packed films. problems: filename, problem.
     """
@@ -44,39 +41,6 @@ class Predicted:
     masks: np.ndarray | None
     pack: np.ndarray
     problems: pd.DataFrame
-
-
-def find_films(given: Sequence[Path], out: Path) -> list[Path]:
-    """Files as given, and the films below folders, each once; nothing below ``out``, where earlier overlays lie.
-
-    Raises
-    ------
-    InputError
-        Nothing of it is there.
-    """
-    out, found = out.resolve(), []
-    for path in given:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        with contextlib.suppress(InputError):  # a folder without films is said below, if there is nothing else
-            found += [film for film in list_films(path) if out not in film.resolve().parents]
-    if not any(path.exists() for path in found):
-        names = ", ".join(printable(path) for path in given[:3])
-        raise InputError(f"{names}: no film there; expected PNG, JPEG, TIFF or DICOM files, or folders with some.")
-    return list(dict.fromkeys(found))
-
-
-def printable(name: Any) -> str:
-    """A name in one line: what cannot be shown (line ends, broken bytes) as an escape."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(name))
-
-
-def overlay_name(filename: str) -> str:
-    """A file name for a film's overlay that is safe and its own: films of one name in two folders differ."""
-    last = unicodedata.normalize("NFC", filename.rstrip("/").rpartition("/")[2])
-    kept = re.sub(r"[^\w.-]+", "_", last).strip("._-")[:40] or "film"
-    return f"{kept}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"
 
 
 def check_hospital(bundle: Bundle, hospital: str) -> None:
@@ -104,12 +68,7 @@ def predict(
     progress : callable
         Called with an iterable over the films and what is done, gives the iterable back (tqdm's way).
     """
-    films = pd.DataFrame({"path": list(paths), "row": range(len(paths))})
-    films["filename"] = [str(path).encode("utf-8", "backslashreplace").decode() for path in paths]
-    masks, checks = _mask(bundle, paths, work, progress)
-    films = films.join(checks)
-    films = films.join(_pack(bundle, films, work, progress))
-    films["problem"] = films["problem"].where(films["problem"] != "", films["pack_problem"].fillna(""))
+    films, masks = prepare(bundle, paths, work, progress)
     broken = films["problem"] != ""
     problems = films.loc[broken, ["filename", "problem"]].reset_index(drop=True)
     films = films[~broken].reset_index(drop=True)
@@ -121,6 +80,27 @@ def predict(
         bundle, hospital, films, _scored(bundle, films, table, maps),
         calibrated(table, bundle.thresholds["calibration"]), members, masks, pack, problems,
     )  # fmt: skip
+
+
+def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Read, check, mask and pack new films, by steps 4 and 5 of prepare_data.sh: row i of the packs is film i.
+
+    Returns
+    -------
+    films : DataFrame
+        ``path``, ``filename``, ``row``, ``problem`` ("" or why it cannot be predicted), what `_mask` and `_pack` say.
+    masks : packed lung masks, or None
+        The packed films lie in ``work``, as ``<size>.npy``.
+    """
+    films = pd.DataFrame({"path": list(paths), "row": range(len(paths))})
+    films["filename"] = [str(path).encode("utf-8", "backslashreplace").decode() for path in paths]
+    masks, checks = _mask(bundle, paths, work, progress)
+    films = films.join(checks)
+    films = films.join(_pack(bundle, films, work, progress))
+    films["problem"] = films["problem"].where(films["problem"] != "", films["pack_problem"].fillna(""))
+    said = zip(films["problem"], films["path"], strict=True)
+    films["problem"] = [problem.removeprefix(f"{path}: ") for problem, path in said]
+    return films, masks
 
 
 def _workers(bundle: Bundle, films: int) -> int:
@@ -178,7 +158,7 @@ def _pack(bundle: Bundle, films: pd.DataFrame, work: Path, progress) -> pd.DataF
 
 
 def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, Any]:
-    """The columns of `film_checks.FLAGS` as 1, 0 or not applicable, with distance and notes."""
+    """The columns of `FLAGS` as 1, 0 or not applicable, with distance and notes."""
     distance = np.zeros(0)
     if len(films):
         small = film_checks.thumbnails(pack[row] for row in films["row"])
@@ -191,11 +171,11 @@ def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, A
         [f"distance {value:.2f} from the training films, expected {cut:.2f} or less" if value > cut else ""
          for value in distance], films.index, dtype="str",
     )  # fmt: skip
-    flags = {name: (reasons[name] != "").astype("Int8") for name in film_checks.FLAGS}
+    flags = {name: (reasons[name] != "").astype("Int8") for name in FLAGS}
     if bundle.unet is None:
         flags["mask_rejected"] = pd.Series(pd.NA, films.index, dtype="Int8")
     notes = [
-        "; ".join(f"{name.replace('_', ' ')}: {reasons[name][i]}" for name in film_checks.FLAGS if reasons[name][i])
+        "; ".join(f"{name.replace('_', ' ')}: {reasons[name][i]}" for name in FLAGS if reasons[name][i])
         for i in films.index
     ]
     return {**flags, "distance": distance.round(3), "notes": notes}
@@ -265,5 +245,34 @@ def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
             column = values[:, place]
             text = [str(value) if name == "called" else "" if np.isnan(value) else f"{value:.6g}" for value in column]
             table[f"{finding}_{name}"] = pd.Series(text, table.index, dtype="str")
-    table = table.join(films[[*film_checks.FLAGS, "distance", "notes"]])
+    table = table.join(films[[*FLAGS, "distance", "notes"]])
     return table.assign(overlay=list(overlays), thresholds_of=predicted.hospital)
+
+
+def record(predicted: Predicted, device: str, versions: dict[str, str]) -> dict[str, Any]:
+    """run.json of a prediction: what the numbers hang on; nothing of the films but how many there were."""
+    return {
+        "bundle": predicted.bundle.name,
+        "family": predicted.bundle.family,
+        "films": len(predicted.films),
+        "not_predicted": len(predicted.problems),
+        "thresholds_of": predicted.hospital,
+        "thresholds": thresholds_used(predicted),
+        "cut_of_distance": predicted.bundle.reference["distance"]["cut"],
+        "made_from": predicted.bundle.reference["made_from"],
+        "device": device,
+        "versions": versions,
+    }
+
+
+def facts(record: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """The same as pairs of text for the report."""
+    plain = ("bundle", "family", "films", "not_predicted", "thresholds_of", "cut_of_distance", "device")
+    made_from = record["made_from"]
+    networks = {**made_from["models"], **({"unet": made_from["unet"]} if made_from["unet"] else {})}
+    return {
+        "Run": [(name.replace("_", " "), str(record[name])) for name in plain],
+        "Networks, by digest": [(name, value) for name, value in networks.items()],
+        "Films before they reach a network": [(key, str(value)) for key, value in made_from["parameters"].items()],
+        "Versions": list(record["versions"].items()),
+    }

@@ -11,7 +11,7 @@ The network runs once per film and member; everything after predictions.csv is N
 
 import numpy as np
 
-from cxr import comparison, config, evaluation, plots, predictions, tables
+from cxr import bundles, comparison, config, evaluation, plots, predictions, tables
 from cxr.artifacts import Step, digest, need, write_csv, write_json, written_whole
 from cxr.films import load_films
 from cxr.parameters import FAMILIES
@@ -37,6 +37,7 @@ def main(argv=None):
     write_json(thresholds, folder / "thresholds.json")
     write_json(block, folder / "metrics.json")
     write_csv(result_table(block), folder / "result.csv")
+    write_json(bundles.reference(settings, params, family), folder / "reference.json")
     test = table[table["split"] == "test"]
     sources = predictions.source(test)
     draw_curves(test, folder, "", family)
