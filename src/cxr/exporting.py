@@ -87,7 +87,7 @@ def _write_onnx(bundle: Bundle, folder: Path, work: Path, paths: list[Path]) -> 
         size, fit = bundle.params.unet.unet_input_size, bundle.params.pack.fit
         network = models.load_model(bundle.unet, size, bundle.made_by)
         films = np.stack([try_square(path, size, fit)[0] for path in paths])
-        differences["unet"] = onnx_models.export(network, folder / "unet.onnx", films)
+        differences["unet"] = onnx_models.export(network, folder / "unet.onnx", films, onnx_models.PIXEL_TOLERANCE)
     for member, path in bundle.models.items():
         size = bundle.params.input_size(member)
         network = models.load_model(path, size, bundle.made_by)

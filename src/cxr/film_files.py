@@ -40,6 +40,6 @@ def printable(name: Any) -> str:
 
 def overlay_name(filename: str) -> str:
     """A file name for a film's overlay that is safe and its own: films of one name in two folders differ."""
-    last = unicodedata.normalize("NFC", filename.rstrip("/").rpartition("/")[2])
+    last = unicodedata.normalize("NFC", Path(filename).stem)
     kept = re.sub(r"[^\w.-]+", "_", last).strip("._-")[:40] or "film"
     return f"{kept}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"

@@ -43,7 +43,7 @@ class Said:
 
 def film_page(
     film: np.ndarray, said: Sequence[Said], path: Path, title: str, notes: Sequence[str], mask: np.ndarray | None,
-    contour_share: float,
+    mask_used: bool, contour_share: float,
 ) -> None:  # fmt: skip
     """Draw one film's page.
 
@@ -58,12 +58,13 @@ def film_page(
     notes : sequence of str
         Below the title: what speaks against trusting these probabilities.
     mask : ndarray of shape (h, w), uint8, or None
-        Lung mask, covering the whole film.
+        Lung mask, covering the whole film; ``mask_used`` says whether it passed its check.
     contour_share : float
         Share of a map's own peak that is outlined, where the finding is called.
     """
     plain, _ = fit_panel(film, SIDE)
-    tiles = [(_outlined(plain, mask), "film, lung mask outlined" if mask is not None else "film", "", None)]
+    about = "film" if mask is None else "film, lung mask" if mask_used else "film, lung mask (not used)"
+    tiles = [(_outlined(plain, mask), about, "", None)]
     for finding, one in zip(FINDINGS, said, strict=True):
         shown = blend(plain, resize_heat(one.heat, *plain.shape[:2]))
         if one.called and one.heat.max() > 0:

@@ -69,7 +69,7 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
     name = f"overlays/{overlay_name(about['filename'])}"
     notes = about["notes"].split("; ") if about["notes"] else []
     share = predicted.bundle.params.evaluation.map_threshold
-    film_page(film, said, folder / name, printable(about["filename"]), notes, mask, share)
+    film_page(film, said, folder / name, printable(about["filename"]), notes, mask, about["mask_rejected"] != 1, share)
     return name
 
 
@@ -119,33 +119,37 @@ def _cards(predicted: Predicted, overlays: Sequence[str]) -> list[dict[str, Any]
     pack_rows = dict(zip(scored.table["image_id"], predicted.films["row"], strict=True))
     cards = gallery.film_cards(scored, predicted.pack, pack_rows, rows, Path("overlays"))
     for card, row in zip(cards, rows, strict=True):
-        notes = predicted.films["notes"].iloc[row]
         card["id"] = printable(predicted.films["filename"].iloc[row])
         card["outcomes"] = ["yes" if called else "no" for called in card["called"]]
         card["overlays"] = [quote(overlays[row])] * len(FINDINGS)
-        card["notes"] = notes.split("; ") if notes else []
+        card["notes"] = [flag for flag in [", ".join(flags_of(predicted, row))] if flag]
     return cards
+
+
+def flags_of(predicted: Predicted, row: int) -> list[str]:
+    return [name.replace("_", " ") for name in FLAGS if predicted.films[name].iloc[row] == 1]
 
 
 def _table(predicted: Predicted) -> Table:
     """Every film with its probabilities, what is called, and its flags."""
     heads = ["Film", *FINDINGS, "Distance", "Flags"]
-    spread = predicted.members.max(axis=0) - predicted.members.min(axis=0)
+    low, high = predicted.members.min(axis=0), predicted.members.max(axis=0)
     rows = []
     for row in range(min(len(predicted.films), MOST_ROWS)):
         about, cells = predicted.films.iloc[row], []
         for place, finding in enumerate(FINDINGS):
             value = float(predicted.scored.probability(finding)[row])
-            parts = ["called"] if predicted.scored.decisions[row, place] else []
-            if not np.isnan(predicted.calibrated[row, place]):
-                parts.append(f"calibrated {predicted.calibrated[row, place]:.2f}")
+            mended = predicted.calibrated[row, place]
+            below = [] if np.isnan(mended) else [f"{mended:.2f}"]
             if len(predicted.members) > 1:
-                parts.append(f"± {spread[row, place] / 2:.2f}")
-            cells.append(Cell(f"{value:.2f}", value, " · ".join(parts)))
-        flags = [name.replace("_", " ") for name in FLAGS if about[name] == 1]
+                below.append(f"{low[row, place]:.2f}–{high[row, place]:.2f}")
+            mark = "● " if predicted.scored.decisions[row, place] else ""
+            cells.append(Cell(f"{mark}{value:.2f}", value, " · ".join(below)))
+        flags = flags_of(predicted, row)
         first, distance = Cell(printable(about["filename"])), number(float(about["distance"]), digits=2)
         rows.append([first, *cells, distance, Cell(", ".join(flags), len(flags))])
-    notes = ["Below a probability: whether it is called, calibrated, and half the distance between the members."]
+    several = ", and the lowest and highest member" if len(predicted.members) > 1 else ""
+    notes = [f"● called. Below a probability: calibrated (where val had enough films for it){several}."]
     if len(predicted.films) > MOST_ROWS:
         notes.append(f"The first {count(MOST_ROWS).text} films; all are in predictions.csv.")
     return Table("Probabilities of all films", heads, rows, notes)

@@ -95,7 +95,9 @@ def test_odd_real_files_are_flagged_or_refused():
     said = {}
     for path in sorted([*(SHARED / "dicom").glob("*"), *(SHARED / "odd_inputs").glob("*")]):
         try:
-            said[path.stem.split(".")[0]] = {name for name, reason in vars(check_film(read_film(path))).items() if reason}
+            said[path.stem.split(".")[0]] = {
+                name for name, reason in vars(check_film(read_film(path))).items() if reason
+            }
         except FilmError:
             said[path.stem.split(".")[0]] = "refused"
     assert said["cr_chest_jpeg_baseline"] == said["secondary_capture_pa"] == said["jsrt_palette2048_JPCLN001"] == set()
