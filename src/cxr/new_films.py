@@ -20,6 +20,7 @@ from cxr.maps import Scored
 from cxr.thresholds import POOLED, decide, threshold_of
 
 MADE_BY = "sh predict.sh"
+FEW = 12
 AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")
 
 
@@ -103,8 +104,12 @@ def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tupl
     return films, masks
 
 
-def _workers(bundle: Bundle, films: int) -> int:
-    return max(1, min(preparation.process_count(bundle.params.general.workers), films))
+def _each(bundle: Bundle, work: Callable, jobs: Sequence) -> Iterable:
+    """Results of ``work(job)`` in order: from several processes, but for a few films, which are read sooner than those
+    start."""
+    if len(jobs) <= FEW:
+        return map(work, jobs)
+    return preparation.in_order(work, jobs, preparation.process_count(bundle.params.general.workers))
 
 
 def _mask(bundle: Bundle, paths, work: Path, progress) -> tuple[np.ndarray | None, pd.DataFrame]:
@@ -116,7 +121,7 @@ def _mask(bundle: Bundle, paths, work: Path, progress) -> tuple[np.ndarray | Non
         unet = models.load_model(bundle.unet, params.unet.unet_input_size, bundle.made_by)
     size = params.unet.unet_input_size
     read = functools.partial(preparation.try_new_film, size=size, fit=params.pack.fit)
-    results = preparation.in_order(read, paths, _workers(bundle, len(paths)))
+    results = _each(bundle, read, paths)
     checks: list[dict[str, Any]] = []
 
     def squares():
@@ -149,9 +154,9 @@ def _pack(bundle: Bundle, films: pd.DataFrame, work: Path, progress) -> pd.DataF
         packing = preparation.Packing(
             written, str(work / "masks.npy"), params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
         )
-        jobs = zip(good["row"].tolist(), good["path"], accepted.tolist(), strict=True)
+        jobs = list(zip(good["row"].tolist(), good["path"], accepted.tolist(), strict=True))
         pack_film = functools.partial(preparation.pack_film, packing=packing)
-        results = list(progress(preparation.in_order(pack_film, jobs, _workers(bundle, len(good))), "packing"))
+        results = list(progress(_each(bundle, pack_film, jobs), "packing"))
     affine = {f"{name}_{bundle.size}": name for name in AFFINE}
     table = pd.DataFrame(results, index=good.index).rename(columns={**affine, "problem": "pack_problem"})
     return table.reindex(columns=["width", "height", *AFFINE, "pack_problem"])
