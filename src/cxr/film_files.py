@@ -13,20 +13,20 @@ from cxr.images import list_films
 
 
 def find_films(given: Sequence[Path], out: Path) -> list[Path]:
-    """Files as given, and the films below folders, each once; nothing below ``out``, where earlier overlays lie.
+    """Files as given, and the films below folders, each once; no overlay of an earlier run that ``out`` holds.
 
     Raises
     ------
     InputError
         Nothing of it is there.
     """
-    out, found = out.resolve(), []
+    overlays, found = out.resolve() / "overlays", []
     for path in given:
         if not path.is_dir():
             found.append(path)
             continue
         with contextlib.suppress(InputError):  # a folder without films is said below, if there is nothing else
-            found += [film for film in list_films(path) if out not in film.resolve().parents]
+            found += [film for film in list_films(path) if overlays not in film.resolve().parents]
     if not any(path.exists() for path in found):
         names = ", ".join(printable(path) for path in given[:3])
         raise InputError(f"{names}: no film there; expected PNG, JPEG, TIFF or DICOM files, or folders with some.")

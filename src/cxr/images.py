@@ -223,7 +223,7 @@ def _looks_like_a_film(path: Path) -> bool:
     if path.suffix.lower() in FILM_SUFFIXES:
         return True
     try:
-        with open(path, "rb") as file:
-            return file.read(132)[128:] == b"DICM"
+        with open(path, "rb") as file:  # DICOMDIR is a table of contents that such folders bring along
+            return file.read(132)[128:] == b"DICM" and path.name != "DICOMDIR"
     except OSError:
         return False

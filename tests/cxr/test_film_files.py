@@ -14,6 +14,7 @@ def test_films_of_folders_and_files_come_once_each_and_nothing_of_ours(tmp_path)
         (tmp_path / name).touch()
     given = [tmp_path / "one.png", tmp_path / "films", tmp_path / "one.png", tmp_path / "gone.png"]
     found = find_films(given, tmp_path / "films/out")
+    assert find_films([tmp_path / "films"], tmp_path / "films")[-1] == tmp_path / "films/out/overlays/a.png"
     assert found == [tmp_path / name for name in ("one.png", "films/a.png", "films/b.png", "gone.png")]
 
 

@@ -325,7 +325,8 @@ def test_films_are_listed_sorted_from_all_subfolders(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert list_films(tmp_path) == [tmp_path / "a/10.jpg", tmp_path / "a/9.dcm", tmp_path / "b/2.PNG"]
-    (tmp_path / "b/IM0001").write_bytes(bytes(128) + b"DICM")  # how archives name their files
+    for name in ("IM0001", "DICOMDIR"):  # how archives name their films, and the list of them
+        (tmp_path / "b" / name).write_bytes(bytes(128) + b"DICM")
     assert list_films(tmp_path / "b") == [tmp_path / "b/2.PNG", tmp_path / "b/IM0001"]
     with pytest.raises(InputError, match=r"none: no such folder; expected films"):
         list_films(tmp_path / "none")
