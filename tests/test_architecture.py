@@ -15,18 +15,18 @@ from tests.conftest import PROJECT
 # A module imports only from rows below its own.
 ROWS = """
 experiment_results
-model_card
-family_report
-report gallery trust_tables
-map_scores scoring
+model_card new_films_report exporting
+family_report bundle_texts
+report gallery trust_tables new_films
+map_scores scoring bundles
 maps training inference shortcuts evaluation foreign_predictions
 films datasets models comparison releases preparation sources subgroups report_tables foreign_labels
 metrics
-localisation nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns
-raw_tables phantoms images charts result_table calibration
+localisation nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns film_checks film_files
+raw_tables phantoms images charts result_table calibration film_pages
 tables phantom_findings plots thresholds
 phantom_anatomy phantom_exposure canvas predictions backend rates experiments
-artifacts bootstrap heatmaps lungs config progress
+artifacts bootstrap heatmaps lungs config progress onnx_models
 settings
 parameters
 labels errors

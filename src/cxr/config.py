@@ -205,9 +205,11 @@ def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
 
 
 def run(main) -> None:
-    """Call a script's main; an `InputError` becomes one line and exit status 2."""
+    """Call a script's main, which may return an exit status; an `InputError` becomes one line and exit status 2."""
     try:
-        main()
+        status = main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    if status:
+        sys.exit(status)

@@ -1,7 +1,9 @@
 """Image and DICOM files <-> gray uint8 films; films <-> squares, with the affine from one to the other."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,9 +79,10 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
         modality = str(header.get("Modality", "not stated"))
         body_part = str(header.get("BodyPartExamined", "") or "CHEST").upper()
         if modality not in FILM_MODALITIES:
-            raise FilmError(f"{path}: its Modality is {modality}; expected one of {', '.join(sorted(FILM_MODALITIES))}")
+            expected = ", ".join(sorted(FILM_MODALITIES))
+            raise FilmError(f"{path}: its Modality is {_code(modality)}; expected one of {expected}")
         if not any(word in body_part for word in ("CHEST", "THORAX", "LUNG")):
-            raise FilmError(f"{path}: its BodyPartExamined is {body_part}; expected CHEST")
+            raise FilmError(f"{path}: its BodyPartExamined is {_code(body_part)}; expected CHEST")
         pixels = header.pixel_array
         if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
             pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
@@ -92,7 +95,10 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     except FilmError:
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
-        raise FilmError(f"{path}: not readable as DICOM: {error}") from None
+        # Other errors quote values of the header, a patient's name among them.
+        told = isinstance(error, RuntimeError | AttributeError | NotImplementedError)
+        reason = error if told else f"broken or cut off ({type(error).__name__})"
+        raise FilmError(f"{path}: not readable as DICOM: {reason}") from None
     if (
         header.get("PhotometricInterpretation") == "MONOCHROME1"
     ):  # stored as a negative: low values are to be shown white
@@ -100,6 +106,12 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     if film.dtype != np.uint8 and film.min() >= 0 and film.max() <= 255 and int(header.get("BitsStored", 16)) <= 8:
         return film.astype(np.uint8)
     return film
+
+
+def _code(value: Any) -> str:
+    """A code of a DICOM header as it may be shown: nothing that could be free text."""
+    text = str(value).strip()
+    return text if re.fullmatch(r"[A-Z0-9_]{1,16}|not stated", text) else "no code word"
 
 
 def _stretch(film: np.ndarray) -> np.ndarray:
@@ -221,7 +233,7 @@ def blank_corners(square: np.ndarray, affine: Sequence[float], width: float, hei
 
 
 def list_films(folder: Path) -> list[Path]:
-    """All film files below a folder, sorted.
+    """All film files below a folder, sorted: known by their suffix, or, whatever their name, as DICOM by their content.
 
     Raises
     ------
@@ -230,7 +242,17 @@ def list_films(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected films (PNG, JPEG, TIFF, DICOM) in it.")
-    films = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FILM_SUFFIXES and path.is_file())
+    films = sorted(path for path in folder.rglob("*") if path.is_file() and _looks_like_a_film(path))
     if not films:
         raise InputError(f"{folder}: no film in it; expected PNG, JPEG, TIFF or DICOM files.")
     return films
+
+
+def _looks_like_a_film(path: Path) -> bool:
+    if path.suffix.lower() in FILM_SUFFIXES:
+        return True
+    try:
+        with open(path, "rb") as file:  # DICOMDIR is a table of contents that such folders bring along
+            return file.read(132)[128:] == b"DICM" and path.name != "DICOMDIR"
+    except OSError:
+        return False

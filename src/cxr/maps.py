@@ -25,9 +25,10 @@ class Scored:
 
     table: predictions. decisions: bool (N, F). cams: per member (N, F, h, w) float16 memory maps. peaks: per member
     (F,). films: path, width, height, affine to the packed square of ``size``. boxes: known boxes in film pixels.
+    settings: None for new films, which are in no table of ours.
     """
 
-    settings: Settings
+    settings: Settings | None
     params: Params
     table: pd.DataFrame
     thresholds: dict

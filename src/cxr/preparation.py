@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from cxr.errors import InputError
+from cxr.film_checks import FilmChecks, check_film
 from cxr.images import fit_square, read_film, square_to_film
 from cxr.lung_sets import read_pair
 from cxr.lungs import mask_film
@@ -52,6 +53,15 @@ def try_square(path: Path, size: int, fit: str) -> tuple[np.ndarray, str]:
         return fit_square(read_film(path), size, fit)[0], ""
     except InputError as error:
         return np.zeros((size, size), np.uint8), str(error)
+
+
+def try_new_film(path: Path, size: int, fit: str) -> tuple[np.ndarray, FilmChecks | None, str]:
+    """`try_square` of a film that is new here, with what the rules of `film_checks` say of it."""
+    try:
+        film = read_film(path)
+    except InputError as error:
+        return np.zeros((size, size), np.uint8), None, str(error)
+    return fit_square(film, size, fit)[0], check_film(film), ""
 
 
 def try_pair(job: tuple[Path, list[Path]], size: int, fit: str) -> tuple[np.ndarray | None, np.ndarray | None, str]:

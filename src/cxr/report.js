@@ -54,7 +54,8 @@ if (data) {
       row.style.setProperty("--p", 100 * film.probabilities[n]);
       return row;
     });
-    return make("article", {className: "film"}, stack, make("h4", {textContent: film.id}), make("ul", {}, ...rows));
+    const notes = (film.notes || []).map(note => make("p", {className: "warn", textContent: note}));
+    return make("article", {className: "film"}, stack, make("h4", {textContent: film.id}), ...notes, make("ul", {}, ...rows));
   };
   const next = () => {
     const f = findings.indexOf(form.elements.finding.value);
@@ -71,10 +72,11 @@ if (data) {
     outcomes.forEach(box => {
       box.nextElementSibling.lastElementChild.textContent = named.filter(film => film.outcomes[f] === box.value).length;
     });
+    const place = film => outcomes.findIndex(box => box.value === film.outcomes[f]);
     // The surest first: of what was called the highest probability, of the rest the lowest.
     const rank = film => film.called[f] ? -film.probabilities[f] : film.probabilities[f];
     chosen = named.filter(film => ticked.has(film.outcomes[f])).sort((a, b) =>
-      "TP FP FN TN".indexOf(a.outcomes[f]) - "TP FP FN TN".indexOf(b.outcomes[f]) || rank(a) - rank(b));
+      place(a) - place(b) || rank(a) - rank(b));
     gallery.replaceChildren();
     shown = 0;
     next();

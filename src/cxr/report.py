@@ -99,14 +99,8 @@ def page(
     """
     extras = extras or Extras()
     findings = report_tables.shown_findings(model.findings)
-    script = (HERE / "report.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = {
         "title": title,
-        "script": Markup(script),
-        "style": Markup((HERE / "report.css").read_text(encoding="utf-8")),
-        "policy": f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'",
         "summary": _summary(model, findings),
         "notes": list(model.notes),
         "caveats": CAVEATS,
@@ -114,14 +108,32 @@ def page(
         "charts": _charts(model, findings, extras),
         "extras": extras,
         "findings": findings,
+        "gallery": gallery_data(extras.cards),
+    }
+    return render("report.html.j2", content)
+
+
+def gallery_data(cards: list[dict[str, Any]] | None) -> Markup | None:
+    """What the page's script needs of films (see `gallery.film_cards`), or None without any."""
+    return _json({"findings": FINDINGS, "colours": COLOURS, "films": cards}) if cards else None
+
+
+def render(template: str, content: dict[str, Any]) -> str:
+    """A page from its template: with our style, our script, and a policy that allows nothing else."""
+    script = (HERE / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    frame = {
+        "script": Markup(script),
+        "style": Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        "policy": f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'",
         "colours": COLOURS,
-        "gallery": _json({"findings": FINDINGS, "colours": COLOURS, "films": extras.cards}) if extras.cards else None,
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template("report.html.j2").render(content)
+    return environment.get_template(template).render({**frame, **content})
 
 
 def write(html: str, path: Path) -> int:

@@ -240,12 +240,25 @@ def test_a_dicom_is_known_without_its_suffix(tmp_path):
         ({"Modality": None}, "its Modality is not stated"),
         ({"BodyPartExamined": "ABDOMEN"}, "its BodyPartExamined is ABDOMEN; expected CHEST"),
         ({"BodyPartExamined": "HAND"}, "its BodyPartExamined is HAND"),
-        ({"Rows": 60}, "not readable as DICOM"),
+        ({"Rows": 60}, r"not readable as DICOM: broken or cut off \(ValueError\)"),
     ],
 )
 def test_a_dicom_that_is_no_chest_film_is_refused_by_name(tmp_path, tags, message):
     with pytest.raises(FilmError, match=f"film.dcm: {message}"):
         read_film(dicom(tmp_path, GRAYS, **tags))
+
+
+def test_a_refusal_never_tells_what_a_header_says_of_the_patient(tmp_path):
+    for tags in ({"BodyPartExamined": "DOE^JANE"}, {"Modality": "DOE JANE 1950"}, {"WindowCenter": "DOE^JANE"}):
+        path = dicom(tmp_path, GRAYS, BodyPartExamined="CHEST", PatientName="DOE^JANE", WindowWidth="10")
+        header = pydicom.dcmread(path)
+        with pydicom.config.disable_value_validation():
+            for tag, value in tags.items():
+                header[tag] = pydicom.DataElement(header.data_element(tag).tag if tag in header else tag, "LO", value)
+            header.save_as(path)
+        with pytest.raises(FilmError, match=r"film.dcm: ") as refused:
+            read_film(path)
+        assert "DOE" not in str(refused.value)
 
 
 @pytest.mark.parametrize("part", ["CHEST", "CHEST PA", "THORAX", None, ""])
@@ -313,6 +326,9 @@ def test_films_are_listed_sorted_from_all_subfolders(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert list_films(tmp_path) == [tmp_path / "a/10.jpg", tmp_path / "a/9.dcm", tmp_path / "b/2.PNG"]
+    for name in ("IM0001", "DICOMDIR"):  # how archives name their films, and the list of them
+        (tmp_path / "b" / name).write_bytes(bytes(128) + b"DICM")
+    assert list_films(tmp_path / "b") == [tmp_path / "b/2.PNG", tmp_path / "b/IM0001"]
     with pytest.raises(InputError, match=r"none: no such folder; expected films"):
         list_films(tmp_path / "none")
     with pytest.raises(InputError, match=r"folder.png: no film in it"):

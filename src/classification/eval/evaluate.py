@@ -12,7 +12,7 @@ Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.j
 The network runs once per film and member; everything after predictions.csv is NumPy and pandas.
 """
 
-from cxr import comparison, config, evaluation, plots, predictions, scoring, shortcuts, tables
+from cxr import bundles, comparison, config, evaluation, plots, predictions, scoring, shortcuts, tables
 from cxr.artifacts import write_csv, write_json
 from cxr.parameters import FAMILIES
 from cxr.result_table import result_table, result_text
@@ -41,6 +41,7 @@ def main(argv=None):
     write_json(thresholds, folder / "thresholds.json")
     write_json(block, folder / "metrics.json")
     write_csv(result_table(block), folder / "result.csv")
+    write_json(bundles.reference(settings, params, family), folder / "reference.json")
     test = table[table["split"] == "test"]
     sources = predictions.source(test)
     draw_curves(test, folder, "", family)

@@ -1,0 +1,81 @@
+"""Predict new films: probabilities, decisions, maps, and what speaks against trusting them.
+
+Reads   FILM …: films or folders of films (PNG, JPEG, TIFF, DICOM …); the evaluated models of MODELS_DIR, or with
+        --bundle a folder that export.sh wrote, which needs neither the two JSON files nor training data
+Writes  --out DIR (default: predicted): predictions.csv, problems.csv (files that are no readable chest film, and why),
+        overlays/<film>.png, report.html, run.json
+
+Thresholds and calibration are those of all val films pooled, or with --hospital those of one that val had films of.
+Exit status 3: the run is whole, but files stand in problems.csv.
+"""
+
+import tempfile
+from pathlib import Path
+
+from cxr import bundles, config, film_files, new_films, new_films_report
+from cxr.artifacts import write_csv, write_json, write_text
+from cxr.errors import InputError
+from cxr.parameters import FAMILIES
+from cxr.progress import progress
+from cxr.thresholds import POOLED
+
+
+def main(argv=None):
+    parser = config.parser(__doc__)
+    parser.add_argument("films", nargs="+", type=Path, metavar="FILM", help="films, or folders of films")
+    parser.add_argument("--family", choices=FAMILIES, help="which family predicts (default: ensemble)")
+    parser.add_argument("--bundle", type=Path, help="predict from this folder of export.sh, not from MODELS_DIR")
+    parser.add_argument("--out", type=Path, default=Path("predicted"), help="folder of the results")
+    parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
+    parser.add_argument("--limit", type=int, default=1000, help="overlays drawn, the surest films first; 0 = all")
+    arguments = parser.parse_args(argv)
+    paths = film_files.find_films(arguments.films, arguments.out)
+    bundle = open_bundle(arguments)
+    new_films.check_hospital(bundle, arguments.hospital)
+    # Keras is imported only now: --help and wrong input answer at once.
+    from cxr import backend
+
+    device = backend.start(bundle.params)
+    print(f"{len(paths)} films, {bundle.name}; {device}")
+    print(f"thresholds and calibration: {arguments.hospital}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+
+    def bar(films, doing):
+        return progress(films, len(paths), doing)
+
+    with tempfile.TemporaryDirectory(prefix=".part", dir=arguments.out) as work:
+        predicted = new_films.predict(bundle, paths, arguments.hospital, Path(work), bar)
+        overlays = new_films_report.draw_overlays(predicted, arguments.out, arguments.limit, bar)
+        write_csv(new_films.result(predicted, overlays), arguments.out / "predictions.csv")
+        write_csv(predicted.problems, arguments.out / "problems.csv")
+        record = new_films.record(predicted, device, backend.versions())
+        page = new_films_report.page(predicted, overlays, new_films.facts(record))
+        write_text(page, arguments.out / "report.html")
+        write_json(record, arguments.out / "run.json")
+    return say(predicted, arguments.out)
+
+
+def open_bundle(arguments):
+    if arguments.bundle is None:
+        return bundles.of_models(*config.load(arguments), arguments.family or FAMILIES[0])
+    bundle = bundles.open_bundle(arguments.bundle)
+    if arguments.family not in (None, bundle.family):
+        raise InputError(f"--family {arguments.family}: {arguments.bundle} is a bundle of {bundle.family}.")
+    return bundle
+
+
+def say(predicted, out):
+    """Print what came out; returns the exit status."""
+    for name, number in predicted.films[list(new_films.FLAGS)].sum().items():
+        if number:
+            print(f"  {name.replace('_', ' ')}: {number} of {len(predicted.films)} films")
+    for name, problem in predicted.problems.head(10).to_numpy():
+        print(f"  not predicted: {film_files.printable(name)}: {film_files.printable(problem)}")
+    counts = f"{len(predicted.films)} films predicted, {len(predicted.problems)} not"
+    print(f"{counts} -> {out / 'report.html'}, predictions.csv, problems.csv, overlays")
+    print("Research use only. Not a medical device.")
+    return 3 if len(predicted.problems) else 0
+
+
+if __name__ == "__main__":
+    config.run(main)

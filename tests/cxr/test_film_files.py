@@ -1,0 +1,45 @@
+import os
+
+import pytest
+
+from cxr.errors import InputError
+from cxr.film_files import find_films, overlay_name, printable
+
+NAMES = ["a b.png", 'it\'s "x".png', "line\nend.png", "흉부.png", "-dash.png", "..png", "=1+1.png", "x" * 200 + ".png"]
+
+
+def test_films_of_folders_and_files_come_once_each_and_nothing_of_ours(tmp_path):
+    for name in ("films/b.png", "films/a.png", "films/out/overlays/a.png", "one.png", "films/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    given = [tmp_path / "one.png", tmp_path / "films", tmp_path / "one.png", tmp_path / "gone.png"]
+    found = find_films(given, tmp_path / "films/out")
+    assert find_films([tmp_path / "films"], tmp_path / "films")[-1] == tmp_path / "films/out/overlays/a.png"
+    assert found == [tmp_path / name for name in ("one.png", "films/a.png", "films/b.png", "gone.png")]
+
+
+def test_nothing_at_all_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty, .*gone.png: no film there; expected PNG"):
+        find_films([tmp_path / "empty", tmp_path / "gone.png"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_overlay_s_name_is_plain_short_and_written(tmp_path, name):
+    safe = overlay_name(f"folder/{name}")
+    assert safe[0] not in "-."
+    assert not set(safe) & set(" \n\"'/=+")
+    assert len(os.fsencode(safe)) < 200
+    (tmp_path / safe).touch()
+    assert [path.name for path in tmp_path.iterdir()] == [safe]
+
+
+def test_films_of_one_name_have_overlays_of_their_own():
+    names = [f"{folder}/film.png" for folder in ("a", "b", "c d")] + ["film.png", "film.jpg", "흉부.png", "胸部.png"]
+    assert len({overlay_name(name) for name in names}) == len(names)
+    assert overlay_name("a/film.png") == overlay_name("a/film.png")
+    assert overlay_name("a/흉부.png").startswith("흉부_")
+
+
+def test_a_name_is_shown_in_one_line():
+    assert printable("line\nend\t\udcff 흉부.png") == r"line\nend\t\udcff 흉부.png"
