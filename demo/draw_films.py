@@ -11,12 +11,14 @@ import time
 
 from tqdm import tqdm
 
+from cxr import locks
 from cxr.config import load, parser, run
 from cxr.releases import ReleaseParams, write_releases
 
 
 def main(argv=None):
     settings, params = load(parser(__doc__).parse_args(argv))
+    locks.hold(settings.data_dir)
     demo, started = params.demo, time.perf_counter()
     release = ReleaseParams(
         demo.demo_nih_films,

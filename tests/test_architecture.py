@@ -23,7 +23,7 @@ nih chexpert gradcam packs lung_sets release_plan operating_points foreign_colum
 raw_tables phantoms images charts result_table calibration
 tables phantom_findings plots thresholds
 phantom_anatomy phantom_exposure canvas predictions backend rates
-artifacts bootstrap heatmaps lungs config
+artifacts bootstrap heatmaps lungs config locks
 settings
 parameters
 labels errors

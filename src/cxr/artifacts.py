@@ -98,15 +98,31 @@ class Step:
         The keys of PARAMS.json that the outputs hang on.
     outputs : list of Path
         Every file that the step writes.
+    refuse : Path, optional
+        One of them, a table of problems that must be empty (--strict).
     """
 
-    def __init__(self, record: Path, inputs: dict[str, str], parameters: dict[str, Any], outputs: list[Path]):
+    def __init__(
+        self,
+        record: Path,
+        inputs: dict[str, str],
+        parameters: dict[str, Any],
+        outputs: list[Path],
+        refuse: Path | None = None,
+    ):
         self.record = record
         self.outputs = outputs
+        self.refuse = refuse
         self.made_from = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}, default=str))
 
     def is_current(self) -> bool:
-        """True where the outputs are there, untouched, and made from these very inputs and parameters."""
+        """True where the outputs are there, untouched, and made from these very inputs and parameters.
+
+        Raises
+        ------
+        InputError
+            They are, and the problems that `refuse` lists are not mended; so does `finish`.
+        """
         try:
             recorded = json.loads(self.record.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -114,8 +130,27 @@ class Step:
         if not isinstance(recorded, dict) or any(not path.exists() for path in self.outputs):
             return False
         stamps = {path.name: _stamp(path) for path in self.outputs}
-        return {**self.made_from, "outputs": stamps} == recorded
+        current = {**self.made_from, "outputs": stamps} == recorded
+        if current:
+            self._refuse_problems()
+        return current
+
+    def begin(self) -> None:
+        """Remove the old record: what it vouches for is about to be replaced."""
+        self.record.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Write the record; called last, so that an interrupted step counts as not done."""
         write_json({**self.made_from, "outputs": {path.name: _stamp(path) for path in self.outputs}}, self.record)
+        self._refuse_problems()
+
+    def _refuse_problems(self) -> None:
+        if self.refuse is None:
+            return
+        listed = pd.read_csv(self.refuse, dtype=str, keep_default_na=False)
+        if len(listed):
+            shown = "; ".join(f"{path}: {problem}" for path, problem in listed.head(5).itertuples(index=False))
+            raise InputError(
+                f"--strict: {len(listed)} problems, listed in {self.refuse}: {shown}{' …' if len(listed) > 5 else ''}. "
+                "Mend them, or run without --strict."
+            )

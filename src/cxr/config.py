@@ -1,18 +1,32 @@
 """SETTINGS.json and PARAMS.json read and checked, and the arguments that every script takes."""
 
 import argparse
+import errno
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from cxr.errors import InputError, closest
+from cxr.errors import InputError, closest, one_line
 from cxr.parameters import BACKBONES, MEMBERS, SMALLEST_INPUT, STAGES, ModelParams, Params, Stage, TrainParams
 from cxr.settings import REPLACED_SETTINGS, Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
+_FREE_SOME = "Free some room, or change DATA_DIR or MODELS_DIR; what is finished stays whole, the same command goes on."
+_ALLOW = "Make it writable, or change DATA_DIR or MODELS_DIR in SETTINGS.json; what is finished stays whole."
+MACHINE = {
+    errno.ENOSPC: _FREE_SOME,
+    errno.EDQUOT: _FREE_SOME,
+    errno.EFBIG: _FREE_SOME,
+    errno.EROFS: _ALLOW,
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EMFILE: "Raise the limit of open files: ulimit -n 4096",
+    errno.EIO: "The disk or its connection fails; check it.",
+}
 
 
 def nearest(word: str, known) -> str:
@@ -189,6 +203,8 @@ def parser(description: str) -> argparse.ArgumentParser:
         "--settings", type=Path, default=PROJECT / "SETTINGS.json", help="where raw data and results are"
     )
     arguments.add_argument("--params", type=Path, default=PROJECT / "PARAMS.json", help="how results are made")
+    arguments.add_argument("--strict", action="store_true", help="stop at problems that are else listed and left out")
+    arguments.add_argument("--debug", action="store_true", help="show where in the code an error arose")
     return arguments
 
 
@@ -205,9 +221,37 @@ def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
 
 
 def run(main) -> None:
-    """Call a script's main; an `InputError` becomes one line and exit status 2."""
+    """Call a script's main; whatever goes wrong becomes one line that says what to do, and an exit status.
+
+    2: wrong input. 3: the machine (disk, permission, memory). 4: another run is at work there. 130: Ctrl-C. 1: a bug.
+    With --debug the traceback comes first.
+    """
     try:
         main()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in sys.argv[1:]:
+            traceback.print_exc()
+        message, status = told(error)
+        print(f"error: {one_line(message)}", file=sys.stderr)
+        sys.exit(status)
+
+
+def told(error: BaseException) -> tuple[str, int]:
+    """What to tell the user of an error, and the exit status."""
+    kind = type(error).__name__
+    if isinstance(error, InputError):
+        return str(error), error.exit_status
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted. The same command goes on where it stopped.", 130
+    if isinstance(error, MemoryError) or kind in ("ResourceExhaustedError", "BrokenProcessPool"):
+        return "not enough memory. Lower BATCH_SIZE, SCORE_BATCH_SIZE, an input size or WORKERS in PARAMS.json.", 3
+    if isinstance(error, OSError):
+        # NumPy says "… requested and … written" of a full disk, without an errno.
+        full = "requested and" in str(error) or "No space left" in str(error)
+        for number, remedy in MACHINE.items():
+            if error.errno == number or (full and number == errno.ENOSPC):
+                where = f"{error.filename}: " if error.filename else ""
+                return f"{where}{error.strerror or 'No space left on device'}. {remedy}", 3
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
+    return f"{kind}: {error}{place}. This is a bug: please report it with what --debug shows.", 1

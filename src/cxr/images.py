@@ -109,9 +109,9 @@ def _stretch(film: np.ndarray) -> np.ndarray:
 
 def write_image(pixels: np.ndarray, path: Path) -> None:
     """Write (H, W) gray or (H, W, 3) BGR uint8 pixels; the format follows the suffix."""
+    _, encoded = cv2.imencode(path.suffix, pixels)
     with written_whole(path) as temporary:
-        if not cv2.imwrite(str(temporary), pixels):
-            raise InputError(f"{path}: could not be written; is the disk full or the folder read-only?")
+        temporary.write_bytes(encoded)  # not cv2.imwrite, which does not say why it fails
 
 
 def fit_square(

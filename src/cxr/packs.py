@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr.artifacts import need, written_whole
-from cxr.errors import InputError
+from cxr.errors import InputError, MachineError
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def written_pack(path: Path, films: int, size: int) -> Iterator[Path]:
 
     Raises
     ------
-    InputError
+    MachineError
         The disk has no room for it: before any work is done.
     """
     with written_whole(path) as temporary:
@@ -33,7 +33,7 @@ def written_pack(path: Path, films: int, size: int) -> Iterator[Path]:
                 if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                     raise
                 gigabytes = films * size * size / 1e9
-                raise InputError(
+                raise MachineError(
                     f"{path}: needs {gigabytes:.1f} GB, the disk has no room for it. Free some or change DATA_DIR."
                 ) from None
         yield temporary

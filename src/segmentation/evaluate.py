@@ -10,7 +10,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from cxr import config
+from cxr import config, locks
 from cxr.artifacts import digest, need, write_csv, write_json
 
 
@@ -28,6 +28,7 @@ def main(argv=None):
     target = settings.unet_dir / "evaluation"
     if arguments.if_missing and (params.pack.lung_masking == "none" or is_evaluated(settings)):
         return
+    locks.hold(target)
     folder, size = settings.segmentation, params.unet.unet_input_size
     made_by, trained_by = "src/segmentation/etl/2_pack_arrays.py", "src/segmentation/train.py"
     packed = pd.read_csv(need(folder / f"packed_{size}.csv", made_by))

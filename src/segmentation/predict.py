@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cxr import config, images, preparation
+from cxr import config, images, locks, preparation
 from cxr.artifacts import need, write_csv
 
 
@@ -24,6 +24,7 @@ def main(argv=None):
     settings, params = config.load(arguments)
     paths = images.list_films(arguments.folder)
     out = arguments.out or settings.unet_dir / "prediction"
+    locks.hold(out)
     need(settings.unet, "src/segmentation/train.py")
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr import backend, inference, models, plots

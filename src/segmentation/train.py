@@ -6,7 +6,7 @@ Writes  MODELS_DIR/segmentation/Unet/weights/: model.keras (best epoch by Dice o
 
 import pandas as pd
 
-from cxr import config, lung_sets
+from cxr import config, locks, lung_sets
 from cxr.artifacts import digest, digest_of, need
 
 
@@ -17,6 +17,7 @@ def main(argv=None):
     if arguments.if_missing and reason:
         print(reason)
         return
+    locks.hold(settings.unet.parent)
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr import backend, datasets, inference, metrics, models, packs, training
 

@@ -7,14 +7,16 @@ Writes: <DATA_DIR>/classification/nih.csv, nih_problems.csv, boxes.csv (fraction
 
 import pandas as pd
 
-from cxr import artifacts, config, nih, tables
+from cxr import artifacts, config, locks, nih, tables
 
 
 def main(argv=None):
-    settings, _ = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.parser(__doc__).parse_args(argv)
+    settings, _ = config.load(arguments)
     if not nih.nih_is_used(settings):
         print('NIH is not used: DATASET_CSV_DIR is "".')
         return
+    locks.hold(settings.classification)
     boxes_csv = nih.nih_boxes_csv(settings)
     problems_csv = tables.problems_csv(settings.nih_csv)
     # CheXpert's folders are not entered: one for each of its quarter of a million studies.
@@ -28,10 +30,12 @@ def main(argv=None):
         },
         parameters={},
         outputs=[settings.nih_csv, problems_csv, settings.boxes_csv],
+        refuse=problems_csv if arguments.strict else None,
     )
     if step.is_current():
         print(f"{settings.nih_csv}: up to date")
         return
+    step.begin()
     release = nih.read_nih(settings.dataset_csv_dir, settings.dataset_dir, on_disk)
     boxes, box_problems = nih.read_nih_boxes(boxes_csv, release.table["image_id"])
     artifacts.write_csv(release.table, settings.nih_csv)

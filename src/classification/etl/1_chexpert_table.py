@@ -8,14 +8,16 @@ What -1 (uncertain) and blank mean is said by UNCERTAIN_LABELS and BLANK_LABELS;
 these do not change.
 """
 
-from cxr import artifacts, chexpert, config, tables
+from cxr import artifacts, chexpert, config, locks, tables
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
     if not chexpert.chexpert_is_used(settings):
         print('CheXpert is not used: DATASET_CHEXPERT_TRAIN_CSV_DIR and DATASET_CHEXPERT_VAL_CSV_DIR are "".')
         return
+    locks.hold(settings.classification)
     csvs = chexpert.chexpert_csvs(settings)
     problems_csv = tables.problems_csv(settings.chexpert_csv)
     on_disk = tables.list_files(settings.dataset_dir, skip=("images",))  # NIH's folders
@@ -30,10 +32,12 @@ def main(argv=None):
             "BLANK_LABELS": params.tables.blank_labels,
         },
         outputs=[settings.chexpert_csv, problems_csv],
+        refuse=problems_csv if arguments.strict else None,
     )
     if step.is_current():
         print(f"{settings.chexpert_csv}: up to date")
         return
+    step.begin()
     release = chexpert.read_chexpert(csvs, settings.dataset_dir, on_disk, params.tables)
     artifacts.write_csv(release.table, settings.chexpert_csv)
     artifacts.write_csv(release.problems, problems_csv)

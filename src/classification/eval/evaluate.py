@@ -11,7 +11,7 @@ The network runs once per film and member; everything after predictions.csv is N
 
 import numpy as np
 
-from cxr import comparison, config, evaluation, plots, predictions, tables
+from cxr import comparison, config, evaluation, locks, plots, predictions, tables
 from cxr.artifacts import Step, digest, need, write_csv, write_json, written_whole
 from cxr.films import load_films
 from cxr.parameters import FAMILIES
@@ -24,6 +24,7 @@ def main(argv=None):
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
     family = arguments.family
+    locks.hold(settings.family_dir(family), *(settings.member_dir(family, member) for member in params.members(family)))
     scored = {member: score_member(settings, params, family, member) for member in params.members(family)}
     folder, films = settings.family_dir(family), tables.read_images(settings.images_csv)
     table = predictions.average(list(scored.values()))
@@ -70,6 +71,7 @@ def score_member(settings, params, family, member):
     if step.is_current():
         print(f"{predictions_csv}: up to date")
         return predictions.read(predictions_csv)
+    step.begin()
     # Keras is imported only now: --help, wrong input and an up-to-date step answer at once.
     from cxr import backend, inference, models
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
-from cxr import config, maps, plots
+from cxr import config, locks, maps, plots
 from cxr.artifacts import write_csv
 from cxr.labels import FINDINGS
 from cxr.parameters import FAMILIES
@@ -28,9 +28,11 @@ def main(argv=None):
     arguments.add_argument("--limit", type=int, help="films a finding, in place of OVERLAYS_PER_FINDING; 0 = all")
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
+    locks.hold(settings.family_dir(arguments.family))
     scored = maps.load(settings, params, arguments.family)
     limit = params.evaluation.overlays_per_finding if arguments.limit is None else arguments.limit
     folder = settings.family_dir(arguments.family)
+    locks.sweep(folder / "gradcam")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
     print(f"maps of {grids} places: where that is few (small input sizes), they tell a region of the film at most")
     chosen = {

@@ -8,7 +8,7 @@ A keyed hash of the patient decides, so a film added later moves nobody. UNET_TE
 
 import pandas as pd
 
-from cxr import config, lung_sets
+from cxr import config, locks, lung_sets
 from cxr.artifacts import Step, digest, need, write_csv
 
 
@@ -17,6 +17,7 @@ def main(argv=None):
     settings, params = config.load(arguments)
     if arguments.if_missing and lung_sets.why_skip(settings, params):
         return
+    locks.hold(settings.segmentation)
     pairs_csv = need(settings.segmentation / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
     split_csv = settings.segmentation / "split.csv"
     unet = params.unet
@@ -30,6 +31,7 @@ def main(argv=None):
     if step.is_current():
         print(f"{split_csv}: up to date")
         return
+    step.begin()
     pairs = pd.read_csv(pairs_csv)
     pairs["split"] = lung_sets.split_pairs(pairs, unet, params.general.seed)
     write_csv(pairs[["image_id", "split"]], split_csv)
