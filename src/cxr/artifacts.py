@@ -55,6 +55,44 @@ def need(path: Path, made_by: str) -> Path:
     return path
 
 
+def read_json(path: Path, made_by: str) -> dict[str, Any]:
+    """A JSON object that one of our steps wrote.
+
+    Raises
+    ------
+    InputError
+        Not there, or no whole JSON object; names the command that makes it.
+    """
+    try:
+        content = json.loads(need(path, made_by).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}. Make it again with: {made_by}") from None
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path}: expected a JSON object, found {type(content).__name__}. Make it again with: {made_by}"
+        )
+    return content
+
+
+def read_csv(path: Path, made_by: str, columns: Iterable[str] = (), **options) -> pd.DataFrame:
+    """A table that one of our steps wrote; ``options`` are those of pandas.
+
+    Raises
+    ------
+    InputError
+        Not there, no CSV, or without one of ``columns``; names the command that makes it.
+    """
+    try:
+        table = pd.read_csv(need(path, made_by), **options)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as CSV: {error}. Make it again with: {made_by}") from None
+    for column in columns:
+        if column not in table:
+            found = ", ".join(map(str, table))
+            raise InputError(f"{path}: no column {column}; found {found}. Make it again with: {made_by}")
+    return table
+
+
 def digest(path: Path) -> str:
     """BLAKE2b of a file's content, 32 hex digits."""
     with open(path, "rb") as file:
@@ -125,7 +163,7 @@ class Step:
         """
         try:
             recorded = json.loads(self.record.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (OSError, ValueError):
             return False
         if not isinstance(recorded, dict) or any(not path.exists() for path in self.outputs):
             return False

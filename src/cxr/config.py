@@ -51,6 +51,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
+        raise InputError(f"{path}: not valid JSON: {error}.") from None
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected an object {{"KEY": value, …}}, found {type(content).__name__}.')
     return content

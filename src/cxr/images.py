@@ -1,5 +1,7 @@
 """Image and DICOM files <-> gray uint8 films; films <-> squares, with the affine from one to the other."""
 
+import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,11 @@ from cxr.errors import InputError
 
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
 # Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
+LARGEST_FILE = 2_000_000_000  # bytes
+LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
+LARGEST_RATIO = 10
+SEVERAL = (b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how files begin that may hold several pictures
+DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
 FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "SC", "OT"})
 
 
@@ -37,24 +44,48 @@ def read_film(path: Path) -> np.ndarray:
         Not readable, no projection radiograph, or constant.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FilmError(f"{path}: cannot be read: {error.strerror}") from None
-    if not content:
-        raise FilmError(f"{path}: is empty (0 bytes)")
+    content = _read_bytes(path)
     is_dicom = content[128:132] == b"DICM" or path.suffix.lower() in {".dcm", ".dicom"}
     film = _decode_dicom(content, path) if is_dicom else _decode_image(content, path)
+    height, width = film.shape
+    if max(film.shape) > LONGEST_SIDE or max(film.shape) > LARGEST_RATIO * min(film.shape):
+        raise FilmError(
+            f"{path}: {width}x{height} pixels; expected a film: at most {LONGEST_SIDE:,} pixels a side, and none more "
+            f"than {LARGEST_RATIO} times the other"
+        )
     if film.min() == film.max():
         raise FilmError(f"{path}: every pixel is {film.min()}; expected a film")
     return film if film.dtype == np.uint8 else _stretch(film)
 
 
+def _read_bytes(path: Path) -> bytes:
+    """The content of an ordinary file of a size that a film can have; a pipe or a device could be read for ever."""
+    try:
+        if path.exists() and not path.is_file():
+            raise FilmError(f"{path}: cannot be read: {'Is a directory' if path.is_dir() else 'is no ordinary file'}")
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise FilmError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not content:
+        raise FilmError(f"{path}: is empty (0 bytes)")
+    if len(content) > LARGEST_FILE:
+        raise FilmError(f"{path}: is larger than {LARGEST_FILE / 1e9:.0f} GB; no film is")
+    return content
+
+
 def _decode_image(content: bytes, path: Path) -> np.ndarray:
+    if content.startswith(SEVERAL) or content[8:12] == b"WEBP" or b"acTL" in content[:4096]:
+        pictures = cv2.imcount(str(path), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+        if pictures > 1:
+            raise FilmError(f"{path}: holds {pictures} pictures (animated, or several pages); expected one film")
     try:
         # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
         film = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" in error.err:
+            limit = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]) / 1e6
+            raise FilmError(f"{path}: says that it has more than {limit:.0f} megapixels; no film has") from None
         raise FilmError(f"{path}: not readable as an image: {error.err}") from None
     if film is None:
         raise FilmError(f"{path}: not readable as an image (empty, truncated or another format)")
@@ -71,15 +102,20 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     import pydicom  # only here: most users never read DICOM, and worker processes should start fast
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
+    if DEFLATED in content[:1024]:
+        raise FilmError(f"{path}: is deflated DICOM, which is not read; save it with another transfer syntax")
     try:
-        header = pydicom.dcmread(io.BytesIO(content), force=True)
+        header = _quietly(pydicom.dcmread, io.BytesIO(content), force=True)
         modality = str(header.get("Modality", "not stated"))
         body_part = str(header.get("BodyPartExamined", "") or "CHEST").upper()
         if modality not in FILM_MODALITIES:
             raise FilmError(f"{path}: its Modality is {modality}; expected one of {', '.join(sorted(FILM_MODALITIES))}")
         if not any(word in body_part for word in ("CHEST", "THORAX", "LUNG")):
             raise FilmError(f"{path}: its BodyPartExamined is {body_part}; expected CHEST")
-        pixels = header.pixel_array
+        stated = int(header.get("Rows", 0)) * int(header.get("Columns", 0)) * int(header.get("NumberOfFrames", 1) or 1)
+        if stated > int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]):
+            raise FilmError(f"{path}: says that it has {stated / 1e6:,.0f} megapixels; no film has")
+        pixels = _quietly(lambda: header.pixel_array)
         if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
             pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
         if pixels.ndim != 2:
@@ -91,7 +127,8 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     except FilmError:
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
-        raise FilmError(f"{path}: not readable as DICOM: {error}") from None
+        # Their text may quote the header, so a patient's name: only its kind is told.
+        raise FilmError(f"{path}: not readable as DICOM ({type(error).__name__})") from None
     if (
         header.get("PhotometricInterpretation") == "MONOCHROME1"
     ):  # stored as a negative: low values are to be shown white
@@ -99,6 +136,13 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     if film.dtype != np.uint8 and film.min() >= 0 and film.max() <= 255 and int(header.get("BitsStored", 16)) <= 8:
         return film.astype(np.uint8)
     return film
+
+
+def _quietly(function, *arguments, **options):
+    """Call it without pydicom's warnings: they are many, and quote values of the header."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(*arguments, **options)
 
 
 def _stretch(film: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from cxr import heatmaps, plots, predictions
-from cxr.artifacts import need
+from cxr.artifacts import need, read_csv, read_json
 from cxr.errors import InputError
 from cxr.films import load_films
 from cxr.images import FILM_SUFFIXES, fit_square, read_film, square_to_film, to_film
 from cxr.labels import FINDINGS
+from cxr.packs import open_array
 from cxr.parameters import Params
 from cxr.settings import Settings
 from cxr.thresholds import POOLED, decide
@@ -77,15 +77,13 @@ def load(settings: Settings, params: Params, family: str) -> Scored:
     made_by = f"sh evaluate_{family.capitalize()}.sh"
     members = params.members(family)
     table = predictions.read(need(settings.family_dir(family) / "predictions.csv", made_by))
-    thresholds = json.loads(need(settings.family_dir(family) / "thresholds.json", made_by).read_text())
-    cams = [
-        np.load(need(settings.member_dir(family, m) / "cams.npy", made_by), mmap_mode="r", allow_pickle=False)
-        for m in members
-    ]
+    thresholds = read_json(settings.family_dir(family) / "thresholds.json", made_by)
+    cams = [open_array(settings.member_dir(family, member) / "cams.npy", made_by) for member in members]
     for member, cam in zip(members, cams, strict=True):
-        if len(cam) != len(table):
+        if cam.ndim != 4 or cam.shape[1] != len(FINDINGS) or len(cam) != len(table):
             raise InputError(
-                f"{member}/cams.npy: maps of {len(cam)} films, predictions.csv has {len(table)}. Run: {made_by}"
+                f"{member}/cams.npy: maps of shape {cam.shape}, expected ({len(table)}, {len(FINDINGS)}, h, w) as in "
+                f"predictions.csv. Run: {made_by}"
             )
     size = max(params.input_size(member) for member in members)
     films, _ = load_films(settings, params, size)
@@ -96,7 +94,7 @@ def load(settings: Settings, params: Params, family: str) -> Scored:
     val = (table["split"] == "val").to_numpy()
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
     if settings.boxes_csv.exists():
-        boxes = pd.read_csv(settings.boxes_csv)
+        boxes = read_csv(settings.boxes_csv, "sh prepare_data.sh", boxes.columns)
     return Scored(
         settings, params, table, thresholds, decide(table, thresholds), cams,
         [heatmaps.peaks(cam[val]) for cam in cams], films, boxes, size,

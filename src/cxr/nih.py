@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cxr.errors import InputError
 from cxr.labels import FINDINGS
 from cxr.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.settings import Settings
@@ -48,8 +49,10 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
     raw = raw[named].reset_index(drop=True)
 
     name = raw["Image Index"].str.strip()
-    first_place = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
-    place = name.map(first_place[~first_place.index.duplicated()])
+    places = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
+    again = places.index.duplicated()
+    listed.append(problems(places[again & places.index.isin(name)], "a second file of this name; the first is used"))
+    place = name.map(places[~again])
     archive = pd.Series("", index=raw.index)
     if len(raw) == NIH_TABLE_ROWS:
         archive = pd.Series(np.repeat([f"images_{n:03d}/images/" for n in range(1, 13)], NIH_ARCHIVES))
@@ -143,7 +146,23 @@ def nih_lists(settings: Settings) -> dict[str, Path]:
     return {name: path for name, path in lists.items() if path}
 
 
+def read_list(path: Path) -> list[str]:
+    """The films of one of NIH's lists.
+
+    Raises
+    ------
+    InputError
+        It cannot be read as text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").split()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a list of films: {error}. Download it again, or remove it."
+        ) from None
+
+
 def listed_patients(path: Path, nih: pd.DataFrame) -> set[str]:
-    names = pd.Series(path.read_text(encoding="utf-8-sig").split(), dtype=str)
+    names = pd.Series(read_list(path), dtype=str)
     image_ids = "nih/" + names.str.replace(r"\.\w+$", "", regex=True)
     return set(nih.loc[nih["image_id"].isin(image_ids), "patient_id"])

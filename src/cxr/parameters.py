@@ -27,7 +27,7 @@ MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIE
 class Stage(BaseModel):
     """Parameters of one stage: a lower-case field for each upper-case key of the JSON file; nothing is converted."""
 
-    model_config = ConfigDict(alias_generator=str.upper, frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(alias_generator=str.upper, frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class GeneralParams(Stage):

@@ -7,7 +7,10 @@ Writes: <DATA_DIR>/classification/images.csv, images_problems.csv, images.json
 VIEWS says which projections are kept; ABNORMAL_ONLY drops films with none of the six findings.
 """
 
+from pathlib import Path
+
 from cxr import artifacts, config, locks, sources, tables
+from cxr.images import FILM_SUFFIXES
 
 
 def main(argv=None):
@@ -39,6 +42,10 @@ def main(argv=None):
 
     for reason, films in merged.left_out.items():
         print(f"left out, {reason}: {films:,} films")
+    in_a_table = {path for table in read for path in table["path"]}
+    extra = [path for path in on_disk if path not in in_a_table and Path(path).suffix.lower() in FILM_SUFFIXES]
+    if extra:
+        print(f"on disk, but in no table: {len(extra):,} films, such as {extra[0]}; not used")
     print(tables.count(merged.images, {"source": merged.images["source"], "view": merged.images["view"]}).to_string())
     print(f"written: {settings.images_csv} ({len(merged.images):,} films), {problems_csv.name}")
 

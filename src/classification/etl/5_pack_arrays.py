@@ -16,9 +16,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from cxr import config, locks, packs, plots, preparation, tables
-from cxr.artifacts import Step, digest, need, raw_state, write_csv
-
-AFFINE = ["scale_x", "scale_y", "offset_x", "offset_y"]
+from cxr.artifacts import Step, digest, need, raw_state, read_csv, write_csv
+from cxr.errors import InputError
+from cxr.films import AFFINE
 
 
 def main(argv=None):
@@ -30,9 +30,11 @@ def main(argv=None):
     inputs = {"images": digest(settings.images_csv), "raw": raw_state(paths)}
     accepted = np.zeros(len(images), bool)
     if params.pack.lung_masking != "none":
-        masks_csv = need(settings.lung_masks.with_suffix(".csv"), "src/classification/etl/4_mask_lungs.py")
-        inputs["masks"] = digest(settings.lung_masks.with_suffix(".json"))
-        accepted = pd.read_csv(masks_csv)["accepted"].to_numpy()
+        masks_csv, made_by = settings.lung_masks.with_suffix(".csv"), "python src/classification/etl/4_mask_lungs.py"
+        inputs["masks"] = digest(need(settings.lung_masks.with_suffix(".json"), made_by))
+        accepted = read_csv(masks_csv, made_by, ["accepted"])["accepted"].to_numpy()
+        if len(accepted) != len(images):
+            raise InputError(f"{masks_csv}: {len(accepted)} masks, {len(images)} films. Run: {made_by}")
     steps = {
         size: Step(
             settings.pack(size).with_suffix(".json"), inputs, {"size": size, **params.pack.model_dump(by_alias=True)},

@@ -6,10 +6,8 @@ Writes  DATA_DIR/segmentation/split.csv
 A keyed hash of the patient decides, so a film added later moves nobody. UNET_TEST_SETS holds out whole hospitals.
 """
 
-import pandas as pd
-
 from cxr import config, locks, lung_sets
-from cxr.artifacts import Step, digest, need, write_csv
+from cxr.artifacts import Step, digest, need, read_csv, write_csv
 
 
 def main(argv=None):
@@ -32,7 +30,7 @@ def main(argv=None):
         print(f"{split_csv}: up to date")
         return
     step.begin()
-    pairs = pd.read_csv(pairs_csv)
+    pairs = read_csv(pairs_csv, "src/segmentation/etl/0_pair_masks.py", lung_sets.PAIR_COLUMNS, dtype=str)
     pairs["split"] = lung_sets.split_pairs(pairs, unet, params.general.seed)
     write_csv(pairs[["image_id", "split"]], split_csv)
     step.finish()

@@ -7,11 +7,10 @@ Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (0/255), packe
 
 import functools
 
-import pandas as pd
 from tqdm import tqdm
 
 from cxr import config, locks, lung_sets, packs, plots, preparation
-from cxr.artifacts import Step, digest, need, raw_state, write_csv
+from cxr.artifacts import Step, digest, need, raw_state, read_csv, write_csv
 from cxr.config import InputError
 
 
@@ -23,7 +22,7 @@ def main(argv=None):
     locks.hold(settings.segmentation)
     folder, size = settings.segmentation, params.unet.unet_input_size
     pairs_csv = need(folder / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
-    pairs = pd.read_csv(pairs_csv)
+    pairs = read_csv(pairs_csv, "src/segmentation/etl/0_pair_masks.py", lung_sets.PAIR_COLUMNS, dtype=str)
     jobs = [
         (settings.dataset_dir_segmentation / film, [settings.mask_dir / mask for mask in masks.split("|")])
         for film, masks in zip(pairs["film"], pairs["masks"], strict=True)
