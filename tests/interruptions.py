@@ -286,10 +286,12 @@ def main(argv=None) -> int:
             before, after = states[place], states[place + 1]
             kills = max(1, round(arguments.kills * stage[3] / shares))
             outcomes: list[dict] = []
+            longest = seconds[place]
             # A moment after the end is no interruption: it is drawn again, a few times.
             while sum(outcome["killed"] for outcome in outcomes) < kills and len(outcomes) < 2 * kills + 4:
                 old = others[-1] if len(outcomes) % 2 and not stage[4] else None
-                outcomes.append(interrupt(workplace, stage, before, old, after, draw.uniform(0, seconds[place])))
+                outcomes.append(interrupt(workplace, stage, before, old, after, moment := draw.uniform(0, longest)))
+                longest = longest if outcomes[-1]["killed"] else min(longest, moment)
             both = twice_at_once(workplace, stage, before, after)
             whole = sum(not outcome["wrong"] for outcome in outcomes)
             hit = sum(outcome["killed"] for outcome in outcomes)

@@ -5,4 +5,4 @@ But for one limit, which OpenCV reads when it is loaded: a file that unpacks to 
 
 import os
 
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(200_000_000))
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(100_000_000))

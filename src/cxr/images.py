@@ -13,6 +13,7 @@ from cxr.errors import InputError
 
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
 # Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
+PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
@@ -79,6 +80,8 @@ def _decode_image(content: bytes, path: Path) -> np.ndarray:
         pictures = cv2.imcount(str(path), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
         if pictures > 1:
             raise FilmError(f"{path}: holds {pictures} pictures (animated, or several pages); expected one film")
+    if content.startswith(PNG) and _lacks_bytes(content):
+        raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
     try:
         # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
         film = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
@@ -94,6 +97,17 @@ def _decode_image(content: bytes, path: Path) -> np.ndarray:
     if not np.isfinite(film).all():
         raise FilmError(f"{path}: holds pixels that are no numbers")
     return film
+
+
+def _lacks_bytes(png: bytes) -> bool:
+    """Whether a chunk claims to be longer than what is left: OpenCV would first set that much memory aside."""
+    place = len(PNG)
+    while place + 12 <= len(png):
+        end = place + 12 + int.from_bytes(png[place : place + 4], "big")
+        if png[place + 4 : place + 8] == b"IEND":
+            return False
+        place = end
+    return True
 
 
 def _decode_dicom(content: bytes, path: Path) -> np.ndarray:

@@ -47,6 +47,8 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
     named = raw["Image Index"].notna() & raw["Patient ID"].notna()
     listed = [problems(raw["Image Index"][~named].fillna(""), "row without Image Index or Patient ID")]
     raw = raw[named].reset_index(drop=True)
+    if raw.empty:
+        raise InputError(f"{csv}: no row has both Image Index and Patient ID. {how_to_mend('DATASET_CSV_DIR')}")
 
     name = raw["Image Index"].str.strip()
     places = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
