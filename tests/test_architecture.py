@@ -16,14 +16,14 @@ from tests.conftest import PROJECT
 ROWS = """
 model_card
 family_report
-report score_report gallery
+report score_report gallery download_check
 maps training inference comparison evaluation foreign_predictions
 films datasets models metrics releases preparation sources subgroups report_tables foreign_labels
 nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns
 raw_tables phantoms images charts result_table calibration
 tables phantom_findings plots thresholds
 phantom_anatomy phantom_exposure canvas predictions backend rates
-artifacts bootstrap heatmaps lungs config locks
+artifacts bootstrap heatmaps lungs config locks pseudonyms
 settings
 parameters
 labels errors

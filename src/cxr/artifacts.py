@@ -123,6 +123,17 @@ def _stamp(path: Path) -> list:
     return [status.st_size, status.st_mtime_ns]
 
 
+def refuse_problems(csv: Path | None) -> None:
+    """Raise an InputError where a table of problems (``path``, ``problem``) is not empty; None = none is asked for."""
+    listed = pd.DataFrame() if csv is None else pd.read_csv(csv, dtype=str, keep_default_na=False)
+    if len(listed):
+        shown = "; ".join(f"{path}: {problem}" for path, problem in listed.head(5).itertuples(index=False))
+        raise InputError(
+            f"--strict: {len(listed)} problems, listed in {csv}: {shown}{' …' if len(listed) > 5 else ''}. "
+            "Mend them, or run without --strict."
+        )
+
+
 class Step:
     """The record of one step, beside its outputs: what they were made from; done again only when that changed.
 
@@ -170,7 +181,7 @@ class Step:
         stamps = {path.name: _stamp(path) for path in self.outputs}
         current = {**self.made_from, "outputs": stamps} == recorded
         if current:
-            self._refuse_problems()
+            refuse_problems(self.refuse)
         return current
 
     def begin(self) -> None:
@@ -180,15 +191,4 @@ class Step:
     def finish(self) -> None:
         """Write the record; called last, so that an interrupted step counts as not done."""
         write_json({**self.made_from, "outputs": {path.name: _stamp(path) for path in self.outputs}}, self.record)
-        self._refuse_problems()
-
-    def _refuse_problems(self) -> None:
-        if self.refuse is None:
-            return
-        listed = pd.read_csv(self.refuse, dtype=str, keep_default_na=False)
-        if len(listed):
-            shown = "; ".join(f"{path}: {problem}" for path, problem in listed.head(5).itertuples(index=False))
-            raise InputError(
-                f"--strict: {len(listed)} problems, listed in {self.refuse}: {shown}{' …' if len(listed) > 5 else ''}. "
-                "Mend them, or run without --strict."
-            )
+        refuse_problems(self.refuse)

@@ -123,13 +123,15 @@ def _keys(stage: type[Stage]) -> list[str]:
 
 
 def load_params(path: Path) -> Params:
-    """Read and check PARAMS.json; see `params_from`. A weights file is relative to it."""
+    """Read and check PARAMS.json; see `params_from`. A weights file and a key file are relative to it."""
     content = _read_json(path)
     folder = path.resolve().parent
 
     def placed(weights: Any) -> Any:
         return weights if weights in ("imagenet", "none") or not isinstance(weights, str) else str(folder / weights)
 
+    if isinstance(content.get("HASH_IDS"), str) and content["HASH_IDS"]:
+        content["HASH_IDS"] = str(folder / content["HASH_IDS"])
     if "WEIGHTS" in content:
         given = content["WEIGHTS"]
         by_member = isinstance(given, dict)

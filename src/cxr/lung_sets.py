@@ -14,6 +14,7 @@ from cxr.settings import Settings
 from cxr.tables import hash_fraction
 
 SET_OF_PREFIX = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen", "JPC": "jsrt"}
+PUBLISHED_PAIRS = {"montgomery": 138, "shenzhen": 566, "jsrt": 247}
 PAIR_COLUMNS = ["image_id", "set", "patient_id", "film", "masks"]
 
 

@@ -14,6 +14,8 @@ from cxr.tables import leaves_raw_folder, problems
 
 NIH_TABLE_ROWS = 112_120
 NIH_ARCHIVES = (4_999, *[10_000] * 10, 7_121)  # films in images_001 … images_012, in the order of the full table
+NIH_POSITIVES = dict(zip(FINDINGS, (4_667, 5_302, 2_303, 13_317, 1_431, 2_776), strict=True))  # of the full table
+NIH_LISTS = {"test": 25_596, "train_val": 86_524}  # films
 NIH_BOX_FRAME = 1024  # pixels: boxes were drawn on films of this side
 NIH_OTHERS = "No Finding|Atelectasis|Infiltration|Mass|Nodule|Emphysema|Fibrosis|Pleural_Thickening|Hernia"
 NIH_LABELS = (*FINDINGS, *NIH_OTHERS.split("|"))
@@ -165,6 +167,6 @@ def read_list(path: Path) -> list[str]:
 
 
 def listed_patients(path: Path, nih: pd.DataFrame) -> set[str]:
-    names = pd.Series(read_list(path), dtype=str)
-    image_ids = "nih/" + names.str.replace(r"\.\w+$", "", regex=True)
-    return set(nih.loc[nih["image_id"].isin(image_ids), "patient_id"])
+    """The patients of a list, by the names of their films: ids may be hashed."""
+    names = {Path(name).stem for name in read_list(path)}
+    return set(nih.loc[nih["path"].map(lambda film: Path(film).stem).isin(names), "patient_id"])

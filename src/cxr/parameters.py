@@ -67,6 +67,9 @@ class TableParams(Stage):
         0.2, description="share of patients held out where a source has no official test list"
     )
     val_fraction: Fraction = Field(0.1, description="share of the remaining patients for validation")
+    hash_ids: str = Field(
+        "", description='file with a secret key: ids become keyed hashes; "" = as the release has them'
+    )
 
 
 class UnetParams(Stage):

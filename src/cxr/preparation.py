@@ -119,6 +119,15 @@ def list_broken(names: Iterable[str], paths: Sequence[Path], problems: Iterable[
     return len(listed)
 
 
+def try_film_or_pair(files: tuple[Path, ...], size: int, fit: str) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    """A film, and its mask where it has one: `try_pair`, or `try_square` with None for the mask."""
+    film, *masks = files
+    if masks:
+        return try_pair((film, masks), size, fit)
+    square, problem = try_square(film, size, fit)
+    return square, None, problem
+
+
 @dataclass(frozen=True)
 class Packing:
     """What all films of one packing run share: paths to write to by size, and how films are masked and fitted.
