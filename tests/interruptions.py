@@ -1,7 +1,7 @@
 """Kill every stage of the pipeline at random moments (kill -9), run it again, and compare with an undisturbed run.
 
     python -m tests.interruptions --kills 200             # all stages, tiny networks on a few synthetic films
-    python -m tests.interruptions --kills 20 --tables     # without Keras: tables and packs only
+    python -m tests.interruptions --kills 20 --tables     # without Keras: tables and packs only; --keras: the others
 
 Half of the kills hit a stage that starts from nothing, half one that replaces the outputs of other parameters. After a
 kill every file under a final name must be whole: that of the old run or that of the new one. After the plain re-run all
@@ -266,13 +266,15 @@ def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="about how many, over all stages")
     parser.add_argument("--tables", action="store_true", help="only the stages that need no Keras")
+    parser.add_argument("--keras", action="store_true", help="kill only the stages that need Keras")
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     arguments = parser.parse_args(argv)
     stages = [stage for stage in STAGES if not (arguments.tables and stage[4])]
     params = PARAMS | ({"LUNG_MASKING": "none"} if arguments.tables else {})
     if not arguments.tables:
         prepare_keras()
-    shares, draw = sum(stage[3] for stage in stages), random.Random(arguments.seed)
+    chosen = [stage for stage in stages if stage[4] or not arguments.keras]
+    shares, draw = sum(stage[3] for stage in chosen), random.Random(arguments.seed)
     kills_done = failures = 0
     with tempfile.TemporaryDirectory(prefix="interruptions_") as root:
         workplace = Workplace(Path(root))
@@ -283,6 +285,8 @@ def main(argv=None) -> int:
         )
         print(f"{'stage':<18} {'seconds':>7} {'runs':>6} {'kills':>7} {'identical':>9} {'twice at once':>13}")
         for place, stage in enumerate(stages):
+            if stage not in chosen:
+                continue
             before, after = states[place], states[place + 1]
             kills = max(1, round(arguments.kills * stage[3] / shares))
             outcomes: list[dict] = []

@@ -16,7 +16,7 @@ from tests.conftest import PROJECT
 ROWS = """
 model_card
 family_report
-report score_report gallery download_check
+report score_report gallery download_check plan
 maps training inference comparison evaluation foreign_predictions
 films datasets models metrics releases preparation sources subgroups report_tables foreign_labels
 nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns
