@@ -1,10 +1,14 @@
 #!/bin/sh
 # Goes in:  NIH and/or CheXpert films and tables, lung films with masks, as SETTINGS.json says. They are only read.
-# Comes out: tables, U-Net, lung masks, packed films and the split, under DATA_DIR and MODELS_DIR.
+# Comes out: tables, U-Net, lung masks, packed films and the split, under DATA_DIR and MODELS_DIR; --dry-run: only the plan.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/environment.sh"
 
+for argument in "$@"
+do
+    if [ "$argument" = --dry-run ]; then exec "$python" "$here/src/checks/plan_preparation.py" "$@"; fi
+done
 for step in 0_nih_table.py 1_chexpert_table.py 2_merge_tables.py 3_hold_out_test.py
 do
     "$python" "$here/src/classification/etl/$step" "$@"

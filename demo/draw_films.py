@@ -9,14 +9,15 @@ Does nothing where the same films are there already, and refuses a folder that h
 import os
 import time
 
-from tqdm import tqdm
-
+from cxr import locks
 from cxr.config import load, parser, run
+from cxr.progress import progress
 from cxr.releases import ReleaseParams, write_releases
 
 
 def main(argv=None):
     settings, params = load(parser(__doc__).parse_args(argv))
+    locks.hold(settings.data_dir)
     demo, started = params.demo, time.perf_counter()
     release = ReleaseParams(
         demo.demo_nih_films,
@@ -32,7 +33,7 @@ def main(argv=None):
         settings.mask_dir,
         release,
         workers=params.general.workers or os.cpu_count(),
-        progress=lambda films, total: tqdm(films, total=total, desc="drawing films", unit="film", disable=None),
+        progress=lambda films, total: progress(films, total, "drawing films"),
     )
     for hospital, films in summary["films"].items():
         positives = " · ".join(f"{finding} {count}" for finding, count in summary["positives"][hospital].items())

@@ -17,7 +17,7 @@ ROWS = """
 experiment_results
 model_card new_films_report exporting
 family_report bundle_texts
-report gallery trust_tables new_films
+report gallery trust_tables new_films download_check plan
 map_scores scoring bundles
 maps training inference shortcuts evaluation foreign_predictions
 films datasets models comparison releases preparation sources subgroups report_tables foreign_labels
@@ -26,7 +26,7 @@ localisation nih chexpert gradcam packs lung_sets release_plan operating_points 
 raw_tables phantoms images charts result_table calibration film_pages
 tables phantom_findings plots thresholds
 phantom_anatomy phantom_exposure canvas predictions backend rates experiments
-artifacts bootstrap heatmaps lungs config progress onnx_models
+artifacts bootstrap heatmaps lungs config locks pseudonyms progress onnx_models
 settings
 parameters
 labels errors

@@ -55,6 +55,44 @@ def need(path: Path, made_by: str) -> Path:
     return path
 
 
+def read_json(path: Path, made_by: str) -> dict[str, Any]:
+    """A JSON object that one of our steps wrote.
+
+    Raises
+    ------
+    InputError
+        Not there, or no whole JSON object; names the command that makes it.
+    """
+    try:
+        content = json.loads(need(path, made_by).read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as JSON: {error}. Make it again with: {made_by}") from None
+    if not isinstance(content, dict):
+        raise InputError(
+            f"{path}: expected a JSON object, found {type(content).__name__}. Make it again with: {made_by}"
+        )
+    return content
+
+
+def read_csv(path: Path, made_by: str, columns: Iterable[str] = (), **options) -> pd.DataFrame:
+    """A table that one of our steps wrote; ``options`` are those of pandas.
+
+    Raises
+    ------
+    InputError
+        Not there, no CSV, or without one of ``columns``; names the command that makes it.
+    """
+    try:
+        table = pd.read_csv(need(path, made_by), **options)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as CSV: {error}. Make it again with: {made_by}") from None
+    for column in columns:
+        if column not in table:
+            found = ", ".join(map(str, table))
+            raise InputError(f"{path}: no column {column}; found {found}. Make it again with: {made_by}")
+    return table
+
+
 def digest(path: Path) -> str:
     """BLAKE2b of a file's content, 32 hex digits."""
     with open(path, "rb") as file:
@@ -85,6 +123,17 @@ def _stamp(path: Path) -> list:
     return [status.st_size, status.st_mtime_ns]
 
 
+def refuse_problems(csv: Path | None) -> None:
+    """Raise an InputError where a table of problems (``path``, ``problem``) is not empty; None = none is asked for."""
+    listed = pd.DataFrame() if csv is None else pd.read_csv(csv, dtype=str, keep_default_na=False)
+    if len(listed):
+        shown = "; ".join(f"{path}: {problem}" for path, problem in listed.head(5).itertuples(index=False))
+        raise InputError(
+            f"--strict: {len(listed)} problems, listed in {csv}: {shown}{' …' if len(listed) > 5 else ''}. "
+            "Mend them, or run without --strict."
+        )
+
+
 class Step:
     """The record of one step, beside its outputs: what they were made from; done again only when that changed.
 
@@ -98,24 +147,48 @@ class Step:
         The keys of PARAMS.json that the outputs hang on.
     outputs : list of Path
         Every file that the step writes.
+    refuse : Path, optional
+        One of them, a table of problems that must be empty (--strict).
     """
 
-    def __init__(self, record: Path, inputs: dict[str, str], parameters: dict[str, Any], outputs: list[Path]):
+    def __init__(
+        self,
+        record: Path,
+        inputs: dict[str, str],
+        parameters: dict[str, Any],
+        outputs: list[Path],
+        refuse: Path | None = None,
+    ):
         self.record = record
         self.outputs = outputs
+        self.refuse = refuse
         self.made_from = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}, default=str))
 
     def is_current(self) -> bool:
-        """True where the outputs are there, untouched, and made from these very inputs and parameters."""
+        """True where the outputs are there, untouched, and made from these very inputs and parameters.
+
+        Raises
+        ------
+        InputError
+            They are, and the problems that `refuse` lists are not mended; so does `finish`.
+        """
         try:
             recorded = json.loads(self.record.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (OSError, ValueError):
             return False
         if not isinstance(recorded, dict) or any(not path.exists() for path in self.outputs):
             return False
         stamps = {path.name: _stamp(path) for path in self.outputs}
-        return {**self.made_from, "outputs": stamps} == recorded
+        current = {**self.made_from, "outputs": stamps} == recorded
+        if current:
+            refuse_problems(self.refuse)
+        return current
+
+    def begin(self) -> None:
+        """Remove the old record: what it vouches for is about to be replaced."""
+        self.record.unlink(missing_ok=True)
 
     def finish(self) -> None:
         """Write the record; called last, so that an interrupted step counts as not done."""
         write_json({**self.made_from, "outputs": {path.name: _stamp(path) for path in self.outputs}}, self.record)
+        refuse_problems(self.refuse)

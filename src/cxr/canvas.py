@@ -186,7 +186,7 @@ def draw_legend(canvas: np.ndarray, baseline: int, entries, left: int = MARGIN) 
 
 
 def save_canvas(canvas: np.ndarray, path: Path) -> None:
+    # Level 2: a third larger than 9 and ten times as quick.
+    _, encoded = cv2.imencode(path.suffix, canvas[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 2])
     with artifacts.written_whole(path) as temporary:
-        # Level 2: a third larger than 9 and ten times as quick.
-        if not cv2.imwrite(str(temporary), canvas[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 2]):
-            raise OSError(f"{path}: the picture could not be written")
+        temporary.write_bytes(encoded)  # not cv2.imwrite, which does not say why it fails

@@ -13,6 +13,8 @@ from cxr.settings import Settings
 from cxr.tables import leaves_raw_folder, problems
 
 CHEXPERT_SPELLING = {"Effusion": "Pleural Effusion"}
+CHEXPERT_ROWS = {"train": 223_414, "valid": 234}
+CHEXPERT_POSITIVES = dict(zip(FINDINGS, (14_783, 19_448, 52_246, 86_187, 6_039, 27_000), strict=True))  # 1 in train.csv
 CHEXPERT_FILM = r"(?P<folder>train|valid)[^/]*/(?P<film>patient(?P<patient>\d+)/study\d+/view\d+[^/]*?)\.\w+$"
 
 

@@ -1,18 +1,32 @@
 """SETTINGS.json and PARAMS.json read and checked, and the arguments that every script takes."""
 
 import argparse
+import errno
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from cxr.errors import InputError, closest
+from cxr.errors import InputError, closest, one_line
 from cxr.parameters import BACKBONES, MEMBERS, SMALLEST_INPUT, STAGES, ModelParams, Params, Stage, TrainParams
 from cxr.settings import REPLACED_SETTINGS, Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
+_FREE_SOME = "Free some room, or change DATA_DIR or MODELS_DIR; what is finished stays whole, the same command goes on."
+_ALLOW = "Make it writable, or change DATA_DIR or MODELS_DIR in SETTINGS.json; what is finished stays whole."
+MACHINE = {
+    errno.ENOSPC: _FREE_SOME,
+    errno.EDQUOT: _FREE_SOME,
+    errno.EFBIG: _FREE_SOME,
+    errno.EROFS: _ALLOW,
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EMFILE: "Raise the limit of open files: ulimit -n 4096",
+    errno.EIO: "The disk or its connection fails; check it.",
+}
 
 
 def nearest(word: str, known) -> str:
@@ -37,6 +51,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
+        raise InputError(f"{path}: not valid JSON: {error}.") from None
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected an object {{"KEY": value, …}}, found {type(content).__name__}.')
     return content
@@ -107,13 +123,15 @@ def _keys(stage: type[Stage]) -> list[str]:
 
 
 def load_params(path: Path) -> Params:
-    """Read and check PARAMS.json; see `params_from`. A weights file is relative to it."""
+    """Read and check PARAMS.json; see `params_from`. A weights file and a key file are relative to it."""
     content = _read_json(path)
     folder = path.resolve().parent
 
     def placed(weights: Any) -> Any:
         return weights if weights in ("imagenet", "none") or not isinstance(weights, str) else str(folder / weights)
 
+    if isinstance(content.get("HASH_IDS"), str) and content["HASH_IDS"]:
+        content["HASH_IDS"] = str(folder / content["HASH_IDS"])
     if "WEIGHTS" in content:
         given = content["WEIGHTS"]
         by_member = isinstance(given, dict)
@@ -189,6 +207,8 @@ def parser(description: str) -> argparse.ArgumentParser:
         "--settings", type=Path, default=PROJECT / "SETTINGS.json", help="where raw data and results are"
     )
     arguments.add_argument("--params", type=Path, default=PROJECT / "PARAMS.json", help="how results are made")
+    arguments.add_argument("--strict", action="store_true", help="stop at problems that are else listed and left out")
+    arguments.add_argument("--debug", action="store_true", help="show where in the code an error arose")
     return arguments
 
 
@@ -205,11 +225,39 @@ def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
 
 
 def run(main) -> None:
-    """Call a script's main, which may return an exit status; an `InputError` becomes one line and exit status 2."""
+    """Call a script's main; whatever goes wrong becomes one line that says what to do, and an exit status.
+
+    Main may return one itself (3: whole, but some files could not be used). 2: wrong input. 4: another run is at work
+    there. 5: the machine (disk, permission, memory). 130: Ctrl-C. 1: a bug.
+    With --debug the traceback comes first.
+    """
     try:
         status = main()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in sys.argv[1:]:
+            traceback.print_exc()
+        message, status = told(error)
+        print(f"error: {one_line(message)}", file=sys.stderr)
     if status:
         sys.exit(status)
+
+
+def told(error: BaseException) -> tuple[str, int]:
+    """What to tell the user of an error, and the exit status."""
+    kind = type(error).__name__
+    if isinstance(error, InputError):
+        return str(error), error.exit_status
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted. The same command goes on where it stopped.", 130
+    if isinstance(error, MemoryError) or kind in ("ResourceExhaustedError", "BrokenProcessPool"):
+        return "not enough memory. Lower BATCH_SIZE, SCORE_BATCH_SIZE, an input size or WORKERS in PARAMS.json.", 5
+    if isinstance(error, OSError):
+        # NumPy says "… requested and … written" of a full disk, without an errno.
+        full = "requested and" in str(error) or "No space left" in str(error)
+        for number, remedy in MACHINE.items():
+            if error.errno == number or (full and number == errno.ENOSPC):
+                where = f"{error.filename}: " if error.filename else ""
+                return f"{where}{error.strerror or 'No space left on device'}. {remedy}", 5
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
+    return f"{kind}: {error}{place}. This is a bug: please report it with what --debug shows.", 1

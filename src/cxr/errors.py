@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend, and the word that a misspelt one may have meant."""
+"""The errors that are the user's to mend, their exit status, and the word that a misspelt one may have meant."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,9 +7,33 @@ from collections.abc import Iterable
 class InputError(Exception):
     """Something the user gave is wrong; the message says where, what was expected, what came and what to do."""
 
+    exit_status = 2
+
+
+class MachineError(InputError):
+    """The machine does not let us: no room, no permission, no memory; what was finished before stays whole."""
+
+    exit_status = 5
+
+
+class BusyError(InputError):
+    """Another process is at work in the same folder."""
+
+    exit_status = 4
+
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """The known word most like this one, whatever its case; None where none is like it."""
     spelt = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), sorted(spelt), n=1, cutoff=0.6)
     return spelt[close[0]] if close else None
+
+
+def one_line(text: str) -> str:
+    """The text with everything that would break its line or move a terminal's cursor written as ``\\n``, ``\\x1b`` …
+
+    A file's name may hold any of these.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
+    )

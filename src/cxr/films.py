@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 
 from cxr import tables
-from cxr.artifacts import digest, need
+from cxr.artifacts import digest, read_csv, read_json
 from cxr.errors import InputError
 from cxr.packs import open_pack
 from cxr.parameters import Params
 from cxr.settings import Settings
+
+AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")
+PACK_COLUMNS = ("image_id", "width", "height", "mask_used", "problem", *AFFINE, "digest")
 
 
 def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -44,11 +47,11 @@ def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFr
     policies = [settings.chexpert_csv] if (images["source"] == "chexpert").any() else []
     for artifact in (*policies, settings.images_csv, settings.split_csv, path):
         _refuse_other_parameters(artifact, params, made_by)
-    record = json.loads(need(path.with_suffix(".json"), made_by).read_text())
-    if record["inputs"]["images"] != digest(settings.images_csv):
+    record = read_json(path.with_suffix(".json"), made_by)
+    if record.get("inputs", {}).get("images") != digest(settings.images_csv):
         raise InputError(f"{path}: made from another {settings.images_csv.name}. Run: {made_by}")
     pack = open_pack(path, made_by)
-    packed = pd.read_csv(need(path.with_suffix(".csv"), made_by), dtype={"problem": "str"}).fillna({"problem": ""})
+    packed = read_csv(path.with_suffix(".csv"), made_by, PACK_COLUMNS, dtype={"problem": "str"}).fillna({"problem": ""})
     if not len(pack) == len(packed) == len(images) or pack.shape[1] != size:
         raise InputError(f"{path}: holds {pack.shape}, expected {len(images)} films of {size} px. Run: {made_by}")
     films = pd.concat([images, packed.drop(columns="image_id")], axis=1)
@@ -62,7 +65,7 @@ def _refuse_other_parameters(artifact: Path, params: Params, made_by: str) -> No
     if not record.exists():
         return
     in_force = json.loads(json.dumps(params.flat()))
-    for key, value in json.loads(record.read_text())["parameters"].items():
+    for key, value in read_json(record, made_by).get("parameters", {}).items():
         if in_force.get(key, value) != value:
             raise InputError(
                 f"{artifact}: made with {key} {value!r}, PARAMS.json says {in_force[key]!r}. Run: {made_by}"

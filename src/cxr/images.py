@@ -1,6 +1,8 @@
 """Image and DICOM files <-> gray uint8 films; films <-> squares, with the affine from one to the other."""
 
+import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,12 @@ from cxr.errors import InputError
 
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
 # Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
+PNG = b"\x89PNG\r\n\x1a\n"
+LARGEST_FILE = 2_000_000_000  # bytes
+LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
+LARGEST_RATIO = 10
+SEVERAL = (b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how files begin that may hold several pictures
+DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
 FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "SC", "OT"})
 CORNER = 0.16  # of either side: markers lie within, costophrenic angles do not
 
@@ -40,24 +48,50 @@ def read_film(path: Path) -> np.ndarray:
         Not readable, no projection radiograph, or constant.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FilmError(f"{path}: cannot be read: {error.strerror}") from None
-    if not content:
-        raise FilmError(f"{path}: is empty (0 bytes)")
+    content = _read_bytes(path)
     is_dicom = content[128:132] == b"DICM" or path.suffix.lower() in {".dcm", ".dicom"}
     film = _decode_dicom(content, path) if is_dicom else _decode_image(content, path)
+    height, width = film.shape
+    if max(film.shape) > LONGEST_SIDE or max(film.shape) > LARGEST_RATIO * min(film.shape):
+        raise FilmError(
+            f"{path}: {width}x{height} pixels; expected a film: at most {LONGEST_SIDE:,} pixels a side, and none more "
+            f"than {LARGEST_RATIO} times the other"
+        )
     if film.min() == film.max():
         raise FilmError(f"{path}: every pixel is {film.min()}; expected a film")
     return film if film.dtype == np.uint8 else _stretch(film)
 
 
+def _read_bytes(path: Path) -> bytes:
+    """The content of an ordinary file of a size that a film can have; a pipe or a device could be read for ever."""
+    try:
+        if path.exists() and not path.is_file():
+            raise FilmError(f"{path}: cannot be read: {'Is a directory' if path.is_dir() else 'is no ordinary file'}")
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise FilmError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not content:
+        raise FilmError(f"{path}: is empty (0 bytes)")
+    if len(content) > LARGEST_FILE:
+        raise FilmError(f"{path}: is larger than {LARGEST_FILE / 1e9:.0f} GB; no film is")
+    return content
+
+
 def _decode_image(content: bytes, path: Path) -> np.ndarray:
+    if content.startswith(SEVERAL) or content[8:12] == b"WEBP" or b"acTL" in content[:4096]:
+        pictures = cv2.imcount(str(path), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+        if pictures > 1:
+            raise FilmError(f"{path}: holds {pictures} pictures (animated, or several pages); expected one film")
+    if content.startswith(PNG) and _lacks_bytes(content):
+        raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
     try:
         # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
         film = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" in error.err:
+            limit = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]) / 1e6
+            raise FilmError(f"{path}: says that it has more than {limit:.0f} megapixels; no film has") from None
         raise FilmError(f"{path}: not readable as an image: {error.err}") from None
     if film is None:
         raise FilmError(f"{path}: not readable as an image (empty, truncated or another format)")
@@ -68,14 +102,27 @@ def _decode_image(content: bytes, path: Path) -> np.ndarray:
     return film
 
 
+def _lacks_bytes(png: bytes) -> bool:
+    """Whether a chunk claims to be longer than what is left: OpenCV would first set that much memory aside."""
+    place = len(PNG)
+    while place + 12 <= len(png):
+        end = place + 12 + int.from_bytes(png[place : place + 4], "big")
+        if png[place + 4 : place + 8] == b"IEND":
+            return False
+        place = end
+    return True
+
+
 def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     import io
 
     import pydicom  # only here: most users never read DICOM, and worker processes should start fast
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
+    if DEFLATED in content[:1024]:
+        raise FilmError(f"{path}: is deflated DICOM, which is not read; save it with another transfer syntax")
     try:
-        header = pydicom.dcmread(io.BytesIO(content), force=True)
+        header = _quietly(pydicom.dcmread, io.BytesIO(content), force=True)
         modality = str(header.get("Modality", "not stated"))
         body_part = str(header.get("BodyPartExamined", "") or "CHEST").upper()
         if modality not in FILM_MODALITIES:
@@ -83,7 +130,10 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
             raise FilmError(f"{path}: its Modality is {_code(modality)}; expected one of {expected}")
         if not any(word in body_part for word in ("CHEST", "THORAX", "LUNG")):
             raise FilmError(f"{path}: its BodyPartExamined is {_code(body_part)}; expected CHEST")
-        pixels = header.pixel_array
+        stated = int(header.get("Rows", 0)) * int(header.get("Columns", 0)) * int(header.get("NumberOfFrames", 1) or 1)
+        if stated > int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]):
+            raise FilmError(f"{path}: says that it has {stated / 1e6:,.0f} megapixels; no film has")
+        pixels = _quietly(lambda: header.pixel_array)
         if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
             pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
         if pixels.ndim != 2:
@@ -95,10 +145,8 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     except FilmError:
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
-        # Other errors quote values of the header, a patient's name among them.
-        told = isinstance(error, RuntimeError | AttributeError | NotImplementedError)
-        reason = error if told else f"broken or cut off ({type(error).__name__})"
-        raise FilmError(f"{path}: not readable as DICOM: {reason}") from None
+        # Their text may quote the header, so a patient's name: only its kind is told.
+        raise FilmError(f"{path}: not readable as DICOM ({type(error).__name__})") from None
     if (
         header.get("PhotometricInterpretation") == "MONOCHROME1"
     ):  # stored as a negative: low values are to be shown white
@@ -114,6 +162,13 @@ def _code(value: Any) -> str:
     return text if re.fullmatch(r"[A-Z0-9_]{1,16}|not stated", text) else "no code word"
 
 
+def _quietly(function, *arguments, **options):
+    """Call it without pydicom's warnings: they are many, and quote values of the header."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(*arguments, **options)
+
+
 def _stretch(film: np.ndarray) -> np.ndarray:
     """Deeper than 8 bits: the film's own range becomes 0..255 (12 bits in a 16-bit file would be almost black)."""
     low, high = float(film.min()), float(film.max())
@@ -122,9 +177,9 @@ def _stretch(film: np.ndarray) -> np.ndarray:
 
 def write_image(pixels: np.ndarray, path: Path) -> None:
     """Write (H, W) gray or (H, W, 3) BGR uint8 pixels; the format follows the suffix."""
+    _, encoded = cv2.imencode(path.suffix, pixels)
     with written_whole(path) as temporary:
-        if not cv2.imwrite(str(temporary), pixels):
-            raise InputError(f"{path}: could not be written; is the disk full or the folder read-only?")
+        temporary.write_bytes(encoded)  # not cv2.imwrite, which does not say why it fails
 
 
 def fit_square(

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from cxr.artifacts import read_csv
 from cxr.errors import InputError
 from cxr.images import list_films, read_film
 from cxr.parameters import Params, UnetParams
@@ -13,6 +14,7 @@ from cxr.settings import Settings
 from cxr.tables import hash_fraction
 
 SET_OF_PREFIX = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen", "JPC": "jsrt"}
+PUBLISHED_PAIRS = {"montgomery": 138, "shenzhen": 566, "jsrt": 247}
 PAIR_COLUMNS = ["image_id", "set", "patient_id", "film", "masks"]
 
 
@@ -127,6 +129,26 @@ def read_pair(film_path: Path, mask_paths: list[Path]) -> tuple[np.ndarray, np.n
     if not 0.02 < covered < 0.9:
         raise InputError(f"{mask_paths[0]}: covers {covered:.0%} of the film; expected both lungs")
     return film, mask
+
+
+def read_packed(folder: Path, size: int) -> pd.DataFrame:
+    """The lung films as they are packed, row by row, with their ``split``.
+
+    Raises
+    ------
+    InputError
+        A table is missing or broken, or they are not about the same films.
+    """
+    etl = "src/segmentation/etl"
+    packed = read_csv(folder / f"packed_{size}.csv", f"{etl}/2_pack_arrays.py", PAIR_COLUMNS, dtype=str)
+    split = read_csv(folder / "split.csv", f"{etl}/1_split_patients.py", ["image_id", "split"], dtype=str)
+    merged = packed.merge(split.drop_duplicates("image_id"), on="image_id")
+    if len(merged) != len(packed):
+        raise InputError(
+            f"{folder / 'split.csv'}: lists {len(merged)} of {len(packed)} packed lung films. "
+            f"Make it again with: {etl}/1_split_patients.py"
+        )
+    return merged
 
 
 def split_pairs(pairs: pd.DataFrame, params: UnetParams, seed: int) -> list[str]:

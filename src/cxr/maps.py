@@ -1,6 +1,5 @@
 """A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +7,13 @@ import numpy as np
 import pandas as pd
 
 from cxr import heatmaps, plots, predictions
-from cxr.artifacts import need
+from cxr.artifacts import need, read_csv, read_json
 from cxr.errors import InputError
 from cxr.films import load_films
 from cxr.images import FILM_SUFFIXES, fit_square, read_film, square_to_film
 from cxr.labels import FINDINGS
 from cxr.localisation import Box, Place, film_boxes
+from cxr.packs import open_array
 from cxr.parameters import Params
 from cxr.settings import Settings
 from cxr.thresholds import POOLED, decide
@@ -82,14 +82,14 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
     made_by = f"sh evaluate_{family.capitalize()}.sh"
     members = params.members(family)
     table = predictions.read(need(settings.family_dir(family) / "predictions.csv", made_by))
-    thresholds = json.loads(need(settings.family_dir(family) / "thresholds.json", made_by).read_text())
+    thresholds = read_json(settings.family_dir(family) / "thresholds.json", made_by)
     paths = [settings.cams(family, member, method or params.evaluation.map_method) for member in members]
-    cams = [np.load(need(path, made_by), mmap_mode="r", allow_pickle=False) for path in paths]
+    cams = [open_array(path, made_by) for path in paths]
     for path, cam in zip(paths, cams, strict=True):
-        if len(cam) != len(table):
+        if cam.ndim != 4 or cam.shape[1] != len(FINDINGS) or len(cam) != len(table):
             raise InputError(
-                f"{path.parent.name}/{path.name}: maps of {len(cam)} films, predictions.csv has {len(table)}. "
-                f"Run: {made_by}"
+                f"{path.parent.name}/{path.name}: maps of shape {cam.shape}, expected ({len(table)}, {len(FINDINGS)}, "
+                f"h, w) as in predictions.csv. Run: {made_by}"
             )
     size = max(params.input_size(member) for member in members)
     films, _ = load_films(settings, params, size)
@@ -100,7 +100,7 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
     val = (table["split"] == "val").to_numpy()
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
     if settings.boxes_csv.exists():
-        boxes = pd.read_csv(settings.boxes_csv)
+        boxes = read_csv(settings.boxes_csv, "sh prepare_data.sh", boxes.columns)
     return Scored(
         settings, params, table, thresholds, decide(table, thresholds), cams,
         [heatmaps.peaks(cam[val]) for cam in cams], films, boxes, size,

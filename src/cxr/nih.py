@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cxr.errors import InputError
 from cxr.labels import FINDINGS
 from cxr.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.settings import Settings
@@ -13,6 +14,8 @@ from cxr.tables import leaves_raw_folder, problems
 
 NIH_TABLE_ROWS = 112_120
 NIH_ARCHIVES = (4_999, *[10_000] * 10, 7_121)  # films in images_001 … images_012, in the order of the full table
+NIH_POSITIVES = dict(zip(FINDINGS, (4_667, 5_302, 2_303, 13_317, 1_431, 2_776), strict=True))  # of the full table
+NIH_LISTS = {"test": 25_596, "train_val": 86_524}  # films
 NIH_BOX_FRAME = 1024  # pixels: boxes were drawn on films of this side
 NIH_OTHERS = "No Finding|Atelectasis|Infiltration|Mass|Nodule|Emphysema|Fibrosis|Pleural_Thickening|Hernia"
 NIH_LABELS = (*FINDINGS, *NIH_OTHERS.split("|"))
@@ -46,10 +49,14 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
     named = raw["Image Index"].notna() & raw["Patient ID"].notna()
     listed = [problems(raw["Image Index"][~named].fillna(""), "row without Image Index or Patient ID")]
     raw = raw[named].reset_index(drop=True)
+    if raw.empty:
+        raise InputError(f"{csv}: no row has both Image Index and Patient ID. {how_to_mend('DATASET_CSV_DIR')}")
 
     name = raw["Image Index"].str.strip()
-    first_place = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
-    place = name.map(first_place[~first_place.index.duplicated()])
+    places = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
+    again = places.index.duplicated()
+    listed.append(problems(places[again & places.index.isin(name)], "a second file of this name; the first is used"))
+    place = name.map(places[~again])
     archive = pd.Series("", index=raw.index)
     if len(raw) == NIH_TABLE_ROWS:
         archive = pd.Series(np.repeat([f"images_{n:03d}/images/" for n in range(1, 13)], NIH_ARCHIVES))
@@ -143,7 +150,23 @@ def nih_lists(settings: Settings) -> dict[str, Path]:
     return {name: path for name, path in lists.items() if path}
 
 
+def read_list(path: Path) -> list[str]:
+    """The films of one of NIH's lists.
+
+    Raises
+    ------
+    InputError
+        It cannot be read as text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").split()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot be read as a list of films: {error}. Download it again, or remove it."
+        ) from None
+
+
 def listed_patients(path: Path, nih: pd.DataFrame) -> set[str]:
-    names = pd.Series(path.read_text(encoding="utf-8-sig").split(), dtype=str)
-    image_ids = "nih/" + names.str.replace(r"\.\w+$", "", regex=True)
-    return set(nih.loc[nih["image_id"].isin(image_ids), "patient_id"])
+    """The patients of a list, by the names of their films: ids may be hashed."""
+    names = {Path(name).stem for name in read_list(path)}
+    return set(nih.loc[nih["path"].map(lambda film: Path(film).stem).isin(names), "patient_id"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr.artifacts import need, written_whole
-from cxr.errors import InputError
+from cxr.errors import InputError, MachineError
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def written_pack(path: Path, films: int, size: int) -> Iterator[Path]:
 
     Raises
     ------
-    InputError
+    MachineError
         The disk has no room for it: before any work is done.
     """
     with written_whole(path) as temporary:
@@ -33,7 +33,7 @@ def written_pack(path: Path, films: int, size: int) -> Iterator[Path]:
                 if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                     raise
                 gigabytes = films * size * size / 1e9
-                raise InputError(
+                raise MachineError(
                     f"{path}: needs {gigabytes:.1f} GB, the disk has no room for it. Free some or change DATA_DIR."
                 ) from None
         yield temporary
@@ -54,6 +54,21 @@ def write_rows(path: Path, first: int, rows: np.ndarray) -> None:
             content, offset = content[written:], offset + written
 
 
+def open_array(path: Path, made_by: str) -> np.ndarray:
+    """An array that one of our steps wrote, as a read-only memory map; pickled objects are refused, never loaded.
+
+    Raises
+    ------
+    InputError
+        Not there, or no whole array.
+    """
+    try:
+        return np.load(need(path, made_by), mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # a broken header makes NumPy raise whatever its parser does
+        kind = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}: not a packed array ({kind}). Remove it and make it again with: {made_by}") from None
+
+
 def open_pack(path: Path, made_by: str) -> np.ndarray:
     """A pack as a read-only memory map of shape (N, size, size), uint8.
 
@@ -62,10 +77,7 @@ def open_pack(path: Path, made_by: str) -> np.ndarray:
     InputError
         Not there, or no pack.
     """
-    try:
-        pack = np.load(need(path, made_by), mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a packed array ({error}). Remove it and make it again with: {made_by}") from None
+    pack = open_array(path, made_by)
     if pack.dtype != np.uint8 or pack.ndim != 3:
         raise InputError(f"{path}: expected uint8 of shape (N, size, size), found {pack.dtype} of shape {pack.shape}.")
     return pack

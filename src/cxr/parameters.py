@@ -28,7 +28,7 @@ MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIE
 class Stage(BaseModel):
     """Parameters of one stage: a lower-case field for each upper-case key of the JSON file; nothing is converted."""
 
-    model_config = ConfigDict(alias_generator=str.upper, frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(alias_generator=str.upper, frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class GeneralParams(Stage):
@@ -72,6 +72,9 @@ class TableParams(Stage):
         ("nih", "chexpert"),
         min_length=1,
         description="hospitals whose films are trained and validated on; films of the others are only tested on",
+    )
+    hash_ids: str = Field(
+        "", description='file with a secret key: ids become keyed hashes; "" = as the release has them'
     )
 
 

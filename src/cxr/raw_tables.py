@@ -95,8 +95,9 @@ def read_raw_csv(path: Path, columns: Iterable[str], mend: str, aliases: dict[st
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}. {mend}") from None
     table.columns = table.columns.str.strip()
-    if len(table.columns) == 1 and ";" in table.columns[0]:
-        raise InputError(f"{path}: separated by semicolons; expected commas. Save it again as comma-separated CSV.")
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(table.columns) == 1 and mark in table.columns[0]:
+            raise InputError(f"{path}: separated by {name}; expected commas. Save it again as comma-separated CSV.")
     table = table.rename(columns=aliases or {})
     for column in columns:
         if column not in table.columns:

@@ -234,10 +234,10 @@ def _cut_box(box, rows):
 
 
 def _write_image(pixels, path):
+    options = [cv2.IMWRITE_JPEG_QUALITY, 90] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    _, encoded = cv2.imencode(path.suffix, pixels, options)
     with written_whole(path) as temporary:
-        options = [cv2.IMWRITE_JPEG_QUALITY, 90] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
-        if not cv2.imwrite(str(temporary), pixels, options):
-            raise InputError(f"{path}: could not be written. Is the disk full?")
+        temporary.write_bytes(encoded)
 
 
 def _write_nih_tables(dataset_dir, planned, drawn, params):

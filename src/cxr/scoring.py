@@ -55,6 +55,7 @@ def score_member(
     if step.is_current():
         echo(f"{written[0]}: up to date")
         return predictions.read(written[0]), predictions.read(written[1])
+    step.begin()
     # Keras is imported only now: an up-to-date step answers at once.
     from cxr import backend, inference, models
 

@@ -59,6 +59,8 @@ class Settings(Stage):
     def _text(cls, value: Any) -> Any:
         if not isinstance(value, str | Path):
             raise ValueError("must be a path in quotes")
+        if "\0" in str(value):
+            raise ValueError("must be a path, which holds no NUL")
         return value
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.artifacts import need
+from cxr.artifacts import read_csv
 from cxr.errors import InputError
 from cxr.labels import FINDINGS
 from cxr.parameters import TableParams
@@ -101,10 +101,7 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
         It is not there, or not as the step writes it; names the command that makes it.
     """
     again = f"Make it again with: {made_by}"
-    try:
-        table = pd.read_csv(need(path, made_by), dtype=dict.fromkeys(COLUMNS, str))
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as CSV: {error}. {again}") from None
+    table = read_csv(path, made_by, dtype=dict.fromkeys(COLUMNS, str))
     if list(table.columns) != COLUMNS:
         raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(table)}. {again}")
     try:
@@ -136,6 +133,12 @@ def read_images(path: Path) -> pd.DataFrame:
         raise InputError(
             f"{path}: not sorted by image_id, so its rows are not those of the packed array. "
             f"Make it again with: {ETL}/2_merge_tables.py"
+        )
+    climbing = leaves_raw_folder(images["image_id"])  # pictures are named after it
+    if climbing.any():
+        odd = images.loc[climbing, "image_id"].iloc[0]
+        raise InputError(
+            f"{path}: image_id: {odd} climbs out of its folder. Make it again with: {ETL}/2_merge_tables.py"
         )
     return images
 
@@ -242,7 +245,7 @@ def read_held_out(path: Path, params: TableParams) -> pd.DataFrame:
     """test_patients.csv, checked to be of the kind that SPLIT asks for."""
     made_by = f"{ETL}/3_hold_out_test.py"
     unit = "image_id" if params.split == "image" else "patient_id"
-    held_out = pd.read_csv(need(path, made_by), dtype=str)
+    held_out = read_csv(path, made_by, dtype=str)
     if list(held_out.columns) != [unit]:
         found = ", ".join(held_out.columns)
         raise InputError(
@@ -317,7 +320,7 @@ def check_split(images: pd.DataFrame, split: pd.DataFrame, by: str = "patient") 
 
 def read_split(path: Path, images: pd.DataFrame, by: str = "patient") -> pd.Series:
     """split.csv as the split of every row of ``images``; see `check_split`."""
-    return check_split(images, pd.read_csv(need(path, f"{ETL}/6_split_train_val.py"), dtype=str), by)
+    return check_split(images, read_csv(path, f"{ETL}/6_split_train_val.py", dtype=str), by)
 
 
 def count(images: pd.DataFrame, by: dict[str, Iterable]) -> pd.DataFrame:

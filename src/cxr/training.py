@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cxr import backend, metrics, plots
-from cxr.artifacts import digest, write_csv, write_json, written_whole
+from cxr.artifacts import digest, read_json, write_csv, write_json, written_whole
 from cxr.backend import keras
 from cxr.config import PROJECT
 from cxr.errors import InputError
@@ -130,7 +130,7 @@ class EveryEpoch(keras.callbacks.Callback):
             if saved.pop("identity") != json.loads(json.dumps(self.identity, default=str)):
                 return 0
             model.load_weights(self._backup / f"epoch_{saved['epoch']:04d}.weights.h5")
-        except (FileNotFoundError, json.JSONDecodeError, KeyError, OSError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no whole backup: from the beginning
             return 0
         self.state = saved
         return saved["epoch"]
@@ -357,8 +357,8 @@ def classifier_score(predict: Callable[[], np.ndarray], truth: np.ndarray, weigh
 def is_finished(folder: Path, identity: dict[str, Any]) -> bool:
     """True where the folder holds the whole result of a run of this very identity."""
     try:
-        record = json.loads((folder / "run.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        record = read_json(folder / "run.json", "")
+    except InputError:
         return False
     same = record.get("made_from") == json.loads(json.dumps(identity, default=str))
     return same and (folder / "model.keras").exists() and digest(folder / "model.keras") == record.get("model")

@@ -5,12 +5,9 @@ Writes  MODELS_DIR/segmentation/Unet/evaluation/: dice.csv (a row a film), metri
         patient, per lung set), worst.png (the ten worst films)
 """
 
-import json
-
 import numpy as np
-import pandas as pd
 
-from cxr import config
+from cxr import config, locks, lung_sets
 from cxr.artifacts import digest, need, write_csv, write_json
 
 
@@ -19,7 +16,7 @@ def is_evaluated(settings):
     metrics_json = settings.unet_dir / "evaluation" / "metrics.json"
     if not (settings.segmentation / "split.csv").exists():
         return True
-    return metrics_json.exists() and json.loads(metrics_json.read_text())["unet"] == digest(settings.unet)
+    return metrics_json.exists() and digest(settings.unet) in metrics_json.read_text(errors="replace")
 
 
 def main(argv=None):
@@ -28,11 +25,10 @@ def main(argv=None):
     target = settings.unet_dir / "evaluation"
     if arguments.if_missing and (params.pack.lung_masking == "none" or is_evaluated(settings)):
         return
+    locks.hold(target)
     folder, size = settings.segmentation, params.unet.unet_input_size
     made_by, trained_by = "src/segmentation/etl/2_pack_arrays.py", "src/segmentation/train.py"
-    packed = pd.read_csv(need(folder / f"packed_{size}.csv", made_by))
-    split = pd.read_csv(need(folder / "split.csv", "src/segmentation/etl/1_split_patients.py"))
-    packed = packed.merge(split, on="image_id", validate="one_to_one")
+    packed = lung_sets.read_packed(folder, size)
     need(settings.unet, trained_by)
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr import backend, inference, metrics, models, packs, plots

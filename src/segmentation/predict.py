@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from cxr import config, images, preparation
+from cxr import config, images, locks, preparation
 from cxr.artifacts import need, write_csv
+from cxr.progress import progress
 
 
 def main(argv=None):
@@ -24,6 +24,7 @@ def main(argv=None):
     settings, params = config.load(arguments)
     paths = images.list_films(arguments.folder)
     out = arguments.out or settings.unet_dir / "prediction"
+    locks.hold(out)
     need(settings.unet, "src/segmentation/train.py")
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr import backend, inference, models, plots
@@ -41,7 +42,7 @@ def main(argv=None):
 
     rows = []
     for number, (mask, quality) in enumerate(
-        tqdm(inference.lung_masks(unet, readable(), params), total=len(paths), unit="film", disable=None)
+        progress(inference.lung_masks(unet, readable(), params), len(paths), "lung masks")
     ):
         name = paths[number].relative_to(arguments.folder)
         row = {"film": str(name), **vars(quality), "problem": problems[number]}

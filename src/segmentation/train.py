@@ -4,10 +4,8 @@ Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>
 Writes  MODELS_DIR/segmentation/Unet/weights/: model.keras (best epoch by Dice on val), log.csv, curves.png, run.json
 """
 
-import pandas as pd
-
-from cxr import config, lung_sets
-from cxr.artifacts import digest, digest_of, need
+from cxr import config, locks, lung_sets
+from cxr.artifacts import digest, digest_of
 
 
 def main(argv=None):
@@ -17,6 +15,7 @@ def main(argv=None):
     if arguments.if_missing and reason:
         print(reason)
         return
+    locks.hold(settings.unet.parent)
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr import backend, datasets, inference, metrics, models, packs, training
 
@@ -24,9 +23,7 @@ def main(argv=None):
     made_by = "src/segmentation/etl/2_pack_arrays.py"
     films = packs.open_pack(folder / f"images_{size}.npy", made_by)
     masks = packs.open_pack(folder / f"masks_{size}.npy", made_by)
-    packed = pd.read_csv(need(folder / f"packed_{size}.csv", made_by))
-    split = pd.read_csv(need(folder / "split.csv", "src/segmentation/etl/1_split_patients.py"))
-    packed = packed.merge(split, on="image_id", validate="one_to_one")
+    packed = lung_sets.read_packed(folder, size)
     train, val = (packed.index[packed["split"] == name].to_numpy() for name in ("train", "val"))
 
     device = backend.start(params)

@@ -154,3 +154,24 @@ def test_a_step_without_a_readable_record_is_not_done(step, tmp_path, record):
     if record is not None:
         (tmp_path / "table.json").write_text(record)
     assert not step().is_current()
+
+
+def test_a_step_that_began_again_is_not_vouched_for_by_its_old_record(step):
+    step().finish()
+    step().begin()
+    assert not step().is_current()
+
+
+def test_with_strict_a_listed_problem_stops_the_step_each_time_and_without_it_does_not(tmp_path):
+    listed = tmp_path / "problems.csv"
+    write_csv(pd.DataFrame({"path": ["a.png", "NA"], "problem": ["missing", "unreadable"]}), listed)
+    lenient, strict = (Step(tmp_path / "r.json", {}, {}, [listed], refuse) for refuse in (None, listed))
+    said = r"--strict: 2 problems, listed in .*problems.csv: a.png: missing; NA: unreadable. Mend them, or run without"
+    with pytest.raises(InputError, match=said):
+        strict.finish()
+    assert lenient.is_current()
+    with pytest.raises(InputError, match=said):
+        strict.is_current()
+    write_csv(pd.DataFrame(columns=["path", "problem"]), listed)
+    strict.finish()
+    assert strict.is_current()

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 
@@ -5,6 +6,7 @@ import pytest
 
 from cxr import config
 from cxr.config import InputError, chosen_members, load_params, load_settings, params_from
+from cxr.errors import BusyError, MachineError
 
 
 def write(folder, text, name="PARAMS.json"):
@@ -165,12 +167,51 @@ def test_an_input_error_is_one_line_on_standard_error_and_exit_status_2(capsys, 
     assert shown.err == f"error: {path}: unknown key EPOCH. Did you mean EPOCHS? All keys are in README.md.\n"
 
 
-def test_other_errors_keep_their_traceback():
-    def main():
-        raise ZeroDivisionError
+def fail_with(error):
+    """The exit status and what is said on standard error when a script's main raises this."""
 
-    with pytest.raises(ZeroDivisionError):
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
         config.run(main)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (InputError("a: wrong."), 2, "a: wrong."),
+        (MachineError("a: no room."), 5, "a: no room."),
+        (BusyError("a: busy."), 4, "a: busy."),
+        (OSError(errno.ENOSPC, "No space left on device", "a.csv"), 5, "a.csv: No space left on device. Free some"),
+        (OSError(errno.EROFS, "Read-only file system", "a.csv"), 5, "a.csv: Read-only file system. Make it writable"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 5, "a.csv: Permission denied. Make it writable"),
+        (OSError("262144 requested and 6016 written"), 5, "No space left on device. Free some"),
+        (MemoryError(), 5, "not enough memory. Lower BATCH_SIZE"),
+        (KeyboardInterrupt(), 130, "interrupted. The same command goes on"),
+        (
+            ZeroDivisionError("by 0"),
+            1,
+            r"ZeroDivisionError: by 0 \(test_config.py, line \d+\). This is a bug: please rep",
+        ),
+        (InputError("two\nlines \x1b[31m, \ud55c"), 2, r"two\\nlines \\x1b\[31m, \ud55c"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_error_is_one_line_that_says_what_to_do_and_has_its_exit_status(capsys, error, status, message):
+    assert fail_with(error) == status
+    said = capsys.readouterr().err
+    assert re.match(f"error: {message}", said)
+    assert said.count("\n") == 1
+
+
+def test_the_traceback_is_shown_on_demand(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["0_nih_table.py", "--debug"])
+    fail_with(InputError("a: wrong."))
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback (most recent call last)")
+    assert said.endswith("\nerror: a: wrong.\n")
 
 
 def test_the_json_files_beside_the_scripts_are_the_default():

@@ -240,7 +240,7 @@ def test_a_dicom_is_known_without_its_suffix(tmp_path):
         ({"Modality": None}, "its Modality is not stated"),
         ({"BodyPartExamined": "ABDOMEN"}, "its BodyPartExamined is ABDOMEN; expected CHEST"),
         ({"BodyPartExamined": "HAND"}, "its BodyPartExamined is HAND"),
-        ({"Rows": 60}, r"not readable as DICOM: broken or cut off \(ValueError\)"),
+        ({"Rows": 60}, r"not readable as DICOM \(ValueError\)"),
     ],
 )
 def test_a_dicom_that_is_no_chest_film_is_refused_by_name(tmp_path, tags, message):

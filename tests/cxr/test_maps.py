@@ -205,7 +205,7 @@ def test_a_family_that_was_not_evaluated_names_the_command(evaluated, name):
 def test_maps_of_another_number_of_films_are_refused(evaluated):
     np.save(evaluated.member_dir("ensemble", "tiny") / "cams.npy", np.zeros((3, 6, 4, 4), np.float16))
     with pytest.raises(
-        InputError, match=r"tiny/cams.npy: maps of 3 films, predictions.csv has 2. Run: sh evaluate_Ens"
+        InputError, match=r"tiny/cams.npy: maps of shape \(3, 6, 4, 4\), expected \(2, 6, h, w\).*Run: sh evaluate_Ens"
     ):
         maps.load(evaluated, tiny_params(), "ensemble")
 

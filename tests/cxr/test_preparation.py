@@ -1,12 +1,19 @@
 import functools
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from cxr.errors import InputError
 from cxr.images import write_image
 from cxr.packs import open_pack, write_rows, written_pack
-from cxr.preparation import READ_AHEAD, Packing, in_order, pack_film, process_count, try_pair, try_square
+from cxr.preparation import READ_AHEAD, Packing, in_order, list_broken, pack_film, process_count, try_pair, try_square
+from tests.conftest import PROJECT
 
 FILM = np.add.outer(np.arange(40), 2 * np.arange(60)).astype(np.uint8)
 
@@ -111,7 +118,7 @@ def test_no_mask_is_read_where_none_is_wanted(tmp_path):
 def test_an_unreadable_film_stays_black_and_says_why(tmp_path):
     packing = packing_in(tmp_path, "a", 2)
     assert pack_film((1, tmp_path / "none.png", True), packing) == {
-        "problem": f"{tmp_path / 'none.png'}: cannot be read: No such file or directory"
+        "problem": f"unreadable: {tmp_path / 'none.png'}: cannot be read: No such file or directory"
     }
     assert open_pack(tmp_path / "a_32.npy", "x").max() == 0
 
@@ -121,3 +128,61 @@ def test_a_row_s_digest_tells_its_pixels(tmp_path):
     packing = packing_in(tmp_path, "a", 3, "none")
     digests = [pack_film((row, path, False), packing)["digest_32"] for row, path in enumerate((first, second, first))]
     assert digests[0] == digests[2] != digests[1]
+
+
+def alive(pid) -> bool:
+    """A zombie, ended and waiting for its parent to ask, does not count."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_workers_end_with_the_run_that_started_them_even_a_killed_one(tmp_path):
+    code = "import time; from cxr.preparation import in_order; print(*in_order(time.sleep, [0, 0, 60, 60], 2))"
+    run = subprocess.Popen([sys.executable, "-c", code], env={"PYTHONPATH": str(PROJECT / "src")})
+    try:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+        wait_until(lambda: sum(b"spawn_main" in command_of(pid) for pid in children.read_text().split()) == 2)
+        workers = children.read_text().split()
+    finally:
+        run.kill()
+    run.wait()
+    wait_until(lambda: not any(map(alive, workers)))
+
+
+def command_of(pid) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes() if alive(pid) else b""
+
+
+def wait_until(true, seconds=20):
+    for _ in range(seconds * 20):
+        if true():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not so after {seconds} s")
+
+
+def test_unreadable_films_are_listed_and_more_than_a_tenth_of_those_on_disk_stops(tmp_path):
+    paths = films_in(tmp_path, 20)
+    names = [path.name for path in paths]
+    bad = f"unreadable: {paths[3]}: is empty"
+    problems = ["", "", "", bad, "mask of another shape", bad] + [""] * 14
+    assert list_broken(names, paths, problems, tmp_path / "p.csv") == 3
+    assert pd.read_csv(tmp_path / "p.csv").to_numpy().tolist() == [
+        ["03.png", bad], ["04.png", "mask of another shape"], ["05.png", bad]
+    ]  # fmt: skip
+    problems[6] = bad
+    with pytest.raises(
+        InputError, match=r"3 of 20 films on disk cannot be read, more than a tenth: .*03.png: is empty"
+    ):
+        list_broken(names, paths, problems, tmp_path / "p.csv")
+    assert len(pd.read_csv(tmp_path / "p.csv")) == 4  # listed all the same
+
+
+def test_films_that_are_not_there_never_count_as_unreadable(tmp_path):
+    paths = [*films_in(tmp_path, 2), *(tmp_path / f"gone{n}.png" for n in range(5))]
+    problems = ["", "", *["unreadable: no such file"] * 5]
+    assert list_broken(map(str, paths), paths, problems, tmp_path / "p.csv") == 5
+    with pytest.raises(InputError, match=r"none of the 5 films is on disk any more; the first: .*gone0.png"):
+        list_broken(map(str, paths[2:]), paths[2:], problems[2:], tmp_path / "p.csv")

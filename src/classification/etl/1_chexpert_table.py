@@ -5,24 +5,28 @@ Reads:  DATASET_CHEXPERT_TRAIN_CSV_DIR, DATASET_CHEXPERT_VAL_CSV_DIR (either may
 Writes: <DATA_DIR>/classification/chexpert.csv, chexpert_problems.csv, chexpert.json
 
 What -1 (uncertain) and blank mean is said by UNCERTAIN_LABELS and BLANK_LABELS; valid.csv holds experts' labels, which
-these do not change.
+these do not change. HASH_IDS puts keyed hashes in the place of the ids of patients and films.
 """
 
-from cxr import artifacts, chexpert, config, tables
+from cxr import artifacts, chexpert, config, locks, pseudonyms, tables
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
     if not chexpert.chexpert_is_used(settings):
         print('CheXpert is not used: DATASET_CHEXPERT_TRAIN_CSV_DIR and DATASET_CHEXPERT_VAL_CSV_DIR are "".')
         return
+    locks.hold(settings.classification)
     csvs = chexpert.chexpert_csvs(settings)
+    key = pseudonyms.read_key(params.tables.hash_ids)
     problems_csv = tables.problems_csv(settings.chexpert_csv)
     on_disk = tables.list_files(settings.dataset_dir, skip=("images",))  # NIH's folders
     step = artifacts.Step(
         record=settings.chexpert_csv.with_suffix(".json"),
         inputs={
             "tables": artifacts.raw_state(csvs.values()),
+            "key": pseudonyms.fingerprint(key),
             "films": artifacts.digest_of(on_disk.tolist()),  # where they are is all that is used of them here
         },
         parameters={
@@ -30,12 +34,14 @@ def main(argv=None):
             "BLANK_LABELS": params.tables.blank_labels,
         },
         outputs=[settings.chexpert_csv, problems_csv],
+        refuse=problems_csv if arguments.strict else None,
     )
     if step.is_current():
         print(f"{settings.chexpert_csv}: up to date")
         return
+    step.begin()
     release = chexpert.read_chexpert(csvs, settings.dataset_dir, on_disk, params.tables)
-    artifacts.write_csv(release.table, settings.chexpert_csv)
+    artifacts.write_csv(pseudonyms.replace_ids(release.table, key), settings.chexpert_csv)
     artifacts.write_csv(release.problems, problems_csv)
     step.finish()
 

@@ -7,12 +7,17 @@ Writes: <DATA_DIR>/classification/images.csv, images_problems.csv, images.json
 VIEWS says which projections are kept; ABNORMAL_ONLY drops films with none of the six findings.
 """
 
-from cxr import artifacts, config, sources, tables
+from pathlib import Path
+
+from cxr import artifacts, config, locks, sources, tables
+from cxr.images import FILM_SUFFIXES
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
     releases = sources.tables_in_use(settings)
+    locks.hold(settings.classification)
     for path, made_by in releases.items():
         artifacts.need(path, made_by)
     problems_csv = tables.problems_csv(settings.images_csv)
@@ -23,10 +28,12 @@ def main(argv=None):
         | {"films": artifacts.digest_of(on_disk.tolist())},  # where they are is all that is used of them here
         parameters={"VIEWS": params.tables.views, "ABNORMAL_ONLY": params.tables.abnormal_only},
         outputs=[settings.images_csv, problems_csv],
+        refuse=problems_csv if arguments.strict else None,
     )
     if step.is_current():
         print(f"{settings.images_csv}: up to date")
         return
+    step.begin()
     read = [tables.read_table(path, made_by) for path, made_by in releases.items()]
     merged = tables.merge(read, on_disk, params.tables)
     artifacts.write_csv(merged.images, settings.images_csv)
@@ -35,6 +42,10 @@ def main(argv=None):
 
     for reason, films in merged.left_out.items():
         print(f"left out, {reason}: {films:,} films")
+    in_a_table = {path for table in read for path in table["path"]}
+    extra = [path for path in on_disk if path not in in_a_table and Path(path).suffix.lower() in FILM_SUFFIXES]
+    if extra:
+        print(f"on disk, but in no table: {len(extra):,} films, such as {extra[0]}; not used")
     print(tables.count(merged.images, {"source": merged.images["source"], "view": merged.images["view"]}).to_string())
     print(f"written: {settings.images_csv} ({len(merged.images):,} films), {problems_csv.name}")
 

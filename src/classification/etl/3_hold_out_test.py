@@ -10,11 +10,13 @@ by a hash that does not hang on SEED. With SPLIT "image" a share of all films, w
 holds image_id instead of patient_id.
 """
 
-from cxr import artifacts, config, nih, sources, tables
+from cxr import artifacts, config, locks, nih, sources, tables
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
+    locks.hold(settings.classification)
     images = tables.read_images(settings.images_csv)
     lists = nih.nih_lists(settings)
     whole_nih = (
@@ -32,10 +34,12 @@ def main(argv=None):
             "TEST_FRACTION": params.tables.test_fraction,
         },
         outputs=[settings.test_patients_csv, problems_csv],
+        refuse=problems_csv if arguments.strict else None,
     )
     if step.is_current():
         print(f"{settings.test_patients_csv}: up to date")
         return
+    step.begin()
     plan = sources.plan_test(images, whole_nih, lists, params.tables)
     held_out = tables.hold_out(images, plan.listed, plan.hashed, params.tables)
     artifacts.write_csv(held_out, settings.test_patients_csv)

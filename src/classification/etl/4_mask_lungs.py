@@ -11,34 +11,36 @@ import functools
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from cxr import config, packs, plots, preparation, tables
+from cxr import config, locks, packs, plots, preparation, tables
 from cxr.artifacts import Step, digest, need, raw_state, write_csv
-from cxr.config import InputError
-
-BROKEN_LIMIT = 0.1  # share of unreadable films from which something is wrong with the disk or the download
+from cxr.progress import progress
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
     if params.pack.lung_masking == "none":
         print('"LUNG_MASKING": "none": films are used as they are, no masks are made')
         return
+    locks.hold(settings.classification)
     images = tables.read_images(settings.images_csv)
     paths = [settings.dataset_dir / path for path in images["path"]]
     unet_path = need(settings.unet, "src/segmentation/train.py")
     masks_npy, size = settings.lung_masks, params.unet.unet_input_size
     masks_csv, preview = masks_npy.with_suffix(".csv"), masks_npy.with_name("preview_masks.png")
+    problems_csv = tables.problems_csv(masks_npy)
     step = Step(
         masks_npy.with_suffix(".json"),
         {"images": digest(settings.images_csv), "raw": raw_state(paths), "unet": digest(unet_path)},
         {"UNET_INPUT_SIZE": size, "LUNG_THRESHOLD": params.pack.lung_threshold, "FIT": params.pack.fit},
-        [masks_npy, masks_csv],
+        [masks_npy, masks_csv, problems_csv],
+        refuse=problems_csv if arguments.strict else None,
     )
     if step.is_current():
         print(f"{masks_npy}: up to date")
         return
+    step.begin()
     # Keras is imported only now: --help, wrong input and an up-to-date step answer at once.
     from cxr import backend, inference, models
 
@@ -51,9 +53,7 @@ def main(argv=None):
 
     def readable():
         results = preparation.in_order(read, paths, preparation.process_count(params.general.workers))
-        for row, (film, problem) in enumerate(
-            tqdm(results, total=len(paths), desc="lung masks", unit="film", disable=None)
-        ):
+        for row, (film, problem) in enumerate(progress(results, len(paths), "lung masks")):
             problems.append(problem)
             if row in shown:
                 films[row] = film
@@ -66,12 +66,7 @@ def main(argv=None):
             qualities.append(quality)
             if row in shown:
                 outlines[row] = mask
-        broken = [[images["path"][row], problem] for row, problem in enumerate(problems) if problem]
-        write_csv(pd.DataFrame(broken, columns=["path", "problem"]), masks_csv.with_name("lung_masks_problems.csv"))
-        if len(broken) > BROKEN_LIMIT * len(images):
-            raise InputError(
-                f"{len(broken)} of {len(images)} films cannot be read; the first: {broken[0][1]}. Check the download."
-            )
+        broken = preparation.list_broken(images["path"], paths, problems, problems_csv)
     table = pd.DataFrame(qualities)
     table.insert(0, "image_id", images["image_id"])
     write_csv(table, masks_csv)
@@ -81,7 +76,7 @@ def main(argv=None):
     step.finish()
     rejected = table[~table["accepted"]]
     print(
-        f"{len(table)} masks, {len(rejected)} not accepted (whole film used), {len(broken)} films unreadable "
+        f"{len(table)} masks, {len(rejected)} not accepted (whole film used), {broken} films unreadable "
         f"-> {masks_npy}, {preview}"
     )
     for source, counts in images["source"].groupby(images["source"]):

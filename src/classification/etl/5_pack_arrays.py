@@ -2,7 +2,8 @@
 
 Reads   DATA_DIR/classification/images.csv and its films, lung_masks.npy and .csv
 Writes  DATA_DIR/classification/images_<size>.npy (row i = row i of images.csv), images_<size>.csv (each film's size on
-        disk, affine to packed pixels, mask status), images_<size>.json (what it was made from), preview_<size>.png
+        disk, affine to packed pixels, mask status), images_<size>_problems.csv, images_<size>.json (what it was made
+        from), preview_<size>.png
 
 A film is decoded once for all sizes. A film that cannot be read stays black and is left out of every split.
 """
@@ -11,29 +12,33 @@ import contextlib
 import functools
 
 import numpy as np
-import pandas as pd
-from tqdm import tqdm
 
-from cxr import config, packs, plots, preparation, tables
-from cxr.artifacts import Step, digest, need, raw_state, write_csv
-
-AFFINE = ["scale_x", "scale_y", "offset_x", "offset_y"]
+from cxr import config, locks, packs, plots, preparation, tables
+from cxr.artifacts import Step, digest, need, raw_state, read_csv, write_csv
+from cxr.errors import InputError
+from cxr.films import AFFINE
+from cxr.progress import progress
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
+    locks.hold(settings.classification)
     images = tables.read_images(settings.images_csv)
     paths = [settings.dataset_dir / path for path in images["path"]]
     inputs = {"images": digest(settings.images_csv), "raw": raw_state(paths)}
     accepted = np.zeros(len(images), bool)
     if params.pack.lung_masking != "none":
-        masks_csv = need(settings.lung_masks.with_suffix(".csv"), "src/classification/etl/4_mask_lungs.py")
-        inputs["masks"] = digest(settings.lung_masks.with_suffix(".json"))
-        accepted = pd.read_csv(masks_csv)["accepted"].to_numpy()
+        masks_csv, made_by = settings.lung_masks.with_suffix(".csv"), "python src/classification/etl/4_mask_lungs.py"
+        inputs["masks"] = digest(need(settings.lung_masks.with_suffix(".json"), made_by))
+        accepted = read_csv(masks_csv, made_by, ["accepted"])["accepted"].to_numpy()
+        if len(accepted) != len(images):
+            raise InputError(f"{masks_csv}: {len(accepted)} masks, {len(images)} films. Run: {made_by}")
     steps = {
         size: Step(
             settings.pack(size).with_suffix(".json"), inputs, {"size": size, **params.pack.model_dump(by_alias=True)},
-            [settings.pack(size), settings.pack(size).with_suffix(".csv")],
+            [settings.pack(size), settings.pack(size).with_suffix(".csv"), tables.problems_csv(settings.pack(size))],
+            refuse=tables.problems_csv(settings.pack(size)) if arguments.strict else None,
         )
         for size in params.pack_sizes()
     }  # fmt: skip
@@ -42,6 +47,8 @@ def main(argv=None):
         print(f"{settings.pack(size)}: up to date")
     if not sizes:
         return
+    for size in sizes:
+        steps[size].begin()
     with contextlib.ExitStack() as stack:
         written = [
             (size, str(stack.enter_context(packs.written_pack(settings.pack(size), len(images), size))))
@@ -56,7 +63,10 @@ def main(argv=None):
             jobs,
             preparation.process_count(params.general.workers),
         )
-        table = pd.DataFrame(list(tqdm(results, total=len(images), desc="packing", unit="film", disable=None)))
+        table = preparation.gathered(progress(results, len(images), "packing"))
+        for size in sizes:
+            problems_csv = tables.problems_csv(settings.pack(size))
+            broken = preparation.list_broken(images["path"], paths, table["problem"], problems_csv)
     table.insert(0, "image_id", images["image_id"])
     table["mask_used"] = accepted & (params.pack.lung_masking != "none")
     for size in sizes:
@@ -70,7 +80,6 @@ def main(argv=None):
         )
         steps[size].finish()
         print(f"{len(images)} films at {size} px ({pack.nbytes / 1e9:.2f} GB) -> {settings.pack(size)}")
-    broken = int((table["problem"] != "").sum())
     whole = int((~table["mask_used"]).sum())
     print(f"masking {params.pack.lung_masking}: {whole} films whole, {broken} films unreadable (black, in no split)")
 

@@ -8,11 +8,13 @@ patients, as the original did: patients are then in training and test, and resul
 Films of a source that is not in TRAIN_SOURCES are for the test or unused.
 """
 
-from cxr import artifacts, config, tables
+from cxr import artifacts, config, locks, tables
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    arguments = config.parser(__doc__).parse_args(argv)
+    settings, params = config.load(arguments)
+    locks.hold(settings.classification)
     images = tables.read_images(settings.images_csv)
     held_out = tables.read_held_out(settings.test_patients_csv, params.tables)
     step = artifacts.Step(
@@ -29,6 +31,7 @@ def main(argv=None):
     if step.is_current():
         print(f"{settings.split_csv}: up to date")
         return
+    step.begin()
     table = tables.split_images(images, held_out, params.general.seed, params.tables)
     split = tables.check_split(images, table, params.tables.split)
     artifacts.write_csv(table, settings.split_csv)

@@ -12,7 +12,7 @@ Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.j
 The network runs once per film and member; everything after predictions.csv is NumPy and pandas.
 """
 
-from cxr import bundles, comparison, config, evaluation, plots, predictions, scoring, shortcuts, tables
+from cxr import bundles, comparison, config, evaluation, locks, plots, predictions, scoring, shortcuts, tables
 from cxr.artifacts import write_csv, write_json
 from cxr.parameters import FAMILIES
 from cxr.result_table import result_table, result_text
@@ -24,6 +24,7 @@ def main(argv=None):
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
     family = arguments.family
+    locks.hold(settings.family_dir(family), *(settings.member_dir(family, member) for member in params.members(family)))
     both = {member: scoring.score_member(settings, params, family, member) for member in params.members(family)}
     scored = {member: one for member, (one, _) in both.items()}
     folder, films = settings.family_dir(family), tables.read_images(settings.images_csv)

@@ -10,7 +10,7 @@ maps, a centre prior and the best that the finest grid can reach. MAP_THRESHOLD,
 fixed beforehand: NIH's boxes are all of its official test list.
 """
 
-from cxr import config, map_scores, maps
+from cxr import config, locks, map_scores, maps
 from cxr.artifacts import Step, digest, need, write_csv
 from cxr.parameters import FAMILIES, MAP_METHODS
 
@@ -22,6 +22,7 @@ def main(argv=None):
     arguments, _ = arguments.parse_known_args(argv)
     settings, params = config.load(arguments)
     family, folder = arguments.family, settings.family_dir(arguments.family)
+    locks.hold(folder)
     members, made_by = params.members(family), f"sh evaluate_{family.capitalize()}.sh"
     scores_csv, films_csv = folder / "map_scores.csv", folder / "map_scores_films.csv"
     if not settings.boxes_csv.exists():
@@ -46,6 +47,7 @@ def main(argv=None):
     if step.is_current():
         print(f"{scores_csv}: up to date")
         return
+    step.begin()
     by_method = {method: maps.load(settings, params, family, method) for method in MAP_METHODS}
     if not map_scores.pairs(by_method[MAP_METHODS[0]]):
         print("no test film has a known box: maps are not scored")

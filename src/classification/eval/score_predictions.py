@@ -13,7 +13,7 @@ Thresholds and calibration come from --val FILE, from the file's own split colum
 
 from pathlib import Path
 
-from cxr import comparison, config, evaluation, foreign_labels, foreign_predictions, plots, predictions, report
+from cxr import comparison, config, evaluation, foreign_labels, foreign_predictions, nih, plots, predictions, report
 from cxr.artifacts import write_csv, write_json
 from cxr.errors import InputError
 from cxr.result_table import result_table, result_text
@@ -65,7 +65,7 @@ def score(path, val, arguments, labels, label_files, params):
     lists = [csv.with_name("test_list.txt") for csv in label_files if csv.with_name("test_list.txt").is_file()]
     groups = {}
     if lists:
-        names = set(lists[0].read_text(encoding="utf-8-sig").split())
+        names = set(nih.read_list(lists[0]))
         groups["NIH list"] = evaluation.on_list(table["image_id"], names, "official test_list.txt", "not on it")
     evaluated = params.evaluation
     block, thresholds = evaluation.judge(

@@ -11,13 +11,12 @@ first. An ensemble's heatmap is the mean of its members' maps, each divided by i
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tqdm import tqdm
-
-from cxr import config, maps, plots
+from cxr import config, locks, maps, plots
 from cxr.artifacts import write_csv
 from cxr.labels import FINDINGS
 from cxr.parameters import FAMILIES
 from cxr.preparation import process_count
+from cxr.progress import progress
 
 
 def main(argv=None):
@@ -28,9 +27,11 @@ def main(argv=None):
     arguments.add_argument("--limit", type=int, help="films a finding, in place of OVERLAYS_PER_FINDING; 0 = all")
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
+    locks.hold(settings.family_dir(arguments.family))
     scored = maps.load(settings, params, arguments.family)
     limit = params.evaluation.overlays_per_finding if arguments.limit is None else arguments.limit
     folder = settings.family_dir(arguments.family)
+    locks.sweep(folder / "gradcam")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
     print(f"maps of {grids} places: where that is few (small input sizes), they tell a region of the film at most")
     chosen = {
@@ -39,7 +40,7 @@ def main(argv=None):
     jobs = [(finding, row) for finding, rows in chosen.items() for row in rows]
     with ThreadPoolExecutor(process_count(params.general.workers)) as threads:
         drawn = threads.map(lambda job: maps.draw_overlay(scored, *job, folder / "gradcam"), jobs)
-        tiles = dict(zip(jobs, tqdm(drawn, total=len(jobs), desc="overlays", unit="film", disable=None), strict=True))
+        tiles = dict(zip(jobs, progress(drawn, len(jobs), "overlays"), strict=True))
     for finding, rows in chosen.items():
         if not arguments.film:
             groups = {outcome: [] for outcome in plots.OUTCOMES}

@@ -5,7 +5,7 @@ Writes  MODELS_DIR/classification/<family>/<member>/: model.keras (best epoch by
         run.json
 """
 
-from cxr import config
+from cxr import config, locks
 from cxr.artifacts import digest
 from cxr.parameters import FAMILIES
 
@@ -19,6 +19,7 @@ def main(argv=None):
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
     for member in config.chosen_members(params, arguments.family, arguments.member):
+        locks.hold(settings.member_dir(arguments.family, member))
         train_member(settings, params.for_member(member), arguments.family, member)
 
 

@@ -5,7 +5,7 @@ Reads   DATASET_DIR_SEGMENTATION and MASK_DIR of SETTINGS.json: Montgomery, Shen
 Writes  DATA_DIR/segmentation/pairs.csv, pairs_problems.csv (what has no partner)
 """
 
-from cxr import config, lung_sets
+from cxr import config, locks, lung_sets, pseudonyms
 from cxr.artifacts import Step, raw_state, write_csv
 from cxr.images import list_films
 
@@ -15,15 +15,25 @@ def main(argv=None):
     settings, params = config.load(arguments)
     if arguments.if_missing and lung_sets.why_skip(settings, params):
         return
+    locks.hold(settings.segmentation)
     pairs_csv = settings.segmentation / "pairs.csv"
     problems_csv = settings.segmentation / "pairs_problems.csv"
     films_dir, masks_dir = settings.dataset_dir_segmentation, settings.mask_dir
-    state = {"films": raw_state(list_films(films_dir)), "masks": raw_state(list_films(masks_dir))}
-    step = Step(pairs_csv.with_suffix(".json"), state, {}, [pairs_csv, problems_csv])
+    key = pseudonyms.read_key(params.tables.hash_ids)
+    state = {
+        "key": pseudonyms.fingerprint(key),
+        "films": raw_state(list_films(films_dir)),
+        "masks": raw_state(list_films(masks_dir)),
+    }
+    step = Step(
+        pairs_csv.with_suffix(".json"), state, {}, [pairs_csv, problems_csv], problems_csv if arguments.strict else None
+    )
     if step.is_current():
         print(f"{pairs_csv}: up to date")
         return
+    step.begin()
     pairs, problems = lung_sets.pair_masks(films_dir, masks_dir)
+    pairs = pseudonyms.replace_ids(pairs, key).sort_values("image_id", ignore_index=True)
     write_csv(pairs, pairs_csv)
     write_csv(problems, problems_csv)
     step.finish()

@@ -6,10 +6,8 @@ Writes  DATA_DIR/segmentation/split.csv
 A keyed hash of the patient decides, so a film added later moves nobody. UNET_TEST_SETS holds out whole hospitals.
 """
 
-import pandas as pd
-
-from cxr import config, lung_sets
-from cxr.artifacts import Step, digest, need, write_csv
+from cxr import config, locks, lung_sets
+from cxr.artifacts import Step, digest, need, read_csv, write_csv
 
 
 def main(argv=None):
@@ -17,6 +15,7 @@ def main(argv=None):
     settings, params = config.load(arguments)
     if arguments.if_missing and lung_sets.why_skip(settings, params):
         return
+    locks.hold(settings.segmentation)
     pairs_csv = need(settings.segmentation / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
     split_csv = settings.segmentation / "split.csv"
     unet = params.unet
@@ -30,7 +29,8 @@ def main(argv=None):
     if step.is_current():
         print(f"{split_csv}: up to date")
         return
-    pairs = pd.read_csv(pairs_csv)
+    step.begin()
+    pairs = read_csv(pairs_csv, "src/segmentation/etl/0_pair_masks.py", lung_sets.PAIR_COLUMNS, dtype=str)
     pairs["split"] = lung_sets.split_pairs(pairs, unet, params.general.seed)
     write_csv(pairs[["image_id", "split"]], split_csv)
     step.finish()

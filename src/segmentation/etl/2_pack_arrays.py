@@ -7,12 +7,10 @@ Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (0/255), packe
 
 import functools
 
-import pandas as pd
-from tqdm import tqdm
-
-from cxr import config, lung_sets, packs, plots, preparation
-from cxr.artifacts import Step, digest, need, raw_state, write_csv
+from cxr import config, locks, lung_sets, packs, plots, preparation
+from cxr.artifacts import Step, digest, need, raw_state, read_csv, write_csv
 from cxr.config import InputError
+from cxr.progress import progress
 
 
 def main(argv=None):
@@ -20,30 +18,33 @@ def main(argv=None):
     settings, params = config.load(arguments)
     if arguments.if_missing and lung_sets.why_skip(settings, params):
         return
+    locks.hold(settings.segmentation)
     folder, size = settings.segmentation, params.unet.unet_input_size
     pairs_csv = need(folder / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
-    pairs = pd.read_csv(pairs_csv)
+    pairs = read_csv(pairs_csv, "src/segmentation/etl/0_pair_masks.py", lung_sets.PAIR_COLUMNS, dtype=str)
     jobs = [
         (settings.dataset_dir_segmentation / film, [settings.mask_dir / mask for mask in masks.split("|")])
         for film, masks in zip(pairs["film"], pairs["masks"], strict=True)
     ]
     images_npy, masks_npy = folder / f"images_{size}.npy", folder / f"masks_{size}.npy"
     packed_csv, preview = folder / f"packed_{size}.csv", folder / "preview_pairs.png"
+    problems_csv = packed_csv.with_name(f"packed_{size}_problems.csv")
     inputs = {"pairs": digest(pairs_csv), "raw": raw_state(path for film, masks in jobs for path in (film, *masks))}
     step = Step(
         folder / f"packed_{size}.json",
         inputs,
         {"FIT": params.pack.fit, "size": size},
-        [images_npy, masks_npy, packed_csv],
+        [images_npy, masks_npy, packed_csv, problems_csv],
+        refuse=problems_csv if arguments.strict else None,
     )
     if step.is_current():
         print(f"{images_npy}: up to date")
         return
+    step.begin()
     read = functools.partial(preparation.try_pair, size=size, fit=params.pack.fit)
     results = preparation.in_order(read, jobs, preparation.process_count(params.general.workers))
-    films, masks, problems = zip(
-        *tqdm(results, total=len(jobs), desc="lung films", unit="film", disable=None), strict=True
-    )
+    films, masks, problems = zip(*progress(results, len(jobs), "lung films"), strict=True)
+    preparation.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
     whole = [row for row, problem in enumerate(problems) if not problem]
     if not whole:
         raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")
@@ -52,13 +53,6 @@ def main(argv=None):
             for place, row in enumerate(whole):
                 packs.write_rows(temporary, place, squares[row][None])
     write_csv(pairs.iloc[whole], packed_csv)
-    write_csv(
-        pd.DataFrame(
-            [[pairs["film"][row], problem] for row, problem in enumerate(problems) if problem],
-            columns=["path", "problem"],
-        ),
-        packed_csv.with_name(f"packed_{size}_problems.csv"),
-    )
     shown = whole[:: max(1, len(whole) // 16)][:16]
     plots.preview_grid(
         [films[row] for row in shown],

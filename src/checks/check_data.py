@@ -1,0 +1,72 @@
+"""Check what was downloaded before hours are spent on it: archives, tables, label counts, unreadable films, lung masks.
+
+Reads   the data sets that SETTINGS.json names; every film of them, or --sample of each
+Writes  DATA_DIR/check/: problems.csv, and nih.png, chexpert.png, lungs.png: 16 films of each set to look at
+"""
+
+import functools
+
+import numpy as np
+import pandas as pd
+
+from cxr import config, download_check, locks, plots, preparation
+from cxr.artifacts import refuse_problems, write_csv
+from cxr.errors import InputError
+from cxr.progress import progress
+
+SIDE = 256  # pixels, of a film on a sheet
+
+
+def main(argv=None):
+    parser = config.parser(__doc__)
+    parser.add_argument("--sample", type=int, default=0, help="films read of each set; 0 = all")
+    arguments = parser.parse_args(argv)
+    settings, params = config.load(arguments)
+    folder = settings.data_dir / "check"
+    locks.hold(folder)
+    found = []
+    for check in download_check.checks(settings, params):
+        try:
+            checked = check()
+        except InputError as error:  # one set that is not there is no reason not to look at the others
+            found.append(pd.DataFrame({"path": ["SETTINGS.json"], "problem": [str(error)]}))
+            print(f"PROBLEM: {error}")
+            continue
+        unreadable = look(checked, arguments.sample, preparation.process_count(params.general.workers), folder)
+        print(f"{checked.name}:", *checked.lines, f"unreadable or unfit: {len(unreadable):,}", sep="\n  ")
+        found += [checked.problems, unreadable]
+    table = pd.concat([pd.DataFrame(columns=["path", "problem"]), *found], ignore_index=True)
+    write_csv(table, folder / "problems.csv")
+    for problem, rows in table["problem"].str.replace(r"^.*/\S+: ", "", regex=True).value_counts().head(10).items():
+        print(f"problem: {problem}: {rows:,}")
+    print(f"{len(table):,} problems -> {folder / 'problems.csv'}; look at the sheets beside it")
+    if arguments.strict:
+        refuse_problems(folder / "problems.csv")
+
+
+def look(checked, sample, workers, folder):
+    """Read the films of a set, draw 16 of them on a sheet; those that cannot be used, as problems."""
+    names = spread(list(checked.films), sample or len(checked.films))
+    shown = set(spread(names, 16))
+    read = functools.partial(preparation.try_film_or_pair, size=SIDE, fit="pad")
+    results = preparation.in_order(read, [checked.films[name] for name in names], workers)
+    wrong, sheet = [], {}
+    for name, (film, mask, problem) in zip(names, progress(results, len(names), checked.name), strict=True):
+        if problem:
+            wrong.append((str(checked.films[name][0]), problem))
+        elif name in shown:
+            sheet[name] = (film, mask)
+    if sheet:
+        films, masks = zip(*sheet.values(), strict=True)
+        plots.preview_grid(films, list(sheet), folder / f"{checked.name}.png", contours=masks)
+    return pd.DataFrame(wrong, columns=["path", "problem"])
+
+
+def spread(names, count):
+    """Some of the names, evenly from the first to the last."""
+    places = np.unique(np.linspace(0, max(0, len(names) - 1), count).astype(int))
+    return [names[place] for place in places] if names else []
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,25 @@
+"""What prepare_data.sh will do: films, disk and time, before anything is written (prepare_data.sh --dry-run).
+
+Reads   the tables, the names of the films, and 16 of the films that SETTINGS.json names
+Writes  nothing
+"""
+
+from cxr import config, plan
+from cxr.errors import MachineError
+
+
+def main(argv=None):
+    parser = config.parser(__doc__)
+    parser.add_argument("--dry-run", action="store_true", help="what this script does anyway")
+    settings, params = config.load(parser.parse_args(argv))
+    planned = plan.make(settings, params)
+    print(*planned.lines, "nothing was written", sep="\n")
+    if planned.bytes_needed > planned.bytes_free:
+        raise MachineError(
+            f"{settings.data_dir}: needs {planned.bytes_needed / 1e9:.1f} GB, {planned.bytes_free / 1e9:.1f} GB are "
+            "free. Free some, change DATA_DIR, or choose smaller input sizes."
+        )
+
+
+if __name__ == "__main__":
+    config.run(main)

@@ -1,0 +1,353 @@
+"""Feed the readers thousands of spoilt films, tables and JSON files: only our own errors may come out.
+
+    python -m tests.fuzz --cases 12000
+
+Films: bytes of PNG, JPEG, TIFF, BMP, GIF and DICOM files are flipped, cut, doubled, swapped between files, and set to
+extremes; half of the PNGs get right checksums again, so that the decoder behind them is reached. Tables and JSON files
+come from hypothesis (pip install -e ".[fuzz]"). Every batch runs in a process of its own with limited memory and a
+time limit a case: a crash, a hang or a memory that grows is seen, and the case is kept.
+"""
+
+import argparse
+import faulthandler
+import functools
+import io
+import json
+import multiprocessing
+import resource
+import struct
+import sys
+import tempfile
+import time
+import traceback
+import zlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from cxr import chexpert, foreign_labels, foreign_predictions, nih, tables
+from cxr.config import load_params, load_settings, params_from
+from cxr.errors import InputError
+from cxr.images import read_film
+from cxr.labels import FINDINGS
+from cxr.parameters import STAGES
+from cxr.settings import Settings
+from tests.cxr.test_images import dicom
+
+MEMORY = 6_000_000_000  # bytes of address space; OpenCV, pandas and their threads take about two
+SECONDS = 20  # a case
+GRAYS = np.random.default_rng(0).integers(0, 255, (60, 80)).astype(np.uint8)
+
+
+# --- films ----------------------------------------------------------------------------------------------------------
+
+
+def seeds(folder: Path) -> list[tuple[str, bytes]]:
+    """Small whole files of every format, by suffix."""
+    film, deep = Image.fromarray(GRAYS), Image.fromarray(GRAYS.astype(np.uint16) * 16)
+    made = []
+    for suffix, kind, image, options in (
+        (".png", "PNG", film, {}),
+        (".png", "PNG", deep, {}),
+        (".png", "PNG", film.convert("RGBA"), {}),
+        (".png", "PNG", film.convert("P"), {}),
+        (".jpg", "JPEG", film, {}),
+        (".jpg", "JPEG", film.convert("RGB"), {"progressive": True}),
+        (".jpg", "JPEG", film.convert("CMYK"), {}),
+        (".tif", "TIFF", film, {"compression": "tiff_lzw"}),
+        (".tif", "TIFF", deep, {}),
+        (".bmp", "BMP", film, {}),
+        (".gif", "GIF", film, {}),
+    ):
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        made.append((suffix, buffer.getvalue()))
+    made.append((".dcm", dicom(folder, GRAYS).read_bytes()))
+    twelve = {"BitsStored": 12, "WindowCenter": 2000, "WindowWidth": 900, "RescaleSlope": 1, "RescaleIntercept": -9}
+    made.append((".dcm", dicom(folder, GRAYS.astype(np.uint16) * 16, **twelve).read_bytes()))
+    made.append((".dcm", compressed_dicom(folder)))
+    return made
+
+
+def compressed_dicom(folder: Path) -> bytes:
+    import pydicom
+    from pydicom.encaps import encapsulate
+
+    whole = pydicom.dcmread(dicom(folder, GRAYS))
+    buffer = io.BytesIO()
+    Image.fromarray(GRAYS).save(buffer, "JPEG")
+    whole.PixelData = encapsulate([buffer.getvalue()])
+    whole["PixelData"].is_undefined_length = True
+    whole.file_meta.TransferSyntaxUID = pydicom.uid.JPEGBaseline8Bit
+    whole.save_as(folder / "jpeg.dcm")
+    return (folder / "jpeg.dcm").read_bytes()
+
+
+def spoilt(content: bytes, other: bytes, draw: np.random.Generator) -> bytes:
+    """The content after one to four random injuries."""
+    content = bytearray(content)
+    for _ in range(draw.integers(1, 5)):
+        place, length = int(draw.integers(0, len(content) + 1)), int(draw.integers(1, 40))
+        match draw.integers(0, 9):
+            case 0:  # flipped bits
+                for where in draw.integers(0, max(1, len(content)), length):
+                    content[where : where + 1] = (
+                        bytes([content[where] ^ (1 << draw.integers(0, 8))]) if content else b""
+                    )
+            case 1:  # overwritten
+                content[place : place + length] = draw.bytes(length)
+            case 2:  # cut out
+                del content[place : place + length]
+            case 3:  # inserted
+                content[place:place] = draw.bytes(length)
+            case 4:  # truncated
+                del content[place:]
+            case 5:  # doubled
+                content[place:place] = content[place : place + 10 * length]
+            case 6:  # spliced with another file
+                content[place:] = other[min(place, len(other)) :]
+            case 7:  # extremes
+                value = [0, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFF][draw.integers(0, 6)]
+                content[place : place + 4] = struct.pack(draw.choice([">I", "<I"]), value)
+            case 8:  # in the header
+                place = int(draw.integers(0, min(200, len(content) + 1)))
+                content[place : place + 2] = draw.bytes(2)
+        if not content:
+            content = bytearray(b"\0")
+    return bytes(content)
+
+
+def right_checksums(png: bytes) -> bytes:
+    """A PNG whose chunks are what they were, with the checksums that they should have."""
+    whole, place = bytearray(png), 8
+    while place + 12 <= len(whole):
+        (length,) = struct.unpack(">I", whole[place : place + 4])
+        end = place + 8 + length
+        if end + 4 > len(whole):
+            break
+        whole[end : end + 4] = struct.pack(">I", zlib.crc32(bytes(whole[place + 4 : end])))
+        place = end + 4
+    return bytes(whole)
+
+
+def fuzz_films(cases: int, seed: int, folder: Path, kept: Path) -> Counter:
+    draw, whole, outcomes = np.random.default_rng(seed), seeds(folder), Counter()
+    for number in range(cases):
+        suffix, content = whole[draw.integers(len(whole))]
+        content = spoilt(content, whole[draw.integers(len(whole))][1], draw)
+        if content.startswith(b"\x89PNG") and number % 2:
+            content = right_checksums(content)
+        kept.write_bytes(content)
+        path = folder / f"film{suffix}"
+        path.write_bytes(content)
+        one(lambda path=path: is_film(read_film(path)), outcomes, kept)
+    return outcomes
+
+
+def is_film(film: np.ndarray) -> None:
+    assert film.dtype == np.uint8
+    assert film.ndim == 2
+    assert film.min() < film.max()
+
+
+def one(work, outcomes: Counter, kept: Path) -> None:
+    """Count what comes of one case. Whatever is not our own error is a bug, and its case is kept; a hang ends all."""
+    faulthandler.dump_traceback_later(SECONDS, exit=True)
+    try:
+        work()
+        outcome = "read"
+    except InputError as error:
+        outcome = "refused" if str(error).strip() else "BUG: an error that says nothing"
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)
+        ours = [frame for frame in place if "cxr" in Path(frame.filename).parts] or place
+        outcome = f"BUG: {type(error).__name__} in {Path(ours[-1].filename).name}, line {ours[-1].lineno}"
+        if not outcomes[outcome]:
+            print(f"{outcome}: {str(error)[:300]}", flush=True)
+            kept.with_name(f"{kept.name}_{sum(map(len, outcomes))}").write_bytes(kept.read_bytes())
+    faulthandler.cancel_dump_traceback_later()
+    outcomes[outcome] += 1
+
+
+# --- tables and JSON files ------------------------------------------------------------------------------------------
+
+NIH_HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position".split(",")
+CHEXPERT_HEADER = [
+    "Path",
+    "Sex",
+    "Age",
+    "Frontal/Lateral",
+    "AP/PA",
+    *(n.replace("Eff", "Pleural Eff") for n in FINDINGS),
+]
+FILMS = [f"{n:08d}_000.png" for n in range(4)]
+STUDIES = [
+    f"CheXpert-v1.0-small/{part}/patient{n:05d}/study1/view1_frontal.jpg" for part in ("train", "valid") for n in (1, 2)
+]
+
+
+def strategies():
+    from hypothesis import strategies as st
+
+    odd = st.one_of(
+        st.text(max_size=12), st.integers().map(str), st.floats().map(str),
+        st.sampled_from(["", "NaN", "inf", "-1", "058Y", "411", "../x", "/etc/passwd", "\0", "'", '"', "9" * 99]),
+    )  # fmt: skip
+    usual = {
+        "Image Index": st.sampled_from(FILMS),
+        "Finding Labels": st.sampled_from(["No Finding", "Effusion|Edema", "Efusion", "Mass"]),
+        "Patient ID": st.integers(0, 9).map(str),
+        "Patient Age": st.sampled_from(["58", "058Y", "013M", "411"]),
+        "Patient Gender": st.sampled_from("MF"),
+        "View Position": st.sampled_from(["PA", "AP", "LL"]),
+        "Path": st.sampled_from(STUDIES),
+        "Sex": st.sampled_from(["Male", "Female", "Unknown"]),
+        "Frontal/Lateral": st.sampled_from(["Frontal", "Lateral"]),
+        "AP/PA": st.sampled_from(["AP", "PA", "", "LL"]),
+        "Finding Label": st.sampled_from(["Effusion", "Infiltrate", "Nothing"]),
+        **dict.fromkeys(("prob_Edema", "Effusion_prob"), st.sampled_from(["0", "1", "0.25", "1e-9"])),
+        "split": st.sampled_from(["val", "test", "train", ""]),
+    }
+    number = st.sampled_from(["1", "0", "-1", "", "1.0", "0.5"])
+
+    def rows(header):
+        cells = [st.one_of(*[usual.get(name, number)] * 9, odd) for name in header]
+        row = st.one_of(*[st.tuples(*cells).map(list)] * 7, st.lists(odd, max_size=9))
+        return st.lists(row, max_size=6).map(
+            lambda found: pd.DataFrame([header, *found]).to_csv(index=False, header=False)
+        )
+
+    def content(header):
+        broken = st.tuples(rows(header), st.integers(0, 400), st.text(max_size=4)).map(
+            lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] :]
+        )
+        text = st.one_of(*[rows(header)] * 5, broken, st.text(max_size=200))
+        return text.map(lambda found: found.encode("utf-8", "surrogatepass")) | st.binary(max_size=200)
+
+    keys = [name.upper() for stage in (Settings, *STAGES.values()) for name in stage.model_fields]
+    value = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+        | st.sampled_from(["imagenet", "none", "pad", "loose", "PA", "Edema", "positive", "tiny", 0, 1, 0.5, 32]),
+        lambda inner: st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from([*keys, *FINDINGS, "tiny"]), inner, max_size=4),
+        max_leaves=8,
+    )  # fmt: skip
+    whole = st.dictionaries(st.sampled_from(keys) | st.text(max_size=8), value, max_size=5) | value
+    spoilt_json = st.tuples(whole.map(json.dumps), st.integers(0, 80), st.text(max_size=3)).map(
+        lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] :]
+    )
+    text = (whole.map(json.dumps) | spoilt_json | st.text(max_size=60)).map(
+        lambda t: t.encode("utf-8", "surrogatepass")
+    )
+    scores = ["Image Index", "prob_Edema", "Effusion_prob", "Edema_true", "patient_id", "age", "split"]
+    return {
+        "nih": content(NIH_HEADER), "boxes": content(["Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"]),
+        "chexpert": content(CHEXPERT_HEADER), "scores": content(scores),
+        "json": text | st.binary(max_size=60),
+    }  # fmt: skip
+
+
+def read_as_nih(path: Path) -> None:
+    on_disk = pd.Series([f"images/{name}" for name in FILMS], dtype=str)
+    release = nih.read_nih(path, path.parent, on_disk)
+    str(release)
+    tables.merge([release.table], on_disk, params_from({}, "x").tables)
+
+
+def read_as_boxes(path: Path) -> None:
+    nih.read_nih_boxes(path, pd.Series([f"nih/{name[:-4]}" for name in FILMS]))
+
+
+def read_as_chexpert(path: Path) -> None:
+    on_disk = pd.Series(STUDIES, dtype=str)
+    params = params_from({}, "x").tables
+    release = chexpert.read_chexpert({"DATASET_CHEXPERT_TRAIN_CSV_DIR": path}, path.parent, on_disk, params)
+    str(release)
+    tables.merge([release.table], on_disk, params)
+
+
+def read_as_scores(path: Path) -> None:
+    foreign_predictions.read(path, foreign_labels.read_labels([], params_from({}, "x").tables))
+
+
+def read_as_list(path: Path) -> None:
+    nih.read_list(path)
+
+
+READERS = {
+    "nih": [read_as_nih, read_as_list],
+    "boxes": [read_as_boxes],
+    "chexpert": [read_as_chexpert],
+    "scores": [read_as_scores, lambda path: foreign_labels.read_labels([path], params_from({}, "x").tables)],
+    "json": [load_params, load_settings],
+}
+
+
+def fuzz_texts(kind: str, cases: int, seed: int, folder: Path, kept: Path) -> Counter:
+    import hypothesis
+
+    outcomes: Counter = Counter()
+    profile = hypothesis.settings(
+        max_examples=cases, deadline=None, database=None, phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )  # fmt: skip
+
+    @hypothesis.seed(seed)
+    @profile
+    @hypothesis.given(strategies()[kind])
+    def feed(content):
+        kept.write_bytes(content)
+        path = folder / f"{kind}.csv"
+        path.write_bytes(content)
+        for reader in READERS[kind]:
+            one(functools.partial(reader, path), outcomes, kept)
+
+    feed()
+    return outcomes
+
+
+# --- batches --------------------------------------------------------------------------------------------------------
+
+
+def batch(kind: str, cases: int, seed: int, kept: Path, answer) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with tempfile.TemporaryDirectory() as folder:
+        work = fuzz_films if kind == "films" else lambda *more: fuzz_texts(kind, *more)
+        outcomes = work(cases, seed, Path(folder), kept)
+    answer.send((outcomes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
+
+
+def main(argv=None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=12_000, help="over all kinds; half of them are films")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kept", type=Path, default=Path("fuzz_case"), help="where a case that breaks something stays")
+    arguments = parser.parse_args(argv)
+    shares = {"films": 0.5, "nih": 0.1, "boxes": 0.05, "chexpert": 0.1, "scores": 0.1, "json": 0.15}
+    context, failed = multiprocessing.get_context("spawn"), 0
+    for kind, share in shares.items():
+        started, cases = time.perf_counter(), round(arguments.cases * share)
+        kept = arguments.kept.with_name(f"{arguments.kept.name}_{kind}")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=batch, args=(kind, cases, arguments.seed, kept, theirs))
+        process.start()
+        theirs.close()
+        try:
+            outcomes, peak = ours.recv()
+            failed += sum(count for outcome, count in outcomes.items() if outcome.startswith("BUG"))
+            told = f"{dict(outcomes)}, at most {peak / 1e6:.0f} MB"
+        except EOFError:
+            failed += 1
+            told = f"FAILED: the case is kept in {kept}"
+        process.join()
+        if not process.exitcode:
+            kept.unlink()
+        print(f"{kind}: {cases} cases, {time.perf_counter() - started:.0f} s: {told}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
