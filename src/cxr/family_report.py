@@ -38,6 +38,12 @@ def model(settings: Settings, params: Params, family: str) -> report.Model:
     if params.tables.split == "image":
         notes = ['SPLIT is "image": test patients are in training too, and in val. These numbers are too good.']
     test = table[table["split"] == "test"].reset_index(drop=True)
+    unseen = sorted(set(predictions.hospital(test)) - set(params.tables.train_sources))
+    if unseen:
+        notes.append(
+            f"No film of {', '.join(unseen)} was in training or val (TRAIN_SOURCES): figures on them are those at a "
+            "hospital never seen, at thresholds of another one."
+        )
     return report.Model(family, block, thresholds, test, val, FINDINGS, notes)
 
 

@@ -173,7 +173,7 @@ def test_cells_say_n_a_and_signs():
 
 def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp_path, capsys):
     (tmp_path / "SETTINGS.json").write_text("{}")
-    (tmp_path / "PARAMS.json").write_text('{"ENSEMBLE_MEMBERS": ["tiny", "xception"]}')
+    (tmp_path / "PARAMS.json").write_text('{"ENSEMBLE_MEMBERS": ["tiny", "xception"], "TRAIN_SOURCES": ["nih"]}')
     folder = tmp_path / "models" / "classification" / "ensemble"
     predictions.write(pd.concat([ours.val, ours.table]), folder / "predictions.csv")
     for path, content in {
@@ -188,6 +188,7 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
     page, card = (folder / "report.html").read_text(), (folder / "MODEL_CARD.md").read_text()
     assert "No maps are stored beside these predictions: run evaluate_Ensemble.sh" in page
     assert '<th scope="row">tiny</th>' in page
+    assert "No film of chexpert was in training or val (TRAIN_SOURCES)" in page
     assert "no maps" in capsys.readouterr().out
     assert "| device | CPU\\|x |" in card
     assert "xception: no run.json; how it was trained is not recorded." in card
