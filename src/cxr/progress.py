@@ -16,4 +16,5 @@ def progress(items: Iterable | None, total: int, what: str, unit: str = "film") 
     if sys.stderr.isatty():
         return tqdm(items, total=total, desc=what, unit=unit, dynamic_ncols=True)
     line = "{desc}: {n_fmt} of {total_fmt} {unit}s, {rate_fmt}, {elapsed} since the start, {remaining} left\n"
-    return tqdm(items, total=total, desc=what, unit=unit, bar_format=line, delay=LOG_EVERY, mininterval=LOG_EVERY)
+    seldom = {"delay": LOG_EVERY, "mininterval": LOG_EVERY, "maxinterval": LOG_EVERY}
+    return tqdm(items, total=total, desc=what, unit=unit, bar_format=line, **seldom)
