@@ -2,10 +2,13 @@ import pandas as pd
 import pytest
 
 from cxr import experiment_results
+from cxr.config import PROJECT, params_from
 from cxr.experiment_results import auroc_table, decisions_table, difference, film_notes, recalled_auroc, values_of
 from cxr.labels import FINDINGS
-from cxr.tables import typed
+from cxr.nih import read_nih
+from cxr.tables import hold_out, list_files, shared_with_training, split_images, typed
 
+SHARED = PROJECT.parent / "shared" / "data" / "nih"
 POOLED, MACRO = experiment_results.POOLED, experiment_results.MACRO
 
 
@@ -49,6 +52,16 @@ def test_recalling_training_labels_is_worth_what_the_leak_is():
 
 def test_without_a_leak_there_is_nothing_to_recall():
     assert recalled_auroc(films(("a", "train", 1), ("b", "train", 0), ("c", "test", 1), ("d", "test", 0))) is None
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: NIH's table is no part of the project")
+def test_on_all_of_nih_knowing_the_patient_is_worth_much_without_any_film():
+    table = read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, list_files(SHARED)).table
+    params = params_from({"SPLIT": "image", "TEST_FRACTION": 0.075, "VAL_FRACTION": 0.1}, "the original").tables
+    split = split_images(table, hold_out(table, set(), {"nih"}, params), 1, params)["split"]
+    assert (split == "test").sum() == 8438
+    assert shared_with_training(table, split) == 7009
+    assert recalled_auroc(table.assign(split=split)) == pytest.approx(0.758, abs=0.0005)
 
 
 def test_differences_are_paired_by_seed_and_averaged():
