@@ -369,11 +369,12 @@ def test_experiments_train_each_variant_once_and_lay_them_side_by_side(finished,
         "protocols", "hospitals")}  # fmt: skip
     ours, theirs = made["protocols"]
     assert (ours["leaked"], ours["recalled"]) == (0, None)
+    assert 0 < theirs["difference"]["same_films"]["all test films"]["films"] < theirs["films"]["test"]["films"]
     assert 0 < theirs["leaked"] < theirs["films"]["test"]["films"]
     both, nih, chexpert = made["hospitals"]
     assert both["films"]["test"] == nih["films"]["test"] == chexpert["films"]["test"]
     assert nih["films"]["train"]["films"] + chexpert["films"]["train"]["films"] == both["films"]["train"]["films"]
-    assert set(nih["difference"]["interval"]) == {"all test films", "nih", "chexpert-valid"}
+    assert set(nih["difference"]["same_films"]) == {"all test films", "nih", "chexpert-valid"}
     assert set(nih["figures"]) == {"all test films", "nih", "chexpert-valid"}, "a hospital never seen is tested on too"
     text = (folder / "models/experiments/hospitals_tiny.md").read_text()
     assert "3 of 3 runs finished" in text

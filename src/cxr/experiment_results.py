@@ -27,7 +27,7 @@ def collect(runs: list[Run], member: str) -> list[dict[str, Any]]:
         base = first.get(one["seed"])
         if base and base is not one:
             pair = [scored[which["variant"], one["seed"]] for which in (one, base)]
-            one["difference"] = {"auroc": difference(one, base), "interval": paired_intervals(*pair)}
+            one["difference"] = {"auroc": difference(one, base), "same_films": on_same_films(*pair)}
     return found
 
 
@@ -94,19 +94,26 @@ def difference(one: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def paired_intervals(run: Run, base: Run) -> dict[str, Any]:
-    """Source -> 95 % interval of the mean AUROC's difference, patients drawn for both at once; none of other films."""
+def on_same_films(run: Run, base: Run) -> dict[str, Any]:
+    """The mean AUROC's difference on the test films that both runs have, patients drawn for both at once.
+
+    Returns
+    -------
+    dict that JSON can hold
+        all test films or a source -> ``films``, ``difference``, ``interval`` (95 %).
+    """
     _, params = run.loaded()
-    tested = [predictions.read(one.results() / "predictions.csv").query("split == 'test'") for one in (run, base)]
-    if set(tested[0]["image_id"]) != set(tested[1]["image_id"]):
-        return {}
-    sources = predictions.source(tested[0])
-    groups = {POOLED: tested[0]} | {name: tested[0][sources == name] for name in sorted(set(sources))}
-    judged = {
-        name: comparison.paired(group, tested[1], params.evaluation.bootstrap_replicates, params.general.seed)
-        for name, group in groups.items()
-    }
-    return {name: block["macro"]["auroc"]["interval"] for name, block in judged.items()}
+    one, other = (predictions.read(each.results() / "predictions.csv").query("split == 'test'") for each in (run, base))
+    one = one[one["image_id"].isin(other["image_id"])]
+    sources = predictions.source(one)
+    found = {}
+    for name in (POOLED, *sorted(set(sources))):
+        films = one if name == POOLED else one[sources == name]
+        if len(films):
+            judged = comparison.paired(films, other, params.evaluation.bootstrap_replicates, params.general.seed)
+            macro = judged["macro"]["auroc"]
+            found[name] = {"films": judged["films"], **{key: macro[key] for key in ("difference", "interval")}}
+    return found
 
 
 def as_markdown(name: str, member: str, runs: list[Run], found: list[dict[str, Any]]) -> str:
@@ -124,8 +131,8 @@ def as_markdown(name: str, member: str, runs: list[Run], found: list[dict[str, A
         parts += [f"## AUROC, {source}", auroc_table(names, found, source)]
     parts.append(
         "Mean over the seeds, in brackets each seed. Interval: 95 %, by patient, of the mean AUROC of one training "
-        "(mean of the seeds' limits). Difference: to the first variant, seed by seed; its interval draws the patients "
-        "for both at once and is there where both are tested on the same films."
+        "(mean of the seeds' limits). Difference: to the first variant, seed by seed. Same films: the mean AUROC's "
+        "difference on the test films that both have, and its interval, for which patients are drawn for both at once."
     )
     if name == "protocols":
         parts += ["## Accuracy, precision, recall, all test films (mean over the seeds)", decisions_table(names, found)]
@@ -174,9 +181,18 @@ def auroc_table(names: list[str], found: list[dict[str, Any]], source: str) -> s
         changes = [_each(values_of(found, name, "difference", "auroc", source, row), "+.3f") for name in names[1:]]
         rows.append([row, ", ".join(counted), *aurocs, *changes])
     limits = [_limits(values_of(found, name, "figures", source, MACRO, "auroc_interval")) for name in names]
-    changes = [_limits(values_of(found, name, "difference", "interval", source), "+.3f") for name in names[1:]]
-    rows.append(["95 % interval", "", *limits, *changes])
+    rows.append(["95 % interval", "", *limits, *[""] * len(names[1:])])
+    rows.append(["same films", "", *[""] * len(names), *(_same_films(found, name, source) for name in names[1:])])
     return markdown(["finding", "positives/films", *names, *(f"{name} − {names[0]}" for name in names[1:])], rows)
+
+
+def _same_films(found: list[dict[str, Any]], variant: str, source: str) -> str:
+    films, changes, intervals = (
+        values_of(found, variant, "difference", "same_films", source, key)
+        for key in ("films", "difference", "interval")
+    )
+    limits = f", {_limits(intervals, '+.3f')}" if intervals else ""
+    return f"{_mean(changes, '+.3f')}{limits}; {films[0]} films" if changes else "n/a"
 
 
 def decisions_table(names: list[str], found: list[dict[str, Any]]) -> str:
@@ -211,6 +227,6 @@ def _each(values: list[float], form: str = ".3f") -> str:
 
 def _limits(intervals: list[list[float]], form: str = ".3f") -> str:
     if not intervals:
-        return ""
+        return "n/a"
     low, high = np.mean(intervals, axis=0)
     return f"{low:{form}} to {high:{form}}"

@@ -2,10 +2,13 @@ import pandas as pd
 import pytest
 
 from cxr import experiment_results
+from cxr.config import PROJECT, params_from
 from cxr.experiment_results import auroc_table, decisions_table, difference, film_notes, recalled_auroc, values_of
 from cxr.labels import FINDINGS
-from cxr.tables import typed
+from cxr.nih import read_nih
+from cxr.tables import hold_out, list_files, shared_with_training, split_images, typed
 
+SHARED = PROJECT.parent / "shared" / "data" / "nih"
 POOLED, MACRO = experiment_results.POOLED, experiment_results.MACRO
 
 
@@ -51,21 +54,33 @@ def test_without_a_leak_there_is_nothing_to_recall():
     assert recalled_auroc(films(("a", "train", 1), ("b", "train", 0), ("c", "test", 1), ("d", "test", 0))) is None
 
 
+@pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: NIH's table is no part of the project")
+def test_on_all_of_nih_knowing_the_patient_is_worth_much_without_any_film():
+    table = read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, list_files(SHARED)).table
+    params = params_from({"SPLIT": "image", "TEST_FRACTION": 0.075, "VAL_FRACTION": 0.1}, "the original").tables
+    split = split_images(table, hold_out(table, set(), {"nih"}, params), 1, params)["split"]
+    assert (split == "test").sum() == 8438
+    assert shared_with_training(table, split) == 7009
+    assert recalled_auroc(table.assign(split=split)) == pytest.approx(0.758, abs=0.0005)
+
+
 def test_differences_are_paired_by_seed_and_averaged():
     found = [run("ours", 1, 0.80), run("theirs", 1, 0.84), run("ours", 2, 0.82), run("theirs", 2, 0.83)]
+    same = {POOLED: {"films": 40, "difference": 0.02, "interval": [-0.01, 0.05]}}
     for one, base in ((1, 0), (3, 2)):
-        found[one]["difference"] = {"auroc": difference(found[one], found[base]), "interval": {POOLED: [-0.01, 0.05]}}
+        found[one]["difference"] = {"auroc": difference(found[one], found[base]), "same_films": same}
     table = auroc_table(["ours", "theirs"], found, POOLED)
     assert table.splitlines()[0] == "| finding | positives/films | ours | theirs | theirs − ours |"
     expected = ["0.810 (0.800 0.820)", "0.835 (0.840 0.830)", "+0.025 (+0.040 +0.010)"]
     assert cells(table, "Edema") == ["5/50", *expected]
     assert cells(table, MACRO) == ["", *expected]
-    assert cells(table, "95 % interval") == ["", "0.710 to 0.910", "0.735 to 0.935", "-0.010 to +0.050"]
+    assert cells(table, "95 % interval") == ["", "0.710 to 0.910", "0.735 to 0.935", ""]
+    assert cells(table, "same films") == ["", "", "", "+0.020, -0.010 to +0.050; 40 films"]
 
 
 def test_a_run_that_is_missing_leaves_its_seed_out_of_the_difference_only():
     found = [run("ours", 1, 0.8), run("ours", 2, 0.9), run("theirs", 1, 0.7)]
-    found[2]["difference"] = {"auroc": difference(found[2], found[0]), "interval": {}}
+    found[2]["difference"] = {"auroc": difference(found[2], found[0]), "same_films": {}}
     row = cells(auroc_table(["ours", "theirs", "others"], found, POOLED), "Effusion")
     assert row[1:] == ["0.850 (0.800 0.900)", "0.700 (0.700)", "n/a", "-0.100 (-0.100)", "n/a"]
 
