@@ -17,8 +17,8 @@ ROWS = """
 model_card
 family_report
 report score_report gallery download_check plan
-maps training inference comparison evaluation foreign_predictions
-films datasets models metrics releases preparation sources subgroups report_tables foreign_labels
+maps training inference releases comparison evaluation foreign_predictions
+films datasets models metrics preparation sources subgroups report_tables foreign_labels
 nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns
 raw_tables phantoms images charts result_table calibration
 tables phantom_findings plots thresholds

@@ -12,6 +12,7 @@ from cxr.config import load_params, load_settings
 from cxr.download_check import beside_published
 from cxr.errors import InputError, MachineError
 from cxr.images import write_image
+from cxr.labels import FINDINGS
 from tests.conftest import PROJECT, TINY, load_script, settings_in
 
 GRAYS = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8)
@@ -79,6 +80,26 @@ def test_a_set_that_is_not_there_does_not_hide_the_others(folder, capsys):
     assert "PROBLEM: " in told
     assert "no such table" in told
     assert "montgomery: 3" in told
+
+
+@pytest.mark.parametrize(("label", "positives"), [("1.0", 2), ("0.0", 0)])
+def test_chexperts_tables_are_told_beside_what_was_published(tmp_path, capsys, label, positives):
+    findings = [name.replace("Effusion", "Pleural Effusion") for name in FINDINGS]
+    rows = ["Path,Sex,Age,Frontal/Lateral,AP/PA," + ",".join(findings)]
+    for patient in (1, 2, 3):
+        path = f"CheXpert-v1.0-small/train/patient{patient:05d}/study1/view1_frontal.jpg"
+        rows.append(f"{path},Male,60,Frontal,AP," + ",".join([label if patient < 3 else "-1.0"] * len(findings)))
+        if patient < 3:
+            write_image(GRAYS, tmp_path / "raw" / path)
+    (tmp_path / "raw/train.csv").write_text("\n".join(rows))
+    keys = {"DATASET_DIR": "raw", "DATASET_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": ""}
+    (tmp_path / "SETTINGS.json").write_text(json.dumps(keys | {"DATASET_CHEXPERT_TRAIN_CSV_DIR": "raw/train.csv"}))
+    (tmp_path / "PARAMS.json").write_text(json.dumps(TINY | {"LUNG_MASKING": "none"}))
+    load_script("src/checks/check_data.py").main(arguments(tmp_path))
+    told = capsys.readouterr().out
+    assert "films in train.csv: 3, DIFFERS from the 223,414 published\n    of them not on disk: 1" in told
+    assert f"Edema in train.csv: {positives}, DIFFERS from the 52,246 published" in told
+    assert "unreadable or unfit: 0" in told
 
 
 def test_an_archive_that_is_missing_is_named(tmp_path):
