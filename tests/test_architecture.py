@@ -19,8 +19,8 @@ model_card new_films_report exporting
 family_report bundle_texts
 report gallery trust_tables new_films download_check plan
 map_scores scoring bundles
-maps training inference shortcuts evaluation foreign_predictions
-films datasets models comparison releases preparation sources subgroups report_tables foreign_labels
+maps training inference releases shortcuts evaluation foreign_predictions
+films datasets models comparison preparation sources subgroups report_tables foreign_labels
 metrics
 localisation nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns film_checks film_files
 raw_tables phantoms images charts result_table calibration film_pages

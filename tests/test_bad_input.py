@@ -139,6 +139,21 @@ def test_dicoms(tmp_path, kind, tags, expected):
     assert SECRET not in said
 
 
+@pytest.mark.parametrize(
+    ("kind", "syntax"), [("JPEG", "1.2.840.10008.1.2.4.50"), ("JPEG2000", "1.2.840.10008.1.2.4.90")]
+)
+def test_a_jpeg_within_dicom_is_as_large_as_its_header_says(tmp_path, kind, syntax):
+    import pydicom.encaps
+
+    for size, expected in (((48, 40), "read"), ((200, 100), "a.dcm: says 40x48 pixels, its JPEG 100x200")):
+        film = pydicom.dcmread(dicom(tmp_path, GRAYS, "a.dcm"))
+        film.PixelData = pydicom.encaps.encapsulate([encoded(kind, Image.fromarray(GRAYS).resize(size))])
+        film["PixelData"].is_undefined_length = True
+        film.file_meta.TransferSyntaxUID = syntax
+        film.save_as(tmp_path / "a.dcm")
+        check(told(lambda: read_film(tmp_path / "a.dcm")), expected)
+
+
 def test_deflated_dicom_is_not_unpacked(tmp_path):
     path = dicom(tmp_path, GRAYS)
     path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99\0"))

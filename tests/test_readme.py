@@ -14,7 +14,14 @@ from cxr.parameters import STAGES, Params, Stage
 from cxr.settings import REPLACED_SETTINGS, Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "README.ko.md", "docs/from_original.md", "docs/lung_masks.md", "docs/experiments.md")
+DOCUMENTS = (
+    "README.md",
+    "README.ko.md",
+    "docs/from_original.md",
+    "docs/lung_masks.md",
+    "docs/experiments.md",
+    "docs/security.md",
+)
 REGENERATE = "python tests/test_readme.py"
 TITLES = {
     "general": "General",
@@ -27,7 +34,7 @@ TITLES = {
     "evaluation": "Evaluation and pictures",
     "demo": "The synthetic films of `run_demo.sh`",
 }
-ENVIRONMENT = {"PYTHON", "KERAS_BACKEND"}
+ENVIRONMENT = {"PYTHON", "KERAS_BACKEND", "OPENCV_IO_MAX_IMAGE_PIXELS"}
 PRODUCED = ("demo/data", "demo/models", "data/", "models/")  # there only after a run
 LONGEST_CHOICE = 6  # a longer list of values is said by the description
 

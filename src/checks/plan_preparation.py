@@ -16,8 +16,8 @@ def main(argv=None):
     print(*planned.lines, "nothing was written", sep="\n")
     if planned.bytes_needed > planned.bytes_free:
         raise MachineError(
-            f"{settings.data_dir}: needs {planned.bytes_needed / 1e9:.1f} GB, {planned.bytes_free / 1e9:.1f} GB are "
-            "free. Free some, change DATA_DIR, or choose smaller input sizes."
+            f"{settings.data_dir}: needs {planned.bytes_needed / 1e9:.1f} GB, {planned.bytes_free / 1e9:.1f} are free. "
+            "Free some, change DATA_DIR, or choose smaller input sizes."
         )
 
 

@@ -116,7 +116,7 @@ def _lacks_bytes(png: bytes) -> bool:
 def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     import io
 
-    import pydicom  # only here: most users never read DICOM, and worker processes should start fast
+    import pydicom.encaps  # only here: most users never read DICOM, and worker processes should start fast
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
     if DEFLATED in content[:1024]:
@@ -133,6 +133,10 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
         stated = int(header.get("Rows", 0)) * int(header.get("Columns", 0)) * int(header.get("NumberOfFrames", 1) or 1)
         if stated > int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]):
             raise FilmError(f"{path}: says that it has {stated / 1e6:,.0f} megapixels; no film has")
+        if header.file_meta.TransferSyntaxUID.is_encapsulated:
+            inner = _stated_sides(pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1))
+            if inner not in (None, (header.Rows, header.Columns)):
+                raise FilmError(f"{path}: says {header.Rows}x{header.Columns} pixels, its JPEG {inner[0]}x{inner[1]}")
         pixels = _quietly(lambda: header.pixel_array)
         if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
             pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
@@ -160,6 +164,27 @@ def _code(value: Any) -> str:
     """A code of a DICOM header as it may be shown: nothing that could be free text."""
     text = str(value).strip()
     return text if re.fullmatch(r"[A-Z0-9_]{1,16}|not stated", text) else "no code word"
+
+
+def _stated_sides(frame: bytes) -> tuple[int, int] | None:
+    """(height, width) by the header of a JPEG, JPEG-LS or JPEG 2000 stream, None where it is none of these.
+
+    Its decoder sets memory aside for them, whatever Rows and Columns of the DICOM file say.
+    """
+    start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if start >= 0:  # JPEG 2000: ISO/IEC 15444-1, A.5.1
+        return int.from_bytes(frame[start + 12 : start + 16], "big"), int.from_bytes(
+            frame[start + 8 : start + 12], "big"
+        )
+    place = 2 if frame.startswith(b"\xff\xd8") else len(frame)
+    while place + 9 < len(frame) and frame[place] == 0xFF:  # JPEG: ISO/IEC 10918-1, B.2.2; JPEG-LS: marker F7
+        marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
+        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
+            return int.from_bytes(frame[place + 5 : place + 7], "big"), int.from_bytes(
+                frame[place + 7 : place + 9], "big"
+            )
+        place += 1 if marker == 0xFF else 2 + length
+    return None
 
 
 def _quietly(function, *arguments, **options):

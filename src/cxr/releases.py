@@ -5,8 +5,6 @@ the number of processes. Nothing that is not a phantom is ever overwritten.
 """
 
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +17,7 @@ from cxr.artifacts import write_csv, write_json, write_text, written_whole
 from cxr.errors import InputError
 from cxr.labels import FINDINGS
 from cxr.phantoms import draw_film, draw_patient
+from cxr.preparation import in_order
 from cxr.release_plan import DRAWN_LABELS, HOSPITAL_NUMBERS, plan_chexpert, plan_lungs, plan_nih
 
 MARKER = "phantoms.json"
@@ -192,10 +191,7 @@ def _run(jobs, workers, progress):
     """Draw and write all films; what `draw_job` returns, in the order of the jobs."""
     if workers <= 1:
         return list(progress(map(draw_job, jobs), len(jobs)))
-    # Not forked: the caller may have threads.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        return list(progress(pool.map(draw_job, jobs, chunksize=8), len(jobs)))
+    return list(progress(in_order(draw_job, jobs, workers), len(jobs)))
 
 
 def draw_job(job):

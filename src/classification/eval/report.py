@@ -5,7 +5,7 @@ Reads   MODELS_DIR/classification/<family>/: predictions.csv, metrics.json, thre
 Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
 """
 
-from cxr import config, family_report, model_card, report
+from cxr import config, family_report, locks, model_card, report
 from cxr.artifacts import write_text
 from cxr.gallery import MOST
 from cxr.parameters import FAMILIES
@@ -19,6 +19,7 @@ def main(argv=None):
     arguments, _ = arguments.parse_known_args(argv)
     settings, params = config.load(arguments)
     family, folder = arguments.family, settings.family_dir(arguments.family)
+    locks.hold(folder)
     model = family_report.model(settings, params, family)
     blocks = family_report.blocks(settings, params, family, model.metrics)
     compared = family_report.read_json(folder / "comparison.json") or []

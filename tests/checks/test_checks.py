@@ -1,0 +1,143 @@
+"""check_data.sh and prepare_data.sh --dry-run on a few films: what they tell, and that the one writes nothing."""
+
+import json
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr import plan
+from cxr.config import load_params, load_settings
+from cxr.download_check import beside_published
+from cxr.errors import InputError, MachineError
+from cxr.images import write_image
+from cxr.labels import FINDINGS
+from tests.conftest import PROJECT, TINY, load_script, settings_in
+
+GRAYS = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8)
+MASK = np.zeros((64, 64), np.uint8)
+MASK[10:50, 8:28] = MASK[10:50, 36:56] = 255
+HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eight NIH films, of which one is broken and one is not on disk; four lung films, of which one has no mask."""
+    settings = settings_in(tmp_path)
+    (tmp_path / "PARAMS.json").write_text(json.dumps(TINY))
+    rows = [f"{n:08d}_000.png,{'Effusion' if n % 2 else 'Covid'},0,{n},50,M,PA" for n in range(9)]
+    for n in range(8):
+        write_image(GRAYS // 2 + n, settings.dataset_dir / f"{n:08d}_000.png")
+    (settings.dataset_dir / "00000003_000.png").write_text("<html>404</html>")
+    settings.dataset_csv_dir.write_text("\n".join([HEADER, *rows]))
+    (settings.dataset_dir / "test_list.txt").write_text("00000001_000.png\n")
+    for n in range(4):
+        write_image(GRAYS, settings.dataset_dir_segmentation / f"MCUCXR_000{n}_0.png")
+    for n in range(3):
+        write_image(MASK[: 64 - 20 * (n == 2)], settings.mask_dir / f"MCUCXR_000{n}_0.png")
+    return tmp_path
+
+
+def arguments(folder):
+    return [f"--{name.lower()}={folder / name}.json" for name in ("SETTINGS", "PARAMS")]
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_download_is_told_beside_what_was_published_and_its_broken_files_are_listed(folder, capsys):
+    load_script("src/checks/check_data.py").main(arguments(folder))
+    told = capsys.readouterr().out
+    assert "films in the table: 9, DIFFERS from the 112,120 published" in told
+    assert "films on disk: 8" in told
+    assert "test_list.txt: 1, DIFFERS from the 25,596 published" in told
+    assert "train_val_list.txt: not there" in told
+    assert "montgomery: 3, DIFFERS from the 138 published" in told
+    problems = pd.read_csv(folder / "data/check/problems.csv").set_index("path")["problem"]
+    assert "not readable as an image" in problems[str(folder / "raw/00000003_000.png")]
+    assert problems["00000000_000.png"] == "unknown label 'Covid'"
+    assert problems[str(folder / "lungs/CXR_png/MCUCXR_0003_0.png")] == "no mask of this name"
+    assert "does not fit its film" in problems[str(folder / "lungs/CXR_png/MCUCXR_0002_0.png")]
+    assert f"{len(problems)} problems" in told
+    assert (folder / "data/check/nih.png").stat().st_size > 1000
+    assert (folder / "data/check/lungs.png").stat().st_size > 1000
+
+
+def test_strict_makes_a_check_fail_and_a_sample_reads_fewer_films(folder, capsys):
+    script = load_script("src/checks/check_data.py")
+    with pytest.raises(InputError, match=r"--strict: \d+ problems, listed in .*problems.csv"):
+        script.main([*arguments(folder), "--strict"])
+    script.main([*arguments(folder), "--sample", "2"])  # the first and the last: both are whole
+    assert "unreadable or unfit: 0" in capsys.readouterr().out.split("nih:")[-1].split("lungs:")[0]
+
+
+def test_a_set_that_is_not_there_does_not_hide_the_others(folder, capsys):
+    (folder / "raw/Data_Entry_2017.csv").unlink()
+    load_script("src/checks/check_data.py").main(arguments(folder))
+    told = capsys.readouterr().out
+    assert "PROBLEM: " in told
+    assert "no such table" in told
+    assert "montgomery: 3" in told
+
+
+@pytest.mark.parametrize(("label", "positives"), [("1.0", 2), ("0.0", 0)])
+def test_chexperts_tables_are_told_beside_what_was_published(tmp_path, capsys, label, positives):
+    findings = [name.replace("Effusion", "Pleural Effusion") for name in FINDINGS]
+    rows = ["Path,Sex,Age,Frontal/Lateral,AP/PA," + ",".join(findings)]
+    for patient in (1, 2, 3):
+        path = f"CheXpert-v1.0-small/train/patient{patient:05d}/study1/view1_frontal.jpg"
+        rows.append(f"{path},Male,60,Frontal,AP," + ",".join([label if patient < 3 else "-1.0"] * len(findings)))
+        if patient < 3:
+            write_image(GRAYS, tmp_path / "raw" / path)
+    (tmp_path / "raw/train.csv").write_text("\n".join(rows))
+    keys = {"DATASET_DIR": "raw", "DATASET_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": ""}
+    (tmp_path / "SETTINGS.json").write_text(json.dumps(keys | {"DATASET_CHEXPERT_TRAIN_CSV_DIR": "raw/train.csv"}))
+    (tmp_path / "PARAMS.json").write_text(json.dumps(TINY | {"LUNG_MASKING": "none"}))
+    load_script("src/checks/check_data.py").main(arguments(tmp_path))
+    told = capsys.readouterr().out
+    assert "films in train.csv: 3, DIFFERS from the 223,414 published\n    of them not on disk: 1" in told
+    assert f"Edema in train.csv: {positives}, DIFFERS from the 52,246 published" in told
+    assert "unreadable or unfit: 0" in told
+
+
+def test_an_archive_that_is_missing_is_named(tmp_path):
+    import cxr.download_check as checks
+    from cxr import nih
+
+    paths = pd.DataFrame({"path": [f"{n}.png" for n in range(nih.NIH_TABLE_ROWS)]})
+    assert checks._archives(paths, paths["path"]) == ["all twelve archives are whole"]
+    lines = checks._archives(paths, paths["path"][[*range(4_999), *range(15_000, nih.NIH_TABLE_ROWS)]])
+    assert lines == [
+        "images_002.tar.gz: MISSING, none of its 10,000 films is on disk",
+        "images_003.tar.gz: 1 of its 10,000 films are missing",
+    ]
+    assert beside_published("Edema", 2_303, 2_303) == "Edema: 2,303, as published"
+
+
+def test_a_dry_run_tells_films_disk_and_time_and_writes_nothing(folder):
+    before = snapshot(folder)
+    command = ["sh", PROJECT / "prepare_data.sh", "--dry-run", "--settings", "SETTINGS.json", "--params", "PARAMS.json"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "NIH: 8 of the 9 films of its table are on disk"
+    assert lines[1] == "films to prepare: 8 (left out: not on disk: 1)"
+    assert lines[2] == "U-Net: to be trained on 3 lung films with masks, 1 epochs"
+    assert lines[3].startswith(
+        "disk: films at 32 px 0.00 GB, lung masks 0.00 GB, lung films and masks 0.00 GB; together"
+    )
+    assert lines[4].startswith("time on two CPU cores: reading films on 1 processes")
+    assert lines[5] == "nothing was written"
+    assert snapshot(folder) == before
+
+
+def test_the_disk_that_a_plan_needs_is_films_times_size_squared(folder, monkeypatch):
+    sizes = {"DENSENET_INPUT_SIZE": 64, "EFFICIENTNET_INPUT_SIZE": 32, "UNET_INPUT_SIZE": 48}
+    (folder / "PARAMS.json").write_text(json.dumps(TINY | sizes))
+    settings, params = load_settings(folder / "SETTINGS.json"), load_params(folder / "PARAMS.json")
+    assert plan.make(settings, params).bytes_needed == 8 * (64**2 + 32**2 + 48**2) + 2 * 3 * 48**2
+    monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 100})())
+    with pytest.raises(MachineError, match=r"data: needs 0.0 GB, 0.0 are free. Free some, change DATA_DIR, or choose"):
+        load_script("src/checks/plan_preparation.py").main(arguments(folder))
