@@ -172,10 +172,12 @@ def test_maps_are_scored_on_test_films_with_a_box_and_stand_in_report_and_card(f
     table = predictions.read(family / "predictions.csv").set_index("image_id")
     assert set(table.loc[films["film"], "split"]) == {"test"}
     assert set(films["network"]) == {"tiny", "none"}
-    assert {"gradcam", "gradcam++", "layercam", "random map", "centre prior", "best reachable"} == set(films["method"])
+    assert {"gradcam", "gradcam++", "layercam", "random map", "centre prior", "known box on the grid"} == set(
+        films["method"]
+    )
     assert films["hit"].between(0, 1).all()
     best = films.groupby("method")["iou"].mean()
-    assert best.idxmax() == "best reachable"
+    assert best.idxmax() == "known box on the grid"
     assert "maps against known boxes" in printed["visualization_Ensemble.sh"]
     again = done(folder, "src/classification/eval/score_maps.py", "ensemble")
     assert "map_scores.csv: up to date" in again

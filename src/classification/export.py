@@ -12,7 +12,7 @@ A bundle that is there is replaced, and its changelog carried on. ONNX files are
 import json
 from pathlib import Path
 
-from cxr import bundle_texts, bundles, config, exporting, onnx_models
+from cxr import bundle_texts, bundles, config, exporting, locks, onnx_models
 from cxr.artifacts import need, write_json
 from cxr.parameters import FAMILIES
 
@@ -30,6 +30,7 @@ def main(argv=None):
     for family in arguments.family or evaluated or FAMILIES[:1]:
         bundle = bundles.of_models(settings, params, family)
         out = (arguments.out or settings.models_dir / "bundles") / family
+        locks.hold(out.parent)
         card = need(settings.family_dir(family) / "MODEL_CARD.md", bundle.made_by)
         metrics = json.loads(need(settings.family_dir(family) / "metrics.json", bundle.made_by).read_text())
         # Keras is imported only now: --help and wrong input answer at once.

@@ -12,7 +12,7 @@ Exit status 3: the run is whole, but files stand in problems.csv.
 import tempfile
 from pathlib import Path
 
-from cxr import bundles, config, film_files, new_films, new_films_report
+from cxr import bundles, config, film_files, locks, new_films, new_films_report
 from cxr.artifacts import write_csv, write_json, write_text
 from cxr.errors import InputError
 from cxr.parameters import FAMILIES
@@ -30,6 +30,7 @@ def main(argv=None):
     parser.add_argument("--limit", type=int, default=1000, help="overlays drawn, the surest films first; 0 = all")
     arguments = parser.parse_args(argv)
     paths = film_files.find_films(arguments.films, arguments.out)
+    locks.hold(arguments.out)
     bundle = open_bundle(arguments)
     new_films.check_hospital(bundle, arguments.hospital)
     # Keras is imported only now: --help and wrong input answer at once.

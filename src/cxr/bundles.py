@@ -21,9 +21,8 @@ from cxr.settings import Settings
 MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
 DIGESTS = "digests.json"
 # What a film goes through on its way to probabilities and maps; the rest of PARAMS.json is about training.
-PIXEL_KEYS = (
-    "UNET_INPUT_SIZE", "FIT", "LUNG_MASKING", "LUNG_MARGIN", "LUNG_THRESHOLD", "TEST_TIME_AUGMENTATION", "MAP_METHOD",
-)  # fmt: skip
+EVALUATED_KEYS = ("TEST_TIME_AUGMENTATION", "MAP_METHOD")
+PIXEL_KEYS = ("UNET_INPUT_SIZE", "FIT", "LUNG_MASKING", "LUNG_MARGIN", "LUNG_THRESHOLD", *EVALUATED_KEYS)
 
 
 @dataclass(frozen=True)
@@ -119,10 +118,11 @@ def _refuse_others(bundle: Bundle, path: Path) -> None:
     """Raise an InputError where networks or parameters are not those that ``path`` was made from."""
     recorded, found = bundle.reference["made_from"], made_from(bundle.params, bundle.models, bundle.unet)
     for key, value in found["parameters"].items():
-        if recorded["parameters"][key] != value:
+        if recorded["parameters"].get(key) != value:
+            again = "" if key in EVALUATED_KEYS else "sh prepare_data.sh, training, "
             raise InputError(
-                f"{path}: made with {key} {recorded['parameters'][key]!r}, PARAMS.json says {value!r}. Use the PARAMS "
-                f"file of that run, or run: sh prepare_data.sh, training, {bundle.made_by}"
+                f"{path}: made with {key} {recorded['parameters'].get(key)!r}, PARAMS.json says {value!r}. Use the "
+                f"PARAMS file of that run, or run: {again}{bundle.made_by}"
             )
     files = {**bundle.models, "unet": bundle.unet}
     for name, value in {**found["models"], "unet": found["unet"]}.items():

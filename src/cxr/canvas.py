@@ -117,8 +117,7 @@ def draw_outline(canvas: np.ndarray, mask: np.ndarray, colour, thickness: int = 
 
 
 def resize_heat(heatmap: np.ndarray, height: int, width: int) -> np.ndarray:
-    heat = cv2.resize(np.asarray(heatmap, dtype=np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.clip(heat, 0, 1)
+    return cv2.resize(np.asarray(heatmap, dtype=np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 @cache
@@ -132,7 +131,7 @@ def _heat_colours() -> tuple[np.ndarray, np.ndarray]:
 
 def blend(shown: np.ndarray, heat: np.ndarray) -> np.ndarray:
     colours, opacity = _heat_colours()
-    level = (heat * 255).astype(np.uint8)
+    level = (np.clip(heat, 0, 1) * 255).astype(np.uint8)
     share = opacity.astype(np.float32)[level][..., None]
     return (shown * (1 - share) + colours[:, 0].astype(np.float32)[level] * share).astype(np.uint8)
 
@@ -152,7 +151,7 @@ def draw_colour_bar(canvas: np.ndarray, x: int, top: int, height: int, contour_l
         write_text(canvas, f"{value:.1f}", (x + BAR + 8, min(max(y + 5, top + 11), top + height)), 14, TEXT, 40)
         cv2.line(canvas, (x + BAR, y), (x + BAR + 4, y), TEXT, 1)
     if contour_level is not None:
-        y = top + round((1 - contour_level) * (height - 1))
+        y = top + round((1 - min(contour_level, 1)) * (height - 1))
         cv2.line(canvas, (x, y), (x + BAR - 1, y), CONTOUR, 2)
 
 

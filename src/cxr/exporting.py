@@ -39,9 +39,15 @@ def written_bundle(folder: Path) -> Iterator[Path]:
         yield new
         files = sorted(path for path in new.rglob("*") if path.is_file())
         write_json({path.relative_to(new).as_posix(): digest(path) for path in files}, new / DIGESTS)
+        old = Path(place) / "old"
         if folder.exists():
-            os.replace(folder, Path(place) / "old")
-        os.replace(new, folder)
+            os.replace(folder, old)
+        try:
+            os.replace(new, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
 
 
 def copy_family(bundle: Bundle, folder: Path) -> None:
@@ -52,8 +58,8 @@ def copy_family(bundle: Bundle, folder: Path) -> None:
     if bundle.unet:
         shutil.copyfile(bundle.unet, folder / "models" / "unet.keras")
     params = bundle.params.flat()
-    # Of this machine only: how many cores it has, and where its first weights lay.
-    write_json({**params, "WORKERS": 0, "WEIGHTS": "none"}, folder / "PARAMS.json")
+    # Of this machine only: how many cores it has, where its first weights and its secret lay.
+    write_json({**params, "WORKERS": 0, "WEIGHTS": "none", "HASH_IDS": ""}, folder / "PARAMS.json")
     write_json(bundle.thresholds, folder / "thresholds.json")
     write_json(bundle.reference, folder / "reference.json")
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from cxr import gallery, maps, predictions, report, trust_tables
+from cxr import gallery, map_scores, maps, predictions, report, trust_tables
 from cxr.artifacts import need
+from cxr.errors import InputError
 from cxr.films import load_films
 from cxr.labels import FINDINGS
 from cxr.parameters import Params
@@ -30,6 +31,7 @@ def model(settings: Settings, params: Params, family: str) -> report.Model:
         The family was not evaluated yet.
     """
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
+    maps.check_scored(settings, family, params.members(family))
     table = predictions.read(need(folder / "predictions.csv", made_by))
     block = json.loads(need(folder / "metrics.json", made_by).read_text(encoding="utf-8"))
     thresholds = json.loads(need(folder / "thresholds.json", made_by).read_text(encoding="utf-8"))
@@ -80,15 +82,25 @@ def extras(settings: Settings, params: Params, family: str, most: int = gallery.
     )
 
 
+def map_scores_of(settings: Settings, params: Params, family: str) -> pd.DataFrame | None:
+    """map_scores.csv, or None where it is not there or of older maps."""
+    path = settings.family_dir(family) / "map_scores.csv"
+    try:
+        current = path.is_file() and map_scores.step_of(settings, params, family).is_current()
+    except InputError:  # what it was made from is gone
+        return None
+    return pd.read_csv(path) if current else None
+
+
 def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
     """map_tables, randomisation and shortcuts of `report.Extras`; nothing in them where they were not measured."""
     folder, members, method = settings.family_dir(family), params.members(family), params.evaluation.map_method
-    scores = folder / "map_scores.csv"
     network = family if len(members) > 1 else members[0]
+    scores = map_scores_of(settings, params, family)
     replaced = {member: settings.member_dir(family, member) / "randomisation.csv" for member in members}
     replaced = {member: pd.read_csv(path) for member, path in replaced.items() if path.is_file()}
     return {
-        "map_tables": trust_tables.map_tables(pd.read_csv(scores), network, method) if scores.is_file() else [],
+        "map_tables": trust_tables.map_tables(scores, network, method) if scores is not None else [],
         "randomisation": trust_tables.randomisation_table(replaced, method),
         "shortcuts": trust_tables.shortcut_tables(read_json(folder / "shortcuts.json"), FINDINGS),
     }
@@ -102,7 +114,8 @@ def cards(settings: Settings, params: Params, family: str, most: int) -> list[di
     scored = maps.load(settings, params, family)
     films, pack = load_films(settings, params, scored.size)
     rows = {image_id: row for row, image_id in enumerate(films["image_id"])}
-    return gallery.film_cards(scored, pack, rows, gallery.choose_rows(scored, most), settings.family_dir(family))
+    folder = settings.family_dir(family) if maps.overlays_are_current(scored, family) else None
+    return gallery.film_cards(scored, pack, rows, gallery.choose_rows(scored, most), folder)
 
 
 def mask_notes(settings: Settings) -> list[str]:

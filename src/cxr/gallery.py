@@ -44,7 +44,9 @@ def choose_rows(scored: Scored, most: int = MOST) -> list[int]:
     return list(rows)
 
 
-def film_cards(scored: Scored, pack: np.ndarray, pack_rows: dict[str, int], rows: list[int], folder: Path) -> list:
+def film_cards(
+    scored: Scored, pack: np.ndarray, pack_rows: dict[str, int], rows: list[int], folder: Path | None
+) -> list:
     """What the page needs of each film.
 
     Parameters
@@ -56,8 +58,8 @@ def film_cards(scored: Scored, pack: np.ndarray, pack_rows: dict[str, int], rows
         image_id -> row of the pack.
     rows : list of int
         Rows of ``scored.table``.
-    folder : Path
-        Of the family: a full overlay that lies there is linked.
+    folder : Path or None
+        Of the family: a full overlay that lies there is linked; None: none is.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def film_cards(scored: Scored, pack: np.ndarray, pack_rows: dict[str, int], rows
                 "outcomes": [scored.outcome(finding, row) for finding in FINDINGS],
                 "called": [bool(called) for called in scored.decisions[row]],
                 "boxes": [_boxes(scored, finding, row) for finding in FINDINGS],
-                "overlays": [link if (folder / link).is_file() else "" for link in links],
+                "overlays": [link if folder and (folder / link).is_file() else "" for link in links],
             }
         )
     return cards

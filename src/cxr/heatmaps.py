@@ -39,13 +39,13 @@ def heatmap(maps: Sequence[np.ndarray], peak: Sequence[float]) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (H, W), float32, 0..1
-        On the finest member's grid.
+    ndarray of shape (H, W), float32, 0 or more
+        On the finest member's grid; 1 is the members' peak. Not cut there: a plateau would have no hottest point.
     """
     side = max(one.shape[0] for one in maps)
     total = np.zeros((side, side), np.float32)
     for one, value in zip(maps, peak, strict=True):
-        positive = np.clip(np.maximum(one.astype(np.float32), 0) / value, 0, 1)
+        positive = np.maximum(one.astype(np.float32), 0) / value
         total += cv2.resize(positive, (side, side), interpolation=cv2.INTER_LINEAR)
     return total / len(maps)
 
@@ -70,7 +70,7 @@ def detections(heat: np.ndarray, threshold: float, size: int) -> list[tuple[tupl
 
     Parameters
     ----------
-    heat : ndarray of shape (h, w), float32, 0..1
+    heat : ndarray of shape (h, w), float32, 0 or more
     threshold : float
         Share of the heatmap's own maximum; fixed beforehand, never chosen on test boxes.
     size : int

@@ -14,13 +14,13 @@ from cxr.artifacts import written_whole
 from cxr.errors import InputError
 
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
-# Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
 SEVERAL = (b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how files begin that may hold several pictures
 DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
+# Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
 FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "SC", "OT"})
 CORNER = 0.16  # of either side: markers lie within, costophrenic angles do not
 

@@ -13,6 +13,8 @@ from cxr.heatmaps import mean_correlation
 from cxr.lungs import MaskQuality, clean_mask
 from cxr.parameters import MAP_METHODS, Params
 
+RANDOMISED_FILMS = 32  # enough for a mean correlation
+
 
 def predictor(model: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params) -> Callable[[], np.ndarray]:
     """() -> what the model says of rows of a pack, from its weights of that moment; compiled once."""
@@ -109,19 +111,19 @@ def randomisation(
     network : keras.Model
         From `scorer`, of ``classifier``, whose weights are replaced from the last layer down.
     pack, rows, params
-        As in `score`; a batch of films spread over the rows is looked at.
+        As in `score`; `RANDOMISED_FILMS` spread over the rows are looked at.
 
     Returns
     -------
     DataFrame
         ``method``, ``replaced``, ``places`` (h * w), ``films``, and ``correlation``: Spearman's of a film's map before
         and after, the mean over films and findings. Row "nothing, another film": of the maps of two films, which is
-        what maps have in common by place alone. NaN where a grid has fewer than four places.
+        what maps have in common by place alone. NaN where a grid has fewer than four places, or there is one film.
     """
-    few = min(len(rows), params.evaluation.score_batch_size)
+    few = min(len(rows), RANDOMISED_FILMS)
     rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, few).astype(int)]
     _, learned = score(network, pack, rows, params)
-    others = {method: np.roll(maps, 1, axis=0) for method, maps in learned.items()}
+    others = {method: np.roll(maps, 1, axis=0) if few > 1 else maps * np.nan for method, maps in learned.items()}
     stages = [("nothing, another film", others)]
     for replaced in cascade(classifier, 4, params.general.seed):
         stages.append((replaced, score(network, pack, rows, params)[1]))

@@ -1,4 +1,4 @@
-"""How well maps find known boxes, beside a random map, a centre prior and the best that a grid can reach.
+"""How well maps find known boxes, beside a random map, a centre prior and the known box drawn on the same grid.
 
 One map of one film and finding at a time, in pixels of the original film; NumPy only. Wang 2017 is the rule for boxes,
 the pointing game (Zhang 2016; "hit rate" in Saporta 2022) the one for the map's peak.
@@ -16,7 +16,7 @@ from cxr.images import square_to_film, to_film, to_square
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))  # of IoBB and of IoU
 PRIOR_WIDTH = 0.25  # standard deviation of the centre prior, share of the side
 PRIOR_GRID = 32
-ALWAYS_BESIDE = ("random map", "centre prior", "best reachable")
+ALWAYS_BESIDE = ("random map", "centre prior", "known box on the grid")
 
 Box = tuple[float, float, float, float]  # x, y, width, height
 
@@ -73,7 +73,7 @@ def score(heat: np.ndarray, known: Sequence[Box], threshold: float, place: Place
 
     Parameters
     ----------
-    heat : ndarray of shape (h, w), float32, 0..1
+    heat : ndarray of shape (h, w), float32, 0 or more
     known : sequence of (x, y, width, height)
         The boxes of one finding on the film, in its pixels; at least one.
     threshold : float
@@ -113,7 +113,7 @@ def share_in_lungs(heat: np.ndarray, lungs: np.ndarray, place: Place) -> tuple[f
 
     Parameters
     ----------
-    heat : ndarray of shape (h, w), float32, 0..1
+    heat : ndarray of shape (h, w), float32, 0 or more
     lungs : ndarray of shape (height, width), uint8
         The lung mask on the film, from 128 on; heart and mediastinum are no lung.
     place : Place
@@ -121,14 +121,15 @@ def share_in_lungs(heat: np.ndarray, lungs: np.ndarray, place: Place) -> tuple[f
     Returns
     -------
     share, area : float
-        NaN for an empty map. ``area``: the lungs' share of the square, which a flat map would have.
+        Both NaN for an empty map. ``area``: the lungs' share of the square, which a flat map would have.
     """
     inside = lungs >= 128
     square = square_to_film(np.ones((place.size, place.size), np.float32), lungs.shape, place.affine)
     warm = square_to_film(heatmaps.enlarged(heat, place.size), lungs.shape, place.affine)
     total = float(warm.sum())
-    share = float(warm[inside].sum()) / total if total > 0 else float("nan")
-    return share, float(square[inside].sum() / square.sum())
+    if total <= 0:
+        return float("nan"), float("nan")
+    return float(warm[inside].sum()) / total, float(square[inside].sum() / square.sum())
 
 
 def centre_prior() -> np.ndarray:
@@ -138,8 +139,8 @@ def centre_prior() -> np.ndarray:
     return np.outer(bell, bell).astype(np.float32)
 
 
-def best_reachable(known: Sequence[Box], side: int, place: Place) -> np.ndarray:
-    """The known boxes as a map of the network's grid, (side, side) float32: what a perfect network could draw there."""
+def known_on_grid(known: Sequence[Box], side: int, place: Place) -> np.ndarray:
+    """The known boxes as a map of the network's grid, (side, side) float32: about the best that a network can draw."""
     square = np.zeros((place.size, place.size), np.float32)
     for box in known:
         x, y, width, height = to_square(box, place.affine)

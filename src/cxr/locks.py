@@ -3,8 +3,10 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from cxr.errors import BusyError
@@ -51,11 +53,17 @@ def hold(*folders: Path) -> None:
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             os.write(file, f"{Path(sys.argv[0]).name}, process {os.getpid()}, since {since}\n".encode())
         _held[place] = file
-        for leftover in place.glob(PART):
-            leftover.unlink(missing_ok=True)
+        _remove(place.glob(PART))
 
 
 def sweep(folder: Path) -> None:
     """Remove what a killed run left half written anywhere below a folder that is held."""
-    for leftover in folder.rglob(PART):
-        leftover.unlink(missing_ok=True)
+    _remove(list(folder.rglob(PART)))
+
+
+def _remove(leftovers: Iterable[Path]) -> None:
+    for leftover in leftovers:
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)

@@ -6,16 +6,47 @@ import numpy as np
 import pandas as pd
 
 from cxr import bootstrap, heatmaps, localisation, maps
-from cxr.artifacts import digest_of
+from cxr.artifacts import Step, digest, digest_of, need
 from cxr.images import fit_square, square_to_film
 from cxr.labels import FINDINGS
 from cxr.maps import Scored
 from cxr.packs import open_pack
+from cxr.parameters import MAP_METHODS, Params
+from cxr.progress import progress
+from cxr.settings import Settings
 
 RANDOM_DRAWS = 10  # random maps a film, whose scores are averaged
 NAMES = ("finding", "network", "method", "film", "patient")
 MEAN = "mean"  # over the findings, in the column `finding`
 Heat = Callable[[str, int], np.ndarray]  # finding, row -> heatmap (h, w)
+
+
+def step_of(settings: Settings, params: Params, family: str) -> Step:
+    """The record of score_maps.py: whether map_scores.csv is of the maps, boxes and films that are there now.
+
+    Raises
+    ------
+    InputError
+        The family was not evaluated yet.
+    """
+    folder, members, made_by = (
+        settings.family_dir(family),
+        params.members(family),
+        f"sh evaluate_{family.capitalize()}.sh",
+    )
+    size = max(params.input_size(member) for member in members)
+    inputs = [folder / "predictions.csv", settings.boxes_csv, settings.pack(size).with_suffix(".csv")]
+    inputs += [settings.cams(family, member, method) for member in members for method in MAP_METHODS]
+    made_from = {f"{path.parent.name}/{path.name}": digest(need(path, made_by)) for path in inputs}
+    if settings.lung_masks.exists():
+        made_from["lungs"] = digest(settings.lung_masks.with_suffix(".json"))
+    parameters = {
+        "MAP_THRESHOLD": params.evaluation.map_threshold,
+        "BOOTSTRAP_REPLICATES": params.evaluation.bootstrap_replicates,
+        "SEED": params.general.seed,
+    }
+    outputs = [folder / "map_scores.csv", folder / "map_scores_films.csv"]
+    return Step(folder / "map_scores.json", made_from, parameters, outputs)
 
 
 def pairs(scored: Scored) -> list[tuple[str, int]]:
@@ -49,7 +80,8 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str)
     side = max(cam.shape[2] for cam in first.cams)
     networks = _networks(by_method, list(members), family)
     rows = []
-    for finding, row in pairs(first):
+    known_pairs = pairs(first)
+    for finding, row in progress(known_pairs, len(known_pairs), "maps against boxes"):
         place, known = first.place(row), maps.known_boxes(first, finding, row)
         mask = lungs(row)
         names = [finding, None, None, first.table["image_id"].iloc[row], first.table["patient_id"].iloc[row]]
@@ -88,11 +120,11 @@ def _networks(by_method: dict[str, Scored], members: list[str], family: str) -> 
 
 
 def _beside(scored: Scored, finding: str, row: int, side: int, known, place) -> tuple[list[np.ndarray], ...]:
-    """Random maps, the centre prior, and the best that the finest network's grid can reach."""
+    """Random maps, the centre prior, and the known boxes on the finest network's grid."""
     image_id = scored.table["image_id"].iloc[row]
     seed = int(digest_of([scored.params.general.seed, image_id, finding])[:16], 16)
     noise = np.random.default_rng(seed).random((RANDOM_DRAWS, side, side), dtype=np.float32)
-    return list(noise), [localisation.centre_prior()], [localisation.best_reachable(known, side, place)]
+    return list(noise), [localisation.centre_prior()], [localisation.known_on_grid(known, side, place)]
 
 
 def _lungs(scored: Scored) -> Callable[[int], np.ndarray | None]:

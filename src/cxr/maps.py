@@ -1,13 +1,15 @@
 """A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cxr import heatmaps, plots, predictions
-from cxr.artifacts import need, read_csv, read_json
+from cxr.artifacts import digest, need, read_csv, read_json
 from cxr.errors import InputError
 from cxr.films import load_films
 from cxr.images import FILM_SUFFIXES, fit_square, read_film, square_to_film
@@ -54,7 +56,7 @@ class Scored:
         return ("T" if decided == (truth == 1) else "F") + ("P" if decided else "N")
 
     def heat(self, finding: str, row: int) -> np.ndarray:
-        """The heatmap (h, w), float32 0..1, on the packed square."""
+        """The heatmap (h, w), float32, 0 or more, on the packed square."""
         place = FINDINGS.index(finding)
         return heatmaps.heatmap([cam[row, place] for cam in self.cams], [peak[place] for peak in self.peaks])
 
@@ -81,6 +83,7 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
     """
     made_by = f"sh evaluate_{family.capitalize()}.sh"
     members = params.members(family)
+    check_scored(settings, family, members)
     table = predictions.read(need(settings.family_dir(family) / "predictions.csv", made_by))
     thresholds = read_json(settings.family_dir(family) / "thresholds.json", made_by)
     paths = [settings.cams(family, member, method or params.evaluation.map_method) for member in members]
@@ -105,6 +108,30 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
         settings, params, table, thresholds, decide(table, thresholds), cams,
         [heatmaps.peaks(cam[val]) for cam in cams], films, boxes, size,
     )  # fmt: skip
+
+
+def check_scored(settings: Settings, family: str, members: tuple[str, ...]) -> None:
+    """Raise an InputError where a member was trained again since it was evaluated: two models would be mixed."""
+    for member in members:
+        folder = settings.member_dir(family, member)
+        record, model = folder / "predictions.json", folder / "model.keras"
+        if record.is_file() and model.is_file() and read_json(record, "")["inputs"]["model"] != digest(model):
+            raise InputError(
+                f"{model}: was trained again since it was evaluated. Run: sh evaluate_{family.capitalize()}.sh"
+            )
+
+
+def overlays_made_from(scored: Scored, family: str) -> dict[str, Any]:
+    """What overlays hang on: drawn anew where another is recorded in gradcam/made_from.json."""
+    predicted = digest(scored.settings.family_dir(family) / "predictions.csv")
+    chosen = scored.params.evaluation
+    return {"predictions": predicted, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
+
+
+def overlays_are_current(scored: Scored, family: str) -> bool:
+    """Whether the overlays in the family's folder are of these predictions and maps."""
+    path = scored.settings.family_dir(family) / "gradcam" / "made_from.json"
+    return path.is_file() and json.loads(path.read_text()) == overlays_made_from(scored, family)
 
 
 def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: int) -> list[int]:
@@ -180,7 +207,7 @@ def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[
     film_row = scored.films.iloc[row]
     film = read_film(scored.settings.dataset_dir / film_row["path"])
     heat = heatmaps.enlarged(scored.heat(finding, row), scored.size)
-    heat = np.clip(square_to_film(heat, film.shape, scored.affine(row)), 0, 1)
+    heat = square_to_film(heat, film.shape, scored.affine(row))
     truth, probability = scored.truth(finding)[row], scored.probability(finding)[row]
     said = {1.0: "present", 0.0: "absent"}.get(truth, "not known")
     outcome = scored.outcome(finding, row) or "?"
@@ -194,6 +221,6 @@ def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[
     )  # fmt: skip
     side = 256
     small, _ = fit_square(film, side)
-    small_heat, _ = fit_square((heat * 255).astype(np.uint8), side)
+    small_heat, _ = fit_square((np.clip(heat, 0, 1) * 255).astype(np.uint8), side)
     # The probability first: CheXpert's long names are cut.
     return small, small_heat.astype(np.float32) / 255, f"{probability:.2f}  {image_id.split('/', 1)[-1]}"

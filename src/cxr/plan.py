@@ -1,10 +1,12 @@
 """What prepare_data.sh will do, before it does it: films, disk and time, from the tables and a few films read."""
 
 import contextlib
+import json
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,14 +43,24 @@ def make(settings: Settings, params: Params) -> Plan:
     """
     images, lines = _films(settings, params)
     packs = {size: settings.pack(size) for size in params.pack_sizes()}
-    needed = {f"films at {size} px": len(images) * size**2 for size, path in packs.items() if not path.exists()}
+    packed = params.pack.model_dump(by_alias=True)
+    needed = {
+        f"films at {size} px": len(images) * size**2
+        for size, path in packs.items()
+        if not _is_made(path, len(images), {"size": size, **packed})
+    }
     seconds, masked = _seconds_a_film(settings, images, params), params.pack.lung_masking != "none"
     readers = process_count(params.general.workers)
     hours = {f"reading films on {readers} processes": seconds * len(images) * (2 if masked else 1) / readers / 3600}
     if masked:
         unet = params.unet
         share = (unet.unet_filters / 64) ** 2 * (unet.unet_input_size / 512) ** 2
-        if not settings.lung_masks.exists():
+        made_with = {
+            "UNET_INPUT_SIZE": unet.unet_input_size,
+            "LUNG_THRESHOLD": params.pack.lung_threshold,
+            "FIT": params.pack.fit,
+        }
+        if not _is_made(settings.lung_masks, len(images), made_with):
             needed["lung masks"] = len(images) * unet.unet_input_size**2
         hours["lung masks"] = MASK_SECONDS * share * len(images) / 3600
         reason = lung_sets.why_skip(settings, params)
@@ -65,6 +77,15 @@ def make(settings: Settings, params: Params) -> Plan:
     lines.append(f"disk: {_told(needed, _size)}; together {_size(total)}, free in {settings.data_dir}: {_size(free)}")
     lines.append(f"time on two CPU cores: {_told(hours, _duration)}; a GPU is many times faster (not measured)")
     return Plan(lines, total, free)
+
+
+def _is_made(path: Path, films: int, parameters: dict[str, Any]) -> bool:
+    """Whether a pack is there, of as many films and these parameters; else the new one needs room beside the old."""
+    record = path.with_suffix(".json")
+    if not (path.is_file() and record.is_file()):
+        return False
+    same = json.loads(record.read_text())["parameters"] == json.loads(json.dumps(parameters))
+    return same and len(np.load(path, mmap_mode="r", allow_pickle=False)) == films
 
 
 def _films(settings: Settings, params: Params) -> tuple[pd.DataFrame, list[str]]:

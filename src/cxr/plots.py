@@ -132,8 +132,8 @@ def overlay(
     Parameters
     ----------
     film : array of shape (H, W), uint8
-    heatmap : array of shape (h, w), float 0..1
-        Covers the whole film; resized to it.
+    heatmap : array of shape (h, w), float, 0 or more
+        Covers the whole film; resized to it. What is above 1 is drawn like 1.
     path : Path
     title : str
         Finding, truth and probability.

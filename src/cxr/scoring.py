@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cxr import predictions, tables
-from cxr.artifacts import Step, digest, need, write_csv, written_whole
+from cxr.artifacts import Step, digest, need, read_json, write_csv, written_whole
+from cxr.errors import InputError
 from cxr.films import load_films
 from cxr.images import blank_corners
 from cxr.parameters import MAP_METHODS, Params
@@ -29,26 +30,34 @@ def score_member(
     Raises
     ------
     InputError
-        The model is not trained, or does not fit the films.
+        The model is not trained, or was trained on another split or pack than those in force.
     """
     folder, size = settings.member_dir(family, member), params.input_size(member)
     films, pack = load_films(settings, params, size)
     made_by = f"sh train_{family.capitalize()}.sh"
-    need(folder / "run.json", made_by)  # written last: without it the model is of an unfinished run
+    record = read_json(folder / "run.json", made_by)  # written last: without it the model is of an unfinished run
     model_path = need(folder / "model.keras", made_by)
+    inputs = {
+        "model": digest(model_path),
+        "pack": digest(settings.pack(size).with_suffix(".json")),
+        "split": digest(settings.split_csv),
+    }
+    for name, what in {
+        "split": "another split: its films may be in the test now",
+        "pack": "other packed films",
+    }.items():
+        if record.get("made_from", {}).get(name) != inputs[name]:
+            raise InputError(f"{model_path}: was trained on {what}. Run: {made_by}")
     written = [folder / name for name in ("predictions.csv", "predictions_blanked.csv", "randomisation.csv")]
     cams = {method: settings.cams(family, member, method) for method in MAP_METHODS}
     step = Step(
         folder / "predictions.json",
-        {
-            "model": digest(model_path),
-            "pack": digest(settings.pack(size).with_suffix(".json")),
-            "split": digest(settings.split_csv),
-        },
+        inputs,
         {
             "TEST_TIME_AUGMENTATION": params.evaluation.test_time_augmentation,
             "BLANK_CORNERS": params.evaluation.blank_corners,
             "PRECISION": params.training.precision,
+            "SEED": params.general.seed,
         },
         [*written, *cams.values()],
     )

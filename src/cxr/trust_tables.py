@@ -93,12 +93,16 @@ def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> T
     stages = [stage.replace("nothing, another", "Another") for stage in next(iter(own.values()))["replaced"]]
     names = [stages[0], *(_stage(place, len(stages) - 1) for place in range(1, len(stages)))]
     rows = [
-        [Cell(member), count(int(table["places"].iloc[0])), *(number(_known(one)) for one in table["correlation"])]
+        [
+            Cell(member),
+            *(count(int(table[key].iloc[0])) for key in ("films", "places")),
+            *(number(_known(one)) for one in table["correlation"]),
+        ]
         for member, table in own.items()
     ]
     return Table(
         "Weights replaced by random ones: rank correlation of a map with itself before",
-        ["Member", "Places of a map", *names],
+        ["Member", "Films", "Places of a map", *names],
         rows,
     )
 

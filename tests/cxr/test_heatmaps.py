@@ -28,8 +28,11 @@ def test_one_member_s_heatmap_is_its_positive_map_over_its_peak():
     assert heat.tolist() == [[0, 0.5], [1, 0]]
 
 
-def test_above_the_peak_all_is_one():
-    assert heatmap([np.array([[0, 9], [2, 1]], np.float16)], [2.0]).tolist() == [[0, 1], [1, 0.5]]
+def test_above_the_peak_the_hottest_place_stays_the_hottest():
+    """Cut at the peak, a strong film's map would be a plateau: no hottest point, and boxes that are too large."""
+    cam = np.array([[0, 9], [2, 1]], np.float16)
+    assert heatmap([cam], [2.0]).tolist() == [[0, 4.5], [1, 0.5]]
+    assert detections(heatmap([3 * cam], [2.0]), 0.5, 32)[0][0] == detections(heatmap([cam], [2.0]), 0.5, 32)[0][0]
 
 
 def test_the_loudest_member_does_not_win():

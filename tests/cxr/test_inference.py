@@ -233,6 +233,14 @@ def test_versions_name_what_computes_the_numbers():
     assert {"python", "keras", "numpy", "pandas"} <= set(backend.versions())
 
 
+def test_a_single_film_has_no_other_film_to_be_compared_with():
+    model, pack = tiny(), pack_of()
+    table = randomisation(scorer(model, params_of()), model, pack, np.arange(1), params_of(SCORE_BATCH_SIZE=1))
+    other = table[table["replaced"] == "nothing, another film"]
+    assert other["correlation"].isna().all()
+    assert table["correlation"].notna().any()
+
+
 def test_replaced_weights_make_other_maps_and_two_films_are_compared_too():
     model, pack = tiny(), pack_of()
     table = randomisation(scorer(model, params_of()), model, pack, np.arange(10), params_of())
@@ -240,7 +248,7 @@ def test_replaced_weights_make_other_maps_and_two_films_are_compared_too():
     assert own.index[:2].tolist() == ["nothing, another film", "last layer"]
     assert own.index[-1] == "all layers"
     assert set(own["places"]) == {16}
-    assert set(own["films"]) == {4}
+    assert set(own["films"]) == {10}
     assert own["correlation"].between(-1, 1).all()
     assert abs(own.loc["all layers", "correlation"]) < 0.5
     assert set(table["method"]) == {"gradcam", "gradcam++", "layercam"}

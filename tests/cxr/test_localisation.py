@@ -99,16 +99,16 @@ def test_the_centre_prior_points_to_the_middle_whatever_the_film():
     assert localisation.peak(localisation.centre_prior(), WHOLE) == pytest.approx((50, 50), abs=2)
 
 
-def test_the_best_reachable_map_finds_the_box_as_well_as_its_grid_allows():
+def test_the_known_box_on_the_grid_finds_the_box_as_well_as_its_grid_allows():
     box = (25.0, 25.0, 25.0, 25.0)  # one cell of a grid of four
-    best = localisation.best_reachable([box], 4, WHOLE)
+    best = localisation.known_on_grid([box], 4, WHOLE)
     np.testing.assert_array_equal(best, heat(4, (1, 1)))
-    fine = localisation.score(localisation.best_reachable([box], 40, WHOLE), [box], 0.5, WHOLE)
-    coarse = localisation.score(localisation.best_reachable([box], 2, WHOLE), [box], 0.5, WHOLE)
+    fine = localisation.score(localisation.known_on_grid([box], 40, WHOLE), [box], 0.5, WHOLE)
+    coarse = localisation.score(localisation.known_on_grid([box], 2, WHOLE), [box], 0.5, WHOLE)
     assert fine["iou"] == pytest.approx(1)
     assert coarse["iou"] < 0.5 < fine["iou"]
 
 
 def test_a_box_smaller_than_a_pixel_of_the_square_still_counts():
-    best = localisation.best_reachable([(50.0, 50.0, 0.5, 0.5)], 4, WHOLE)
+    best = localisation.known_on_grid([(50.0, 50.0, 0.5, 0.5)], 4, WHOLE)
     assert best.sum() > 0

@@ -40,10 +40,10 @@ def test_a_map_on_the_box_hits_and_one_elsewhere_does_not(scored):
     assert own["iou"].iloc[1] == 0
 
 
-def test_random_maps_the_centre_prior_and_the_best_reachable_stand_beside(scored):
+def test_random_maps_the_centre_prior_and_the_known_box_stand_beside(scored):
     scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
     beside = scores[scores["network"] == "none"].groupby("method")["hit"].mean()
-    assert beside["best reachable"] == 1
+    assert beside["known box on the grid"] == 1
     assert beside["centre prior"] == 0  # the box is in a corner
     assert 0 <= beside["random map"] < 0.5
     again = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr import maps, predictions
-from cxr.artifacts import write_csv, write_json
+from cxr.artifacts import digest, write_csv, write_json
 from cxr.errors import InputError
 from cxr.images import fit_square, read_film, write_image
 from cxr.labels import FINDINGS
@@ -200,6 +200,26 @@ def test_a_family_that_was_not_evaluated_names_the_command(evaluated, name):
     (evaluated.family_dir("ensemble") / name).unlink()
     with pytest.raises(InputError, match=rf"{name}: not there yet. Make it with: sh evaluate_Ensemble.sh"):
         maps.load(evaluated, tiny_params(), "ensemble")
+
+
+def test_a_member_that_was_trained_again_is_not_mixed_with_its_old_predictions(evaluated):
+    folder = evaluated.member_dir("ensemble", "tiny")
+    (folder / "model.keras").write_bytes(b"first")
+    write_json({"inputs": {"model": digest(folder / "model.keras")}}, folder / "predictions.json")
+    maps.load(evaluated, tiny_params(), "ensemble")
+    (folder / "model.keras").write_bytes(b"second")
+    with pytest.raises(InputError, match=r"was trained again since it was evaluated. Run: sh evaluate_Ensemble.sh"):
+        maps.load(evaluated, tiny_params(), "ensemble")
+
+
+def test_overlays_of_other_predictions_or_maps_are_not_current(evaluated):
+    scored = maps.load(evaluated, tiny_params(), "ensemble")
+    record = evaluated.family_dir("ensemble") / "gradcam" / "made_from.json"
+    assert not maps.overlays_are_current(scored, "ensemble")
+    write_json(maps.overlays_made_from(scored, "ensemble"), record)
+    assert maps.overlays_are_current(scored, "ensemble")
+    write_json({**maps.overlays_made_from(scored, "ensemble"), "MAP_METHOD": "layercam"}, record)
+    assert not maps.overlays_are_current(scored, "ensemble")
 
 
 def test_maps_of_another_number_of_films_are_refused(evaluated):

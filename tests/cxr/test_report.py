@@ -183,11 +183,13 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
         "tiny/run.json": {"seed": 7, "device": "CPU|x", "seconds": 1.5, "versions": {"keras": "3"}},
     }.items():
         artifacts.write_json(content, folder / path)
+    map_scores_table().to_csv(folder / "map_scores.csv", index=False)  # of other maps: nothing vouches for it
     script = load_script("src/classification/eval/report.py")
     script.main(["ensemble", "--settings", str(tmp_path / "SETTINGS.json"), "--params", str(tmp_path / "PARAMS.json")])
     page, card = (folder / "report.html").read_text(), (folder / "MODEL_CARD.md").read_text()
     assert "No maps are stored beside these predictions: run evaluate_Ensemble.sh" in page
     assert '<th scope="row">tiny</th>' in page
+    assert "Do maps find what is known?" not in page
     assert "No film of chexpert was in training or val (TRAIN_SOURCES)" in page
     assert "no maps" in capsys.readouterr().out
     assert "| device | CPU\\|x |" in card
@@ -204,7 +206,14 @@ def test_scored_maps_stand_beside_what_knowing_nothing_reaches():
     over, hit, iou, iobb, _ = trust_tables.map_tables(map_scores_table(), "ensemble", "gradcam++")
     assert [row[0].text for row in over.rows][:2] == ["ensemble, Grad-CAM", "ensemble, Grad-CAM++"]
     assert [row[0].text for row in over.rows][-3:] == list(localisation.ALWAYS_BESIDE)
-    assert hit.heads[2:] == ["Grad-CAM", "Grad-CAM++", "LayerCAM", "Random map", "Centre prior", "Best reachable"]
+    assert hit.heads[2:] == [
+        "Grad-CAM",
+        "Grad-CAM++",
+        "LayerCAM",
+        "Random map",
+        "Centre prior",
+        "Known box on the grid",
+    ]
     (effusion,) = hit.rows
     assert [cell.text for cell in effusion] == ["Effusion", "12", "0.000", "0.050", "0.100", "0.300", "0.350", "0.400"]
     assert effusion[2].below == "0.010 – 0.500"
@@ -228,9 +237,19 @@ def test_maps_without_learned_weights_and_shortcuts_become_tables():
     table = pd.DataFrame({"method": "gradcam", "replaced": stages, "places": 16, "films": 4,
                           "correlation": [0.3, 0.2, np.nan, 0.1, 0.0, -0.1]})  # fmt: skip
     shown = trust_tables.randomisation_table({"tiny": table}, "gradcam")
-    assert shown.heads == ["Member", "Places of a map", "Another film", "Last layer", "Last 25 %", "Last 50 %",
+    assert shown.heads == ["Member", "Films", "Places of a map", "Another film", "Last layer", "Last 25 %", "Last 50 %",
                            "Last 75 %", "All layers"]  # fmt: skip
-    assert [cell.text for cell in shown.rows[0]] == ["tiny", "16", "0.300", "0.200", "n/a", "0.100", "0.000", "−0.100"]
+    assert [cell.text for cell in shown.rows[0]] == [
+        "tiny",
+        "4",
+        "16",
+        "0.300",
+        "0.200",
+        "n/a",
+        "0.100",
+        "0.000",
+        "−0.100",
+    ]
     assert trust_tables.randomisation_table({"tiny": table}, "layercam") is None
 
     hospital, corners = trust_tables.shortcut_tables(found_shortcuts(), FINDINGS)

@@ -7,9 +7,11 @@ Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.j
         MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (with operating points and calibration,
         all fitted on val, per source), metrics.json, result.csv (the table), roc.png, precision_recall.png; these two
         also for each source; comparison.json (the ensemble minus its member that is best on val, paired);
-        shortcuts.json (do scores tell the hospital, do they move when corners are blanked?)
+        shortcuts.json (do scores tell the hospital, do they move when corners are blanked?); reference.json (what
+        new films are compared with)
 
-The network runs once per film and member; everything after predictions.csv is NumPy and pandas.
+The network runs once per film and member, once more on test films without their corners, and on a few with replaced
+weights; everything after predictions.csv is NumPy and pandas.
 """
 
 from cxr import bundles, comparison, config, evaluation, locks, plots, predictions, scoring, shortcuts, tables
@@ -64,7 +66,7 @@ def judge(table, films, params):
 
 def compare(family, table, scored, params):
     """The ensemble minus its best member, which is chosen on val; nothing where it has only one."""
-    if len(scored) == 1:
+    if len(scored) == 1 or not (table["split"] == "test").any():
         return []
     best = comparison.best_on_val(scored)
     first, second = (one[one["split"] == "test"] for one in (table, scored[best]))
@@ -78,7 +80,7 @@ def shortcuts_of(table, without_corners, params):
     val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
     resampling = params.evaluation.bootstrap_replicates, params.general.seed
     found = {"source_probe": shortcuts.source_probe(val, test, *resampling)}
-    if params.evaluation.blank_corners:
+    if params.evaluation.blank_corners and len(test):
         found["corners"] = shortcuts.blanked(test, without_corners, *resampling)
     return found
 

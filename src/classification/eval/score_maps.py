@@ -6,12 +6,12 @@ Writes  MODELS_DIR/classification/<family>/map_scores.csv (a row for each networ
         map_scores_films.csv (a row for each film)
 
 Test films with a known box only. Grad-CAM, Grad-CAM++ and LayerCAM of every member and of the family, beside random
-maps, a centre prior and the best that the finest grid can reach. MAP_THRESHOLD, MAP_METHOD and linear enlarging are
+maps, a centre prior and the known boxes drawn on the finest grid. MAP_THRESHOLD, MAP_METHOD and linear enlarging are
 fixed beforehand: NIH's boxes are all of its official test list.
 """
 
 from cxr import config, locks, map_scores, maps
-from cxr.artifacts import Step, digest, need, write_csv
+from cxr.artifacts import write_csv
 from cxr.parameters import FAMILIES, MAP_METHODS
 
 
@@ -23,27 +23,11 @@ def main(argv=None):
     settings, params = config.load(arguments)
     family, folder = arguments.family, settings.family_dir(arguments.family)
     locks.hold(folder)
-    members, made_by = params.members(family), f"sh evaluate_{family.capitalize()}.sh"
-    scores_csv, films_csv = folder / "map_scores.csv", folder / "map_scores_films.csv"
     if not settings.boxes_csv.exists():
         print("no known boxes (NIH's BBox_List_2017.csv): maps are not scored")
         return
-    cams = [settings.cams(family, member, method) for member in members for method in MAP_METHODS]
-    size = max(params.input_size(member) for member in members)
-    inputs = [folder / "predictions.csv", settings.boxes_csv, settings.pack(size).with_suffix(".csv"), *cams]
-    made_from = {f"{path.parent.name}/{path.name}": digest(need(path, made_by)) for path in inputs}
-    if settings.lung_masks.exists():
-        made_from["lungs"] = digest(settings.lung_masks.with_suffix(".json"))
-    step = Step(
-        folder / "map_scores.json",
-        made_from,
-        {
-            "MAP_THRESHOLD": params.evaluation.map_threshold,
-            "BOOTSTRAP_REPLICATES": params.evaluation.bootstrap_replicates,
-            "SEED": params.general.seed,
-        },
-        [scores_csv, films_csv],
-    )
+    step = map_scores.step_of(settings, params, family)
+    scores_csv, films_csv = step.outputs
     if step.is_current():
         print(f"{scores_csv}: up to date")
         return
@@ -52,7 +36,7 @@ def main(argv=None):
     if not map_scores.pairs(by_method[MAP_METHODS[0]]):
         print("no test film has a known box: maps are not scored")
         return
-    scores = map_scores.score_all(by_method, members, family)
+    scores = map_scores.score_all(by_method, params.members(family), family)
     table = map_scores.summary(scores, params.evaluation.bootstrap_replicates, params.general.seed)
     write_csv(scores, films_csv)
     write_csv(table, scores_csv)

@@ -13,7 +13,18 @@ Thresholds and calibration come from --val FILE, from the file's own split colum
 
 from pathlib import Path
 
-from cxr import comparison, config, evaluation, foreign_labels, foreign_predictions, nih, plots, predictions, report
+from cxr import (
+    comparison,
+    config,
+    evaluation,
+    foreign_labels,
+    foreign_predictions,
+    locks,
+    nih,
+    plots,
+    predictions,
+    report,
+)
 from cxr.artifacts import write_csv, write_json
 from cxr.errors import InputError
 from cxr.result_table import result_table, result_text
@@ -29,6 +40,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     settings, params = config.load(arguments)
     check(arguments)
+    locks.hold(arguments.out)
     label_files = arguments.labels or foreign_labels.label_files(settings)
     labels = foreign_labels.read_labels(label_files, params.tables)
     print("labels: " + (", ".join(map(str, label_files)) or "the files' own columns"))

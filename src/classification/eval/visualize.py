@@ -1,6 +1,6 @@
 """Grad-CAM overlays: where each film's evidence for a finding lies, and the boxes that this outlines.
 
-Reads   MODELS_DIR/classification/<family>/predictions.csv, thresholds.json, <member>/cams.npy; the films themselves;
+Reads   MODELS_DIR/classification/<family>/predictions.csv, thresholds.json, <member>/cams*.npy; the films themselves;
         DATA_DIR/classification/boxes.csv (known boxes), where there is one
 Writes  MODELS_DIR/classification/<family>/gradcam/<finding>/<image_id>.png, gradcam/overview_<finding>.png,
         detections.csv (boxes in pixels of the original film, for every test film that is called positive)
@@ -9,10 +9,11 @@ Without --film, OVERLAYS_PER_FINDING test films a finding: true and false positi
 first. An ensemble's heatmap is the mean of its members' maps, each divided by its own peak over val.
 """
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 from cxr import config, locks, maps, plots
-from cxr.artifacts import write_csv
+from cxr.artifacts import write_csv, write_json
 from cxr.labels import FINDINGS
 from cxr.parameters import FAMILIES
 from cxr.preparation import process_count
@@ -31,7 +32,11 @@ def main(argv=None):
     scored = maps.load(settings, params, arguments.family)
     limit = params.evaluation.overlays_per_finding if arguments.limit is None else arguments.limit
     folder = settings.family_dir(arguments.family)
-    locks.sweep(folder / "gradcam")
+    if maps.overlays_are_current(scored, arguments.family):
+        locks.sweep(folder / "gradcam")
+    else:  # of another model: none of them may stand beside what is said now
+        shutil.rmtree(folder / "gradcam", ignore_errors=True)
+        write_json(maps.overlays_made_from(scored, arguments.family), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
     print(f"maps of {grids} places: where that is few (small input sizes), they tell a region of the film at most")
     chosen = {
