@@ -1,6 +1,7 @@
 """Image and DICOM files <-> gray uint8 films; films <-> squares, with the affine from one to the other."""
 
 import os
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +13,13 @@ from cxr.artifacts import written_whole
 from cxr.errors import InputError
 
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
-# Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
 SEVERAL = (b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how files begin that may hold several pictures
 DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
+# Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
 FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "SC", "OT"})
 
 
@@ -163,16 +164,13 @@ def _stated_sides(frame: bytes) -> tuple[int, int] | None:
     """
     start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if start >= 0:  # JPEG 2000: ISO/IEC 15444-1, A.5.1
-        return int.from_bytes(frame[start + 12 : start + 16], "big"), int.from_bytes(
-            frame[start + 8 : start + 12], "big"
-        )
+        width, height = struct.unpack_from(">II", frame, start + 8)
+        return height, width
     place = 2 if frame.startswith(b"\xff\xd8") else len(frame)
     while place + 9 < len(frame) and frame[place] == 0xFF:  # JPEG: ISO/IEC 10918-1, B.2.2; JPEG-LS: marker F7
         marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
         if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            return int.from_bytes(frame[place + 5 : place + 7], "big"), int.from_bytes(
-                frame[place + 7 : place + 9], "big"
-            )
+            return struct.unpack_from(">HH", frame, place + 5)
         place += 1 if marker == 0xFF else 2 + length
     return None
 
