@@ -40,15 +40,15 @@ STAGES = [
     ("pair lungs", f"{SEGMENTATION}/etl/0_pair_masks.py", [], 10, False),
     ("split lungs", f"{SEGMENTATION}/etl/1_split_patients.py", [], 10, False),
     ("pack lungs", f"{SEGMENTATION}/etl/2_pack_arrays.py", [], 16, False),
-    ("train U-Net", f"{SEGMENTATION}/train.py", [], 14, True),
-    ("evaluate U-Net", f"{SEGMENTATION}/evaluate.py", [], 10, True),
-    ("mask lungs", f"{CLASSIFICATION}/etl/4_mask_lungs.py", [], 16, True),
+    ("train U-Net", f"{SEGMENTATION}/train.py", [], 16, True),
+    ("evaluate U-Net", f"{SEGMENTATION}/evaluate.py", [], 6, True),
+    ("mask lungs", f"{CLASSIFICATION}/etl/4_mask_lungs.py", [], 10, True),
     ("pack films", f"{CLASSIFICATION}/etl/5_pack_arrays.py", [], 20, False),
     ("split", f"{CLASSIFICATION}/etl/6_split_train_val.py", [], 10, False),
-    ("train member", f"{CLASSIFICATION}/train/train.py", ["ensemble"], 14, True),
-    ("evaluate", f"{CLASSIFICATION}/eval/evaluate.py", ["ensemble"], 20, True),
-    ("visualise", f"{CLASSIFICATION}/eval/visualize.py", ["ensemble"], 14, True),
-    ("report", f"{CLASSIFICATION}/eval/report.py", ["ensemble"], 6, True),
+    ("train member", f"{CLASSIFICATION}/train/train.py", ["ensemble"], 16, True),
+    ("evaluate", f"{CLASSIFICATION}/eval/evaluate.py", ["ensemble"], 16, True),
+    ("visualise", f"{CLASSIFICATION}/eval/visualize.py", ["ensemble"], 8, True),
+    ("report", f"{CLASSIFICATION}/eval/report.py", ["ensemble"], 4, True),
 ]
 PARAMS = TINY | {
     "DEMO_NIH_FILMS": 50,
@@ -281,7 +281,7 @@ def main(argv=None) -> int:
         workplace.draw()
         states, seconds = undisturbed(workplace, stages, params, "whole")
         others, _ = undisturbed(
-            workplace, [stage for stage in stages if not stage[4]], PARAMS | OTHERS | {"LUNG_MASKING": "none"}, "other"
+            workplace, [stage for stage in chosen if not stage[4]], PARAMS | OTHERS | {"LUNG_MASKING": "none"}, "other"
         )
         print(f"{'stage':<18} {'seconds':>7} {'runs':>6} {'kills':>7} {'identical':>9} {'twice at once':>13}")
         for place, stage in enumerate(stages):

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from tests.conftest import PROJECT, TINY, settings_in
 
 def by_hand(module: str, *arguments: str) -> str:
     """What one of the long scripts prints; it must end well."""
-    environment = {"PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}", "PATH": ""}
+    environment = os.environ | {"PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"}
     command = [sys.executable, "-m", module, *arguments]
     result = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]

@@ -249,8 +249,10 @@ def told(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_status
     if isinstance(error, KeyboardInterrupt):
         return "interrupted. The same command goes on where it stopped.", 130
-    if isinstance(error, MemoryError) or kind in ("ResourceExhaustedError", "BrokenProcessPool"):
-        return "not enough memory. Lower BATCH_SIZE, SCORE_BATCH_SIZE, an input size or WORKERS in PARAMS.json.", 5
+    if kind == "BrokenProcessPool":
+        return "a process that read films was ended, most often for want of memory. Lower WORKERS in PARAMS.json.", 5
+    if isinstance(error, MemoryError) or kind == "ResourceExhaustedError":  # TensorFlow's, of a GPU
+        return "not enough memory. Lower BATCH_SIZE, SCORE_BATCH_SIZE or an input size in PARAMS.json.", 5
     if isinstance(error, OSError):
         # NumPy says "… requested and … written" of a full disk, without an errno.
         full = "requested and" in str(error) or "No space left" in str(error)

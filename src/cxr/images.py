@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -173,16 +174,13 @@ def _stated_sides(frame: bytes) -> tuple[int, int] | None:
     """
     start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if start >= 0:  # JPEG 2000: ISO/IEC 15444-1, A.5.1
-        return int.from_bytes(frame[start + 12 : start + 16], "big"), int.from_bytes(
-            frame[start + 8 : start + 12], "big"
-        )
+        width, height = struct.unpack_from(">II", frame, start + 8)
+        return height, width
     place = 2 if frame.startswith(b"\xff\xd8") else len(frame)
     while place + 9 < len(frame) and frame[place] == 0xFF:  # JPEG: ISO/IEC 10918-1, B.2.2; JPEG-LS: marker F7
         marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
         if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            return int.from_bytes(frame[place + 5 : place + 7], "big"), int.from_bytes(
-                frame[place + 7 : place + 9], "big"
-            )
+            return struct.unpack_from(">HH", frame, place + 5)
         place += 1 if marker == 0xFF else 2 + length
     return None
 
