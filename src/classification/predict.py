@@ -30,9 +30,9 @@ def main(argv=None):
     parser.add_argument("--limit", type=int, default=1000, help="overlays drawn, the surest films first; 0 = all")
     arguments = parser.parse_args(argv)
     paths = film_files.find_films(arguments.films, arguments.out)
-    locks.hold(arguments.out)
     bundle = open_bundle(arguments)
     new_films.check_hospital(bundle, arguments.hospital)
+    locks.hold(arguments.out)
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr import backend
 
