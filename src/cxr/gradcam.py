@@ -7,6 +7,8 @@ beforehand: all maps of all findings come from the forward pass that gives the p
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from cxr.backend import keras
 from cxr.parameters import MAP_METHODS
 
@@ -43,22 +45,22 @@ def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -
 
 
 def cascade(classifier: keras.Model, stages: int, seed: int) -> Iterator[str]:
-    """Replace a classifier's weights by fresh random ones, in place, from the last layer down to the first.
+    """Shuffle a classifier's weights, in place, from the last layer down to the first.
 
-    The weight randomisation of Adebayo 2018: maps that stay the same do not come from what was learned.
+    The cascading randomisation of Adebayo 2018: maps that stay the same do not come from what was learned. Each weight
+    tensor is shuffled within itself, not drawn anew, so that activations keep their scale and none overflows.
 
     Yields
     ------
     str
-        What has been replaced so far: the last layer, then equal shares of the layers, then all.
+        What has been shuffled so far: the last layer, then equal shares of the layers, then all.
     """
-    keras.utils.set_random_seed(seed + 2**30)  # far from SEED: it would give the very weights that training began with
-    fresh = keras.models.clone_model(classifier)
-    layers = [layer.name for layer in classifier.layers if layer.weights][::-1]
+    random = np.random.default_rng(seed)
+    layers = [layer for layer in classifier.layers if layer.weights][::-1]
     ends = [1, *(round(len(layers) * step / stages) for step in range(1, stages + 1))]
     for begin, end in zip([0, *ends], ends, strict=False):
-        for name in layers[begin:end]:
-            classifier.get_layer(name).set_weights(fresh.get_layer(name).get_weights())
+        for layer in layers[begin:end]:
+            layer.set_weights([random.permuted(one.ravel()).reshape(one.shape) for one in layer.get_weights()])
         yield "last layer" if end == 1 else "all layers" if end == len(layers) else f"last {end} of {len(layers)}"
 
 

@@ -104,19 +104,19 @@ def score(
 def randomisation(
     network: keras.Model, classifier: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params
 ) -> pd.DataFrame:
-    """How much maps still resemble themselves once learned weights are replaced (Adebayo 2018). Spoils the classifier.
+    """How much maps still resemble themselves once learned weights are shuffled (Adebayo 2018). Spoils the classifier.
 
     Parameters
     ----------
     network : keras.Model
-        From `scorer`, of ``classifier``, whose weights are replaced from the last layer down.
+        From `scorer`, of ``classifier``, whose weights are shuffled from the last layer down.
     pack, rows, params
         As in `score`; `RANDOMISED_FILMS` spread over the rows are looked at.
 
     Returns
     -------
     DataFrame
-        ``method``, ``replaced``, ``places`` (h * w), ``films``, and ``correlation``: Spearman's of a film's map before
+        ``method``, ``shuffled``, ``places`` (h * w), ``films``, and ``correlation``: Spearman's of a film's map before
         and after, the mean over films and findings. Row "nothing, another film": of the maps of two films, which is
         what maps have in common by place alone. NaN where a grid has fewer than four places, or there is one film.
     """
@@ -125,16 +125,16 @@ def randomisation(
     _, learned = score(network, pack, rows, params)
     others = {method: np.roll(maps, 1, axis=0) if few > 1 else maps * np.nan for method, maps in learned.items()}
     stages = [("nothing, another film", others)]
-    for replaced in cascade(classifier, 4, params.general.seed):
-        stages.append((replaced, score(network, pack, rows, params)[1]))
+    for shuffled in cascade(classifier, 4, params.general.seed):
+        stages.append((shuffled, score(network, pack, rows, params)[1]))
     return pd.DataFrame(
         {
             "method": method,
-            "replaced": replaced,
+            "shuffled": shuffled,
             "places": maps[0, 0].size,
             "films": few,
             "correlation": mean_correlation(learned[method], maps),
         }
-        for replaced, by_method in stages
+        for shuffled, by_method in stages
         for method, maps in by_method.items()
     )

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from cxr import heatmaps
-from cxr.images import square_to_film, to_film, to_square
+from cxr.images import to_film, to_square
 
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))  # of IoBB and of IoU
 PRIOR_WIDTH = 0.25  # standard deviation of the centre prior, share of the side
@@ -108,28 +108,23 @@ def _inside(point: tuple[float, float], box: Box) -> bool:
     return x <= point[0] < x + width and y <= point[1] < y + height
 
 
-def share_in_lungs(heat: np.ndarray, lungs: np.ndarray, place: Place) -> tuple[float, float]:
-    """Share of a map that lies in the lungs, and what a map without any structure would have.
+def share_in_lungs(heat: np.ndarray, lungs: np.ndarray) -> float:
+    """Share of a map that lies in the lungs; a map without any structure has the lungs' share of the square.
 
     Parameters
     ----------
     heat : ndarray of shape (h, w), float32, 0 or more
-    lungs : ndarray of shape (height, width), uint8
-        The lung mask on the film, from 128 on; heart and mediastinum are no lung.
-    place : Place
+    lungs : ndarray of shape (size, size), bool
+        The lungs on the packed square; heart and mediastinum are no lung.
 
     Returns
     -------
-    share, area : float
-        Both NaN for an empty map. ``area``: the lungs' share of the square, which a flat map would have.
+    share : float
+        NaN for an empty map.
     """
-    inside = lungs >= 128
-    square = square_to_film(np.ones((place.size, place.size), np.float32), lungs.shape, place.affine)
-    warm = square_to_film(heatmaps.enlarged(heat, place.size), lungs.shape, place.affine)
-    total = float(warm.sum())
-    if total <= 0:
-        return float("nan"), float("nan")
-    return float(warm[inside].sum()) / total, float(square[inside].sum() / square.sum())
+    large = heatmaps.enlarged(heat, lungs.shape[0])
+    total = float(large.sum())
+    return float(large[lungs].sum()) / total if total > 0 else float("nan")
 
 
 def centre_prior() -> np.ndarray:

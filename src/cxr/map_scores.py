@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable
 
+import cv2
 import numpy as np
 import pandas as pd
 
 from cxr import bootstrap, heatmaps, localisation, maps
 from cxr.artifacts import Step, digest, digest_of, need
-from cxr.images import fit_square, square_to_film
+from cxr.images import fit_square
 from cxr.labels import FINDINGS
 from cxr.maps import Scored
 from cxr.packs import open_pack
@@ -88,7 +89,7 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str)
 
         def scores(heat, place=place, known=known, mask=mask):
             values = localisation.score(heat, known, first.params.evaluation.map_threshold, place)
-            inside = localisation.share_in_lungs(heat, mask, place) if mask is not None else (np.nan, np.nan)
+            inside = (np.nan, np.nan) if mask is None else (localisation.share_in_lungs(heat, mask), float(mask.mean()))
             return values | dict(zip(("in_lungs", "lungs_area"), inside, strict=True))
 
         for (network, method), heat in networks.items():
@@ -128,7 +129,7 @@ def _beside(scored: Scored, finding: str, row: int, side: int, known, place) -> 
 
 
 def _lungs(scored: Scored) -> Callable[[int], np.ndarray | None]:
-    """row -> lung mask on the film (height, width), or None where there is none that was accepted."""
+    """row -> the lungs on the packed square (size, size), bool; None where there is no mask that was accepted."""
     path = scored.settings.lung_masks
     if not path.exists():
         return lambda row: None
@@ -136,16 +137,25 @@ def _lungs(scored: Scored) -> Callable[[int], np.ndarray | None]:
     accepted = table["accepted"].to_numpy(dtype=bool)
     place_of = dict(zip(table["image_id"], range(len(table)), strict=True))
 
-    def mask(row):
-        film = scored.films.iloc[row]
+    def lungs(row):
+        film, place = scored.films.iloc[row], scored.place(row)
         index = place_of.get(film["image_id"])
         if index is None or not accepted[index]:
             return None
-        shape = int(film["height"]), int(film["width"])
-        _, affine = fit_square(np.zeros(shape, np.uint8), masks.shape[1], scored.params.pack.fit)
-        return square_to_film(masks[index], shape, affine)
+        side = masks.shape[1]
+        _, of_mask = fit_square(np.zeros((place.height, place.width), np.uint8), side, scored.params.pack.fit)
+        # Mask square -> film -> packed square, as one affine.
+        scales = [place.affine[axis] / of_mask[axis] for axis in (0, 1)]
+        offsets = [place.affine[2 + axis] - scales[axis] * of_mask[2 + axis] for axis in (0, 1)]
+        matrix = np.array(
+            [
+                [scales[0], 0, offsets[0] + 0.5 * scales[0] - 0.5],
+                [0, scales[1], offsets[1] + 0.5 * scales[1] - 0.5],
+            ]
+        )
+        return cv2.warpAffine(masks[index], matrix, (place.size, place.size), flags=cv2.INTER_LINEAR) >= 128
 
-    return mask
+    return lungs
 
 
 def summary(scores: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:

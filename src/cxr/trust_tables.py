@@ -85,12 +85,12 @@ def _wang(scores: pd.DataFrame, family: str, method: str, overlap: str) -> Table
 
 
 def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> Table | None:
-    """Correlation of maps with themselves once weights are replaced, from each member's randomisation.csv."""
+    """Correlation of maps with themselves once weights are shuffled, from each member's randomisation.csv."""
     own = {member: table[table["method"] == method].reset_index(drop=True) for member, table in by_member.items()}
     own = {member: table for member, table in own.items() if len(table)}
     if not own:
         return None
-    stages = [stage.replace("nothing, another", "Another") for stage in next(iter(own.values()))["replaced"]]
+    stages = [stage.replace("nothing, another", "Another") for stage in next(iter(own.values()))["shuffled"]]
     names = [stages[0], *(_stage(place, len(stages) - 1) for place in range(1, len(stages)))]
     rows = [
         [
@@ -101,7 +101,7 @@ def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> T
         for member, table in own.items()
     ]
     return Table(
-        "Weights replaced by random ones: rank correlation of a map with itself before",
+        "Weights shuffled: rank correlation of a map with itself before",
         ["Member", "Films", "Places of a map", *names],
         rows,
     )

@@ -96,10 +96,10 @@ def test_the_maps_of_all_methods_come_from_one_pass(classifier):
         np.testing.assert_allclose(maps, maps_of(classifier, method, films()), rtol=1e-6)
 
 
-def test_a_cascade_replaces_weights_from_the_last_layer_down(classifier):
+def test_a_cascade_shuffles_weights_from_the_last_layer_down(classifier):
     before = {layer.name: layer.get_weights() for layer in classifier.layers if layer.weights}
 
-    def replaced():
+    def shuffled():
         return {
             name
             for name, weights in before.items()
@@ -109,7 +109,7 @@ def test_a_cascade_replaces_weights_from_the_last_layer_down(classifier):
             )
         }
 
-    stages = [(name, replaced()) for name in cascade(classifier, 4, seed=1)]
+    stages = [(name, shuffled()) for name in cascade(classifier, 4, seed=1)]
     assert [name for name, _ in stages] == ["last layer", "last 2 of 7", "last 4 of 7", "last 5 of 7", "all layers"]
     assert stages[0][1] == {"logits"}
     assert all(one <= other for (_, one), (_, other) in itertools.pairwise(stages))  # untrained norms do not change

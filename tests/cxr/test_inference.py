@@ -236,7 +236,7 @@ def test_versions_name_what_computes_the_numbers():
 def test_a_single_film_has_no_other_film_to_be_compared_with():
     model, pack = tiny(), pack_of()
     table = randomisation(scorer(model, params_of()), model, pack, np.arange(1), params_of(SCORE_BATCH_SIZE=1))
-    other = table[table["replaced"] == "nothing, another film"]
+    other = table[table["shuffled"] == "nothing, another film"]
     assert other["correlation"].isna().all()
     assert table["correlation"].notna().any()
 
@@ -244,7 +244,7 @@ def test_a_single_film_has_no_other_film_to_be_compared_with():
 def test_replaced_weights_make_other_maps_and_two_films_are_compared_too():
     model, pack = tiny(), pack_of()
     table = randomisation(scorer(model, params_of()), model, pack, np.arange(10), params_of())
-    own = table[table["method"] == "gradcam"].set_index("replaced")
+    own = table[table["method"] == "gradcam"].set_index("shuffled")
     assert own.index[:2].tolist() == ["nothing, another film", "last layer"]
     assert own.index[-1] == "all layers"
     assert set(own["places"]) == {16}

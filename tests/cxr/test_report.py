@@ -94,7 +94,7 @@ def ours():
 @pytest.fixture(scope="module")
 def html(ours):
     log = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.4], "val_loss": [0.6, 0.5], "val_auroc": [0.7, 0.8]})
-    replaced = pd.DataFrame({"method": "gradcam", "replaced": ["nothing, another film", "last layer", "all layers"],
+    replaced = pd.DataFrame({"method": "gradcam", "shuffled": ["nothing, another film", "last layer", "all layers"],
                              "places": 16, "films": 4, "correlation": [0.3, 0.2, -0.1]})  # fmt: skip
     extras = report.Extras(
         cards=cards(),
@@ -234,7 +234,7 @@ def test_findings_with_few_boxes_are_grey_and_named():
 
 def test_maps_without_learned_weights_and_shortcuts_become_tables():
     stages = ["nothing, another film", "last layer", "last 2 of 7", "last 4 of 7", "last 5 of 7", "all layers"]
-    table = pd.DataFrame({"method": "gradcam", "replaced": stages, "places": 16, "films": 4,
+    table = pd.DataFrame({"method": "gradcam", "shuffled": stages, "places": 16, "films": 4,
                           "correlation": [0.3, 0.2, np.nan, 0.1, 0.0, -0.1]})  # fmt: skip
     shown = trust_tables.randomisation_table({"tiny": table}, "gradcam")
     assert shown.heads == ["Member", "Films", "Places of a map", "Another film", "Last layer", "Last 25 %", "Last 50 %",

@@ -10,7 +10,7 @@ Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.j
         shortcuts.json (do scores tell the hospital, do they move when corners are blanked?); reference.json (what
         new films are compared with)
 
-The network runs once per film and member, once more on test films without their corners, and on a few with replaced
+The network runs once per film and member, once more on test films without their corners, and on a few with shuffled
 weights; everything after predictions.csv is NumPy and pandas.
 """
 
