@@ -221,8 +221,9 @@ def _mean(values: list[float], form: str = ".3f") -> str:
 
 
 def _each(values: list[float], form: str = ".3f") -> str:
-    """The mean, and in brackets every value."""
-    return f"{_mean(values, form)} ({' '.join(f'{value:{form}}' for value in values)})" if values else "n/a"
+    """The mean, and in brackets every value where there are several."""
+    each = f" ({' '.join(f'{value:{form}}' for value in values)})" if len(values) > 1 else ""
+    return f"{_mean(values, form)}{each}"
 
 
 def _limits(intervals: list[list[float]], form: str = ".3f") -> str:

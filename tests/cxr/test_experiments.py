@@ -87,6 +87,16 @@ def test_a_run_is_finished_by_its_metrics_and_only_with_its_own_parameters(setti
     assert not run.is_finished(), "the old metrics are of other parameters"
 
 
+def test_files_of_a_run_that_were_changed_by_hand_are_written_anew(settings):
+    run, _ = runs_of(settings)
+    finish(run, settings)
+    (run.folder / "PARAMS.json").write_text('{"EPOCHS": ')
+    assert not run.is_finished()
+    begin(run, settings, tiny_params(**TINY), [])
+    assert run.loaded()[1].training.epochs == 1
+    assert not run.is_finished()
+
+
 def test_all_runs_share_the_u_net(settings):
     for run in runs_of(settings):
         begin(run, settings, tiny_params(**TINY), [])
