@@ -26,12 +26,14 @@ def checksums(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != ".lock"
     }
 
 
 def times(folder: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock"
+    }
 
 
 class Project:
@@ -201,7 +203,7 @@ def test_a_step_before_its_time_names_the_one_that_is_missing(project):
 def test_training_leaves_its_model_its_log_and_its_record(finished):
     project, _ = finished
     weights = project.unet / "weights"
-    assert sorted(path.name for path in weights.iterdir()) == ["curves.png", "log.csv", "model.keras", "run.json"]
+    assert sorted(path.name for path in weights.glob("[!.]*")) == ["curves.png", "log.csv", "model.keras", "run.json"]
     log = pd.read_csv(weights / "log.csv")
     assert list(log.columns) == ["epoch", "loss", "val_loss", "val_dice", "learning_rate", "seconds"]
     record = json.loads((weights / "run.json").read_text())
