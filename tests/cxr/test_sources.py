@@ -366,6 +366,8 @@ def films(*image_and_patient: tuple[str, str]) -> pd.DataFrame:
 
 def test_a_film_on_nihs_test_list_makes_its_patient_a_test_patient_whatever_the_other_list_says(tmp_path):
     nih = films(("nih/1_000", "nih-1"), ("nih/1_001", "nih-1"), ("nih/2_000", "nih-2"))
+    # Lists name files: with HASH_IDS an image_id says nothing of them.
+    nih["path"] = "images/" + nih["image_id"].str.removeprefix("nih/") + ".png"
     (tmp_path / "test_list.txt").write_text("1_001.png\r\n")
     (tmp_path / "train_val_list.txt").write_text("1_000.png\n2_000.png")
     lists = {"test": tmp_path / "test_list.txt", "train_val": tmp_path / "train_val_list.txt"}
