@@ -1,12 +1,23 @@
+import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import experiment_results
+from cxr import experiment_results, predictions
 from cxr.config import PROJECT, params_from
-from cxr.experiment_results import auroc_table, decisions_table, difference, film_notes, recalled_auroc, values_of
+from cxr.experiment_results import (
+    auroc_table,
+    decisions_table,
+    difference,
+    film_notes,
+    on_same_films,
+    recalled_auroc,
+    values_of,
+)
+from cxr.experiments import begin, plan
 from cxr.labels import FINDINGS
 from cxr.nih import read_nih
 from cxr.tables import hold_out, list_files, shared_with_training, split_images, typed
+from tests.conftest import settings_in, tiny_params
 
 SHARED = PROJECT.parent / "shared" / "data" / "nih"
 POOLED, MACRO = experiment_results.POOLED, experiment_results.MACRO
@@ -83,6 +94,23 @@ def test_a_run_that_is_missing_leaves_its_seed_out_of_the_difference_only():
     found[2]["difference"] = {"auroc": difference(found[2], found[0]), "same_films": {}}
     row = cells(auroc_table(["ours", "theirs", "others"], found, POOLED), "Effusion")
     assert row[1:] == ["0.850 (0.800 0.900)", "0.700", "n/a", "-0.100", "n/a"]
+
+
+def test_two_runs_are_compared_on_the_test_films_that_both_have(tmp_path):
+    settings = settings_in(tmp_path)
+    ours, theirs = plan("protocols", settings, tiny_params(BOOTSTRAP_REPLICATES=20), "tiny", [1])
+    truth, right = [1, 0, 1, 0, 1], [0.9, 0.1, 0.8, 0.2, 0.7]
+    for one, splits, scores in ((ours, "tttvt", right), (theirs, "ttttv", [0.1, 0.9, 0.8, 0.2, 0.7])):
+        begin(one, settings, tiny_params(), [])
+        names = [f"{'chexpert/valid' if n == 2 else 'nih'}/{n}" for n in range(5)]
+        named = ["test" if split == "t" else "val" for split in splits]
+        table = predictions.build(names, names, named, np.tile(np.c_[truth], 6), np.tile(np.c_[scores], 6))
+        predictions.write(table, one.results() / "predictions.csv")
+    same = on_same_films(theirs, ours)
+    assert (same[POOLED]["films"], same["nih"]["films"], same["chexpert-valid"]["films"]) == (3, 2, 1)
+    # Of the pairs (0, 1) and (2, 1) ours gets both right, theirs none.
+    assert same[POOLED]["difference"] == -1.0
+    assert same["chexpert-valid"] == {"films": 1, "difference": None, "interval": None}
 
 
 def test_what_is_not_defined_has_no_difference():
