@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from cxr import bundle_texts, bundles, config, exporting, locks, onnx_models
-from cxr.artifacts import need, write_json
+from cxr.artifacts import need, read_json, write_json
 from cxr.parameters import FAMILIES
 
 
@@ -32,7 +32,7 @@ def main(argv=None):
         out = (arguments.out or settings.models_dir / "bundles") / family
         locks.hold(out.parent)
         card = need(settings.family_dir(family) / "MODEL_CARD.md", bundle.made_by)
-        metrics = json.loads(need(settings.family_dir(family) / "metrics.json", bundle.made_by).read_text())
+        metrics = read_json(settings.family_dir(family) / "metrics.json", bundle.made_by)
         # Keras is imported only now: --help and wrong input answer at once.
         from cxr import backend
 

@@ -4,7 +4,6 @@ A bundle is a folder that stands alone: networks, parameters, thresholds, calibr
 digest of every file, which are checked before anything is read.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cxr import config, film_checks, heatmaps, predictions
-from cxr.artifacts import digest, need
+from cxr.artifacts import digest, need, read_json
 from cxr.errors import InputError
 from cxr.films import load_films
 from cxr.parameters import Params
@@ -101,7 +100,7 @@ def of_models(settings: Settings, params: Params, family: str) -> Bundle:
         Something is missing, or is not what thresholds and reference were made from.
     """
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
-    thresholds, reference = (_read(need(folder / name, made_by)) for name in ("thresholds.json", "reference.json"))
+    thresholds, reference = (read_json(folder / name, made_by) for name in ("thresholds.json", "reference.json"))
     models = {
         member: need(settings.member_dir(family, member) / "model.keras", f"sh train_{family.capitalize()}.sh")
         for member in params.members(family)
@@ -133,13 +132,6 @@ def _refuse_others(bundle: Bundle, path: Path) -> None:
             )
 
 
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-
-
 def open_bundle(folder: Path) -> Bundle:
     """A bundle that `export.sh` wrote, every file of it checked.
 
@@ -151,17 +143,17 @@ def open_bundle(folder: Path) -> Bundle:
     made_by = "sh export.sh"
     if not (folder / DIGESTS).is_file():
         raise InputError(f"{folder}: no bundle ({DIGESTS} is not in it). Give the folder that {made_by} wrote.")
-    for name, value in _read(folder / DIGESTS).items():
+    for name, value in read_json(folder / DIGESTS, made_by).items():
         if not (folder / name).is_file():
             raise InputError(f"{folder / name}: is missing from the bundle. Copy the bundle again, whole.")
         if digest(folder / name) != value:
             raise InputError(f"{folder / name}: was changed since the bundle was written. Copy the bundle again.")
     params = config.load_params(folder / "PARAMS.json")
-    about = _read(folder / "metadata.json")
+    about = read_json(folder / "metadata.json", made_by)
     family = about["family"]
     models = {member: folder / "models" / f"{member}.keras" for member in params.members(family)}
     return Bundle(
         f"bundle {about['name']} {about['version']} ({digest(folder / DIGESTS)})", family, params, models,
-        _unet(folder / "models" / "unet.keras", params), _read(folder / "thresholds.json"),
-        _read(folder / "reference.json"), made_by,
+        _unet(folder / "models" / "unet.keras", params), read_json(folder / "thresholds.json", made_by),
+        read_json(folder / "reference.json", made_by), made_by,
     )  # fmt: skip

@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxr import gallery, map_scores, maps, predictions, report, trust_tables
-from cxr.artifacts import need
+from cxr import artifacts, gallery, map_scores, maps, predictions, report, trust_tables
 from cxr.errors import InputError
 from cxr.films import load_films
 from cxr.labels import FINDINGS
@@ -32,9 +31,9 @@ def model(settings: Settings, params: Params, family: str) -> report.Model:
     """
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
     maps.check_scored(settings, family, params.members(family))
-    table = predictions.read(need(folder / "predictions.csv", made_by))
-    block = json.loads(need(folder / "metrics.json", made_by).read_text(encoding="utf-8"))
-    thresholds = json.loads(need(folder / "thresholds.json", made_by).read_text(encoding="utf-8"))
+    table = predictions.read(artifacts.need(folder / "predictions.csv", made_by))
+    block = artifacts.read_json(folder / "metrics.json", made_by)
+    thresholds = artifacts.read_json(folder / "thresholds.json", made_by)
     val = table[table["split"] == "val"]
     notes = [f"Thresholds and calibration were fitted on the {len(val):,} films of val, of other patients."]
     if params.tables.split == "image":
@@ -97,11 +96,11 @@ def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
     folder, members, method = settings.family_dir(family), params.members(family), params.evaluation.map_method
     network = family if len(members) > 1 else members[0]
     scores = map_scores_of(settings, params, family)
-    replaced = {member: settings.member_dir(family, member) / "randomisation.csv" for member in members}
-    replaced = {member: pd.read_csv(path) for member, path in replaced.items() if path.is_file()}
+    shuffled = {member: settings.member_dir(family, member) / "randomisation.csv" for member in members}
+    shuffled = {member: pd.read_csv(path) for member, path in shuffled.items() if path.is_file()}
     return {
         "map_tables": trust_tables.map_tables(scores, network, method) if scores is not None else [],
-        "randomisation": trust_tables.randomisation_table(replaced, method),
+        "randomisation": trust_tables.randomisation_table(shuffled, method),
         "shortcuts": trust_tables.shortcut_tables(read_json(folder / "shortcuts.json"), FINDINGS),
     }
 

@@ -230,19 +230,28 @@ def fit_square(
     """
     left, top, width, height = box or (0, 0, film.shape[1], film.shape[0])
     part = film[top : top + height, left : left + width]
+    affine = square_affine(film.shape, size, fit, box)
     if fit == "pad":
         side = max(width, height)
         margin_x, margin_y = (side - width) // 2, (side - height) // 2
         part = cv2.copyMakeBorder(
             part, margin_y, side - height - margin_y, margin_x, side - width - margin_x, cv2.BORDER_CONSTANT, value=0
         )
-    else:
-        margin_x = margin_y = 0
-    scale_x, scale_y = size / part.shape[1], size / part.shape[0]
-    smaller = scale_x < 1 or scale_y < 1
+    smaller = affine[0] < 1 or affine[1] < 1
     method = cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     square = cv2.resize(part, (size, size), interpolation=method)
-    return square, (scale_x, scale_y, (margin_x - left) * scale_x, (margin_y - top) * scale_y)
+    return square, affine
+
+
+def square_affine(
+    shape: tuple[int, int], size: int, fit: str = "pad", box: tuple[int, int, int, int] | None = None
+) -> tuple[float, float, float, float]:
+    """The affine of `fit_square` for a film of shape (H, W), without making the square."""
+    left, top, width, height = box or (0, 0, shape[1], shape[0])
+    side = max(width, height)
+    margin_x, margin_y = ((side - width) // 2, (side - height) // 2) if fit == "pad" else (0, 0)
+    scale_x, scale_y = (size / side, size / side) if fit == "pad" else (size / width, size / height)
+    return scale_x, scale_y, (margin_x - left) * scale_x, (margin_y - top) * scale_y
 
 
 def to_square(box: Sequence[float], affine: Sequence[float]) -> tuple[float, float, float, float]:

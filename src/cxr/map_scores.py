@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxr import bootstrap, heatmaps, localisation, maps
 from cxr.artifacts import Step, digest, digest_of, need
-from cxr.images import fit_square
+from cxr.images import square_affine
 from cxr.labels import FINDINGS
 from cxr.maps import Scored
 from cxr.packs import open_pack
@@ -143,7 +143,7 @@ def _lungs(scored: Scored) -> Callable[[int], np.ndarray | None]:
         if index is None or not accepted[index]:
             return None
         side = masks.shape[1]
-        _, of_mask = fit_square(np.zeros((place.height, place.width), np.uint8), side, scored.params.pack.fit)
+        of_mask = square_affine((place.height, place.width), side, scored.params.pack.fit)
         # Mask square -> film -> packed square, as one affine.
         scales = [place.affine[axis] / of_mask[axis] for axis in (0, 1)]
         offsets = [place.affine[2 + axis] - scales[axis] * of_mask[2 + axis] for axis in (0, 1)]

@@ -11,7 +11,7 @@ import pandas as pd
 from cxr import heatmaps, plots, predictions
 from cxr.artifacts import digest, need, read_csv, read_json
 from cxr.errors import InputError
-from cxr.films import load_films
+from cxr.films import AFFINE, load_films
 from cxr.images import FILM_SUFFIXES, fit_square, read_film, square_to_film
 from cxr.labels import FINDINGS
 from cxr.localisation import Box, Place, film_boxes
@@ -61,7 +61,7 @@ class Scored:
         return heatmaps.heatmap([cam[row, place] for cam in self.cams], [peak[place] for peak in self.peaks])
 
     def affine(self, row: int) -> tuple[float, ...]:
-        return tuple(self.films[["scale_x", "scale_y", "offset_x", "offset_y"]].iloc[row])
+        return tuple(self.films[list(AFFINE)].iloc[row])
 
     def place(self, row: int) -> Place:
         return Place(self.size, self.affine(row), *(int(side) for side in self.films[["width", "height"]].iloc[row]))

@@ -15,13 +15,13 @@ from cxr.bundles import Bundle
 from cxr.calibration import calibrated
 from cxr.errors import InputError, closest
 from cxr.film_checks import FLAGS
+from cxr.films import AFFINE
 from cxr.labels import FINDINGS
 from cxr.maps import Scored
 from cxr.thresholds import POOLED, decide, threshold_of
 
 MADE_BY = "sh predict.sh"
 FEW = 12
-AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")
 
 
 @dataclass(frozen=True)

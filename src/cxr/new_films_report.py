@@ -12,10 +12,11 @@ from cxr import gallery, report
 from cxr.film_checks import FLAGS, MEANINGS
 from cxr.film_files import overlay_name, printable
 from cxr.film_pages import Said, film_page
+from cxr.films import AFFINE
 from cxr.heatmaps import enlarged
-from cxr.images import fit_square, read_film, square_to_film
+from cxr.images import read_film, square_affine, square_to_film
 from cxr.labels import FINDINGS
-from cxr.new_films import AFFINE, Predicted, thresholds_used
+from cxr.new_films import Predicted, thresholds_used
 from cxr.preparation import process_count
 from cxr.report_tables import Cell, Table, count, number
 from cxr.thresholds import POOLED
@@ -62,9 +63,8 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
     mask = None
     if predicted.masks is not None:
         square = predicted.masks[about["row"]]
-        _, (scale_x, scale_y, offset_x, offset_y) = fit_square(
-            np.zeros(film.shape, np.uint8), square.shape[0], predicted.bundle.params.pack.fit
-        )
+        fit = predicted.bundle.params.pack.fit
+        scale_x, scale_y, offset_x, offset_y = square_affine(film.shape, square.shape[0], fit)
         mask = square_to_film(np.asarray(square), shape, (scale_x / scale, scale_y / scale, offset_x, offset_y))
     name = f"overlays/{overlay_name(about['filename'])}"
     notes = about["notes"].split("; ") if about["notes"] else []

@@ -20,7 +20,7 @@ import pandas as pd
 from cxr.artifacts import write_csv
 from cxr.errors import InputError
 from cxr.film_checks import FilmChecks, check_film
-from cxr.images import FilmError, fit_square, read_film, square_to_film
+from cxr.images import FilmError, fit_square, read_film, square_affine, square_to_film
 from cxr.lung_sets import read_pair
 from cxr.lungs import mask_film
 from cxr.packs import open_pack, write_rows
@@ -189,7 +189,7 @@ def pack_film(job: tuple[int, Path, bool], packing: Packing) -> dict[str, Any]:
     box = None
     if packing.masking != "none" and accepted:
         mask = _masks(packing.masks)[row]
-        _, affine = fit_square(np.zeros(film.shape, np.uint8), mask.shape[0], packing.fit)
+        affine = square_affine(film.shape, mask.shape[0], packing.fit)
         film, box = mask_film(film, square_to_film(mask, film.shape, affine), packing.masking, packing.margin)
     result: dict[str, Any] = {"width": film.shape[1], "height": film.shape[0], "problem": ""}
     for size, pack in packing.packs:

@@ -1,4 +1,4 @@
-"""Scores one member on val and test: predictions, maps, and how both take blanked corners and replaced weights."""
+"""Scores one member on val and test: predictions, maps, and how both take blanked corners and shuffled weights."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import pandas as pd
 from cxr import predictions, tables
 from cxr.artifacts import Step, digest, need, read_json, write_csv, written_whole
 from cxr.errors import InputError
-from cxr.films import load_films
+from cxr.films import AFFINE, load_films
 from cxr.images import blank_corners
 from cxr.parameters import MAP_METHODS, Params
 from cxr.progress import progress
@@ -127,7 +127,7 @@ def _score_blanked(network, films: pd.DataFrame, pack: np.ndarray, rows: np.ndar
     """Probabilities (n, 6) of films without their corners, a chunk of films at a time."""
     from cxr import inference
 
-    affines = films[["scale_x", "scale_y", "offset_x", "offset_y"]].to_numpy()
+    affines = films[list(AFFINE)].to_numpy()
     sides = films[["width", "height"]].to_numpy()
     found = []
     for chunk in _chunks(rows, params, "without corners"):

@@ -50,7 +50,7 @@ def main(argv=None):
         if problems[number]:
             continue
         film = images.read_film(paths[number])
-        _, affine = images.fit_square(np.zeros(film.shape, np.uint8), size, params.pack.fit)
+        affine = images.square_affine(film.shape, size, params.pack.fit)
         whole = np.where(images.square_to_film(mask, film.shape, affine) >= 128, 255, 0).astype(np.uint8)
         images.write_image(whole, out / "masks" / f"{name}.png")
         plots.lung_outline(film, whole, out / "overlays" / f"{name}.png", quality.reason)
