@@ -40,7 +40,6 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     settings, params = config.load(arguments)
     check(arguments)
-    locks.hold(arguments.out)
     label_files = arguments.labels or foreign_labels.label_files(settings)
     labels = foreign_labels.read_labels(label_files, params.tables)
     print("labels: " + (", ".join(map(str, label_files)) or "the files' own columns"))
@@ -49,6 +48,7 @@ def main(argv=None):
         score(path, val, arguments, labels, label_files, params)
         for path, val in zip(arguments.files, vals, strict=True)
     ]
+    locks.hold(arguments.out)  # only now: wrong input leaves no folder behind
     names = report.distinct_names([model.name for model in models])
     differences = [
         {"first": names[0], "second": name, **compare(models[0], model, params)}
