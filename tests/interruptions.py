@@ -48,7 +48,10 @@ STAGES = [
     ("train member", f"{CLASSIFICATION}/train/train.py", ["ensemble"], 16, True),
     ("evaluate", f"{CLASSIFICATION}/eval/evaluate.py", ["ensemble"], 16, True),
     ("visualise", f"{CLASSIFICATION}/eval/visualize.py", ["ensemble"], 8, True),
+    ("score maps", f"{CLASSIFICATION}/eval/score_maps.py", ["ensemble"], 6, True),
     ("report", f"{CLASSIFICATION}/eval/report.py", ["ensemble"], 4, True),
+    ("predict", f"{CLASSIFICATION}/predict.py", ["{raw}", "--out", "{folder}/data/predicted"], 10, True),
+    ("export", f"{CLASSIFICATION}/export.py", ["--no-onnx"], 8, True),
 ]
 PARAMS = TINY | {
     "DEMO_NIH_FILMS": 50,
@@ -108,9 +111,10 @@ class Workplace:
             said = os.open(folder / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(said, 1)
             os.dup2(said, 2)
-            files = ["--settings", str(folder / "SETTINGS.json"), "--params", str(folder / "PARAMS.json")]
-            sys.argv = [script, *arguments, *files]
-            config.run(lambda: module.main([*arguments, *files]))
+            words = [word.format(raw=self.root / "raw", folder=folder) for word in arguments]
+            words += ["--settings", str(folder / "SETTINGS.json"), "--params", str(folder / "PARAMS.json")]
+            sys.argv = [script, *words]
+            config.run(lambda: module.main(words))
             status = 0
         except SystemExit as end:
             status = end.code
