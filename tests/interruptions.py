@@ -70,7 +70,7 @@ PARAMS = TINY | {
 }
 # Another run of the same films: what half of the kills find there and replace.
 OTHERS = {"SEED": 7, "UNCERTAIN_LABELS": {}, "VIEWS": ["PA"], "TEST_FRACTION": 0.4, "LUNG_MARGIN": 0.2, "FIT": "squash"}
-CHANGES = {"inputs", "outputs", "made_from", "seconds", "films_per_second", "resumed_from", "model", "unet", "commit"}
+CHANGES = {"inputs", "outputs", "made_from", "seconds", "films_per_second", "resumed_from", "model", "unet", "commit", "bundle"}
 VOLATILE = ("report.html", "MODEL_CARD.md")  # they hold times
 
 
@@ -134,8 +134,9 @@ def made(folder: Path) -> dict[str, Path]:
     found = {}
     for place in ("data", "models"):
         for path in sorted((folder / place).rglob("*")):
-            if path.is_file() and not path.name.startswith(".") and "backup" not in path.parts:
-                found[str(path.relative_to(folder))] = path
+            parts = path.relative_to(folder).parts
+            if path.is_file() and "backup" not in parts and not any(part.startswith(".") for part in parts):
+                found["/".join(parts)] = path
     return found
 
 
@@ -271,6 +272,7 @@ def main(argv=None) -> int:
     parser.add_argument("--kills", type=int, default=200, help="about how many, over all stages")
     parser.add_argument("--tables", action="store_true", help="only the stages that need no Keras")
     parser.add_argument("--keras", action="store_true", help="kill only the stages that need Keras")
+    parser.add_argument("--only", nargs="+", metavar="STAGE", help="kill only these, of the stages named in the table")
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     arguments = parser.parse_args(argv)
     stages = [stage for stage in STAGES if not (arguments.tables and stage[4])]
@@ -278,6 +280,7 @@ def main(argv=None) -> int:
     if not arguments.tables:
         prepare_keras()
     chosen = [stage for stage in stages if stage[4] or not arguments.keras]
+    chosen = [stage for stage in chosen if not arguments.only or stage[0] in arguments.only]
     shares, draw = sum(stage[3] for stage in chosen), random.Random(arguments.seed)
     kills_done = failures = 0
     with tempfile.TemporaryDirectory(prefix="interruptions_") as root:
