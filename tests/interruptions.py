@@ -70,7 +70,18 @@ PARAMS = TINY | {
 }
 # Another run of the same films: what half of the kills find there and replace.
 OTHERS = {"SEED": 7, "UNCERTAIN_LABELS": {}, "VIEWS": ["PA"], "TEST_FRACTION": 0.4, "LUNG_MARGIN": 0.2, "FIT": "squash"}
-CHANGES = {"inputs", "outputs", "made_from", "seconds", "films_per_second", "resumed_from", "model", "unet", "commit", "bundle"}
+CHANGES = {
+    "inputs",
+    "outputs",
+    "made_from",
+    "seconds",
+    "films_per_second",
+    "resumed_from",
+    "model",
+    "unet",
+    "commit",
+    "bundle",
+}
 VOLATILE = ("report.html", "MODEL_CARD.md")  # they hold times
 
 
