@@ -61,10 +61,10 @@ def older(out):
 
 
 def without_onnx(arguments):
-    missing = onnx_models.missing_packages()
-    if missing and not arguments.no_onnx:
-        print(f'no ONNX: {", ".join(missing)} not installed. Run: pip install -e ".[onnx]"')
-    return arguments.no_onnx or bool(missing)
+    reason = onnx_models.why_not()
+    if reason and not arguments.no_onnx:
+        print(f"no ONNX: {reason}")
+    return arguments.no_onnx or bool(reason)
 
 
 if __name__ == "__main__":

@@ -43,13 +43,12 @@ with _quiet():
 
 def gpus() -> list[str]:
     """Names of the accelerators that the backend sees."""
-    return keras.distribution.list_devices("gpu") if keras.backend.backend() == "jax" else _tensorflow_gpus()
-
-
-def _tensorflow_gpus() -> list[str]:
-    if keras.backend.backend() != "tensorflow":
-        return []
     with _quiet():
+        if keras.backend.backend() == "jax":
+            import jax
+
+            # Not keras.distribution.list_devices("gpu"): it raises where there is none.
+            return [str(device) for device in jax.devices() if device.platform != "cpu"]
         import tensorflow
 
         return [device.name for device in tensorflow.config.list_physical_devices("GPU")]

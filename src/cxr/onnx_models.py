@@ -1,6 +1,7 @@
 """Networks as ONNX: written by Keras' own exporter, run by ONNX Runtime, and compared with Keras on the same films."""
 
 import importlib.util
+import os
 import warnings
 from pathlib import Path
 
@@ -13,9 +14,12 @@ TOLERANCE = 1e-4  # largest difference of a film's probability
 PIXEL_TOLERANCE = 1e-3  # of a pixel's, in a lung mask: it counts only around the threshold
 
 
-def missing_packages() -> list[str]:
-    """Packages of the extra "onnx" that are not installed."""
-    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+def why_not() -> str:
+    """Why no ONNX file can be written here, and what to do; "" where it can."""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        return "it is written with TensorFlow only. Unset KERAS_BACKEND: the same models load there"
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    return f'{", ".join(missing)} not installed. Run: pip install -e ".[onnx]"' if missing else ""
 
 
 def export(network, path: Path, films: np.ndarray, tolerance: float = TOLERANCE) -> float:
