@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from cxr import bundles, config, film_files, locks, new_films, new_films_report
-from cxr.artifacts import write_csv, write_json, write_text
+from cxr.artifacts import read_csv, write_csv, write_json, write_text
 from cxr.errors import InputError
 from cxr.parameters import FAMILIES
 from cxr.progress import progress
@@ -47,7 +47,9 @@ def main(argv=None):
     with tempfile.TemporaryDirectory(prefix=".part", dir=arguments.out) as work:
         predicted = new_films.predict(bundle, paths, arguments.hospital, Path(work), bar)
         overlays = new_films_report.draw_overlays(predicted, arguments.out, arguments.limit, bar)
+        older = overlays_in(arguments.out)
         write_csv(new_films.result(predicted, overlays), arguments.out / "predictions.csv")
+        new_films_report.remove_overlays(arguments.out, older - set(overlays))
         write_csv(predicted.problems, arguments.out / "problems.csv")
         record = new_films.record(predicted, device, backend.versions())
         page = new_films_report.page(predicted, overlays, new_films.facts(record))
@@ -63,6 +65,14 @@ def open_bundle(arguments):
     if arguments.family not in (None, bundle.family):
         raise InputError(f"--family {arguments.family}: {arguments.bundle} is a bundle of {bundle.family}.")
     return bundle
+
+
+def overlays_in(out):
+    """Paths of the pictures that an older prediction left there."""
+    try:
+        return set(read_csv(out / "predictions.csv", "", ["overlay"], keep_default_na=False, dtype=str)["overlay"])
+    except InputError:  # none, or a table of somebody else
+        return set()
 
 
 def say(predicted, out):

@@ -66,9 +66,14 @@ class Run:
 
     def is_finished(self) -> bool:
         """Whether metrics are there, of these settings and parameters: `begin` removes those of others."""
-        held = {"SETTINGS.json": self.settings, "PARAMS.json": self.params}
-        same = all(_read(self.folder / name) == content for name, content in held.items())
-        return same and (self.results() / "metrics.json").exists()
+        return self.is_laid_out() and (self.results() / "metrics.json").exists()
+
+    def is_laid_out(self) -> bool:
+        """Whether its JSON files are there and mean the same; a key that an older version lacked is its default."""
+        params = _read(self.folder / "PARAMS.json")
+        if _read(self.folder / "SETTINGS.json") != self.settings or not isinstance(params, dict):
+            return False
+        return json.loads(json.dumps(config.params_from({}, "-").flat())) | params == self.params
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -129,10 +134,10 @@ def begin(run: Run, settings: Settings, params: Params, others: list[Run]) -> No
         Runs to link from where they are finished. The most similar one is taken; every step then checks for itself
         whether what is linked is what it would make, and replaces it where it is not.
     """
-    for name, content in (("SETTINGS.json", run.settings), ("PARAMS.json", run.params)):
-        if _read(run.folder / name) != content:
-            (run.results() / "metrics.json").unlink(missing_ok=True)
-            write_json(content, run.folder / name)
+    if not run.is_laid_out():
+        (run.results() / "metrics.json").unlink(missing_ok=True)
+        write_json(run.settings, run.folder / "SETTINGS.json")
+        write_json(run.params, run.folder / "PARAMS.json")
     unet, link = settings.models_dir / "segmentation", run.folder / "models" / "segmentation"
     unet.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink():

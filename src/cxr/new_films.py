@@ -98,7 +98,7 @@ def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tupl
     masks, checks = _mask(bundle, paths, work, progress)
     films = films.join(checks)
     films = films.join(_pack(bundle, films, work, progress))
-    films["problem"] = films["problem"].where(films["problem"] != "", films["pack_problem"].fillna(""))
+    films["problem"] = films["problem"].where(films["problem"] != "", films["pack_problem"].astype(object).fillna(""))
     said = zip(films["problem"], films["path"], strict=True)
     films["problem"] = [problem.removeprefix(f"{path}: ") for problem, path in said]
     return films, masks

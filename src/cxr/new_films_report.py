@@ -44,6 +44,13 @@ def draw_overlays(
     return overlays
 
 
+def remove_overlays(folder: Path, names: Iterable[str]) -> None:
+    """Remove pictures of an older prediction, by the paths that its predictions.csv holds."""
+    for name in names:
+        if name:
+            (folder / "overlays" / Path(name).name).unlink(missing_ok=True)
+
+
 def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
     """Draw one film's picture into ``<folder>/overlays``; returns its path relative to the folder."""
     about, scored = predicted.films.iloc[row], predicted.scored

@@ -24,8 +24,8 @@ def main(argv=None):
     settings, params = config.load(arguments)
     paths = images.list_films(arguments.folder)
     out = arguments.out or settings.unet_dir / "prediction"
-    locks.hold(out)
     need(settings.unet, "src/segmentation/train.py")
+    locks.hold(out)
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr import backend, inference, models, plots
 

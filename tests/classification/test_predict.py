@@ -290,6 +290,20 @@ def test_another_look_at_the_folder_does_not_take_overlays_for_films(evaluated, 
     assert ((out / "predictions.csv").read_bytes(), sorted(path.name for path in (out / "overlays").iterdir())) == first
 
 
+def test_pictures_of_films_that_are_not_asked_for_again_are_removed_and_no_other_file(evaluated, tmp_path):
+    folder, _ = evaluated
+    films, out = tmp_path / "films", tmp_path / "out"
+    films.mkdir()
+    for gray in (1, 2):
+        cv2.imwrite(str(films / f"{gray}.png"), film(gray))
+    predict(films, f"--out={out}", *arguments(folder))
+    mine = out / "overlays/mine.png"
+    mine.write_bytes(b"")
+    old = set((out / "overlays").iterdir())
+    predict(films / "2.png", f"--out={out}", *arguments(folder))
+    assert set((out / "overlays").iterdir()) == {mine, out / read(out)["overlay"].item()} < old
+
+
 def test_only_broken_files_still_make_a_whole_run(evaluated, tmp_path):
     folder, _ = evaluated
     (tmp_path / "bad.png").write_text("no film")

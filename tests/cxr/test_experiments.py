@@ -87,6 +87,17 @@ def test_a_run_is_finished_by_its_metrics_and_only_with_its_own_parameters(setti
     assert not run.is_finished(), "the old metrics are of other parameters"
 
 
+def test_a_run_of_an_older_version_stays_finished_where_its_missing_keys_are_at_their_defaults(settings):
+    run, _ = runs_of(settings)
+    finish(run, settings)
+    older = dict(run.params)
+    assert older.pop("MAP_METHOD") == "gradcam"
+    write_text(json.dumps(older), run.folder / "PARAMS.json")
+    assert run.is_finished()
+    changed, _ = runs_of(settings, MAP_METHOD="layercam")
+    assert not changed.is_finished()
+
+
 def test_files_of_a_run_that_were_changed_by_hand_are_written_anew(settings):
     run, _ = runs_of(settings)
     finish(run, settings)
