@@ -2,9 +2,9 @@
 
 Synthetic tables in both layouts, from a seed: 112,120 rows of NIH and 223,648 of CheXpert (values as often as in the
 real tables), each with an empty file on disk. Prints seconds and peak memory of every step, the ratio of the merge in
-memory, and how all of it grows with six times as many rows.
+memory, and how all of it grows with three and six times as many rows (about 2,000,000).
 
-    python benchmarks/tables.py [--times 6]
+    python benchmarks/tables.py [--times 1 3 6] [--plot growth.png]
 """
 
 import argparse
@@ -16,15 +16,20 @@ import tempfile
 import time
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from cxr import chexpert, config, nih, tables
+from cxr import chexpert, config, nih
 from cxr.labels import FINDINGS
 from cxr.releases import CHEXPERT_COLUMNS, NIH_HEADER
 
 PROJECT = Path(__file__).resolve().parents[1]
 NIH_ROWS, CHEXPERT_ROWS = 112_120, 223_648
+AS_ORIGINAL = dict.fromkeys(FINDINGS, "negative")  # it took CheXpert's -1 for a no
 ROW_BY_ROW = 4_000  # rows that are merged the original's way, and scaled
 STEPS = ("0_nih_table.py", "1_chexpert_table.py", "2_merge_tables.py", "3_hold_out_test.py", "6_split_train_val.py")
 NIH_POSITIVE = (0.0416, 0.0473, 0.0205, 0.1188, 0.0128, 0.0248)
@@ -38,54 +43,88 @@ CHEXPERT_SHARES = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=6, help="the second, larger size (6: about 2,000,000 rows)")
+    parser.add_argument("--times", type=int, nargs="+", default=[1, 3, 6], help="sizes, in full releases")
+    parser.add_argument("--plot", type=Path, help="draw the growth into this PNG")
     arguments = parser.parse_args()
-    whole = {}
-    for times in (1, arguments.times):
-        with tempfile.TemporaryDirectory() as folder:
+    measured, before = {}, 0
+    with tempfile.TemporaryDirectory() as folder:
+        for times in sorted(arguments.times):
             rows = times * (NIH_ROWS + CHEXPERT_ROWS)
             print(f"{rows:,} rows", flush=True)
-            lay_out(Path(folder), times)
-            measured = {step: run(step, Path(folder)) for step in STEPS}
-            for step, (seconds, megabytes) in measured.items():
-                print(f"  {step}: {seconds:.1f} s, {megabytes:.0f} MB")
-            whole[times] = sum(seconds for seconds, _ in measured.values())
-            print(
-                f"  together {whole[times]:.1f} s, at most {max(mb for _, mb in measured.values()):.0f} MB", flush=True
-            )
+            lay_out(Path(folder), times, before)
+            before, measured[rows] = times, {step: run(step, Path(folder)) for step in STEPS}
+            say(measured[rows])
             if times == 1:
-                compare(Path(folder), rows, whole[1])
-    print(f"{arguments.times} times the rows: {whole[arguments.times] / whole[1]:.1f} times the seconds")
+                compare(Path(folder), rows, total(measured[rows]))
+    fewest, most = min(measured), max(measured)
+    if fewest < most:
+        growth = total(measured[most]) / total(measured[fewest])
+        print(f"{most / fewest:.1f} times the rows: {growth:.1f} times the seconds")
+    if arguments.plot:
+        draw(measured, arguments.plot)
+
+
+def total(measured, steps=STEPS):
+    return sum(measured[step][0] for step in steps)
+
+
+def say(measured):
+    for step, (seconds, megabytes) in measured.items():
+        print(f"  {step}: {seconds:.1f} s, {megabytes:.0f} MB")
+    largest = max(megabytes for _, megabytes in measured.values())
+    print(f"  steps 0 to 3: {total(measured, STEPS[:4]):.1f} s; all {total(measured):.1f} s, at most {largest:.0f} MB")
+
+
+def draw(measured, path):
+    """Seconds of each step by rows, beside the straight line through nothing and the largest size."""
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    rows = sorted(measured)
+    for step in STEPS:
+        axes.plot(rows, [measured[one][step][0] for one in rows], "o-", label=step)
+    sums = [total(measured[one]) for one in rows]
+    axes.plot(rows, sums, "ko-", label="all")
+    axes.plot([0, rows[-1]], [0, sums[-1]], "k:", label="a straight line")
+    axes.set(xlabel="rows of the tables", ylabel="seconds", xlim=(0, None), ylim=(0, None))
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=120)
 
 
 def compare(folder, rows, end_to_end):
-    """The label merge in memory, ours on all rows, the original's way on some, scaled."""
+    """The label merge of tables in memory, ours on all rows, the original's way on some, scaled."""
     settings = config.load_settings(folder / "SETTINGS.json")
     params = config.params_from({}, "-").tables
-    on_disk = tables.list_files(settings.dataset_dir)
+    csvs = {"nih": settings.dataset_csv_dir, "chexpert": settings.dataset_chexpert_train_csv_dir}
+    raw = {name: pd.read_csv(path, dtype=str, index_col=False) for name, path in csvs.items()}
     started = time.perf_counter()
-    ours = tables.merge(
-        [
-            nih.read_nih(settings.dataset_csv_dir, settings.dataset_dir, on_disk).table,
-            chexpert.read_chexpert(chexpert.chexpert_csvs(settings), settings.dataset_dir, on_disk, params).table,
-        ],
-        on_disk, params,
-    ).images  # fmt: skip
-    seconds = time.perf_counter() - started
-    raw = [pd.read_csv(settings.dataset_csv_dir, index_col=False), pd.read_csv(settings.dataset_chexpert_train_csv_dir)]
+    ours = vectorised(raw["nih"], raw["chexpert"], params)
+    labels = time.perf_counter() - started
+    some = {name: table.head(ROW_BY_ROW // 2) for name, table in raw.items()}
     started = time.perf_counter()
-    row_by_row(*(table.head(ROW_BY_ROW // 2) for table in raw))
+    theirs = row_by_row(some["nih"], some["chexpert"])
     plain = (time.perf_counter() - started) * rows / ROW_BY_ROW
-    print(f"  merge in memory (both CSV files read): {seconds:.1f} s for {len(ours):,} films; row by row {plain:.0f} s")
+    again = vectorised(some["nih"], some["chexpert"], params.model_copy(update={"uncertain_labels": AS_ORIGINAL}))
+    if not again.equals(theirs):
+        sys.exit("the two ways do not give the same labels")
+    print(f"  label merge in memory of {len(ours):,} films: {labels:.2f} s; row by row {plain:.0f} s")
     print(
-        f"  ratio {plain / seconds:.0f}; with every step and all CSV files written, {plain / end_to_end:.0f}",
+        f"  ratio {plain / labels:.0f}; against all steps with every check and CSV file, {plain / end_to_end:.0f}",
         flush=True,
     )
 
 
+def vectorised(nih_table, chexpert_table, params):
+    """Our labels: 1, 0, NaN, and the name of each film."""
+    present, _ = nih.nih_labels(nih_table["Finding Labels"])
+    spelling = [chexpert.CHEXPERT_SPELLING.get(finding, finding) for finding in FINDINGS]
+    states = chexpert_table[spelling].set_axis(list(FINDINGS), axis=1).apply(pd.to_numeric)
+    reported = chexpert.apply_policies(states, pd.Series(False, index=states.index), params)
+    merged = pd.concat([present, reported], ignore_index=True).astype(float)
+    return merged.assign(name=pd.concat([nih_table["Image Index"], chexpert_table["Path"]], ignore_index=True))
+
+
 def row_by_row(nih_table, chexpert_table):
     """Labels by loops over rows and cells, as the original's steps 0 to 2 set them."""
-    merged = pd.DataFrame(0, index=range(len(nih_table) + len(chexpert_table)), columns=list(FINDINGS))
+    merged = pd.DataFrame(0.0, index=range(len(nih_table) + len(chexpert_table)), columns=list(FINDINGS))
     names = []
     for row in range(len(nih_table)):
         names.append(nih_table.iloc[row]["Image Index"])
@@ -96,12 +135,12 @@ def row_by_row(nih_table, chexpert_table):
         names.append(chexpert_table.iloc[row]["Path"])
         for finding in FINDINGS:
             value = chexpert_table.iloc[row]["Pleural Effusion" if finding == "Effusion" else finding]
-            merged.loc[len(nih_table) + row, finding] = 1 if value == 1 else 0
-    return merged.assign(name=names)
+            merged.loc[len(nih_table) + row, finding] = 1 if value == "1.0" else 0
+    return merged.assign(name=pd.Series(names, dtype=str))
 
 
-def lay_out(folder, times):
-    """Both releases: tables from a seed, an empty file for every film."""
+def lay_out(folder, times, before):
+    """Both releases: tables from a seed, an empty file for every film, but for those of a smaller size before."""
     random = np.random.default_rng(1)
     films = times * NIH_ROWS
     patient = 1 + np.arange(films) // 4
@@ -113,7 +152,7 @@ def lay_out(folder, times):
         *(f"{name[i]},{labels[i]},{i % 4},{patient[i]},50,M,PA,2500,2048,0.1,0.1," for i in range(films)),
     ]
     raw = folder / "raw"
-    touch(raw / f"images_{1 + row // 5000:03d}" / name[row] for row in range(films))
+    touch(raw / f"images_{1 + row // 5000:03d}" / name[row] for row in range(before * NIH_ROWS, films))
     (raw / "Data_Entry_2017.csv").write_text("\n".join(lines) + "\n")
     films = times * CHEXPERT_ROWS
     paths = [
@@ -123,7 +162,7 @@ def lay_out(folder, times):
     known = {"Path": paths, "Sex": "Male", "Age": 60, "Frontal/Lateral": "Frontal", "AP/PA": "AP"}
     for column, shares in CHEXPERT_SHARES.items():
         known[column] = random.choice(["1.0", "0.0", "-1.0", ""], films, p=[*shares, 1 - sum(shares)])
-    touch(raw / path for path in paths)
+    touch(raw / path for path in paths[before * CHEXPERT_ROWS :])
     table.assign(**known).to_csv(raw / "CheXpert-v1.0-small" / "train.csv", index=False)
     settings = {
         "DATASET_DIR": "raw", "DATASET_CSV_DIR": "raw/Data_Entry_2017.csv",

@@ -10,7 +10,7 @@ from cxr.labels import FINDINGS
 from cxr.parameters import TableParams
 from cxr.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.settings import Settings
-from cxr.tables import leaves_raw_folder, problems
+from cxr.tables import leaves_raw_folder, list_files, present, problems
 
 CHEXPERT_SPELLING = {"Effusion": "Pleural Effusion"}
 CHEXPERT_ROWS = {"train": 223_414, "valid": 234}
@@ -31,6 +31,16 @@ def chexpert_csvs(settings: Settings) -> dict[str, Path]:
     return {key: csv for key, csv in csvs.items() if csv != Path()}
 
 
+def films_on_disk(csvs: dict[str, Path], dataset_dir: Path) -> pd.Series:
+    """Where CheXpert's films are: at the places that its tables name, or else all files of the raw folder.
+
+    Its quarter of a million folders are only listed where a film is missing or somewhere else.
+    """
+    named = pd.concat([read_raw_csv(csv, ("Path",), how_to_mend(key))["Path"] for key, csv in csvs.items()]).dropna()
+    there = present(dataset_dir, named[~leaves_raw_folder(named)])
+    return there if len(there) == len(named) else list_files(dataset_dir, skip=("images",))  # NIH's folders
+
+
 def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, params: TableParams) -> Release:
     """CheXpert (Irvin et al., AAAI 2019), the full or the small release, whatever folder it was unpacked to.
 
@@ -42,7 +52,7 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
     dataset_dir : Path
         The raw folder, for messages.
     on_disk : Series of str
-        Its files (`cxr.tables.list_files`).
+        Its files: from `films_on_disk`, or `cxr.tables.list_files`.
     params : TableParams
         What -1 and blank mean: UNCERTAIN_LABELS, BLANK_LABELS.
 
@@ -71,7 +81,10 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
     states = numbers.mask(odd, np.inf)
     listed.append(problems(path[odd.any(axis=1)], "label other than 1, 0, -1 or blank: read as not known"))
 
-    side = raw["Frontal/Lateral"].fillna(film["film"].str.extract(r"_(\w+)$")[0]).str.lower()
+    side = raw["Frontal/Lateral"]
+    if side.isna().any():
+        side = side.fillna(film["film"].str.extract(r"_(\w+)$")[0])
+    side = side.map({name: name.lower() for name in side.dropna().unique()})
     view = raw["AP/PA"].where(raw["AP/PA"].isin(["AP", "PA"])).mask(side == "lateral", "LATERAL")
     age = completed_years(raw["Age"])
     table = pd.DataFrame(
@@ -84,7 +97,7 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
             "age": age.mask(age == 0),  # a hospital for adults: 0 stands for not known
             "source": "chexpert",
         }
-    ).join(_apply_policies(states, film["folder"] == "valid", params))
+    ).join(apply_policies(states, film["folder"] == "valid", params))
     return whole_release(table, listed, on_disk, raw_counts=_raw_counts(states, raw["csv"]))
 
 
@@ -115,7 +128,7 @@ def _chexpert_paths(given: pd.Series, film: pd.DataFrame, on_disk: pd.Series) ->
     return path
 
 
-def _apply_policies(states: pd.DataFrame, expert: pd.Series, params: TableParams) -> pd.DataFrame:
+def apply_policies(states: pd.DataFrame, expert: pd.Series, params: TableParams) -> pd.DataFrame:
     """1, 0, NaN from CheXpert's 1, 0, -1, NaN (blank) and inf (something else); experts' blanks are just not known."""
     meaning = {"negative": 0.0, "positive": 1.0, "ignore": np.nan}
     labels = states.where(states.isin([0, 1]))

@@ -64,7 +64,7 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
     if place.isna().all():
         raise none_found("NIH", dataset_dir, f"images_001/images/{name.iloc[0]}", on_disk)
 
-    findings, unknown = _nih_findings(raw["Finding Labels"])
+    findings, unknown = nih_labels(raw["Finding Labels"])
     listed += [problems(path[rows], f"unknown label {label!r}{hint}") for label, (rows, hint) in unknown.items()]
     listed.append(problems(path[raw["Finding Labels"].isna()], "no label"))
     table = pd.DataFrame(
@@ -81,7 +81,7 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
     return whole_release(table, listed, on_disk)
 
 
-def _nih_findings(text: pd.Series) -> tuple[pd.DataFrame, dict[str, tuple[pd.Series, str]]]:
+def nih_labels(text: pd.Series) -> tuple[pd.DataFrame, dict[str, tuple[pd.Series, str]]]:
     """One column a finding from ``Effusion|Mass``, and each unknown label's rows with a hint at what it may mean."""
     codes, combinations = pd.factorize(text)
     told_apart = pd.Series(combinations, dtype=str).str.replace(r"\s*\|\s*", "|", regex=True).str.strip()

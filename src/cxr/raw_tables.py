@@ -119,10 +119,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def completed_years(text: pd.Series) -> pd.Series:
     """Completed years from ``58``, ``058Y``, ``013M``, ``012W``, ``012D``; NA where not known or impossible."""
-    parts = text.str.extract(r"^\s*(?P<number>\d+)(?:\.0*)?(?P<unit>[YMWD]?)\s*$")
+    codes, spellings = pd.factorize(text)  # a few hundred of them
+    parts = pd.Series(spellings, dtype=str).str.extract(r"^\s*(?P<number>\d+)(?:\.0*)?(?P<unit>[YMWD]?)\s*$")
     per_year = parts["unit"].map({"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25})
     years = np.floor(parts["number"].astype(float) / per_year)
-    return years.where(years <= OLDEST).astype("Int16")
+    return years.where(years <= OLDEST).astype("Int16").reindex(codes).set_axis(text.index)
 
 
 def none_found(source: str, folder: Path, expected: str, on_disk: pd.Series) -> InputError:

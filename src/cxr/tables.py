@@ -74,8 +74,17 @@ def list_files(folder: Path, skip: tuple[str, ...] = ()) -> pd.Series:
     return pd.Series(sorted(files), dtype=str)
 
 
+def present(folder: Path, paths: pd.Series) -> pd.Series:
+    """Those of the paths, relative to a folder, at which there is a file: quicker than a list of CheXpert's folders."""
+    base = f"{folder}/"
+    return paths[[os.path.isfile(base + path) for path in paths.tolist()]]
+
+
 def leaves_raw_folder(paths: pd.Series) -> pd.Series:
     """Whether a path is absolute, has a Windows drive, or climbs with ``..``: raw data is below DATASET_DIR only."""
+    whole = "\n" + "\n".join(paths.dropna())
+    if not any(mark in whole for mark in ("..", "\\", ":", "\n/")):  # a third of a million searches less
+        return pd.Series(False, index=paths.index)
     return paths.str.contains(r"^[/\\]|^[A-Za-z]:|(?:^|[/\\])\.\.(?:[/\\]|$)")
 
 
@@ -101,11 +110,13 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
         It is not there, or not as the step writes it; names the command that makes it.
     """
     again = f"Make it again with: {made_by}"
-    table = read_csv(path, made_by, dtype=dict.fromkeys(COLUMNS, str))
+    numbers = ("age", *FINDINGS)
+    text = {column: str for column in COLUMNS if column not in numbers}
+    table = read_csv(path, made_by, dtype=text)
     if list(table.columns) != COLUMNS:
         raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}; found {', '.join(table)}. {again}")
     try:
-        for column in ("age", *FINDINGS):
+        for column in numbers:
             table[column] = pd.to_numeric(table[column]).astype("Int16")
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: column {column}: expected whole numbers or nothing; {error}. {again}") from None

@@ -21,7 +21,7 @@ def main(argv=None):
     csvs = chexpert.chexpert_csvs(settings)
     key = pseudonyms.read_key(params.tables.hash_ids)
     problems_csv = tables.problems_csv(settings.chexpert_csv)
-    on_disk = tables.list_files(settings.dataset_dir, skip=("images",))  # NIH's folders
+    on_disk = chexpert.films_on_disk(csvs, settings.dataset_dir)
     step = artifacts.Step(
         record=settings.chexpert_csv.with_suffix(".json"),
         inputs={

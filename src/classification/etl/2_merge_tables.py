@@ -9,6 +9,8 @@ VIEWS says which projections are kept; ABNORMAL_ONLY drops films with none of th
 
 from pathlib import Path
 
+import pandas as pd
+
 from cxr import artifacts, config, locks, sources, tables
 from cxr.images import FILM_SUFFIXES
 
@@ -21,7 +23,9 @@ def main(argv=None):
     for path, made_by in releases.items():
         artifacts.need(path, made_by)
     problems_csv = tables.problems_csv(settings.images_csv)
-    on_disk = tables.list_files(settings.dataset_dir)
+    read = [tables.read_table(path, made_by) for path, made_by in releases.items()]
+    known = pd.concat([table["path"] for table in read])
+    on_disk = tables.present(settings.dataset_dir, known)
     step = artifacts.Step(
         record=settings.images_csv.with_suffix(".json"),
         inputs={path.name: artifacts.digest(path) for path in releases}
@@ -34,7 +38,6 @@ def main(argv=None):
         print(f"{settings.images_csv}: up to date")
         return
     step.begin()
-    read = [tables.read_table(path, made_by) for path, made_by in releases.items()]
     merged = tables.merge(read, on_disk, params.tables)
     artifacts.write_csv(merged.images, settings.images_csv)
     artifacts.write_csv(merged.problems, problems_csv)
@@ -42,12 +45,17 @@ def main(argv=None):
 
     for reason, films in merged.left_out.items():
         print(f"left out, {reason}: {films:,} films")
-    in_a_table = {path for table in read for path in table["path"]}
-    extra = [path for path in on_disk if path not in in_a_table and Path(path).suffix.lower() in FILM_SUFFIXES]
+    extra = others_on_disk(settings.dataset_dir, known)
     if extra:
         print(f"on disk, but in no table: {len(extra):,} films, such as {extra[0]}; not used")
     print(tables.count(merged.images, {"source": merged.images["source"], "view": merged.images["view"]}).to_string())
     print(f"written: {settings.images_csv} ({len(merged.images):,} films), {problems_csv.name}")
+
+
+def others_on_disk(folder, known):
+    """Films that no table names; CheXpert's quarter of a million folders are not entered for that."""
+    files = tables.list_files(folder, skip=("chexpert", "patient"))
+    return [path for path in files[~files.isin(known)] if Path(path).suffix.lower() in FILM_SUFFIXES]
 
 
 if __name__ == "__main__":
