@@ -1,9 +1,9 @@
-"""Train a tiny network on virtual devices of this CPU and keep what came out: for tests, in a process of its own.
+"""Train tiny networks on virtual devices of this CPU and keep what came out: for tests, in a process of its own.
 
-    python -m tests.train_on_devices FOLDER DEVICES [--norm]
+    python -m tests.train_on_devices FOLDER DEVICES NETWORK [NETWORK …]
 
-Ten films with unknown labels, most of them in the second half of each batch; three epochs; batches of four.
-FOLDER gets weights.npz (of the last epoch) and log.csv.
+NETWORK is "norm", or "plain" for one without batch normalisation. Ten films with unknown labels, most of them in a
+few films; three epochs; batches of four, the last one filled up. FOLDER gets <network>.npz, the last epoch's weights.
 """
 
 import os
@@ -16,7 +16,7 @@ import numpy as np
 def main():
     folder, devices = Path(sys.argv[1]), int(sys.argv[2])
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-    from cxr import backend, datasets, inference, models, training
+    from cxr import backend, training
     from cxr.backend import keras
     from tests.conftest import tiny_params
 
@@ -25,24 +25,27 @@ def main():
 
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
-    # SGD: Adam takes a step of full length on a gradient that is nothing but rounding.
-    keys = {
-        "OPTIMIZER": "sgd",
-        "LEARNING_RATE": 0.05,
-        "DROPOUT": 0.0,
-        "EPOCHS": 3,
-        "EARLY_STOPPING_PATIENCE": 0,
-        "PLATEAU_PATIENCE": 1,
-    }
-    params = tiny_params(AUGMENTATION=1.0, **keys)
-    print(backend.start(params, together=True))
+    print(backend.start(tiny_params(), together=True))
     assert len(backend.devices()) == devices
+    for network in sys.argv[3:]:
+        if network == "plain":
+            keras.layers.BatchNormalization = type("Nothing", (keras.layers.Layer,), {"call": lambda self, x: x})
+        np.savez(folder / f"{network}.npz", *trained(folder / network))
+    if keras.backend.backend() == "tensorflow" and devices > 1:
+        losses_add_up(training.masked_cross_entropy(np.ones(6, np.float32)), training.dice_and_cross_entropy)
+
+
+def trained(folder):
+    from cxr import backend, datasets, inference, models, training
+    from tests.conftest import tiny_params
+
+    # SGD: Adam takes a step of full length on a gradient that is nothing but rounding.
+    keys = {"OPTIMIZER": "sgd", "LEARNING_RATE": 0.05, "EARLY_STOPPING_PATIENCE": 0, "PLATEAU_PATIENCE": 1}
+    params = tiny_params(AUGMENTATION=1.0, DROPOUT=0.0, **keys)
     random = np.random.default_rng(0)
     pack = random.integers(0, 256, (14, 32, 32), np.uint8)
     truth = (random.random((14, 6)) < 0.5).astype(np.float32)
     truth[3:8, 1:] = np.nan
-    if "--norm" not in sys.argv:
-        keras.layers.BatchNormalization = type("Nothing", (keras.layers.Layer,), {"call": lambda self, x: x})
     with backend.scope():
         network = models.build_classifier("tiny", params)
         network.set_weights([random.normal(0, 0.2, weight.shape) ** 2 for weight in network.get_weights()])
@@ -54,9 +57,7 @@ def main():
     every_epoch = training.EveryEpoch(folder, network, score, "val_auroc", params, batches, {})
     loss = training.masked_cross_entropy(np.float32([3, 1, 1, 1, 1, 1]))
     training.fit(logits, loss, batches, every_epoch, 3, params)
-    if keras.backend.backend() == "tensorflow" and devices > 1:
-        losses_add_up(loss, training.dice_and_cross_entropy)
-    np.savez(folder / "weights.npz", *network.get_weights())
+    return network.get_weights()
 
 
 def losses_add_up(of_findings, of_masks):
