@@ -98,8 +98,11 @@ while [ "$number" -gt 0 ]; do
     read -r which host status <&3
     if [ "$status" -ne 0 ]; then
         stop
-        echo "error: process $which on $host ended with exit status $status; the other processes were stopped." \
-            "The same command goes on after the last whole epoch." >&2
+        case $status in
+            2 | 4) advice="Its error stands above." ;; # wrong input, or another run is writing there
+            *) advice="The same command goes on after the last whole epoch." ;;
+        esac
+        echo "error: process $which on $host ended with exit status $status; the other processes were stopped. $advice" >&2
         exit "$status"
     fi
     number=$((number - 1))
