@@ -61,18 +61,22 @@ def settings_in(folder: Path) -> Settings:
     return config.load_settings(folder / "SETTINGS.json")
 
 
-def prepare(settings: Settings, params: Params, patients: Sequence[int], splits: Sequence[str], size: int = 32):
+def prepare(
+    settings: Settings, params: Params, patients: Sequence[int], splits: Sequence[str], size: int = 32, labels=0
+):
     """What prepare_data.sh leaves of NIH films of these patients, one of each, square and 2 * size pixels wide.
 
-    Packed film i is gray i + 1; returns images.csv as a table.
+    Packed film i is gray i + 1; ``labels`` is 0, or an array (N, 6) with NaN for not known. Returns images.csv as a
+    table.
     """
     ids = [f"{patient:08d}_{number:03d}" for number, patient in enumerate(patients)]
-    usual = {"view": "PA", "sex": "M", "age": 50, "source": "nih"} | dict.fromkeys(FINDINGS, 0)
+    usual = {"view": "PA", "sex": "M", "age": 50, "source": "nih"}
+    labels = np.broadcast_to(labels, (len(ids), len(FINDINGS)))
     rows = [
         {"image_id": f"nih/{name}", "path": f"{name}.png", "patient_id": f"nih-{patient}"} | usual
         for name, patient in zip(ids, patients, strict=True)
     ]
-    images = tables.typed(pd.DataFrame(rows))
+    images = tables.typed(pd.DataFrame(rows).assign(**dict(zip(FINDINGS, labels.T, strict=True))))
     write_csv(images, settings.images_csv)
     write_csv(pd.DataFrame({"image_id": images["image_id"], "split": list(splits)}), settings.split_csv)
     path = settings.pack(size)

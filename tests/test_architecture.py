@@ -27,7 +27,7 @@ raw_tables phantoms images charts result_table calibration film_pages
 tables phantom_findings plots thresholds
 phantom_anatomy phantom_exposure canvas predictions backend rates experiments
 artifacts bootstrap heatmaps lungs config locks pseudonyms progress onnx_models
-settings
+settings processes
 parameters
 labels errors
 """

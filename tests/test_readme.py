@@ -17,6 +17,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (
     "README.md",
     "README.ko.md",
+    "docs/cluster.md",
     "docs/from_original.md",
     "docs/lung_masks.md",
     "docs/experiments.md",
@@ -34,7 +35,7 @@ TITLES = {
     "evaluation": "Evaluation and pictures",
     "demo": "The synthetic films of `run_demo.sh`",
 }
-ENVIRONMENT = {"PYTHON", "KERAS_BACKEND", "OPENCV_IO_MAX_IMAGE_PIXELS"}
+ENVIRONMENT = {"PYTHON", "KERAS_BACKEND", "OPENCV_IO_MAX_IMAGE_PIXELS", "CUDA_VISIBLE_DEVICES", "JOB_PORT"}
 PRODUCED = ("demo/data", "demo/models", "data/", "models/")  # there only after a run
 LONGEST_CHOICE = 6  # a longer list of values is said by the description
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cxr import processes
 from cxr.errors import InputError, closest, one_line
 from cxr.parameters import BACKBONES, MEMBERS, SMALLEST_INPUT, STAGES, ModelParams, Params, Stage, TrainParams
 from cxr.settings import REPLACED_SETTINGS, Settings
@@ -237,7 +238,9 @@ def run(main) -> None:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
         message, status = told(error)
-        print(f"error: {one_line(message)}", file=sys.stderr)
+        who = f" in {processes.name()}" if processes.name() else ""
+        print(f"error{who}: {one_line(message)}", file=sys.stderr, flush=True)
+        processes.end(status)
     if status:
         sys.exit(status)
 

@@ -111,14 +111,18 @@ class FilmBatches(keras.utils.PyDataset):
         A mask is warped with its film and comes out as float32 0 or 1 of shape (n, size, size, 1).
     batch_size, seed : int
     augmentation : AugmentParams, optional
-        None: films as they are, in order (for scoring).
+        None: films as they are, in order (for scoring), the last batch with what is left. Else every batch has
+        ``batch_size`` films, which is one shape to compile and to share between devices: the last one is filled up
+        with the first films of the epoch.
+    share : tuple of two int
+        (i, n): of each batch the i-th of n equal parts, for the i-th of n processes that train together.
     """
 
-    def __init__(self, pack, rows, image_ids, targets, batch_size, seed=0, augmentation=None, workers=1):
+    def __init__(self, pack, rows, image_ids, targets, batch_size, seed=0, augmentation=None, workers=1, share=(0, 1)):
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=4 * workers)
         self.pack, self.rows, self.targets = pack, np.asarray(rows), targets
         self.keys = [film_key(image_id) for image_id in image_ids]
-        self.batch_size, self.seed, self.augmentation = batch_size, seed, augmentation
+        self.batch_size, self.seed, self.augmentation, self.share = batch_size, seed, augmentation, share
         self.has_masks = targets is not None and targets.ndim == 3
         self.set_epoch(0)
 
@@ -136,8 +140,17 @@ class FilmBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
+    def _chosen(self, index: int) -> np.ndarray:
+        """Places in ``rows`` of the films of a batch that this process reads."""
+        if self.augmentation is None:
+            return self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        part, parts = self.share
+        own = self.batch_size // parts
+        first = index * self.batch_size + part * own
+        return self.order.take(np.arange(first, first + own), mode="wrap")
+
     def __getitem__(self, index: int):
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        chosen = self._chosen(index)
         films = self.pack[self.rows[chosen]]
         masks = self.targets[self.rows[chosen]] if self.has_masks else [None] * len(chosen)
         if self.augmentation is not None:

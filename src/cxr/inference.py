@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import pandas as pd
 
-from cxr import backend
+from cxr import backend, processes
 from cxr.backend import keras
 from cxr.datasets import FilmBatches
 from cxr.gradcam import cascade, explainer
@@ -17,16 +17,37 @@ RANDOMISED_FILMS = 32  # enough for a mean correlation
 
 
 def predictor(model: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params) -> Callable[[], np.ndarray]:
-    """() -> what the model says of rows of a pack, from its weights of that moment; compiled once."""
-    network = keras.Model(model.input, model.output)  # of its own: the model in training keeps its compiled state
-    network.compile(jit_compile=backend.jit_compile(params))
-    batches = _in_order(pack, rows, params)
-    return lambda: network.predict(batches, verbose=0)
+    """() -> what the model says of rows of a pack, from its weights of that moment; compiled once.
+
+    Where several processes train the model, each scores its share of the rows, on its own devices and with a copy of
+    the network, and all get the whole: they must call it together.
+    """
+    copied, devices = backend.copies_to_score(), backend.own_devices()
+    with backend.own_scope():
+        # A network of its own: the model in training keeps its compiled state.
+        network = keras.models.clone_model(model) if copied else keras.Model(model.input, model.output)
+        network.compile(jit_compile=backend.jit_compile(params))
+    if copied:  # as many films for each process and each of its devices, the first ones twice where need be
+        each = -(-len(rows) // (processes.count() * devices)) * devices
+        share = np.resize(rows, processes.count() * each)[processes.index() * each :][:each]
+        batches = _in_order(pack, share, params, multiple=devices)
+    else:
+        batches = _in_order(pack, rows, params)
+
+    def predict():
+        with backend.own_scope():
+            if copied:
+                network.set_weights(model.get_weights())
+            scored = network.predict(batches, verbose=0)
+        return backend.gathered(scored).reshape(-1, *scored.shape[1:])[: len(rows)]
+
+    return predict
 
 
-def _in_order(pack: np.ndarray, rows: np.ndarray, params: Params) -> FilmBatches:
-    """Batches of films as they are, without targets, read ahead by a thread."""
-    return FilmBatches(pack, rows, map(str, rows), None, params.evaluation.score_batch_size, workers=2)
+def _in_order(pack: np.ndarray, rows: np.ndarray, params: Params, multiple: int = 1) -> FilmBatches:
+    """Batches of films as they are, without targets, read ahead by a thread; of a ``multiple`` of films each."""
+    size = -(-params.evaluation.score_batch_size // multiple) * multiple
+    return FilmBatches(pack, rows, map(str, rows), None, size, workers=2)
 
 
 def lung_masks(

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr import backend, metrics, plots
-from cxr.artifacts import digest, read_json, write_csv, write_json, written_whole
+from cxr import backend, metrics, plots, processes
+from cxr.artifacts import digest, digest_of, read_json, write_csv, write_json, written_whole
 from cxr.backend import keras
 from cxr.config import PROJECT
 from cxr.errors import InputError
@@ -55,7 +55,7 @@ def masked_cross_entropy(weights: np.ndarray) -> Callable:
     Returns
     -------
     callable
-        (truth (N, F) with NaN = not known, logits (N, F)) -> scalar.
+        (truth (N, F) with NaN = not known, logits (N, F)) -> scalar; on each of several replicas its part of it.
     """
 
     def loss(truth, logits):
@@ -64,7 +64,8 @@ def masked_cross_entropy(weights: np.ndarray) -> Callable:
         label = ops.where(known, truth, 0.0)
         weight = ops.where(known, ops.where(label > 0.5, ops.convert_to_tensor(weights), 1.0), 0.0)
         cross_entropy = ops.softplus(ops.where(label > 0.5, -logits, logits))
-        return ops.sum(weight * cross_entropy) / ops.maximum(ops.sum(ops.cast(known, "float32")), 1.0)
+        number = backend.sum_of_replicas(ops.sum(ops.cast(known, "float32")))
+        return ops.sum(weight * cross_entropy) / ops.maximum(number, 1.0)
 
     return loss
 
@@ -75,7 +76,8 @@ def dice_and_cross_entropy(truth, probability):
     overlap = ops.sum(truth * probability, axis=(1, 2, 3))
     area = ops.sum(truth, axis=(1, 2, 3)) + ops.sum(probability, axis=(1, 2, 3))
     dice = (2 * overlap + 1) / (area + 1)
-    return ops.mean(keras.losses.binary_crossentropy(truth, probability)) + ops.mean(1 - dice)
+    of_films = ops.mean(keras.losses.binary_crossentropy(truth, probability), axis=(1, 2)) + 1 - dice
+    return ops.sum(of_films) / backend.sum_of_replicas(ops.sum(ops.ones_like(dice)))
 
 
 def cross_entropy(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | float = 1.0) -> float:
@@ -89,6 +91,7 @@ class EveryEpoch(keras.callbacks.Callback):
     """What happens around an epoch: seeds before it; score, log, best model, schedule, stopping and backup after it.
 
     One class instead of Keras' five callbacks because theirs forget their counters when a run is resumed.
+    Of several processes each has the same scores and decides alike; only the first writes.
 
     Parameters
     ----------
@@ -124,20 +127,40 @@ class EveryEpoch(keras.callbacks.Callback):
         return self.folder / "backup"
 
     def resume(self, model) -> int:
-        """Put the model back to where an interrupted run of the same identity was; returns the epoch to go on with."""
+        """Put the model back to where an interrupted run of the same identity was; returns the epoch to go on with.
+
+        Raises
+        ------
+        InputError
+            Of several processes one sees another backup than the first.
+        """
+        saved = self._saved()
+        epochs = backend.gathered(np.array(saved.get("epoch", 0), np.int32)).tolist()
+        if len(set(epochs)) > 1:
+            raise InputError(
+                f"{self._backup}: {processes.count()} processes see the backups of epochs {epochs}. They need one "
+                "file system in common; on a slow one, wait a minute and start them again."
+            )
         try:
-            saved = json.loads((self._backup / "state.json").read_text())
-            if saved.pop("identity") != json.loads(json.dumps(self.identity, default=str)):
-                return 0
             model.load_weights(self._backup / f"epoch_{saved['epoch']:04d}.weights.h5")
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no whole backup: from the beginning
             return 0
         self.state = saved
         return saved["epoch"]
 
+    def _saved(self) -> dict[str, Any]:
+        """The state that an interrupted run of the same identity left; empty where there is none."""
+        try:
+            saved = json.loads((self._backup / "state.json").read_text())
+            same = saved.pop("identity") == json.loads(json.dumps(self.identity, default=str))
+            return saved if same and isinstance(saved["epoch"], int) else {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
     def on_train_begin(self, logs=None):
         # From here to `finish` its presence says that the model beside it is not the last word.
-        self._backup.mkdir(parents=True, exist_ok=True)
+        if processes.is_first():
+            self._backup.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -165,20 +188,25 @@ class EveryEpoch(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "loss": float(logs["loss"]),
             **scores,
-            "learning_rate": float(optimizer.learning_rate),
+            "learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate)),
         }
         row["seconds"] = round(time.perf_counter() - self.started, 1)
         state["log"].append({key: None if value is None or value != value else value for key, value in row.items()})
         state["epoch"] = epoch + 1
         if state["best"] is None or value > state["best"]:
             state.update(best=value, best_epoch=epoch + 1, waited=0)
-            with written_whole(self.folder / "model.keras") as temporary:
-                self.best_model.save(temporary)
+            self._save(self.best_model.save, self.folder / "model.keras")
         else:
             state["waited"] += 1
             self._reduce_or_stop(optimizer)
         logs.update({key: value for key, value in row.items() if isinstance(value, float)})
         self._write(row)
+
+    def _save(self, save: Callable, path: Path) -> None:
+        if processes.is_first():
+            # Keras' saver makes variables of its own; shared ones would wait for the other processes.
+            with backend.own_scope(), written_whole(path) as temporary:
+                save(temporary)
 
     def _reduce_or_stop(self, optimizer) -> None:
         training, waited = self.parameters.training, self.state["waited"]
@@ -188,11 +216,12 @@ class EveryEpoch(keras.callbacks.Callback):
             self.state["stopped"] = self.model.stop_training = True
 
     def _write(self, row: dict[str, Any]) -> None:
+        if not processes.is_first():
+            return
         log = pd.DataFrame(self.state["log"])
         write_csv(log, self.folder / "log.csv")
         plots.training_curves(log, self.folder / "curves.png", self.best_model.name)
-        with written_whole(self._backup / f"epoch_{row['epoch']:04d}.weights.h5") as temporary:
-            self.model.save_weights(temporary)
+        self._save(self.model.save_weights, self._backup / f"epoch_{row['epoch']:04d}.weights.h5")
         # Only now does the state point to it: an interruption before this line goes on from the epoch before.
         write_json({**self.state, "identity": self.identity}, self._backup / "state.json")
         for path in self._backup.glob("epoch_*.weights.h5"):
@@ -238,21 +267,22 @@ def fit(
     dict
         ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
     """
-    optimizer = make_optimizer(params, epochs * len(batches))
-    model.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
-    optimizer.build(model.trainable_variables)  # else fit traces the step twice
-    first = every_epoch.resume(model)
-    if first:
-        echo(f"  resumed after epoch {first}")
     callbacks = [every_epoch, _Echo(echo, len(batches))]
     if params.training.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
-    started = time.perf_counter()
-    if first < epochs and not every_epoch.state["stopped"]:
-        model.fit(batches, initial_epoch=first, epochs=epochs, callbacks=callbacks, verbose=0, shuffle=False)
+    with backend.scope():
+        optimizer = make_optimizer(params, epochs * len(batches))
+        model.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
+        optimizer.build(model.trainable_variables)  # else fit traces the step twice
+        first = every_epoch.resume(model)
+        if first:
+            echo(f"  resumed after epoch {first}")
+        started = time.perf_counter()
+        if first < epochs and not every_epoch.state["stopped"]:
+            model.fit(batches, initial_epoch=first, epochs=epochs, callbacks=callbacks, verbose=0, shuffle=False)
     seconds = time.perf_counter() - started
     state = every_epoch.state
-    films = (state["epoch"] - first) * len(batches.rows)
+    films = (state["epoch"] - first) * len(batches) * batches.batch_size  # the last batch is filled up
     return {
         "seconds": round(seconds, 1),
         "films_per_second": round(films / seconds, 2) if films else None,
@@ -286,6 +316,8 @@ class _Echo(keras.callbacks.Callback):
 
 def finish(folder: Path, record: dict[str, Any]) -> None:
     """Write run.json, with the digest of the best model, and remove the backup: the run is whole."""
+    if not processes.is_first():
+        return
     write_json({**record, "model": digest(folder / "model.keras")}, folder / "run.json")
     shutil.rmtree(folder / "backup", ignore_errors=True)
 
@@ -352,6 +384,35 @@ def classifier_score(predict: Callable[[], np.ndarray], truth: np.ndarray, weigh
         }
 
     return score
+
+
+def agree(identity: dict[str, Any]) -> None:
+    """Make sure that all processes are about to train the same.
+
+    Raises
+    ------
+    InputError
+        One sees other films or parameters than the first.
+    """
+    seen = backend.gathered(np.frombuffer(bytes.fromhex(digest_of(identity)), np.uint8))
+    others = [str(place) for place, digits in enumerate(seen) if not np.array_equal(digits, seen[0])]
+    if others:
+        raise InputError(
+            f"process {', '.join(others)} has other films, splits or parameters than process 0. All must read the same "
+            "files: DATA_DIR, MODELS_DIR and both JSON files lie on a file system in common."
+        )
+
+
+def begin(folder: Path, identity: dict[str, Any]) -> bool:
+    """False where the folder holds the whole result of a run of this very identity; else it is made ready for one."""
+    agree(identity)
+    # What the first process says: a file system may show the others an older state.
+    if backend.gathered(np.array(is_finished(folder, identity)))[0]:
+        return False
+    if processes.is_first():
+        # The record of an older run must not vouch for a model that is being replaced.
+        (folder / "run.json").unlink(missing_ok=True)
+    return True
 
 
 def is_finished(folder: Path, identity: dict[str, Any]) -> bool:

@@ -4,18 +4,24 @@ Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>
 Writes  MODELS_DIR/segmentation/Unet/weights/: model.keras (best epoch by Dice on val), log.csv, curves.png, run.json
 """
 
-from cxr import config, locks, lung_sets
+from cxr import config, locks, lung_sets, processes
 from cxr.artifacts import digest, digest_of
 
 
 def main(argv=None):
     arguments = config.unet_parser(__doc__).parse_args(argv)
     settings, params = config.load(arguments)
-    reason = lung_sets.why_skip(settings, params)
-    if arguments.if_missing and reason:
-        print(reason)
-        return
-    locks.hold(settings.unet.parent)
+    reason = lung_sets.why_skip(settings, params) if arguments.if_missing else ""
+    with processes.first_speaks():
+        if reason:
+            print(reason)
+        else:
+            train_unet(settings, params)
+
+
+def train_unet(settings, params):
+    if processes.is_first():
+        locks.hold(settings.unet.parent)
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr import backend, datasets, inference, metrics, models, packs, training
 
@@ -26,7 +32,7 @@ def main(argv=None):
     packed = lung_sets.read_packed(folder, size)
     train, val = (packed.index[packed["split"] == name].to_numpy() for name in ("train", "val"))
 
-    device = backend.start(params)
+    device = backend.start(params, together=True)
     target = settings.unet.parent
     identity = {
         "pack": digest(folder / f"packed_{size}.json"),
@@ -44,12 +50,14 @@ def main(argv=None):
         f"U-Net, {unet_params.unet_filters} filters at {size} px: {len(train)} films, {len(val)} for validation; "
         f"{device}"
     )
+    backend.batch_must_divide(unet_params.unet_batch_size, "UNET_BATCH_SIZE")
+    training.agree(identity)
     with backend.scope():
         unet = models.build_unet(params)
     batches = datasets.FilmBatches(
         films, train, packed["image_id"][train], masks, unet_params.unet_batch_size, params.general.seed,
         datasets.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
-        workers=training.loader_threads(params),
+        training.loader_threads(params), (processes.index(), processes.count()),
     )  # fmt: skip
 
     predict = inference.predictor(unet, films, val, params)

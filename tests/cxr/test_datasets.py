@@ -56,12 +56,14 @@ def names(count: int) -> list[str]:
     return [f"nih/{number:08d}_000" for number in range(count)]
 
 
-def batches_of(pack, batch_size=4, seed=1, augmentation=EVERYTHING, rows=None, ids=None, targets="numbers"):
+def batches_of(
+    pack, batch_size=4, seed=1, augmentation=EVERYTHING, rows=None, ids=None, targets="numbers", share=(0, 1)
+):
     rows = np.arange(len(pack)) if rows is None else rows
     ids = [names(len(pack))[row] for row in rows] if ids is None else ids
     if isinstance(targets, str):
         targets = np.repeat(np.asarray(rows, np.float32)[:, None], 6, axis=1)
-    return FilmBatches(pack, rows, ids, targets, batch_size, seed, augmentation)
+    return FilmBatches(pack, rows, ids, targets, batch_size, seed, augmentation, share=share)
 
 
 def by_row(batches) -> dict[int, np.ndarray]:
@@ -122,13 +124,33 @@ def test_order_is_shuffled_by_the_seed_and_has_every_film_once():
     assert sorted(orders[0]) == list(range(10)) != orders[0]
 
 
-def test_the_last_partial_batch_is_kept():
+def test_the_last_batch_is_filled_up_with_the_first_films_of_the_epoch():
     batches = batches_of(films(), batch_size=4)
     assert len(batches) == 3
+    given = [int(target[0]) for index in range(3) for target in batches[index][1]]
+    assert given == [*batches.order, *batches.order[:2]]
+    np.testing.assert_array_equal(batches[2][0][2:], batches[0][0][:2])  # varied alike
+    assert len(batches_of(films(), batch_size=5)) == 2
+    few = batches_of(films(2), batch_size=5)
+    assert [int(target[0]) for target in few[0][1]] == [few.order[place] for place in (0, 1, 0, 1, 0)]
+
+
+def test_for_scoring_the_last_batch_has_what_is_left():
+    batches = batches_of(films(), batch_size=4, augmentation=None)
     assert [len(batches[index][0]) for index in range(3)] == [4, 4, 2]
     assert sorted(by_row(batches)) == list(range(10))
-    assert len(batches_of(films(), batch_size=5)) == 2
-    assert len(batches_of(films(), batch_size=50)) == 1
+
+
+def test_processes_read_equal_parts_that_are_the_batch_together():
+    pack = films()
+    whole = batches_of(pack, batch_size=6)
+    parts = [batches_of(pack, batch_size=6, share=(part, 3)) for part in range(3)]
+    assert {len(part) for part in parts} == {len(whole)} == {2}
+    for index in range(2):
+        for place in (0, 1):  # films, targets
+            read = [part[index][place] for part in parts]
+            assert {len(one) for one in read} == {2}
+            np.testing.assert_array_equal(np.concatenate(read), whole[index][place])
 
 
 def test_batches_have_the_shapes_and_types_that_models_take():

@@ -5,7 +5,7 @@ Writes  MODELS_DIR/classification/<family>/<member>/: model.keras (best epoch by
         run.json
 """
 
-from cxr import config, locks
+from cxr import config, locks, processes
 from cxr.artifacts import digest
 from cxr.parameters import FAMILIES
 
@@ -18,9 +18,11 @@ def main(argv=None):
     arguments.add_argument("--member", help="only this member of the family")
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
-    for member in config.chosen_members(params, arguments.family, arguments.member):
-        locks.hold(settings.member_dir(arguments.family, member))
-        train_member(settings, params.for_member(member), arguments.family, member)
+    with processes.first_speaks():
+        for member in config.chosen_members(params, arguments.family, arguments.member):
+            if processes.is_first():
+                locks.hold(settings.member_dir(arguments.family, member))
+            train_member(settings, params.for_member(member), arguments.family, member)
 
 
 def train_member(settings, params, family, member):
@@ -46,12 +48,10 @@ def train_member(settings, params, family, member):
     }
     from cxr import backend, datasets, inference, models, training
 
-    if training.is_finished(folder, identity):
+    device = backend.start(params, together=True)
+    if not training.begin(folder, identity):
         print(f"{folder / 'model.keras'}: up to date")
         return
-    # The record of an older run must not vouch for a model that is being replaced.
-    (folder / "run.json").unlink(missing_ok=True)
-    device = backend.start(params)
     truth = tables.label_array(films)
     train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
     if not len(train) or not len(val):
@@ -60,13 +60,14 @@ def train_member(settings, params, family, member):
             "are needed. Change VAL_FRACTION in PARAMS.json and run: sh prepare_data.sh"
         )
     print(f"{member} at {size} px: {len(train)} films, {len(val)} for validation; {device}")
+    backend.batch_must_divide(params.training.batch_size, "BATCH_SIZE")
     with backend.scope():
         classifier = models.build_classifier(member, params)
         logits = models.logits_of(classifier)
     positive = training.class_weights(truth[train], params)
     batches = datasets.FilmBatches(
         pack, train, films["image_id"][train], truth[train], params.training.batch_size, params.general.seed,
-        params.augmentation, workers=training.loader_threads(params),
+        params.augmentation, training.loader_threads(params), (processes.index(), processes.count()),
     )  # fmt: skip
     predict = inference.predictor(classifier, pack, val, params)
     score = training.classifier_score(predict, truth[val], positive)

@@ -1,0 +1,83 @@
+"""Train tiny networks on virtual devices of this CPU and keep what came out: for tests, in a process of its own.
+
+    python -m tests.train_on_devices FOLDER DEVICES NETWORK [NETWORK …]
+
+NETWORK is "norm", or "plain" for one without batch normalisation. Ten films with unknown labels, most of them in a
+few films; three epochs; batches of four, the last one filled up. FOLDER gets <network>.npz, the last epoch's weights.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def main():
+    folder, devices = Path(sys.argv[1]), int(sys.argv[2])
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    from cxr import backend, training
+    from cxr.backend import keras
+    from tests.conftest import tiny_params
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
+    print(backend.start(tiny_params(), together=True))
+    assert len(backend.devices()) == devices
+    for network in sys.argv[3:]:
+        if network == "plain":
+            keras.layers.BatchNormalization = type("Nothing", (keras.layers.Layer,), {"call": lambda self, x: x})
+        np.savez(folder / f"{network}.npz", *trained(folder / network))
+    if keras.backend.backend() == "tensorflow" and devices > 1:
+        losses_add_up(training.masked_cross_entropy(np.ones(6, np.float32)), training.dice_and_cross_entropy)
+
+
+def trained(folder):
+    from cxr import backend, datasets, inference, models, training
+    from tests.conftest import tiny_params
+
+    # SGD: Adam takes a step of full length on a gradient that is nothing but rounding.
+    keys = {"OPTIMIZER": "sgd", "LEARNING_RATE": 0.05, "EARLY_STOPPING_PATIENCE": 0, "PLATEAU_PATIENCE": 1}
+    params = tiny_params(AUGMENTATION=1.0, DROPOUT=0.0, **keys)
+    random = np.random.default_rng(0)
+    pack = random.integers(0, 256, (14, 32, 32), np.uint8)
+    truth = (random.random((14, 6)) < 0.5).astype(np.float32)
+    truth[3:8, 1:] = np.nan
+    with backend.scope():
+        network = models.build_classifier("tiny", params)
+        network.set_weights([random.normal(0, 0.2, weight.shape) ** 2 for weight in network.get_weights()])
+        logits = models.logits_of(network)
+    train, val = np.arange(10), np.arange(10, 14)
+    ids = [f"nih/{row}" for row in range(10)]
+    batches = datasets.FilmBatches(pack, train, ids, truth[:10], 4, 1, params.augmentation)
+    score = training.classifier_score(inference.predictor(network, pack, val, params), truth[val], np.ones(6))
+    every_epoch = training.EveryEpoch(folder, network, score, "val_auroc", params, batches, {})
+    loss = training.masked_cross_entropy(np.float32([3, 1, 1, 1, 1, 1]))
+    training.fit(logits, loss, batches, every_epoch, 3, params)
+    return network.get_weights()
+
+
+def losses_add_up(of_findings, of_masks):
+    """Parts of the loss of batches of two films and of one, on two replicas, are the loss of all three films."""
+    from cxr import backend
+
+    random = np.random.default_rng(0)
+    truth = np.float32([[1, 0, np.nan, 0, 1, 0], [np.nan] * 6, [np.nan, np.nan, 1, np.nan, np.nan, np.nan]])
+    logits = random.normal(0, 2, (3, 6)).astype(np.float32)
+    masks, areas = (random.random((3, 8, 8, 1)).astype(np.float32) for _ in range(2))
+    strategy = backend._spread()
+    for loss, *whole in ((of_findings, truth, logits), (of_masks, masks.round(), areas)):
+
+        def parts(context, whole=whole):
+            return [one[2 * context.replica_id_in_sync_group :][:2] for one in whole]
+
+        split = strategy.experimental_distribute_values_from_function(parts)
+        added = sum(float(part) for part in strategy.experimental_local_results(strategy.run(loss, args=split)))
+        np.testing.assert_allclose(added, float(loss(*whole)), rtol=1e-6)
+
+
+if __name__ == "__main__":
+    main()
