@@ -5,7 +5,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -105,8 +105,13 @@ def cluster(scheduler: str) -> Iterator[Pool]:
             yield Pool(client.get_executor(pure=False), max(64, 4 * workers))
         except distributed.KilledWorker as error:
             raise MachineError(
-                f"--scheduler {scheduler}: a shard of films ended {error.allowed_failures + 1} workers, most often for "
-                "want of memory. Give workers more, or lower SCORE_BATCH_SIZE."
+                f"--scheduler {scheduler}: a shard of films ended {error.allowed_failures + 1} worker(s), most often "
+                "for want of memory. Give workers more, or lower SCORE_BATCH_SIZE."
+            ) from None
+        except CancelledError:
+            raise MachineError(
+                f"--scheduler {scheduler}: the scheduler ended. Start it and its workers again; the same command "
+                "goes on where it stopped."
             ) from None
 
 

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 
@@ -81,6 +83,7 @@ def test_only_one_thread_at_a_time_has_the_network(given, monkeypatch):
 
         def predict_on_batch(self, films):
             busy.append(1)
+            time.sleep(0.01)
             most.append(len(busy))
             busy.pop()
             return films.astype(np.float32) / 255
