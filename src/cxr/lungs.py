@@ -119,8 +119,10 @@ def mask_film(
 
 
 def _widened(convex: np.ndarray, reach: int) -> np.ndarray:
-    """A convex area of 1 among 0, dilated by a disk. Row by row, since each row of both is one run of pixels: the same
-    as ``cv2.dilate``, which looks at every pixel of the disk for every pixel of the film, in a hundredth of the time."""
+    """A convex area of 1 among 0, dilated by a disk, as ``cv2.dilate`` would.
+
+    Row by row, since each row of both is one run of pixels: that looks at every pixel of the disk for every pixel.
+    """
     height, width = convex.shape
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     run, far = cv2.reduce(convex, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), 2 * (width + reach)
