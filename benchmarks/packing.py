@@ -14,7 +14,6 @@ Draws films (gray PNG), or takes those of a folder, and measures in one run, by 
 
 import argparse
 import functools
-import resource
 import subprocess
 import sys
 import tempfile
@@ -195,14 +194,21 @@ def time_masking(paths, processes: int, arguments, work: Path) -> tuple[float, f
     return taken["step 4"], taken["reading alone, all threads"]
 
 
+def peak_memory(_=None) -> int:
+    """Megabytes that this process has used at most; getrusage would count what its parent had when it was started."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return round(int(line.split()[1]) / 1024)
+
+
 def measure_memory(paths, films: int, processes: int, work: Path) -> tuple[int, int]:
-    """Megabytes at the peak of this process and of its largest worker while films are packed."""
+    """`peak_memory` of this process and of its largest worker after films were packed."""
     jobs = [(row, paths[row % len(paths)], False) for row in range(films)]
     pack = functools.partial(preparation.pack_shard, packing=packing_of(work, films, (PACKED,), "none"))
-    shards = executors.shards(jobs, preparation.SHARD)
-    preparation.gathered(executors.each_film(pack, shards, None, executors.processes(processes)))
-    usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return tuple(round(kilobytes / 1024) for kilobytes in usage)
+    with executors.processes(processes) as pool:
+        shards = executors.in_order(pack, executors.shards(jobs, preparation.SHARD), pool)
+        preparation.gathered(record for shard in shards for record in shard)
+        workers = max(executors.in_order(peak_memory, range(8 * processes), pool))
+    return peak_memory(), workers
 
 
 def in_a_process(folder: Path, films: int, processes: int, work: Path) -> str:
