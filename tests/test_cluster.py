@@ -17,7 +17,7 @@ import pytest
 from cxr import artifacts, config, models, tables
 from cxr.backend import keras
 from cxr.errors import InputError, MachineError
-from cxr.executors import cluster, in_order
+from cxr.executors import cluster, in_order, process_count
 from cxr.images import write_image
 from cxr.labels import FINDINGS
 from tests.conftest import PROJECT, TINY, load_script, settings_in
@@ -73,9 +73,9 @@ def run(folder, *more) -> None:
 
 
 @contextmanager
-def dask(folder, workers: int):
+def dask(folder, workers: int, package=PROJECT / "src"):
     """A scheduler's address, and the processes of scheduler and workers, from Dask's own commands."""
-    place, environment = folder / "scheduler.json", os.environ | {"PYTHONPATH": str(PROJECT / "src")}
+    place, environment = folder / "scheduler.json", os.environ | {"PYTHONPATH": str(package)}
     where = ["--scheduler-file", place, "--no-dashboard"]
     commands = [["scheduler", "--host", "127.0.0.1", "--port", "0", *where]]
     commands += [["worker", "--no-nanny", "--nthreads", "1", "--local-directory", folder, *where]] * workers
@@ -168,6 +168,23 @@ def test_a_scheduler_without_workers_is_said(tmp_path, monkeypatch):
         cluster(address),
     ):
         pass
+
+
+def test_a_scheduler_or_a_worker_without_this_package_is_said(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Hidden:\n"
+        "    def find_spec(name, *more):\n"
+        "        if name == 'cxr':\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Hidden)\n"
+    )
+    with (
+        dask(tmp_path, 1, package=tmp_path) as (address, _),
+        pytest.raises(InputError, match=r"the scheduler or a worker lacks this project's package\. .*pip install"),
+        cluster(address) as pool,
+    ):
+        list(in_order(process_count, [1], pool))
 
 
 def test_films_that_end_workers_and_a_scheduler_that_ends_are_said(tmp_path, monkeypatch):

@@ -211,7 +211,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     arguments.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="a Dask scheduler (tcp://…): films are prepared and scored by its workers",
+        help="of a Dask scheduler (tcp://…) whose workers prepare and score films, in the steps that can",
     )
     arguments.add_argument("--debug", action="store_true", help="show where in the code an error arose")
     return arguments

@@ -58,8 +58,13 @@ def processes(count: int) -> Iterator[Pool]:
 @contextmanager
 def threads(count: int) -> Iterator[Pool]:
     """Threads of this process, for work that shares one network; OpenCV lets others run while it decodes."""
-    with ThreadPoolExecutor(count) as executor:
-        yield Pool(executor, 2 * count)
+    usual = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # of its own in each of ours
+    try:
+        with ThreadPoolExecutor(count) as executor:
+            yield Pool(executor, 2 * count)
+    finally:
+        cv2.setNumThreads(usual)
 
 
 @contextmanager
@@ -76,7 +81,7 @@ def cluster(scheduler: str) -> Iterator[Pool]:
     Raises
     ------
     InputError
-        Dask is not installed, or no scheduler or no worker is there.
+        Dask is not installed, no scheduler or no worker is there, or one of them lacks this package.
     MachineError
         The scheduler ended, or a job ended several workers.
     """
@@ -107,6 +112,13 @@ def cluster(scheduler: str) -> Iterator[Pool]:
             raise MachineError(
                 f"--scheduler {scheduler}: a shard of films ended {error.allowed_failures + 1} worker(s), most often "
                 "for want of memory. Give workers more, or lower SCORE_BATCH_SIZE."
+            ) from None
+        except (ModuleNotFoundError, RuntimeError) as error:
+            if "deserialization" not in str(error) and getattr(error, "name", None) != __package__:
+                raise
+            raise InputError(
+                f"--scheduler {scheduler}: the scheduler or a worker lacks this project's package. In the environment "
+                "that starts them: pip install -r requirements.txt"
             ) from None
         except CancelledError:
             raise MachineError(

@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -81,6 +82,13 @@ def test_what_is_not_begun_is_given_up_where_the_loop_is_left():
         next(results)
         results.close()
     assert len(done) < 5
+
+
+def test_threads_keep_opencv_to_one_of_its_own_and_leave_it_as_it_was():
+    usual = cv2.getNumThreads()
+    with executors.threads(2) as pool:
+        assert list(in_order(lambda _: cv2.getNumThreads(), range(3), pool)) == [1, 1, 1]
+    assert cv2.getNumThreads() == usual
 
 
 def test_a_thing_is_kept_until_another_one_is_asked_for():
