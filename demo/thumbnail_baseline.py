@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr import config, metrics, preparation, tables
+from cxr import config, executors, metrics, preparation, tables
 from cxr.artifacts import need
 from cxr.films import load_films
 from cxr.labels import FINDINGS
@@ -29,7 +29,7 @@ def main(argv=None):
     films, pack = load_films(settings, params, params.pack_sizes()[0])
     paths = [settings.dataset_dir / path for path in films["path"]]
     read = functools.partial(preparation.try_square, size=SIDE, fit=params.pack.fit)
-    whole = [film for film, _ in preparation.in_order(read, paths, preparation.process_count(params.general.workers))]
+    whole = [film for film, _ in executors.by_processes(read, paths, executors.process_count(params.general.workers))]
     packed = [cv2.resize(film, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for film in pack]
     known_before = pd.get_dummies(films[["sex", "view", "source"]]).to_numpy(float)
     age = films["age"].astype(float).fillna(films["age"].astype(float).median()).to_numpy()[:, None]

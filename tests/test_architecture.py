@@ -18,7 +18,7 @@ experiment_results
 model_card new_films_report exporting
 family_report bundle_texts
 report gallery trust_tables new_films download_check plan
-map_scores scoring bundles
+map_scores scoring bundles masking
 maps training inference releases shortcuts evaluation foreign_predictions
 films datasets models comparison preparation sources subgroups report_tables foreign_labels
 metrics
@@ -26,7 +26,7 @@ localisation nih chexpert gradcam packs lung_sets release_plan operating_points 
 raw_tables phantoms images charts result_table calibration film_pages
 tables phantom_findings plots thresholds
 phantom_anatomy phantom_exposure canvas predictions backend rates experiments
-artifacts bootstrap heatmaps lungs config locks pseudonyms progress onnx_models
+artifacts bootstrap heatmaps lungs config executors locks pseudonyms progress onnx_models
 settings processes
 parameters
 labels errors

@@ -9,7 +9,7 @@ import functools
 import numpy as np
 import pandas as pd
 
-from cxr import config, download_check, locks, plots, preparation
+from cxr import config, download_check, executors, locks, plots, preparation
 from cxr.artifacts import refuse_problems, write_csv
 from cxr.errors import InputError
 from cxr.progress import progress
@@ -32,7 +32,7 @@ def main(argv=None):
             found.append(pd.DataFrame({"path": ["SETTINGS.json"], "problem": [str(error)]}))
             print(f"PROBLEM: {error}")
             continue
-        unreadable = look(checked, arguments.sample, preparation.process_count(params.general.workers), folder)
+        unreadable = look(checked, arguments.sample, executors.process_count(params.general.workers), folder)
         print(f"{checked.name}:", *checked.lines, f"unreadable or unfit: {len(unreadable):,}", sep="\n  ")
         found += [checked.problems, unreadable]
     table = pd.concat([pd.DataFrame(columns=["path", "problem"]), *found], ignore_index=True)
@@ -49,7 +49,7 @@ def look(checked, sample, workers, folder):
     names = spread(list(checked.films), sample or len(checked.films))
     shown = set(spread(names, 16))
     read = functools.partial(preparation.try_film_or_pair, size=SIDE, fit="pad")
-    results = preparation.in_order(read, [checked.films[name] for name in names], workers)
+    results = executors.by_processes(read, [checked.films[name] for name in names], workers)
     wrong, sheet = [], {}
     for name, (film, mask, problem) in zip(names, progress(results, len(names), checked.name), strict=True):
         if problem:

@@ -209,6 +209,11 @@ def parser(description: str) -> argparse.ArgumentParser:
     )
     arguments.add_argument("--params", type=Path, default=PROJECT / "PARAMS.json", help="how results are made")
     arguments.add_argument("--strict", action="store_true", help="stop at problems that are else listed and left out")
+    arguments.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask scheduler (tcp://…) whose workers prepare and score films, in the steps that can",
+    )
     arguments.add_argument("--debug", action="store_true", help="show where in the code an error arose")
     return arguments
 

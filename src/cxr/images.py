@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import struct
 import warnings
 from collections.abc import Sequence
@@ -66,16 +67,18 @@ def read_film(path: Path) -> np.ndarray:
 def _read_bytes(path: Path) -> bytes:
     """The content of an ordinary file of a size that a film can have; a pipe or a device could be read for ever."""
     try:
-        if path.exists() and not path.is_file():
-            raise FilmError(f"{path}: cannot be read: {'Is a directory' if path.is_dir() else 'is no ordinary file'}")
-        with open(path, "rb") as file:
-            content = file.read(LARGEST_FILE + 1)
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "Is a directory" if stat.S_ISDIR(status.st_mode) else "is no ordinary file"
+            raise FilmError(f"{path}: cannot be read: {what}")
+        with open(path, "rb", buffering=0) as file:  # read(n) of a buffered one sets n bytes aside
+            content = file.read() if status.st_size <= LARGEST_FILE else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise FilmError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if status.st_size > LARGEST_FILE:
+        raise FilmError(f"{path}: is larger than {LARGEST_FILE / 1e9:.0f} GB; no film is")
     if not content:
         raise FilmError(f"{path}: is empty (0 bytes)")
-    if len(content) > LARGEST_FILE:
-        raise FilmError(f"{path}: is larger than {LARGEST_FILE / 1e9:.0f} GB; no film is")
     return content
 
 
@@ -98,7 +101,7 @@ def _decode_image(content: bytes, path: Path) -> np.ndarray:
         raise FilmError(f"{path}: not readable as an image (empty, truncated or another format)")
     if film.ndim == 3:
         film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
-    if not np.isfinite(film).all():
+    if film.dtype.kind == "f" and not np.isfinite(film).all():
         raise FilmError(f"{path}: holds pixels that are no numbers")
     return film
 
@@ -231,7 +234,7 @@ def fit_square(
     left, top, width, height = box or (0, 0, film.shape[1], film.shape[0])
     part = film[top : top + height, left : left + width]
     affine = square_affine(film.shape, size, fit, box)
-    if fit == "pad":
+    if fit == "pad" and width != height:
         side = max(width, height)
         margin_x, margin_y = (side - width) // 2, (side - height) // 2
         part = cv2.copyMakeBorder(

@@ -1,5 +1,6 @@
 """Batched U-Net masks and classifier scoring, the next batch being read while one is computed."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -14,6 +15,7 @@ from cxr.lungs import MaskQuality, clean_mask
 from cxr.parameters import MAP_METHODS, Params
 
 RANDOMISED_FILMS = 32  # enough for a mean correlation
+_one_at_a_time = threading.Lock()  # a network has the whole machine; other threads read and clean up meanwhile
 
 
 def predictor(model: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params) -> Callable[[], np.ndarray]:
@@ -75,7 +77,8 @@ def lung_masks(
         # Always a whole batch: another shape would be compiled anew.
         stacked = np.zeros((step, size, size, 1), np.uint8)
         stacked[: len(batch), ..., 0] = batch
-        probabilities = np.asarray(unet.predict_on_batch(stacked))[: len(batch), ..., 0]
+        with _one_at_a_time:
+            probabilities = np.asarray(unet.predict_on_batch(stacked))[: len(batch), ..., 0]
         return [clean_mask(probability, params.pack.lung_threshold) for probability in probabilities]
 
     for film in films:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr import film_checks, packs, predictions, preparation
+from cxr import executors, film_checks, packs, predictions, preparation
 from cxr.bundles import Bundle
 from cxr.calibration import calibrated
 from cxr.errors import InputError, closest
@@ -104,12 +104,12 @@ def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tupl
     return films, masks
 
 
-def _each(bundle: Bundle, work: Callable, jobs: Sequence) -> Iterable:
+def _each(bundle: Bundle, work: Callable, jobs: Iterable, films: int) -> Iterable:
     """Results of ``work(job)`` in order: from several processes, but for a few films, which are read sooner than those
     start."""
-    if len(jobs) <= FEW:
+    if films <= FEW:
         return map(work, jobs)
-    return preparation.in_order(work, jobs, preparation.process_count(bundle.params.general.workers))
+    return executors.by_processes(work, jobs, executors.process_count(bundle.params.general.workers))
 
 
 def _mask(bundle: Bundle, paths, work: Path, progress) -> tuple[np.ndarray | None, pd.DataFrame]:
@@ -121,7 +121,7 @@ def _mask(bundle: Bundle, paths, work: Path, progress) -> tuple[np.ndarray | Non
         unet = models.load_model(bundle.unet, params.unet.unet_input_size, bundle.made_by)
     size = params.unet.unet_input_size
     read = functools.partial(preparation.try_new_film, size=size, fit=params.pack.fit)
-    results = _each(bundle, read, paths)
+    results = _each(bundle, read, paths, len(paths))
     checks: list[dict[str, Any]] = []
 
     def squares():
@@ -152,11 +152,12 @@ def _pack(bundle: Bundle, films: pd.DataFrame, work: Path, progress) -> pd.DataF
             for size in sizes
         )
         packing = preparation.Packing(
-            written, str(work / "masks.npy"), params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
+            written, str(work / "masks.npy"), "", params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
         )
         jobs = list(zip(good["row"].tolist(), good["path"], accepted.tolist(), strict=True))
-        pack_film = functools.partial(preparation.pack_film, packing=packing)
-        results = list(progress(_each(bundle, pack_film, jobs), "packing"))
+        pack = functools.partial(preparation.pack_shard, packing=packing)
+        shards = _each(bundle, pack, executors.shards(jobs, 1), len(jobs))
+        results = [record for shard in progress(shards, "packing") for record in shard]
     affine = {f"{name}_{bundle.size}": name for name in AFFINE}
     table = pd.DataFrame(results, index=good.index).rename(columns={**affine, "problem": "pack_problem"})
     return table.reindex(columns=["width", "height", *AFFINE, "pack_problem"])

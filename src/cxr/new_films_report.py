@@ -9,6 +9,7 @@ from urllib.parse import quote
 import numpy as np
 
 from cxr import gallery, report
+from cxr.executors import process_count
 from cxr.film_checks import FLAGS, MEANINGS
 from cxr.film_files import overlay_name, printable
 from cxr.film_pages import Said, film_page
@@ -17,7 +18,6 @@ from cxr.heatmaps import enlarged
 from cxr.images import read_film, square_affine, square_to_film
 from cxr.labels import FINDINGS
 from cxr.new_films import Predicted, thresholds_used
-from cxr.preparation import process_count
 from cxr.report_tables import Cell, Table, count, number
 from cxr.thresholds import POOLED
 

@@ -1,6 +1,7 @@
 """Packed arrays: all films of one size in one .npy file, written by rows from many processes, read as a memory map."""
 
 import errno
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,39 +15,46 @@ from cxr.errors import InputError, MachineError
 
 @contextmanager
 def written_pack(path: Path, films: int, size: int) -> Iterator[Path]:
-    """A preallocated uint8 array (films, size, size) to write rows into; renamed to ``path`` when the block ends well.
+    """`written_array` of uint8 (films, size, size)."""
+    with written_array(path, (films, size, size), np.uint8) as temporary:
+        yield temporary
+
+
+@contextmanager
+def written_array(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[Path]:
+    """A preallocated array to `write_rows` into; renamed to ``path`` when the block ends well.
 
     Raises
     ------
     MachineError
         The disk has no room for it: before any work is done.
     """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     with written_whole(path) as temporary:
         with open(temporary, "wb") as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (films, size, size)}
+            header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             start = file.tell()
             try:
                 # Writing through a memory map on a full disk would kill the process; this is an error one can read.
-                os.posix_fallocate(file.fileno(), 0, start + films * size * size)
+                os.posix_fallocate(file.fileno(), 0, start + size)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                     raise
-                gigabytes = films * size * size / 1e9
                 raise MachineError(
-                    f"{path}: needs {gigabytes:.1f} GB, the disk has no room for it. Free some or change DATA_DIR."
+                    f"{path}: needs {size / 1e9:.1f} GB, the disk has no room for it. Free some or change DATA_DIR."
                 ) from None
         yield temporary
 
 
 def write_rows(path: Path, first: int, rows: np.ndarray) -> None:
-    """Write (n, size, size) uint8 rows at their place; any process may, in any order, twice without harm."""
+    """Write rows (n, …) at their place; any process may, in any order, twice without harm."""
     with open(path, "r+b") as file:
         np.lib.format.read_magic(file)
-        shape, _, _ = np.lib.format.read_array_header_1_0(file)
-        if rows.dtype != np.uint8 or rows.shape[1:] != shape[1:] or not 0 <= first <= shape[0] - len(rows):
-            raise ValueError(f"{rows.dtype} rows of shape {rows.shape} at {first} do not fit a uint8 pack of {shape}")
-        row_bytes = shape[1] * shape[2]
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        if rows.dtype != dtype or rows.shape[1:] != shape[1:] or not 0 <= first <= shape[0] - len(rows):
+            raise ValueError(f"{rows.dtype} rows of shape {rows.shape} at {first} do not fit a {dtype} pack of {shape}")
+        row_bytes = math.prod(shape[1:]) * dtype.itemsize
         content = memoryview(np.ascontiguousarray(rows)).cast("B")
         offset = file.tell() + first * row_bytes
         while content:

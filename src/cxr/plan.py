@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from cxr import chexpert, lung_sets, nih
+from cxr.executors import process_count
 from cxr.images import FilmError, fit_square, read_film
 from cxr.parameters import Params
-from cxr.preparation import process_count
 from cxr.settings import Settings
 from cxr.tables import list_files, merge
 

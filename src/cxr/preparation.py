@@ -1,24 +1,18 @@
-"""What worker processes do with one film: read it for the U-Net, or mask it, fit it and write it into the packs."""
+"""What workers do with films: read one for the U-Net, or mask and fit a shard of them and write it into the packs."""
 
-import functools
 import hashlib
 import itertools
-import multiprocessing
-import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 
 from cxr.artifacts import write_csv
 from cxr.errors import InputError
+from cxr.executors import kept
 from cxr.film_checks import FilmChecks, check_film
 from cxr.images import FilmError, fit_square, read_film, square_affine, square_to_film
 from cxr.lung_sets import read_pair
@@ -26,43 +20,9 @@ from cxr.lungs import mask_film
 from cxr.packs import open_pack, write_rows
 
 BROKEN_LIMIT = 0.1  # share of unreadable films from which something is wrong with the disk or the download
+MADE_BY = "sh prepare_data.sh"
 UNREADABLE = "unreadable: "
-READ_AHEAD = 8  # films in flight per process: enough that nobody waits, few enough that memory stays flat
-
-
-def process_count(workers: int) -> int:
-    """Processes for the parameter WORKERS, where 0 means one per core this process may use."""
-    return workers or len(os.sched_getaffinity(0))
-
-
-def _start_worker() -> None:
-    """One OpenCV thread a process; and no process outlives the run that started it, even one that is killed."""
-    cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process()
-
-    def end_with_parent():
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def in_order(work: Callable, jobs: Iterable, workers: int) -> Iterator[Any]:
-    """Results of ``work(job)`` from several processes, in the order of the jobs, with a bounded number in flight."""
-    # Fresh processes: forked copies of a process that runs TensorFlow's threads can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as executor:
-        running: deque = deque()
-        try:
-            for job in jobs:
-                running.append(executor.submit(work, job))
-                if len(running) > READ_AHEAD * workers:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            for future in running:
-                future.cancel()
+SHARD = 32  # films at most that a process packs at a time: one write for all of them
 
 
 def try_square(path: Path, size: int, fit: str) -> tuple[np.ndarray, str]:
@@ -143,59 +103,77 @@ def try_film_or_pair(files: tuple[Path, ...], size: int, fit: str) -> tuple[np.n
 class Packing:
     """What all films of one packing run share: paths to write to by size, and how films are masked and fitted.
 
-    masks: the packed lung masks, (n, u, u), row i of film i. packs: (size, path) pairs.
+    packs: (size, path) pairs. masks: the packed lung masks, (n, u, u), row i of film i. masks_digest: of their record.
     """
 
     packs: tuple[tuple[int, str], ...]
     masks: str
+    masks_digest: str
     fit: str
     masking: str
     margin: float
 
 
-@functools.lru_cache(maxsize=1)
-def _masks(path: str) -> np.ndarray:
-    return open_pack(Path(path), "sh prepare_data.sh")
+def shard_size(films: int, processes: int) -> int:
+    """Films a shard: few enough that the last shards end at about the same time."""
+    return max(1, min(SHARD, films // (4 * processes)))
 
 
-def gathered(results: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Results of `pack_film` as a table; a few thousand at a time, since a dict takes ten times a row's memory."""
-    results, parts = iter(results), []
-    while part := list(itertools.islice(results, 4096)):
+def gathered(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Records of films as a table; a few thousand at a time, since a dict takes ten times a row's memory."""
+    records, parts = iter(records), []
+    while part := list(itertools.islice(records, 4096)):
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
 
 
-def pack_film(job: tuple[int, Path, bool], packing: Packing) -> dict[str, Any]:
-    """Mask one film, fit it to every size and write it into the packs.
+def pack_shard(shard: Sequence[tuple[int, Path, bool]], packing: Packing) -> list[dict[str, Any]]:
+    """Mask films, fit them to every size and write them into the packs, each with one write. Twice does no harm.
 
     Parameters
     ----------
-    job : (row, path, mask_accepted)
-        The film's row in the packs, its file, and whether its lung mask may be used; else the whole film is kept.
+    shard : sequence of (row, path, mask_accepted)
+        A film's row in the packs, its file, and whether its lung mask may be used; else the whole film is kept. Rows
+        ascend; one between the first and the last that is not listed becomes black.
     packing : Packing
 
     Returns
     -------
-    dict
-        ``width``, ``height`` of the film on disk; per size ``scale_x_<size>`` … ``offset_y_<size>`` and
+    list of dict
+        For each film ``width``, ``height`` on disk; per size ``scale_x_<size>`` … ``offset_y_<size>`` and
         ``digest_<size>``; ``problem``, "" or why the row is black.
     """
-    row, path, accepted = job
+    first, last = shard[0][0], shard[-1][0]
+    blocks = {size: np.zeros((last - first + 1, size, size), np.uint8) for size, _ in packing.packs}
+    records = []
+    for row, path, accepted in shard:
+        record, squares = _packed(row, path, accepted, packing)
+        records.append(record)
+        for size, square in squares.items():
+            blocks[size][row - first] = square
+    for size, pack in packing.packs:
+        write_rows(Path(pack), first, blocks[size])
+    return records
+
+
+def _packed(row: int, path: Path, accepted: bool, packing: Packing) -> tuple[dict[str, Any], dict[int, np.ndarray]]:
+    """What `pack_shard` says of one film, and its squares by size: none where it cannot be read."""
     try:
         film = read_film(path)
     except FilmError as error:
-        return {"problem": f"{UNREADABLE}{error}"}
+        return {"problem": f"{UNREADABLE}{error}"}, {}
     box = None
     if packing.masking != "none" and accepted:
-        mask = _masks(packing.masks)[row]
+        mask = kept("masks", (packing.masks, packing.masks_digest), lambda: open_pack(Path(packing.masks), MADE_BY))[
+            row
+        ]
         affine = square_affine(film.shape, mask.shape[0], packing.fit)
         film, box = mask_film(film, square_to_film(mask, film.shape, affine), packing.masking, packing.margin)
-    result: dict[str, Any] = {"width": film.shape[1], "height": film.shape[0], "problem": ""}
-    for size, pack in packing.packs:
-        square, affine = fit_square(film, size, packing.fit, box)
-        write_rows(Path(pack), row, square[None])
+    record: dict[str, Any] = {"width": film.shape[1], "height": film.shape[0], "problem": ""}
+    squares = {}
+    for size, _ in packing.packs:
+        squares[size], affine = fit_square(film, size, packing.fit, box)
         for name, value in zip(("scale_x", "scale_y", "offset_x", "offset_y"), affine, strict=True):
-            result[f"{name}_{size}"] = value
-        result[f"digest_{size}"] = hashlib.blake2b(square.tobytes(), digest_size=8).hexdigest()
-    return result
+            record[f"{name}_{size}"] = value
+        record[f"digest_{size}"] = hashlib.blake2b(squares[size], digest_size=8).hexdigest()
+    return record, squares

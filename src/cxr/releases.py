@@ -15,9 +15,9 @@ import pandas as pd
 
 from cxr.artifacts import write_csv, write_json, write_text, written_whole
 from cxr.errors import InputError
+from cxr.executors import by_processes
 from cxr.labels import FINDINGS
 from cxr.phantoms import draw_film, draw_patient
-from cxr.preparation import in_order
 from cxr.release_plan import DRAWN_LABELS, HOSPITAL_NUMBERS, plan_chexpert, plan_lungs, plan_nih
 
 MARKER = "phantoms.json"
@@ -191,7 +191,7 @@ def _run(jobs, workers, progress):
     """Draw and write all films; what `draw_job` returns, in the order of the jobs."""
     if workers <= 1:
         return list(progress(map(draw_job, jobs), len(jobs)))
-    return list(progress(in_order(draw_job, jobs, workers), len(jobs)))
+    return list(progress(by_processes(draw_job, jobs, workers), len(jobs)))
 
 
 def draw_job(job):

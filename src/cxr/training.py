@@ -17,9 +17,9 @@ from cxr.artifacts import digest, digest_of, read_json, write_csv, write_json, w
 from cxr.backend import keras
 from cxr.config import PROJECT
 from cxr.errors import InputError
+from cxr.executors import process_count
 from cxr.labels import FINDINGS
 from cxr.parameters import Params
-from cxr.preparation import process_count
 from cxr.progress import progress
 
 ops = keras.ops

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr import config, images, locks, preparation
+from cxr import config, executors, images, locks, preparation
 from cxr.artifacts import need, write_csv
 from cxr.progress import progress
 
@@ -36,7 +36,7 @@ def main(argv=None):
     problems = []
 
     def readable():
-        for film, problem in preparation.in_order(read, paths, preparation.process_count(params.general.workers)):
+        for film, problem in executors.by_processes(read, paths, executors.process_count(params.general.workers)):
             problems.append(problem)
             yield film
 

@@ -21,7 +21,7 @@ from cxr.images import (
     write_image,
 )
 from cxr.lungs import mask_film
-from cxr.preparation import Packing, pack_film
+from cxr.preparation import Packing, pack_shard
 from tests.conftest import PROJECT
 
 SHARED = PROJECT.parent / "shared" / "data"
@@ -472,8 +472,8 @@ def test_a_dot_of_a_packed_film_lands_where_its_table_says(tmp_path, masking, fi
         with written_pack(tmp_path / f"images_{size}.npy", 2, size):
             pass
     packs = tuple((size, str(tmp_path / f"images_{size}.npy")) for size in sizes)
-    packing = Packing(packs, str(tmp_path / "masks.npy"), fit, masking, 0.04)
-    result = pack_film((1, tmp_path / "film.png", True), packing)
+    packing = Packing(packs, str(tmp_path / "masks.npy"), "", fit, masking, 0.04)
+    (result,) = pack_shard([(1, tmp_path / "film.png", True)], packing)
     assert (result["width"], result["height"], result["problem"]) == (WIDTH, HEIGHT, "")
     for size in sizes:
         square = open_pack(tmp_path / f"images_{size}.npy", "x")[1]

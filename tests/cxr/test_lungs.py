@@ -115,6 +115,20 @@ def test_loose_widens_by_the_margin():
     assert (xs.min(), xs.max(), ys.min(), ys.max()) == (24, 125, 14, 85)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_loose_is_the_hull_of_all_lung_pixels_dilated_by_an_ellipse_pixel_by_pixel(seed):
+    random = np.random.default_rng(seed)
+    height, width = random.integers(5, 160, 2)
+    film = random.integers(1, 256, (height, width)).astype(np.uint8)
+    mask = ((random.random((height, width)) < 0.01) * 255).astype(np.uint8)  # specks at the edges too
+    mask[height // 2, width // 2] = 255
+    for margin in (0, 0.02, 0.3, 0.5):
+        hull = cv2.fillConvexPoly(np.zeros_like(mask), cv2.convexHull(cv2.findNonZero(mask)), 1)
+        size = 2 * round(margin * max(height, width)) + 1
+        expected = cv2.dilate(hull, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+        np.testing.assert_array_equal(mask_film(film, mask, "loose", margin)[0] > 0, expected > 0)
+
+
 def test_loose_takes_the_convex_hull_of_both_lungs():
     mask = np.zeros((100, 100), np.uint8)
     cv2.fillPoly(mask, [np.array([[10, 80], [30, 20], [40, 80]]), np.array([[60, 80], [70, 20], [90, 80]])], 255)

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 
+from cxr import executors, films, inference, models, predictions, scoring
 from cxr.artifacts import digest, write_json
 from cxr.errors import InputError
+from cxr.parameters import MAP_METHODS
 from cxr.scoring import score_member
 from tests.conftest import prepare, settings_in, tiny_params
 
@@ -46,3 +49,53 @@ def test_an_unfinished_run_is_not_scored(trained):
     (folder / "run.json").unlink()
     with pytest.raises(InputError, match=r"run.json: not there yet. Make it with: sh train_Ensemble.sh"):
         score_member(settings, params, "ensemble", "tiny")
+
+
+@pytest.fixture
+def member(tmp_path):
+    """A tiny network of random weights, and 23 films: 12 of val, 11 of test."""
+    settings, params = settings_in(tmp_path), tiny_params()
+    prepare(settings, params, range(1, 24), ["val", "test"] * 11 + ["val"])
+    folder = settings.member_dir("ensemble", "tiny")
+    folder.mkdir(parents=True)
+    models.build_classifier("tiny", params).save(folder / "model.keras")
+    made_from = {"pack": digest(settings.pack(32).with_suffix(".json")), "split": digest(settings.split_csv)}
+    write_json({"made_from": made_from}, folder / "run.json")
+    return settings, params, folder
+
+
+def test_probabilities_and_maps_are_those_of_the_network_row_by_row_and_whole_shards_change_nothing(
+    member, monkeypatch
+):
+    settings, params, folder = member
+    _, pack = films.load_films(settings, params, 32)
+    network = inference.scorer(models.load_model(folder / "model.keras", 32, "-"), params)
+    probabilities, maps = inference.score(network, pack, np.arange(23), params)
+    for batches in (16, 2):  # all at once; shards of 8 films
+        monkeypatch.setattr(scoring, "SHARD", batches)
+        (folder / "predictions.json").unlink(missing_ok=True)
+        table, without = score_member(settings, params, "ensemble", "tiny", echo=lambda line: None)
+        np.testing.assert_array_equal(predictions.arrays(table)[1].astype(np.float32), probabilities)
+        for method in MAP_METHODS:
+            written = np.load(settings.cams("ensemble", "tiny", method))
+            assert written.dtype == np.float16
+            np.testing.assert_array_equal(written, maps[method])
+        assert len(without) == 11
+    assert np.ptp(probabilities, axis=0).max() > 1e-3  # films can be told apart
+
+
+def test_shuffled_weights_are_not_kept_for_the_next_scoring(member):
+    settings, params, folder = member
+    first, _ = score_member(settings, params, "ensemble", "tiny", echo=lambda line: None)
+    (folder / "predictions.json").unlink()
+    second, _ = score_member(settings, params, "ensemble", "tiny", echo=lambda line: None)
+    assert first.equals(second)
+
+
+def test_no_scheduler_is_needed_where_the_scores_are_up_to_date(member, monkeypatch):
+    settings, params, _ = member
+    score_member(settings, params, "ensemble", "tiny", echo=lambda line: None)
+    monkeypatch.setattr(executors, "SCHEDULER_SECONDS", 1)
+    said = []
+    score_member(settings, params, "ensemble", "tiny", "tcp://127.0.0.1:9", echo=said.append)
+    assert "up to date" in said[0]

@@ -10,9 +10,8 @@ With "LUNG_MASKING": "none" there is nothing to do. A film whose mask fails the 
 import functools
 
 import numpy as np
-import pandas as pd
 
-from cxr import config, locks, packs, plots, preparation, tables
+from cxr import config, executors, locks, masking, packs, plots, preparation, tables
 from cxr.artifacts import Step, digest, need, raw_state, write_csv
 from cxr.progress import progress
 
@@ -41,38 +40,27 @@ def main(argv=None):
         print(f"{masks_npy}: up to date")
         return
     step.begin()
-    # Keras is imported only now: --help, wrong input and an up-to-date step answer at once.
-    from cxr import backend, inference, models
-
-    print(f"lung masks of {len(images)} films; {backend.start(params)}")
-    unet = models.load_model(unet_path, size, "src/segmentation/train.py")
-    read = functools.partial(preparation.try_square, size=size, fit=params.pack.fit)
-    problems: list[str] = []
-    shown = set(np.linspace(0, len(images) - 1, 16).astype(int))
-    films, outlines = {}, {}
-
-    def readable():
-        results = preparation.in_order(read, paths, preparation.process_count(params.general.workers))
-        for row, (film, problem) in enumerate(progress(results, len(paths), "lung masks")):
-            problems.append(problem)
-            if row in shown:
-                films[row] = film
-            yield film
-
-    qualities = []
     with packs.written_pack(masks_npy, len(images), size) as temporary:
-        for row, (mask, quality) in enumerate(inference.lung_masks(unet, readable(), params)):
-            packs.write_rows(temporary, row, mask[None])
-            qualities.append(quality)
-            if row in shown:
-                outlines[row] = mask
-        broken = preparation.list_broken(images["path"], paths, problems, problems_csv)
-    table = pd.DataFrame(qualities)
+        work = masking.Masking(str(unet_path), digest(unet_path), str(temporary), params)
+        print(f"lung masks of {len(images)} films; {arguments.scheduler or masking.network(work)[1]}")
+        records = executors.each_film(
+            functools.partial(masking.mask_shard, masking=work),
+            executors.shards(list(enumerate(paths)), params.evaluation.score_batch_size),
+            arguments.scheduler,
+            # One thread more than cores: while it waits for the network, the others read films and clean masks.
+            executors.threads(executors.process_count(params.general.workers) + 1),
+        )
+        table = preparation.gathered(progress(records, len(images), "lung masks"))
+        broken = preparation.list_broken(images["path"], paths, table.pop("problem"), problems_csv)
     table.insert(0, "image_id", images["image_id"])
     write_csv(table, masks_csv)
-    rows = sorted(films)
-    titles = [f"{images['image_id'][row]} {'' if qualities[row].accepted else 'REJECTED'}" for row in rows]
-    plots.preview_grid([films[row] for row in rows], titles, preview, contours=[outlines[row] for row in rows])
+    rows = sorted(set(np.linspace(0, len(images) - 1, 16).astype(int)))
+    plots.preview_grid(
+        [preparation.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
+        [f"{images['image_id'][row]} {'' if table['accepted'][row] else 'REJECTED'}" for row in rows],
+        preview,
+        contours=list(packs.open_pack(masks_npy, "this script")[rows]),
+    )
     step.finish()
     rejected = table[~table["accepted"]]
     print(

@@ -13,7 +13,7 @@ import functools
 
 import numpy as np
 
-from cxr import config, locks, packs, plots, preparation, tables
+from cxr import config, executors, locks, packs, plots, preparation, tables
 from cxr.artifacts import Step, digest, need, raw_state, read_csv, write_csv
 from cxr.errors import InputError
 from cxr.films import AFFINE
@@ -55,15 +55,22 @@ def main(argv=None):
             for size in sizes
         ]
         packing = preparation.Packing(
-            tuple(written), str(settings.lung_masks), params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
+            tuple(written),
+            str(settings.lung_masks),
+            inputs.get("masks", ""),
+            params.pack.fit,
+            params.pack.lung_masking,
+            params.pack.lung_margin,
         )
-        jobs = zip(range(len(images)), paths, accepted.tolist(), strict=True)
-        results = preparation.in_order(
-            functools.partial(preparation.pack_film, packing=packing),
-            jobs,
-            preparation.process_count(params.general.workers),
+        jobs = list(zip(range(len(images)), paths, accepted.tolist(), strict=True))
+        workers = executors.process_count(params.general.workers)
+        records = executors.each_film(
+            functools.partial(preparation.pack_shard, packing=packing),
+            executors.shards(jobs, preparation.shard_size(len(jobs), workers)),
+            arguments.scheduler,
+            executors.processes(workers),
         )
-        table = preparation.gathered(progress(results, len(images), "packing"))
+        table = preparation.gathered(progress(records, len(images), "packing"))
         for size in sizes:
             problems_csv = tables.problems_csv(settings.pack(size))
             broken = preparation.list_broken(images["path"], paths, table["problem"], problems_csv)

@@ -27,7 +27,10 @@ def main(argv=None):
     settings, params = config.load(arguments)
     family = arguments.family
     locks.hold(settings.family_dir(family), *(settings.member_dir(family, member) for member in params.members(family)))
-    both = {member: scoring.score_member(settings, params, family, member) for member in params.members(family)}
+    both = {
+        member: scoring.score_member(settings, params, family, member, arguments.scheduler)
+        for member in params.members(family)
+    }
     scored = {member: one for member, (one, _) in both.items()}
     folder, films = settings.family_dir(family), tables.read_images(settings.images_csv)
     table = predictions.average(list(scored.values()))

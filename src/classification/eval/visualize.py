@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cxr import config, locks, maps, plots
 from cxr.artifacts import write_csv, write_json
+from cxr.executors import process_count
 from cxr.labels import FINDINGS
 from cxr.parameters import FAMILIES
-from cxr.preparation import process_count
 from cxr.progress import progress
 
 

@@ -7,7 +7,7 @@ Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (0/255), packe
 
 import functools
 
-from cxr import config, locks, lung_sets, packs, plots, preparation
+from cxr import config, executors, locks, lung_sets, packs, plots, preparation
 from cxr.artifacts import Step, digest, need, raw_state, read_csv, write_csv
 from cxr.config import InputError
 from cxr.progress import progress
@@ -42,7 +42,7 @@ def main(argv=None):
         return
     step.begin()
     read = functools.partial(preparation.try_pair, size=size, fit=params.pack.fit)
-    results = preparation.in_order(read, jobs, preparation.process_count(params.general.workers))
+    results = executors.by_processes(read, jobs, executors.process_count(params.general.workers))
     films, masks, problems = zip(*progress(results, len(jobs), "lung films"), strict=True)
     preparation.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
     whole = [row for row, problem in enumerate(problems) if not problem]

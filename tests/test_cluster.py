@@ -1,0 +1,202 @@
+"""A Dask scheduler and three workers on this machine: two of the workers are killed while they hold films."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr import artifacts, config, models, tables
+from cxr.backend import keras
+from cxr.errors import InputError, MachineError
+from cxr.executors import cluster, in_order, process_count
+from cxr.images import write_image
+from cxr.labels import FINDINGS
+from tests.conftest import PROJECT, TINY, load_script, settings_in
+
+distributed = pytest.importorskip("distributed", reason="Dask is not installed (the extra dask)")
+FILMS = 44
+SCORES = "models/classification/ensemble/tiny"
+COMPARED = (
+    *(f"data/classification/{name}" for name in ("lung_masks.npy", "lung_masks.csv", "images_32.npy", "images_32.csv")),
+    *(f"{SCORES}/{name}" for name in ("predictions.csv", "predictions_blanked.csv", "randomisation.csv", "cams.npy")),
+    *(f"{SCORES}/{name}" for name in ("cams_gradcam++.npy", "cams_layercam.npy")),
+)
+
+
+def write_data(folder) -> None:
+    """Films, tables, a network that takes what is bright for lung, and a classifier."""
+    random, settings = np.random.default_rng(0), settings_in(folder)
+    rows = []
+    for n in range(FILMS):
+        film = random.integers(0, 60, (48, 48)).astype(np.uint8)
+        film[6 + n % 7 : 40, 5 : 20 - n % 5] = film[8 : 42 - n % 3, 28:44] = 200
+        write_image(film, folder / "raw" / f"{n:02d}.png")
+        rows.append(
+            {"image_id": f"nih/{n:02d}", "path": f"{n:02d}.png", "patient_id": f"nih-{n}", "view": "PA", "sex": "M",
+             "age": 50, "source": "nih", **dict(zip(FINDINGS, random.integers(0, 2, 6), strict=True))}
+        )  # fmt: skip
+    images = tables.typed(pd.DataFrame(rows))
+    artifacts.write_csv(images, settings.images_csv)
+    artifacts.write_csv(
+        images[["image_id"]].assign(split=["train", "val", "test", "test"] * (FILMS // 4)), settings.split_csv
+    )
+    (folder / "PARAMS.json").write_text(json.dumps(TINY | {"LUNG_MASKING": "hard"}))
+    params = config.load_params(folder / "PARAMS.json")
+    keras.utils.set_random_seed(3)
+    for path in (settings.unet, folder / SCORES / "model.keras"):
+        path.parent.mkdir(parents=True)
+    film = keras.Input((32, 32, 1))
+    lung = keras.layers.Activation("sigmoid")(keras.layers.Rescaling(0.1, -12.8)(film))
+    keras.Model(film, lung).save(settings.unet)
+    models.build_classifier("tiny", params).save(folder / SCORES / "model.keras")
+
+
+def run(folder, *more) -> None:
+    """Steps 4, 5 and evaluation, the member's record between them."""
+    given = [f"--settings={folder}/SETTINGS.json", f"--params={folder}/PARAMS.json", *more]
+    for step in ("etl/4_mask_lungs.py", "etl/5_pack_arrays.py"):
+        load_script(f"src/classification/{step}").main(given)
+    settings = config.load_settings(folder / "SETTINGS.json")
+    made_from = {"pack": artifacts.digest(settings.pack(32).with_suffix(".json"))}
+    made_from["split"] = artifacts.digest(settings.split_csv)
+    artifacts.write_json({"made_from": made_from}, folder / SCORES / "run.json")
+    load_script("src/classification/eval/evaluate.py").main(["ensemble", *given])
+
+
+@contextmanager
+def dask(folder, workers: int, package=PROJECT / "src"):
+    """A scheduler's address, and the processes of scheduler and workers, from Dask's own commands."""
+    place, environment = folder / "scheduler.json", os.environ | {"PYTHONPATH": str(package)}
+    where = ["--scheduler-file", place, "--no-dashboard"]
+    commands = [["scheduler", "--host", "127.0.0.1", "--port", "0", *where]]
+    commands += [["worker", "--no-nanny", "--nthreads", "1", "--local-directory", folder, *where]] * workers
+    started = []
+    try:
+        for command in commands:
+            with open(folder / f"dask{len(started)}.log", "w") as log:
+                command = [sys.executable, "-m", "dask", *map(str, command)]
+                started.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=folder))
+        wait_until(place.exists)
+        address = json.loads(place.read_text())["address"]
+        if workers:
+            with distributed.Client(address, set_as_default=False) as client:
+                client.wait_for_workers(workers, timeout=60)
+        yield address, started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def wait_until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not so after {seconds} s"
+        time.sleep(0.01)
+
+
+def kill_half_way(victim, folder, pattern: str) -> threading.Thread:
+    """Stop a worker where it stands, so that it holds its films, and kill it once others have written some rows."""
+    victim.send_signal(signal.SIGSTOP)
+
+    def watch():
+        wait_until(lambda: any(written(path) for path in folder.glob(f"{pattern}")))
+        victim.kill()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def written(path) -> bool:
+    try:
+        return np.load(path, mmap_mode="r").any()
+    except (OSError, ValueError):
+        return False
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The same data twice: what one machine made of it, and what a cluster made whose workers were killed."""
+    here, there = (tmp_path_factory.mktemp(name) for name in ("here", "there"))
+    write_data(here)
+    shutil.copytree(here, there, dirs_exist_ok=True)
+    run(here)
+    with dask(there, 3) as (address, (_, *workers)):
+        watching = [kill_half_way(workers[0], there, "data/classification/.part*.lung_masks.npy")]
+        given = [f"--settings={there}/SETTINGS.json", f"--params={there}/PARAMS.json", f"--scheduler={address}"]
+        load_script("src/classification/etl/4_mask_lungs.py").main(given)
+        watching.append(kill_half_way(workers[1], there, "data/classification/.part*.images_32.npy"))
+        run(there, f"--scheduler={address}")
+        for thread in watching:
+            thread.join()
+        assert [worker.poll() for worker in workers] == [-signal.SIGKILL, -signal.SIGKILL, None]
+    return here, there
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_a_cluster_that_loses_workers_writes_the_same_bytes_as_one_machine(folders, name):
+    here, there = (folder / name for folder in folders)
+    assert there.read_bytes() == here.read_bytes()
+
+
+def test_nothing_is_lost_and_films_can_be_told_apart(folders):
+    _, there = folders
+    for name, films in {"data/classification/images_32.npy": FILMS, f"{SCORES}/cams.npy": FILMS * 3 // 4}.items():
+        rows = np.load(there / name)
+        assert len(rows) == len({row.tobytes() for row in rows}) == films
+    masks = pd.read_csv(there / "data/classification/lung_masks.csv")
+    assert masks["accepted"].all()
+    assert masks["area_fraction"].nunique() > 10
+    assert not list(there.rglob(".part*"))
+
+
+def test_a_scheduler_without_workers_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr("cxr.executors.WORKERS_SECONDS", 1)
+    with (
+        dask(tmp_path, 0) as (address, _),
+        pytest.raises(InputError, match="has no worker after 1 s"),
+        cluster(address),
+    ):
+        pass
+
+
+def test_a_scheduler_or_a_worker_without_this_package_is_said(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Hidden:\n"
+        "    def find_spec(name, *more):\n"
+        "        if name == 'cxr':\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Hidden)\n"
+    )
+    with (
+        dask(tmp_path, 1, package=tmp_path) as (address, _),
+        pytest.raises(InputError, match=r"the scheduler or a worker lacks this project's package\. .*pip install"),
+        cluster(address) as pool,
+    ):
+        list(in_order(process_count, [1], pool))
+
+
+def test_films_that_end_workers_and_a_scheduler_that_ends_are_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    with dask(tmp_path, 2) as (address, (scheduler, *_)):
+        with (
+            pytest.raises(MachineError, match=r"a shard of films ended 1 worker\(s\).*memory"),
+            cluster(address) as pool,
+        ):
+            list(in_order(os._exit, [1], pool))
+        with pytest.raises(MachineError, match=r"the scheduler ended\. .*goes on"), cluster(address) as pool:  # noqa: PT012
+            results = in_order(time.sleep, [0, 60], pool)
+            next(results)
+            scheduler.kill()
+            next(results)
