@@ -10,8 +10,8 @@ cd "$here"
 if command -v chromium > /dev/null && ! python -c "import playwright" 2> /dev/null; then
     python -m pip install --quiet --disable-pip-version-check -e ".[browser]"
 fi
-if ! python -c "import jax" 2> /dev/null; then
-    python -m pip install --quiet --disable-pip-version-check -e ".[jax]"
+if ! python -c "import jax, distributed" 2> /dev/null; then
+    python -m pip install --quiet --disable-pip-version-check -e ".[jax,dask]"
 fi
 ruff check .
 ruff format --check .
