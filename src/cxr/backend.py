@@ -43,7 +43,9 @@ with _quiet():
 
 def gpus() -> list[str]:
     """Names of the accelerators that the backend sees."""
-    return keras.distribution.list_devices("gpu") if keras.backend.backend() == "jax" else _tensorflow_gpus()
+    if keras.backend.backend() == "jax":  # asked for "gpu", JAX raises where there is none
+        return [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
+    return _tensorflow_gpus()
 
 
 def _tensorflow_gpus() -> list[str]:
