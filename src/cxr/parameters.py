@@ -132,6 +132,15 @@ class ModelParams(Stage):
 class TrainParams(Stage):
     epochs: int = Field(50, ge=1, description="passes over the training films, at most")
     batch_size: int = Field(16, ge=1, description="films a step")
+    gradient_accumulation: int = Field(
+        1,
+        ge=1,
+        description="batches whose gradients are averaged before weights move, U-Net included: as one batch so many "
+        "times larger, but that batch normalisation and the mean over known labels are each small batch's own",
+    )
+    recompute: bool = Field(
+        False, description="classifiers compute activations again in the backward pass: less memory, slower"
+    )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum 0.9")
     learning_rate: float = Field(1e-4, gt=0, description="of the first epoch")
     weight_decay: float = Field(1e-5, ge=0, description="of adamw")

@@ -166,7 +166,8 @@ class EveryEpoch(keras.callbacks.Callback):
         self.started = time.perf_counter()
         self.batches.set_epoch(epoch)
         # A Dropout's seed state is not in a saved file; set anew from (SEED, epoch, place) it need not be.
-        for place, layer in enumerate(self.model.layers):
+        # The best model's layers: the network in training may hold them in segments.
+        for place, layer in enumerate(self.best_model.layers):
             generator = getattr(layer, "seed_generator", None)
             if generator is not None:
                 state = np.random.default_rng([self.parameters.general.seed, epoch, place]).integers(0, 2**31, 2)
@@ -230,19 +231,27 @@ class EveryEpoch(keras.callbacks.Callback):
 
 
 def make_optimizer(params: Params, steps: int):
-    """The optimizer with its learning rate; cosine falls to 1 % over all steps, plateau is moved by `EveryEpoch`."""
+    """The optimizer with its learning rate; cosine falls to 1 % over all steps, plateau is moved by `EveryEpoch`.
+
+    A step is a batch, also with GRADIENT_ACCUMULATION: Keras' schedules count batches, while weights, weight decay and
+    Adam's bias correction move once in so many. Gradients left over at the end of an epoch are not lost: they are
+    variables of the optimizer, saved with it, and go into the next epoch's first update.
+    """
     training = params.training
     rate = training.learning_rate
+    accumulate = {"gradient_accumulation_steps": training.gradient_accumulation}
+    if training.gradient_accumulation == 1:
+        accumulate = {}
     if training.schedule == "cosine":
         # A short rise first: Adam's first steps are its wildest.
-        warmup = min(100, steps // 10)
+        warmup = min(100 * training.gradient_accumulation, steps // 10)
         rate = keras.optimizers.schedules.CosineDecay(
             rate * 0.1 if warmup else rate, max(1, steps - warmup), alpha=0.01,
             warmup_target=rate if warmup else None, warmup_steps=warmup,
         )  # fmt: skip
     if training.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
-    return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay)
+        return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, **accumulate)
+    return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, **accumulate)
 
 
 def fit(

@@ -86,6 +86,22 @@ def test_logits_and_probabilities_are_float32_in_mixed_precision():
     assert classifier.get_layer("logits").output.dtype == classifier.output.dtype == unet.output.dtype == "float32"
 
 
+@pytest.mark.parametrize("saved_as", ["float32", "mixed_bfloat16"])
+def test_a_saved_model_keeps_its_precision_under_another_policy(saved_as, tmp_path):
+    policies = {"float32", "mixed_bfloat16"}
+    try:
+        keras.config.set_dtype_policy(saved_as)
+        model = models.build_classifier("tiny", params_of())
+        model.save(tmp_path / "model.keras")
+        keras.config.set_dtype_policy((policies - {saved_as}).pop())
+        loaded = models.load_model(tmp_path / "model.keras", 32, "train")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert loaded.get_layer("conv0").dtype_policy.name == saved_as
+    assert loaded.get_layer("logits").output.dtype == loaded.output.dtype == "float32"
+    np.testing.assert_array_equal(run(loaded, films(32)), run(model, films(32)))
+
+
 def test_the_network_up_to_the_logits_shares_its_weights():
     model = models.build_classifier("tiny", params_of())
     logits = models.logits_of(model)
@@ -93,6 +109,58 @@ def test_the_network_up_to_the_logits_shares_its_weights():
     kernel.assign(keras.ops.zeros(kernel.shape))
     np.testing.assert_array_equal(run(logits, films(32)), 0)
     np.testing.assert_array_equal(run(model, films(32)), 0.5)
+
+
+# Activations computed again
+
+
+def tiny_with_dropout(**options):
+    """The tiny backbone with a dropout inside, as EfficientNet's blocks have one."""
+    model = models._tiny(**options)
+    return keras.Model(model.input, keras.layers.Dropout(0.5, seed=3, name="inside")(model.output))
+
+
+def trained(recompute: bool, steps: int = 3):
+    """Weights of the classifier after some steps, dropout and batch normalisation included, and the classifier."""
+    keras.utils.set_random_seed(1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(APPLICATIONS, "tiny", (tiny_with_dropout, APPLICATIONS["tiny"][1]))
+        classifier = models.build_classifier("tiny", params_of(DROPOUT=0.5, BATCH_NORM_MOMENTUM=0.5))
+    network = models.logits_of(classifier, recompute)
+    network.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse", jit_compile=keras.backend.backend() == "jax")
+    truth = np.random.default_rng(1).random((8, 6)).astype(np.float32)
+    for _ in range(steps):
+        network.train_on_batch(films(32, 8), truth)
+    return classifier.get_weights(), classifier
+
+
+def test_recomputed_activations_train_the_same_weights_means_and_dropout():
+    kept, recomputed = trained(False)[0], trained(True)[0]
+    for one, other in zip(kept, recomputed, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    still = trained(False, steps=0)[0]
+    assert all(np.abs(one - other).max() > 1e-4 for one, other in zip(kept, still, strict=True))
+
+
+def test_a_classifier_trained_with_recomputation_is_saved_as_any_other(tmp_path):
+    _, classifier = trained(True, steps=1)
+    classifier.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as whole:
+        assert "cxr" not in whole.read("config.json").decode()
+    loaded = models.load_model(tmp_path / "model.keras", 32, "train")
+    np.testing.assert_array_equal(run(loaded, films(32)), run(classifier, films(32)))
+
+
+@pytest.mark.parametrize("member", REAL)
+def test_every_backbone_falls_into_a_chain_of_segments_with_all_its_weights(member):
+    classifier = models.build_classifier(member, params_of())
+    segments = models._segments(classifier)
+    assert 5 <= len(segments) <= 12
+    ours = [weight for segment in segments for weight in segment.weights]
+    head = 2  # the last layer's kernel and bias
+    seeds = sum(weight.path.endswith("seed_generator_state") for weight in ours)
+    assert len(ours) == len({id(weight) for weight in ours}) == len(classifier.weights) - head + seeds
+    assert models.logits_of(classifier, recompute=True).output_shape == (None, 6)
 
 
 def test_the_first_weights_hang_on_the_seed():

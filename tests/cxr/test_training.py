@@ -107,14 +107,24 @@ class Run:
         self.batches = batches
 
     def fit(self):
-        logits = models.logits_of(self.model)
+        logits = models.logits_of(self.model, self.params.training.recompute)
         epochs = self.params.training.epochs
         return training.fit(logits, self.loss, self.batches, self.every_epoch, epochs, self.params, lambda line: None)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tmp_path, schedule):
-    changes = {"SCHEDULE": schedule, "PLATEAU_PATIENCE": 1, "EARLY_STOPPING_PATIENCE": 0}
+# An epoch has two steps: with three batches accumulated, gradients wait over its end.
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"SCHEDULE": "cosine"},
+        {"SCHEDULE": "plateau"},
+        {"SCHEDULE": "cosine", "GRADIENT_ACCUMULATION": 3},
+        {"SCHEDULE": "plateau", "RECOMPUTE": True},
+    ],
+    ids=["cosine", "plateau", "accumulated", "recomputed"],
+)
+def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tmp_path, options):
+    changes = {"PLATEAU_PATIENCE": 1, "EARLY_STOPPING_PATIENCE": 0, **options}
     falling = [0.9, 0.8, 0.7, 0.6]  # so that the plateau's counter must survive
     whole = Run(tmp_path / "whole", falling, **changes)
     whole.fit()
@@ -131,7 +141,7 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tmp_path, schedul
         pd.read_csv(tmp_path / place / "log.csv").drop(columns=["seconds", "val_loss"]) for place in ("whole", "cut")
     ]
     pd.testing.assert_frame_equal(*logs)
-    if schedule == "plateau":
+    if options["SCHEDULE"] == "plateau":
         rates = logs[0]["learning_rate"]
         assert (rates / rates[0]).tolist() == pytest.approx([1, 1, 0.5, 0.25])
 
@@ -410,6 +420,60 @@ def test_optimizers_are_those_asked_for():
     assert (type(sgd), sgd.momentum, number(sgd.learning_rate)) == (keras.optimizers.SGD, 0.9, 0.25)
     adamw = training.make_optimizer(tiny_params(WEIGHT_DECAY=0.5), 10)
     assert (type(adamw), adamw.weight_decay) == (keras.optimizers.AdamW, 0.5)
+
+
+def moved(batch_size: int, truth: np.ndarray, **changes) -> list[np.ndarray]:
+    """Weights of a linear classifier after two passes over eight films."""
+    params = tiny_params(SCHEDULE="constant", LEARNING_RATE=0.1, **changes)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(6, kernel_initializer="ones")])
+    model.compile(training.make_optimizer(params, 4), training.masked_cross_entropy(np.full(6, 2, np.float32)))
+    films = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    for first in [*range(0, 8, batch_size)] * 2:
+        model.train_on_batch(films[first : first + batch_size], truth[first : first + batch_size])
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_two_batches_of_four_accumulated_are_one_batch_of_eight(optimizer):
+    truth = (np.random.default_rng(1).random((8, 6)) < 0.5).astype(np.float32)
+    options = {"OPTIMIZER": optimizer, "WEIGHT_DECAY": 0.1}
+    whole, halves = moved(8, truth, **options), moved(4, truth, GRADIENT_ACCUMULATION=2, **options)
+    for one, other in zip(whole, halves, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert np.abs(whole[0] - moved(4, truth, **options)[0]).max() > 1e-3
+
+
+def test_unknown_labels_weigh_a_small_batch_as_much_as_a_full_one():
+    """The one difference besides batch normalisation: the mean is over each small batch's own known labels."""
+    truth = np.ones((8, 6), np.float32)
+    truth[1:4] = NAN
+    whole, halves = moved(8, truth, OPTIMIZER="sgd"), moved(4, truth, OPTIMIZER="sgd", GRADIENT_ACCUMULATION=2)
+    assert np.abs(whole[0] - halves[0]).max() > 1e-3
+
+
+def test_weights_move_with_the_last_of_the_accumulated_batches():
+    params = tiny_params(OPTIMIZER="sgd", SCHEDULE="constant", LEARNING_RATE=0.5, GRADIENT_ACCUMULATION=3)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    model.compile(training.make_optimizer(params, 6), loss=lambda truth, logits: keras.ops.mean(truth * logits))
+    found = []
+    for slope in (1, 2, 6, 1, 1, 1):  # gradients of the only weight: moved by minus half their mean of 3, then of 1 ...
+        model.train_on_batch(np.ones((1, 1), np.float32), np.full((1, 1), slope, np.float32))
+        found.append(number(model.get_weights()[0]))
+    # ... with Nesterov's momentum of 0.9: v = -1.5, step 0.9 v - 1.5; v = 0.9 * -1.5 - 0.5, step 0.9 v - 0.5
+    np.testing.assert_allclose(found, [0, 0, -2.85, -2.85, -2.85, -2.85 - 0.9 * 1.85 - 0.5], rtol=1e-6)
+
+
+def test_an_accumulated_run_warms_up_and_falls_over_the_same_films():
+    rates = {}
+    for accumulation, steps in ((1, 2000), (2, 4000)):
+        params = tiny_params(SCHEDULE="cosine", LEARNING_RATE=0.1, GRADIENT_ACCUMULATION=accumulation)
+        optimizer = training.make_optimizer(params, steps)
+        rates[accumulation] = []
+        for share in (0, 0.025, 0.05, 0.5, 1):
+            optimizer.variables[0].assign(round(share * steps))  # batches; `iterations` tells updates
+            rates[accumulation].append(number(optimizer.learning_rate))
+    np.testing.assert_allclose(rates[1], rates[2], rtol=1e-5)
+    np.testing.assert_allclose(rates[2][:3], [0.01, 0.055, 0.1], rtol=1e-5)
 
 
 def test_the_record_says_what_it_takes_to_repeat_a_run(tmp_path):

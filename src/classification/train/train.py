@@ -63,7 +63,7 @@ def train_member(settings, params, family, member):
     backend.batch_must_divide(params.training.batch_size, "BATCH_SIZE")
     with backend.scope():
         classifier = models.build_classifier(member, params)
-        logits = models.logits_of(classifier)
+        logits = models.logits_of(classifier, params.training.recompute)
     positive = training.class_weights(truth[train], params)
     batches = datasets.FilmBatches(
         pack, train, films["image_id"][train], truth[train], params.training.batch_size, params.general.seed,

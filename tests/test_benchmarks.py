@@ -1,0 +1,59 @@
+"""The benchmarks of speed still run: each once, as small as it gets. Their numbers are not looked at."""
+
+import json
+import re
+
+import pytest
+
+from cxr.backend import keras
+from tests.conftest import PROJECT, load_script
+
+TINY = ["--member", "tiny", "--size", "32"]
+
+
+@pytest.fixture(autouse=True)
+def _beside_their_shared_module(monkeypatch):
+    monkeypatch.syspath_prepend(PROJECT / "benchmarks")
+    yield
+    keras.backend.clear_session()
+
+
+def test_feeding_times_every_side_the_loader_and_a_pack_larger_than_memory(capsys):
+    options = ["--steps", "2", "--rounds", "1", "--batch", "4", "--films", "16", "--memory", "1"]
+    load_script("benchmarks/feeding.py").main([*TINY, *options])
+    said = capsys.readouterr().out
+    assert "tiny at 32 px, batch 4, 2 steps a side" in said
+    for side in ("constant", "packed", "elastic"):
+        assert re.search(rf"{side} +[\d.]+ ms a step; more than constant: [+-][\d.]+ %", said)
+    assert re.search(r"augmentation default +\S+ on 1, \S+ on 2 threads", said)
+    assert re.search(r"1 MB in memory +\S+ films/s; read from disk: ", said)
+
+
+@pytest.mark.parametrize("variant", ["sgd", "recompute"])
+def test_training_times_a_variant(variant, capsys):
+    script = load_script("benchmarks/training.py")
+    script.main([*TINY, "--batch", "4", "--steps", "2", "--one", variant])
+    found = json.loads(capsys.readouterr().out)
+    assert [batch for batch, *_ in found["batches"]] == ([4, 2, 8] if variant == "sgd" else [4])
+    assert min(second for _, *seconds in found["batches"] for second in seconds) > 0
+    # Three convolutions of 3x3 on 16x16, 8x8 and 4x4 places, and six outputs of 32 channels; two a weight and place
+    by_hand = 2 * 9 * (256 * 3 * 8 + 64 * 8 * 16 + 16 * 16 * 32) + 2 * 32 * 6
+    assert found["forward_flops"] == by_hand
+
+
+def test_training_leaves_torchvision_unmeasured_where_it_is_missing(capsys, monkeypatch):
+    script = load_script("benchmarks/training.py")
+    monkeypatch.setattr(script, "in_process", lambda *_: {"missing": "no torch"})
+    script.main([*TINY, "--gpu"])
+    assert "torchvision: not measured (no torch)" in capsys.readouterr().out
+
+
+def test_scoring_agrees_with_gradient_tapes(capsys):
+    load_script("benchmarks/scoring.py").main([*TINY, "--films", "8", "--batch", "4", "--few", "1", "--rounds", "1"])
+    said = capsys.readouterr().out
+    assert "tiny at 32 px, 8 films, maps of 4x4 places" in said
+    assert "drawing on 1 threads" in said
+    if keras.backend.backend() == "tensorflow":
+        apart = re.findall(r"maps differ by (\S+) of", said)
+        assert len(apart) == 3
+        assert max(map(float, apart)) < 1e-3
