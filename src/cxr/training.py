@@ -236,12 +236,23 @@ def make_optimizer(params: Params, steps: int):
     A step is a batch, also with GRADIENT_ACCUMULATION: Keras' schedules count batches, while weights, weight decay and
     Adam's bias correction move once in so many. Gradients left over at the end of an epoch are not lost: they are
     variables of the optimizer, saved with it, and go into the next epoch's first update.
+
+    Raises
+    ------
+    InputError
+        GRADIENT_ACCUMULATION where TensorFlow trains on several devices: Keras cannot (keras-team/keras issue 20582).
     """
     training = params.training
     rate = training.learning_rate
     accumulate = {"gradient_accumulation_steps": training.gradient_accumulation}
     if training.gradient_accumulation == 1:
         accumulate = {}
+    elif keras.backend.backend() == "tensorflow" and len(backend.devices()) > 1:
+        raise InputError(
+            f"GRADIENT_ACCUMULATION is {training.gradient_accumulation}, and TensorFlow trains on "
+            f"{len(backend.devices())} devices, where Keras cannot accumulate. Set it to 1, train on one device "
+            "(CUDA_VISIBLE_DEVICES), or use KERAS_BACKEND=jax."
+        )
     if training.schedule == "cosine":
         # A short rise first: Adam's first steps are its wildest.
         warmup = min(100 * training.gradient_accumulation, steps // 10)

@@ -443,6 +443,16 @@ def test_two_batches_of_four_accumulated_are_one_batch_of_eight(optimizer):
     assert np.abs(whole[0] - moved(4, truth, **options)[0]).max() > 1e-3
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="on JAX several devices accumulate")
+def test_accumulation_on_several_devices_of_tensorflow_is_refused(monkeypatch):
+    monkeypatch.setattr(backend, "devices", lambda: ["GPU:0", "GPU:1"])
+    training.make_optimizer(tiny_params(), 10)
+    with pytest.raises(
+        InputError, match=r"GRADIENT_ACCUMULATION is 2, and TensorFlow trains on 2 devices.*Set it to 1"
+    ):
+        training.make_optimizer(tiny_params(GRADIENT_ACCUMULATION=2), 10)
+
+
 def test_unknown_labels_weigh_a_small_batch_as_much_as_a_full_one():
     """The one difference besides batch normalisation: the mean is over each small batch's own known labels."""
     truth = np.ones((8, 6), np.float32)
