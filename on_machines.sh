@@ -58,6 +58,7 @@ exec 3<> "$notes/ended"
 # Everything that was started, by process group: first asked, then killed. What hangs in a computation does not answer.
 stop() {
     trap - EXIT
+    trap '' INT TERM HUP # a second Ctrl-C must not leave half of them running
     alive=
     for signal in TERM KILL; do
         for group in "$notes"/group.*; do

@@ -241,6 +241,26 @@ def test_one_that_fails_ends_the_others_even_if_they_do_not_listen(launch):
     assert result.stderr.startswith("error: process 1 on localhost ended with exit status 7; the other processes were")
 
 
+def test_a_launcher_that_is_stopped_twice_still_ends_all_and_leaves_nothing(tmp_path):
+    """As by an impatient second Ctrl-C; what it started does not listen."""
+    deaf = 'trap "" TERM; echo $$ > pid.$KERAS_DISTRIBUTION_PROCESS_ID; while :; do sleep 1; done'
+    (tmp_path / "notes").mkdir()
+    command = ["sh", PROJECT / "on_machines.sh", "localhost", "localhost", "--", "sh", "-c", deaf]
+    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"TMPDIR": str(tmp_path / "notes")})
+    until = time.monotonic() + 20
+    while len(list(tmp_path.glob("pid.*"))) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    process.terminate()
+    time.sleep(0.3)
+    process.terminate()
+    assert process.wait(timeout=20) == 143
+    started = [int(path.read_text()) for path in tmp_path.glob("pid.*")]
+    assert len(started) == 2
+    time.sleep(0.2)
+    assert not [number for number in started if os.path.exists(f"/proc/{number}/cmdline")]
+    assert not list((tmp_path / "notes").iterdir())
+
+
 def test_under_slurm_it_says_which_process_this_is(launch):
     slurm = {"SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_JOB_ID": "9", "SLURM_JOB_NODELIST": "node[7-8]"}
     result = launch("sh", "-c", SHOW + "; exit 3", **slurm)
