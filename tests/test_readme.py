@@ -35,7 +35,14 @@ TITLES = {
     "evaluation": "Evaluation and pictures",
     "demo": "The synthetic films of `run_demo.sh`",
 }
-ENVIRONMENT = {"PYTHON", "KERAS_BACKEND", "OPENCV_IO_MAX_IMAGE_PIXELS", "CUDA_VISIBLE_DEVICES", "JOB_PORT"}
+ENVIRONMENT = {
+    "PYTHON",
+    "KERAS_BACKEND",
+    "OPENCV_IO_MAX_IMAGE_PIXELS",
+    "CUDA_VISIBLE_DEVICES",
+    "JOB_PORT",
+    "OPENCV_FOR_THREADS_NUM",
+}
 PRODUCED = ("demo/data", "demo/models", "data/", "models/")  # there only after a run
 LONGEST_CHOICE = 6  # a longer list of values is said by the description
 
