@@ -158,7 +158,9 @@ class TrainParams(Stage):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
         "float32", description="of the computation"
     )
-    xla: Literal["auto", "on", "off"] = Field("auto", description="compile with XLA; auto = off on a TensorFlow CPU")
+    xla: Literal["auto", "on", "off"] = Field(
+        "auto", description="compile with XLA; auto = off on a TensorFlow CPU; always off on several TensorFlow GPUs"
+    )
     tensorboard: bool = Field(False, description="also write a TensorBoard log (pip install tensorboard)")
     member_overrides: dict[str, dict[str, Any]] = Field(
         {}, description='other values for one member: {"xception": {"EPOCHS": 8}}; keys of training and DROPOUT'
