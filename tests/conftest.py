@@ -84,9 +84,7 @@ def prepare(
         for row in range(len(images)):
             packs.write_rows(temporary, row, np.full((1, size, size), row + 1, np.uint8))
     affine = {"scale_x": 0.5, "scale_y": 0.5, "offset_x": 0.0, "offset_y": 0.0}
-    packed = images[["image_id"]].assign(
-        width=2 * size, height=2 * size, mask_used=True, problem="", **affine, digest=""
-    )
+    packed = images[["image_id"]].assign(width=2 * size, height=2 * size, mask_used=True, problem="", **affine)
     write_csv(packed, path.with_suffix(".csv"))
     made_from = {"images": digest(settings.images_csv)}
     parameters = {"size": size, **params.pack.model_dump(by_alias=True)}

@@ -14,7 +14,7 @@ from cxr.parameters import Params
 from cxr.settings import Settings
 
 AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")
-PACK_COLUMNS = ("image_id", "width", "height", "mask_used", "problem", *AFFINE, "digest")
+PACK_COLUMNS = ("image_id", "width", "height", "mask_used", "problem", *AFFINE)
 
 
 def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFrame, np.ndarray]:

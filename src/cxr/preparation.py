@@ -1,6 +1,5 @@
 """What workers do with films: read one for the U-Net, or mask and fit a shard of them and write it into the packs."""
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -140,8 +139,8 @@ def pack_shard(shard: Sequence[tuple[int, Path, bool]], packing: Packing) -> lis
     Returns
     -------
     list of dict
-        For each film ``width``, ``height`` on disk; per size ``scale_x_<size>`` … ``offset_y_<size>`` and
-        ``digest_<size>``; ``problem``, "" or why the row is black.
+        For each film ``width``, ``height`` on disk; per size ``scale_x_<size>`` … ``offset_y_<size>``; ``problem``: ""
+        or why the row is black.
     """
     first, last = shard[0][0], shard[-1][0]
     blocks = {size: np.zeros((last - first + 1, size, size), np.uint8) for size, _ in packing.packs}
@@ -175,5 +174,4 @@ def _packed(row: int, path: Path, accepted: bool, packing: Packing) -> tuple[dic
         squares[size], affine = fit_square(film, size, packing.fit, box)
         for name, value in zip(("scale_x", "scale_y", "offset_x", "offset_y"), affine, strict=True):
             record[f"{name}_{size}"] = value
-        record[f"digest_{size}"] = hashlib.blake2b(squares[size], digest_size=8).hexdigest()
     return record, squares

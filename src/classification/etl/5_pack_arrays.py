@@ -77,7 +77,7 @@ def main(argv=None):
     table.insert(0, "image_id", images["image_id"])
     table["mask_used"] = accepted & (params.pack.lung_masking != "none")
     for size in sizes:
-        columns = {f"{name}_{size}": name for name in [*AFFINE, "digest"]}
+        columns = {f"{name}_{size}": name for name in AFFINE}
         one = table[["image_id", "width", "height", "mask_used", "problem", *columns]].rename(columns=columns)
         write_csv(one, settings.pack(size).with_suffix(".csv"))
         shown = np.linspace(0, len(images) - 1, 16).astype(int)
