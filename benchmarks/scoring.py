@@ -32,7 +32,7 @@ def main(argv=None):
     parser.add_argument("--member", action="append", help=f"networks of random weights; default {', '.join(MEMBERS)}")
     parser.add_argument("--model", type=Path, action="append", help="saved classifiers instead; repeatable")
     parser.add_argument("--size", type=int, default=96, help="side of the films of random networks, pixels")
-    parser.add_argument("--films", type=int, default=96, help="films scored")
+    parser.add_argument("--films", type=int, default=256, help="films scored")
     parser.add_argument("--batch", type=int, default=32, help="films a batch")
     parser.add_argument("--few", type=int, default=2, help="films of the original's way")
     parser.add_argument("--rounds", type=int, default=2, help="how often each side is timed; the fastest counts")
