@@ -1,4 +1,4 @@
-"""Batched U-Net masks and classifier scoring, the next batch being read while one is computed."""
+"""Batched U-Net masks and classifier scoring; other threads may read, clean and write while a batch is computed."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -47,13 +47,9 @@ def predictor(model: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Pa
 
 
 def _in_order(pack: np.ndarray, rows: np.ndarray, params: Params, multiple: int = 1) -> FilmBatches:
-    """Batches of films as they are, without targets; of a ``multiple`` of films each.
-
-    One loader: TensorFlow then reads ahead by itself and JAX does not wait for a result; Keras' own threads would take
-    0.1 s to stop after every shard.
-    """
+    """Batches of films as they are, without targets, read ahead by a thread; of a ``multiple`` of films each."""
     size = -(-params.evaluation.score_batch_size // multiple) * multiple
-    return FilmBatches(pack, rows, map(str, rows), None, size)
+    return FilmBatches(pack, rows, map(str, rows), None, size, workers=2)
 
 
 def lung_masks(
@@ -121,10 +117,18 @@ def score(
     maps : dict of ndarrays of shape (n, 6, h, w), float16
         Of each of `MAP_METHODS`: without ReLU, of the film as it is.
     """
-    probabilities, *maps = network.predict(_in_order(pack, rows, params), verbose=0)
-    if params.evaluation.test_time_augmentation:
-        mirrored = _in_order(pack[:, :, ::-1], rows, params)
-        probabilities = (probabilities + network.predict(mirrored, verbose=0)[0]) / 2
+    size = min(params.evaluation.score_batch_size, len(rows))
+    batches = []
+    for first in range(0, len(rows), size):
+        chosen = rows[first : first + size]
+        # Whole batches: another shape would be compiled anew.
+        films = pack[np.resize(chosen, size)][..., None]
+        with _one_at_a_time:
+            batch = network.predict_on_batch(films)
+            if params.evaluation.test_time_augmentation:
+                batch[0] = (batch[0] + network.predict_on_batch(films[:, :, ::-1])[0]) / 2
+        batches.append([one[: len(chosen)] for one in batch])
+    probabilities, *maps = map(np.concatenate, zip(*batches, strict=True))
     by_method = zip(MAP_METHODS, maps, strict=True)
     return probabilities, {name: one.transpose(0, 3, 1, 2).astype(np.float16) for name, one in by_method}
 

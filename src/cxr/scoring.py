@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,6 @@ from cxr.progress import progress
 from cxr.settings import Settings
 
 SHARD = 16  # batches scored at a time: their maps are written before the next ones are made
-_one_at_a_time = threading.Lock()  # a network has the whole machine; another thread writes maps meanwhile
 
 
 def score_member(
@@ -74,7 +72,7 @@ def score_member(
     rows = films["split"].isin(["val", "test"]).to_numpy().nonzero()[0]
     test = films["split"].eq("test").to_numpy().nonzero()[0]
     scoring = Scoring(str(model_path), inputs["model"], str(settings.pack(size)), inputs["pack"], size, made_by, params)
-    # Two threads here: one writes maps while the other has the network.
+    # Two threads here: one reads films or writes maps while the other has the network.
     with executors.cluster(scheduler) if scheduler else executors.threads(2) as pool:
         device, grid = pool.executor.submit(describe, scoring).result()
         echo(f"{member}: scoring {len(rows)} films; {device}")
@@ -150,8 +148,7 @@ def score_shard(shard: ScoreShard, scoring: Scoring) -> np.ndarray:
     if shard.places is not None:
         pack = np.stack([blank_corners(pack[row], at[:4], *at[4:]) for row, at in zip(rows, shard.places, strict=True)])
         rows = np.arange(len(rows))
-    with _one_at_a_time:
-        probabilities, maps = inference.score(network, pack, rows, scoring.params)
+    probabilities, maps = inference.score(network, pack, rows, scoring.params)
     for method, path in shard.maps:
         packs.write_rows(Path(path), shard.first, maps[method])
     return probabilities
@@ -186,9 +183,13 @@ def _score_blanked(scoring: Scoring, films: pd.DataFrame, rows: np.ndarray, pool
 
 
 def _shards(rows: np.ndarray, params: Params) -> list[tuple[int, np.ndarray]]:
-    """(first, rows) of shards: whole batches, so that numbers do not hang on how films are cut into shards."""
-    size = SHARD * params.evaluation.score_batch_size
-    return [(first, rows[first : first + size]) for first in range(0, len(rows), size)]
+    """(first, rows) of shards: whole batches, so that numbers do not hang on how films are cut into shards.
+
+    What is left for less than a batch goes with the last shard: on its own it would be compiled anew.
+    """
+    batch, films = params.evaluation.score_batch_size, len(rows)
+    firsts = [*range(0, max(min(films, 1), films - batch + 1), SHARD * batch)]
+    return list(zip(firsts, np.split(rows, firsts[1:]), strict=False))  # no film: no shard, of one empty part
 
 
 def _gathered(scoring: Scoring, shards: Sequence[ScoreShard], films: int, what: str, pool) -> np.ndarray:

@@ -84,6 +84,29 @@ def test_probabilities_and_maps_are_those_of_the_network_row_by_row_and_whole_sh
     assert np.ptp(probabilities, axis=0).max() > 1e-3  # films can be told apart
 
 
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(0, []), (3, [3]), (64, [64]), (67, [67]), (68, [64, 4]), (131, [64, 67])]
+)
+def test_shards_are_whole_batches_but_for_the_last_which_is_never_less_than_one(count, sizes):
+    params, rows = tiny_params(SCORE_BATCH_SIZE=4), np.arange(count)
+    shards = scoring._shards(rows, params)
+    assert [len(part) for _, part in shards] == sizes
+    assert all((part == rows[first : first + len(part)]).all() for first, part in shards)
+
+
+@pytest.mark.parametrize("count", [3, 4, 9])
+def test_a_batch_that_is_filled_up_gives_what_its_films_give(member, count):
+    settings, params, folder = member
+    params = tiny_params(SCORE_BATCH_SIZE=4, TEST_TIME_AUGMENTATION=True)
+    _, pack = films.load_films(settings, params, 32)
+    network = inference.scorer(models.load_model(folder / "model.keras", 32, "-"), params)
+    probabilities, maps = inference.score(network, pack, np.arange(count), params)
+    alone = [inference.score(network, pack, np.array([row]), params) for row in range(count)]
+    np.testing.assert_allclose(probabilities, np.concatenate([one for one, _ in alone]), atol=1e-6)
+    for method in MAP_METHODS:
+        np.testing.assert_allclose(maps[method], np.concatenate([one[method] for _, one in alone]), atol=1e-3)
+
+
 def test_shuffled_weights_are_not_kept_for_the_next_scoring(member):
     settings, params, folder = member
     first, _ = score_member(settings, params, "ensemble", "tiny", echo=lambda line: None)
