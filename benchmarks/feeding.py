@@ -91,10 +91,13 @@ def sides_of(pack, truth, params):
     batch = params.training.batch_size
     yield timing.ConstantBatch(np.asarray(pack[rows[:batch]])[..., None], truth[:batch], len(truth) // batch)
     for changed in ({}, {"elastic": 1.0}):
-        yield datasets.FilmBatches(
+        batches = datasets.FilmBatches(
             pack, rows, map(str, range(len(rows))), truth, batch, 1,
             params.augmentation.model_copy(update=changed), workers=training.loader_threads(params),
         )  # fmt: skip
+        # As many as training keeps would be ready before the clock starts, whatever they cost.
+        batches.max_queue_size = 1
+        yield batches
 
 
 def loader_alone(pack):

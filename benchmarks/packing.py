@@ -4,8 +4,7 @@ Draws films (gray PNG), or takes those of a folder, and measures in one run, by 
 
 * step 5, `cxr.preparation.pack_shard`: without masks, for one size and for two, and with loose masks; the other side
   only decodes and resizes (cv2.imread, cv2.resize INTER_AREA);
-* step 4, `cxr.masking.mask_shard`: reading alone, the U-Net (random weights) alone, cleaning alone, all together, and
-  the way it was before (processes read, one thread runs the network and cleans);
+* step 4, `cxr.masking.mask_shard`: reading alone, the U-Net (random weights) alone, cleaning alone, all together;
 * what it costs that steps 4 and 5 both decode a film;
 * the memory of step 5 for n and for ten times n films.
 
@@ -146,10 +145,10 @@ def time_masking(paths, processes: int, arguments, work: Path) -> tuple[float, f
     with packs.written_pack(work / "found.npy", len(paths), size):
         pass
     shared = masking.Masking(str(unet_path), digest(unet_path), str(work / "found.npy"), params)
-    unet, step = masking.network(shared)[0], params.evaluation.score_batch_size
+    unet, step = masking.network(shared)[0], inference.MASK_BATCH
     unet.predict_on_batch(np.zeros((step, size, size, 1), np.uint8))  # compiled before the clock starts
     read = functools.partial(preparation.try_square, size=size, fit="pad")
-    shards = list(executors.shards(list(enumerate(paths)), step))
+    shards = list(executors.shards(list(enumerate(paths)), masking.SHARD))
     squares: list[np.ndarray] = []
     probability = np.random.default_rng(0).random((size, size)).astype(np.float32)
 
@@ -173,25 +172,22 @@ def time_masking(paths, processes: int, arguments, work: Path) -> tuple[float, f
         for _ in executors.each_film(work, shards, None, here):
             pass
 
-    def before():
-        films = (square for square, _ in executors.by_processes(read, paths, processes))
-        for row, (mask, _) in enumerate(inference.lung_masks(unet, films, params)):
-            packs.write_rows(work / "found.npy", row, mask[None])
-
-    taken = {}
-    for name, side in {"reading alone, all threads": reading, "U-Net alone": network, "cleaning alone": cleaning,
-                       "step 4": together, "processes read, one thread": before}.items():  # fmt: skip
-        started = time.perf_counter()
-        side()
-        taken[name] = time.perf_counter() - started
+    sides = {"reading alone": reading, "U-Net alone": network, "cleaning alone": cleaning, "step 4": together}
+    seconds = {name: [] for name in sides}
+    for _ in range(max(1, arguments.rounds // 2)):
+        for name, side in sides.items():
+            started = time.perf_counter()
+            side()
+            seconds[name].append(time.perf_counter() - started)
+    taken = {name: median(times) for name, times in seconds.items()}
     parts = list(taken.values())[:3]
     # On a GPU the network has a device of its own; on the CPU all three share the cores.
     ideal = max(parts[1], parts[0] + parts[2]) if backend.gpus() else sum(parts)
     print(f"\nstep 4 with a U-Net of {arguments.unet_filters} filters at {size} px; {device}")
     for name, seconds in taken.items():
-        share = f"{ideal / seconds:11.0%} of the ideal" if name not in list(taken)[:3] else ""
+        share = f"{ideal / seconds:11.0%} of the ideal" if name == "step 4" else ""
         print(f"{name:32}{len(paths) / seconds:9.0f}{share}")
-    return taken["step 4"], taken["reading alone, all threads"]
+    return taken["step 4"], taken["reading alone"]
 
 
 def peak_memory(_=None) -> int:

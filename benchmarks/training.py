@@ -153,6 +153,8 @@ def forward_flops(model):
             total += 2 * places * np.prod(layer.kernel.shape)
         elif name == "SeparableConv2D":
             total += 2 * places * (np.prod(layer.depthwise_kernel.shape) + np.prod(layer.pointwise_kernel.shape))
+        elif name == "Conv2DTranspose":
+            total += 2 * np.prod(layer.input.shape[1:-1], dtype=np.int64) * np.prod(layer.kernel.shape)
         elif name in ("Conv2D", "Dense"):
             total += 2 * places * np.prod(layer.kernel.shape)
     return int(total)

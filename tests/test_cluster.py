@@ -1,4 +1,4 @@
-"""A Dask scheduler and three workers on this machine: two of the workers are killed while they hold films."""
+"""A Dask scheduler and four workers on this machine: three of the workers are killed while they hold films."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import artifacts, config, models, tables
+from cxr import artifacts, config, masking, models, scoring, tables
 from cxr.backend import keras
 from cxr.errors import InputError, MachineError
 from cxr.executors import cluster, in_order, process_count
@@ -104,12 +104,17 @@ def wait_until(true, seconds=60):
         time.sleep(0.01)
 
 
-def kill_half_way(victim, folder, pattern: str) -> threading.Thread:
-    """Stop a worker where it stands, so that it holds its films, and kill it once others have written some rows."""
-    victim.send_signal(signal.SIGSTOP)
+def kill_half_way(client, victim, address: str, folder, pattern: str, held: list) -> threading.Thread:
+    """Stop a worker as soon as there is a file to write to, and kill it once others have written some rows.
+
+    What it held goes into ``held``.
+    """
 
     def watch():
-        wait_until(lambda: any(written(path) for path in folder.glob(f"{pattern}")))
+        wait_until(lambda: any(folder.glob(pattern)))
+        victim.send_signal(signal.SIGSTOP)
+        wait_until(lambda: any(written(path) for path in folder.glob(pattern)))
+        held.append(len(client.processing()[address]))
         victim.kill()
 
     thread = threading.Thread(target=watch)
@@ -131,15 +136,26 @@ def folders(tmp_path_factory):
     write_data(here)
     shutil.copytree(here, there, dirs_exist_ok=True)
     run(here)
-    with dask(there, 3) as (address, (_, *workers)):
-        watching = [kill_half_way(workers[0], there, "data/classification/.part*.lung_masks.npy")]
-        given = [f"--settings={there}/SETTINGS.json", f"--params={there}/PARAMS.json", f"--scheduler={address}"]
-        load_script("src/classification/etl/4_mask_lungs.py").main(given)
-        watching.append(kill_half_way(workers[1], there, "data/classification/.part*.images_32.npy"))
+    held = []
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        dask(there, 4) as (address, (_, *workers)),
+        distributed.Client(address, set_as_default=False) as client,
+    ):
+        patch.setattr(masking, "SHARD", 4)
+        patch.setattr(scoring, "SHARD", 1)  # batches
+        addresses = {pid: address for address, pid in client.run(os.getpid).items()}
+        parts = ("data/classification/.part*.lung_masks.npy", "data/classification/.part*.images_32.npy",
+                 f"{SCORES}/.part*.cams.npy")  # fmt: skip
+        watching = [
+            kill_half_way(client, victim, addresses[victim.pid], there, part, held)
+            for victim, part in zip(workers, parts, strict=False)
+        ]
         run(there, f"--scheduler={address}")
         for thread in watching:
             thread.join()
-        assert [worker.poll() for worker in workers] == [-signal.SIGKILL, -signal.SIGKILL, None]
+        assert [worker.poll() for worker in workers] == [*[-signal.SIGKILL] * 3, None]
+    assert min(held) > 0  # each had shards in hand that others had to do again
     return here, there
 
 

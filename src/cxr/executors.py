@@ -15,6 +15,7 @@ import cv2
 from cxr.errors import InputError, MachineError
 
 READ_AHEAD = 8  # jobs in flight per process: enough that nobody waits, few enough that memory stays flat
+CLUSTER_AHEAD = 4096  # the same of all workers of a cluster, most of which may come later: a result is a few kB
 SCHEDULER_SECONDS = 10  # in which it must answer
 WORKERS_SECONDS = 60  # in which the first worker must have come: a queue may start them after the scheduler
 
@@ -104,10 +105,9 @@ def cluster(scheduler: str) -> Iterator[Pool]:
                 f"--scheduler {scheduler}: has no worker after {WORKERS_SECONDS} s. Start some with: "
                 f"dask worker {scheduler}"
             ) from None
-        workers = sum(client.nthreads().values())
         try:
             # Not pure: Dask would take a result that it remembers for one that was written anew.
-            yield Pool(client.get_executor(pure=False), max(64, 4 * workers))
+            yield Pool(client.get_executor(pure=False), CLUSTER_AHEAD)
         except distributed.KilledWorker as error:
             raise MachineError(
                 f"--scheduler {scheduler}: a shard of films ended {error.allowed_failures + 1} worker(s), most often "

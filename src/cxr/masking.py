@@ -13,6 +13,7 @@ from cxr.parameters import Params
 from cxr.preparation import try_square
 
 MADE_BY = "src/segmentation/train.py"
+SHARD = 32  # films that a thread or a worker masks at a time
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def mask_shard(shard: Sequence[tuple[int, Path]], masking: Masking) -> list[dict
     Parameters
     ----------
     shard : sequence of (row, path)
-        Rows follow one another. Whole batches (SCORE_BATCH_SIZE) give the same masks however films are cut into shards.
+        Rows follow one another. Whole batches give the same masks however films are cut into shards.
     masking : Masking
 
     Returns

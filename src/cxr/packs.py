@@ -49,17 +49,23 @@ def written_array(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[P
 
 def write_rows(path: Path, first: int, rows: np.ndarray) -> None:
     """Write rows (n, …) at their place; any process may, in any order, twice without harm."""
-    with open(path, "r+b") as file:
+    with open(path, "rb") as file:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        if rows.dtype != dtype or rows.shape[1:] != shape[1:] or not 0 <= first <= shape[0] - len(rows):
-            raise ValueError(f"{rows.dtype} rows of shape {rows.shape} at {first} do not fit a {dtype} pack of {shape}")
-        row_bytes = math.prod(shape[1:]) * dtype.itemsize
-        content = memoryview(np.ascontiguousarray(rows)).cast("B")
-        offset = file.tell() + first * row_bytes
+        start = file.tell()
+    if rows.dtype != dtype or rows.shape[1:] != shape[1:] or not 0 <= first <= shape[0] - len(rows):
+        raise ValueError(f"{rows.dtype} rows of shape {rows.shape} at {first} do not fit a {dtype} pack of {shape}")
+    content = memoryview(np.ascontiguousarray(rows)).cast("B")
+    offset = start + first * math.prod(shape[1:]) * dtype.itemsize
+    # Not to be read through: NFS would fetch the pages that these rows share with another machine's, and send them
+    # back whole, its rows as they were.
+    file = os.open(path, os.O_WRONLY)
+    try:
         while content:
-            written = os.pwrite(file.fileno(), content, offset)
+            written = os.pwrite(file, content, offset)
             content, offset = content[written:], offset + written
+    finally:
+        os.close(file)
 
 
 def open_array(path: Path, made_by: str) -> np.ndarray:

@@ -185,7 +185,7 @@ class AugmentParams(Stage):
 
 
 class EvaluationParams(Stage):
-    score_batch_size: int = Field(32, ge=1, description="films a step when scoring and masking")
+    score_batch_size: int = Field(32, ge=1, description="films a step when scoring; when masking too, 8 at most")
     test_time_augmentation: bool = Field(False, description="average the probabilities with those of the flipped film")
     blank_corners: bool = Field(
         True, description="score test films once more without their corners: do scores hang on markers?"

@@ -132,7 +132,7 @@ class EveryEpoch(keras.callbacks.Callback):
         Raises
         ------
         InputError
-            Of several processes one sees another backup than the first.
+            Of several processes one sees another backup than the first; or its weights cannot be read.
         """
         saved = self._saved()
         epochs = backend.gathered(np.array(saved.get("epoch", 0), np.int32)).tolist()
@@ -141,10 +141,17 @@ class EveryEpoch(keras.callbacks.Callback):
                 f"{self._backup}: {processes.count()} processes see the backups of epochs {epochs}. They need one "
                 "file system in common; on a slow one, wait a minute and start them again."
             )
-        try:
-            model.load_weights(self._backup / f"epoch_{saved['epoch']:04d}.weights.h5")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no whole backup: from the beginning
+        if not saved:
             return 0
+        path = self._backup / f"epoch_{saved['epoch']:04d}.weights.h5"
+        try:
+            model.load_weights(path)
+        except Exception as error:  # Keras and h5py raise whatever the broken file provokes
+            # Not from the beginning: the disk may only be away, and the epochs are worth a question.
+            raise InputError(
+                f"{path}: the backup of epoch {saved['epoch']} cannot be read ({type(error).__name__}: {error}). Mend "
+                f"it, or remove {self._backup} to begin anew."
+            ) from None
         self.state = saved
         return saved["epoch"]
 

@@ -39,7 +39,7 @@ def scored(model, pack, rows, params):
 class BrightIsLung:
     """Stands in for a U-Net: a pixel is lung as surely as it is bright; remembers the batches it was given."""
 
-    input_shape = (None, SIZE, SIZE, 1)
+    input_shape, compiled = (None, SIZE, SIZE, 1), True
 
     def __init__(self):
         self.shapes, self.last = [], None

@@ -79,7 +79,7 @@ def test_only_one_thread_at_a_time_has_the_network(given, monkeypatch):
     busy, most = [], []
 
     class Counting:
-        input_shape = (None, SIZE, SIZE, 1)
+        input_shape, compiled = (None, SIZE, SIZE, 1), True
 
         def predict_on_batch(self, films):
             busy.append(1)

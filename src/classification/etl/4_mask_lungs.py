@@ -45,7 +45,7 @@ def main(argv=None):
         print(f"lung masks of {len(images)} films; {arguments.scheduler or masking.network(work)[1]}")
         records = executors.each_film(
             functools.partial(masking.mask_shard, masking=work),
-            executors.shards(list(enumerate(paths)), params.evaluation.score_batch_size),
+            executors.shards(list(enumerate(paths)), masking.SHARD),
             arguments.scheduler,
             # One thread more than cores: while it waits for the network, the others read films and clean masks.
             executors.threads(executors.process_count(params.general.workers) + 1),
