@@ -36,8 +36,7 @@ def main(argv=None):
 
 def classifiers(settings, params, arguments, folder):
     """A line a member, then the ensemble's mean AUROC by each engine."""
-    from cxr import films, models
-    from cxr.labels import FINDINGS
+    from cxr import films, models, tables
 
     found = []
     for member in params.members("ensemble"):
@@ -46,7 +45,7 @@ def classifiers(settings, params, arguments, folder):
         test = np.flatnonzero(table["split"] == "test")
         network = models.load_model(settings.member_dir("ensemble", member) / "model.keras", size, "run_demo.sh")
         found.append(compare(member, network, np.asarray(pack[test]), params, arguments, folder))
-    truth = table.loc[test, list(FINDINGS)].to_numpy()
+    truth = tables.label_array(table.loc[test])
     for engine in found[0]:
         print(
             f"ensemble, {engine}: mean AUROC {mean_auroc(truth, np.mean([one[engine] for one in found], axis=0)):.5f}"
@@ -84,7 +83,7 @@ def compare(name, network, films, params, arguments, folder):
     films = films[..., None].astype(np.float32)
     network(films[:1], training=False)  # Keras exports only what was called before
     path = folder / f"{name}.xml"
-    network.export(path, format="openvino", verbose=False)
+    network.export(str(path), format="openvino", verbose=False)
     engines = {"TensorFlow": network.predict_on_batch}
     for hint, options in HINTS.items():
         compiled = openvino.Core().compile_model(str(path), "CPU", options)
