@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/cluster.md",
     "docs/from_original.md",
     "docs/lung_masks.md",
+    "docs/scaling.md",
     "docs/experiments.md",
     "docs/security.md",
 )

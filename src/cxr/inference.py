@@ -15,7 +15,7 @@ from cxr.lungs import MaskQuality, clean_mask
 from cxr.parameters import MAP_METHODS, Params
 
 RANDOMISED_FILMS = 32  # enough for a mean correlation
-# Films a step of the U-Net at most. With 64 filters at 512 pixels 8 take 3 GB and 32 take 12, and 8 are as fast.
+# Films a step of the U-Net at most: 8 are as fast as 32, which take 12 GB with 64 filters at 512 pixels.
 MASK_BATCH = 8
 _one_at_a_time = threading.Lock()  # a network has the whole machine; other threads read and clean up meanwhile
 

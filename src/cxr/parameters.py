@@ -79,8 +79,8 @@ class TableParams(Stage):
 
 
 class UnetParams(Stage):
-    unet_input_size: Size = Field(512, description="side of the U-Net's square input, pixels; a multiple of 16")
-    unet_filters: int = Field(64, ge=4, le=256, description="filters of the first of the U-Net's levels")
+    unet_input_size: Size = Field(256, description="side of the U-Net's square input, pixels; a multiple of 16")
+    unet_filters: int = Field(16, ge=4, le=256, description="filters of the first of the U-Net's levels")
     unet_dropout: float = Field(0.2, ge=0, lt=1, description="dropout at the bottom of the U-Net")
     unet_epochs: int = Field(60, ge=1, description="passes over the lung films")
     unet_batch_size: int = Field(4, ge=1, description="lung films a step")

@@ -19,9 +19,9 @@ from cxr.settings import Settings
 from cxr.tables import list_files, merge
 
 SAMPLE = 16  # films read to estimate the time
-# Seconds a film on two CPU cores, of 64 filters at 512 px: masking 2.2, training (forward and back) 9.5. Other sizes
-# scale with filters² x size² (measured: 0.042 s at 16 filters and 256 px, where this says 0.035).
-MASK_SECONDS, TRAIN_SECONDS = 2.2, 9.5
+# Seconds a film on two CPU cores, of 64 filters at 512 px: masking, and training (forward and back). Other sizes scale
+# with filters² x size². Measured (benchmarks/masks.py): 0.020 and 0.075 s at 16 filters and 256 px.
+MASK_SECONDS, TRAIN_SECONDS = 1.25, 6.0
 
 
 @dataclass(frozen=True)
