@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -57,3 +59,27 @@ def test_scoring_agrees_with_gradient_tapes(capsys):
         apart = re.findall(r"maps differ by (\S+) of", said)
         assert len(apart) == 3
         assert max(map(float, apart)) < 1e-3
+
+
+def test_masks_times_every_unet(capsys):
+    options = ["--sizes", "32", "48", "--batches", "2", "3", "--filters", "4", "--films", "1"]
+    load_script("benchmarks/masks.py").main([*options, "--precisions", "float32"])
+    said = capsys.readouterr().out
+    for size in (32, 48):
+        assert re.search(rf"4 filters, float32 +{size} px: films/s [\d.]+ by 2, [\d.]+ by 3", said)
+
+
+def test_the_work_of_a_transposed_convolution_is_counted_by_its_input():
+    film = keras.Input((4, 4, 3))
+    model = keras.Model(film, keras.layers.Conv2DTranspose(5, 2, strides=2)(film))
+    assert load_script("benchmarks/training.py").forward_flops(model) == 2 * 16 * (2 * 2 * 3 * 5)
+
+
+def test_packing_compares_both_steps_with_opencv_and_tells_memory():
+    options = "--films 6 --side 64 --size 32 --processes 2 --rounds 1 --unet-size 32 --unet-filters 4".split()
+    command = [sys.executable, PROJECT / "benchmarks/packing.py", *options]  # its processes import it by its path
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for side in ("OpenCV alone, one size", "step 5, none, two sizes", "step 5, loose, one size"):
+        assert re.search(rf"{side} +\d+ +\d+%", said)
+    assert re.search(r"step 4 +\d+ +\d+% of the ideal", said)
+    assert re.search(r"60 films: \d+ \d+", said)
