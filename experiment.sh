@@ -4,7 +4,19 @@
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/environment.sh"
-with_its_files() { "$@" --settings "$run/SETTINGS.json" --params "$run/PARAMS.json"; }
+before='' scheduler=''
+for word
+do
+    [ "$before" != --scheduler ] || scheduler=$word
+    case $word in
+        -h | --help) exec "$python" "$here/src/experiments/table.py" --help ;;
+        --scheduler=*) scheduler=${word#*=} ;;
+    esac
+    before=$word
+done
+with_its_files() {
+    "$@" --settings "$run/SETTINGS.json" --params "$run/PARAMS.json" ${scheduler:+--scheduler "$scheduler"}
+}
 while :
 do
     "$python" "$here/src/experiments/table.py" "$@"

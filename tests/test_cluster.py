@@ -66,7 +66,7 @@ def run(folder, *more) -> None:
     for step in ("etl/4_mask_lungs.py", "etl/5_pack_arrays.py"):
         load_script(f"src/classification/{step}").main(given)
     settings = config.load_settings(folder / "SETTINGS.json")
-    made_from = {"pack": artifacts.digest(settings.pack(32).with_suffix(".json"))}
+    made_from = {"pack": artifacts.origin(settings.pack(32).with_suffix(".json"), "-")}
     made_from["split"] = artifacts.digest(settings.split_csv)
     artifacts.write_json({"made_from": made_from}, folder / SCORES / "run.json")
     load_script("src/classification/eval/evaluate.py").main(["ensemble", *given])
@@ -211,7 +211,8 @@ def test_films_that_end_workers_and_a_scheduler_that_ends_are_said(tmp_path, mon
             cluster(address) as pool,
         ):
             list(in_order(os._exit, [1], pool))
-        with pytest.raises(MachineError, match=r"the scheduler ended\. .*goes on"), cluster(address) as pool:  # noqa: PT012
+        ended = r"the scheduler ended\. .*begins this step again"
+        with pytest.raises(MachineError, match=ended), cluster(address) as pool:  # noqa: PT012
             results = in_order(time.sleep, [0, 60], pool)
             next(results)
             scheduler.kill()

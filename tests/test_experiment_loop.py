@@ -63,3 +63,23 @@ def test_a_run_that_fails_stops_everything_with_its_own_error_and_is_not_counted
     result, calls = loop()
     assert calls == WHOLE
     assert "protocols: 0 of 2 runs are finished" in result.stderr
+
+
+def test_help_is_shown_once_and_nothing_else_is_done(tmp_path):
+    for given in (["--help"], ["protocols", "-h"]):
+        result = subprocess.run(["sh", PROJECT / "experiment.sh", *given], cwd=tmp_path, capture_output=True, text=True)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.count("usage:") == 1
+
+
+@pytest.mark.parametrize("given", [["--scheduler", "tcp://a:1"], ["--scheduler=tcp://a:1"]])
+def test_the_scripts_are_told_the_scheduler(loop, tmp_path, given):
+    fake = tmp_path / "python"
+    fake.write_text(fake.read_text().replace('"$4" >>', '"$*" >>'))
+    files = ["--settings", tmp_path / "SETTINGS.json", "--params", tmp_path / "PARAMS.json"]
+    command = ["sh", PROJECT / "experiment.sh", "protocols", "--member", "tiny", "--seeds", "1", *files, *given]
+    result = subprocess.run(command, env=os.environ | {"PYTHON": str(fake), "FAILING": ""}, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    trained = [line for line in (tmp_path / "calls").read_text().splitlines() if line != "table"]
+    assert len(trained) == 2
+    assert all(line.endswith("--scheduler tcp://a:1") for line in trained)

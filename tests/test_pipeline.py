@@ -165,6 +165,16 @@ def test_a_second_run_does_nothing_and_says_so(finished):
     assert {path: path.stat().st_mtime_ns for path in watched} == before
 
 
+def test_masks_made_again_from_the_same_are_the_same_to_packs_and_models(finished):
+    folder, _, _ = finished
+    tables = folder / "data/classification"
+    for name in ("lung_masks.npy", "images_32.npy"):
+        (tables / name).unlink()
+    told = done(folder, "prepare_data.sh")
+    assert "images_32.npy\n" in told
+    assert "predictions.csv: up to date" in done(folder, "evaluate_Ensemble.sh")
+
+
 def test_maps_are_scored_on_test_films_with_a_box_and_stand_in_report_and_card(finished):
     folder, _, printed = finished
     family = folder / "models/classification/ensemble"

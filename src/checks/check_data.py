@@ -24,12 +24,13 @@ def main(argv=None):
     settings, params = config.load(arguments)
     folder = settings.data_dir / "check"
     locks.hold(folder)
-    found = []
+    found, absent = [], []
     for check in download_check.checks(settings, params):
         try:
             checked = check()
         except InputError as error:  # one set that is not there is no reason not to look at the others
-            found.append(pd.DataFrame({"path": ["SETTINGS.json"], "problem": [str(error)]}))
+            found.append(pd.DataFrame({"path": [str(arguments.settings)], "problem": [str(error)]}))
+            absent.append(str(error))
             print(f"PROBLEM: {error}")
             continue
         unreadable = look(checked, arguments.sample, executors.process_count(params.general.workers), folder)
@@ -37,9 +38,13 @@ def main(argv=None):
         found += [checked.problems, unreadable]
     table = pd.concat([pd.DataFrame(columns=["path", "problem"]), *found], ignore_index=True)
     write_csv(table, folder / "problems.csv")
-    for problem, rows in table["problem"].str.replace(r"^.*/\S+: ", "", regex=True).value_counts().head(10).items():
+    of_films = table.loc[~table["problem"].isin(absent), "problem"]
+    for problem, rows in of_films.str.replace(r"^.*/\S+: ", "", regex=True).value_counts().head(10).items():
         print(f"problem: {problem}: {rows:,}")
-    print(f"{len(table):,} problems -> {folder / 'problems.csv'}; look at the sheets beside it")
+    sheets = "; look at the sheets beside it" if any(folder.glob("*.png")) else ""
+    print(f"problems: {len(table):,} -> {folder / 'problems.csv'}{sheets}")
+    if absent:
+        raise InputError(f"{len(absent)} of the data sets could not be looked at: see PROBLEM above.")
     if arguments.strict:
         refuse_problems(folder / "problems.csv")
 

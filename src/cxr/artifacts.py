@@ -104,6 +104,20 @@ def digest_of(content: Any) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
 
 
+def origin(record: Path, made_by: str) -> str:
+    """What a step's outputs were made from, by its record: its inputs and parameters in one digest.
+
+    Not the record's own digest, which holds times: what is made again from the same, or copied, is the same.
+
+    Raises
+    ------
+    InputError
+        No whole record.
+    """
+    content = read_json(record, made_by)
+    return digest_of([content.get("inputs"), content.get("parameters")])
+
+
 def raw_state(paths: Iterable[Path]) -> str:
     """What raw files are identified by: path, size and modification time, in one digest; a missing file counts too."""
 

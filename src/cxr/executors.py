@@ -123,7 +123,7 @@ def cluster(scheduler: str) -> Iterator[Pool]:
         except CancelledError:
             raise MachineError(
                 f"--scheduler {scheduler}: the scheduler ended. Start it and its workers again; the same command "
-                "goes on where it stopped."
+                "begins this step again, finished ones are kept."
             ) from None
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr import bootstrap, heatmaps, localisation, maps
-from cxr.artifacts import Step, digest, digest_of, need
+from cxr.artifacts import Step, digest, digest_of, need, origin
 from cxr.images import square_affine
 from cxr.labels import FINDINGS
 from cxr.maps import Scored
@@ -40,7 +40,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
     inputs += [settings.cams(family, member, method) for member in members for method in MAP_METHODS]
     made_from = {f"{path.parent.name}/{path.name}": digest(need(path, made_by)) for path in inputs}
     if settings.lung_masks.exists():
-        made_from["lungs"] = digest(settings.lung_masks.with_suffix(".json"))
+        made_from["lungs"] = origin(settings.lung_masks.with_suffix(".json"), "sh prepare_data.sh")
     parameters = {
         "MAP_THRESHOLD": params.evaluation.map_threshold,
         "BOOTSTRAP_REPLICATES": params.evaluation.bootstrap_replicates,

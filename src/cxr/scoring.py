@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxr import executors, packs, predictions, tables
-from cxr.artifacts import Step, digest, need, read_json, write_csv
+from cxr.artifacts import Step, digest, need, origin, read_json, write_csv
 from cxr.errors import InputError
 from cxr.films import AFFINE, load_films
 from cxr.images import blank_corners
@@ -43,7 +43,7 @@ def score_member(
     model_path = need(folder / "model.keras", made_by)
     inputs = {
         "model": digest(model_path),
-        "pack": digest(settings.pack(size).with_suffix(".json")),
+        "pack": origin(settings.pack(size).with_suffix(".json"), "sh prepare_data.sh"),
         "split": digest(settings.split_csv),
     }
     for name, what in {
@@ -71,7 +71,9 @@ def score_member(
     step.begin()
     rows = films["split"].isin(["val", "test"]).to_numpy().nonzero()[0]
     test = films["split"].eq("test").to_numpy().nonzero()[0]
-    scoring = Scoring(str(model_path), inputs["model"], str(settings.pack(size)), inputs["pack"], size, made_by, params)
+    pack = settings.pack(size)
+    record = digest(pack.with_suffix(".json"))
+    scoring = Scoring(str(model_path), inputs["model"], str(pack), record, size, made_by, params)
     # Two threads here: one reads films or writes maps while the other has the network.
     with executors.cluster(scheduler) if scheduler else executors.threads(2) as pool:
         device, grid = pool.executor.submit(describe, scoring).result()
@@ -90,7 +92,10 @@ def score_member(
 
 @dataclass(frozen=True)
 class Scoring:
-    """What all films of one member share: its model and the pack at its size, both with digests, and the parameters."""
+    """What all films of one member share: its model and the pack at its size, and the parameters.
+
+    pack_digest: of the pack's record, another one whenever the file is another one.
+    """
 
     model: str
     model_digest: str

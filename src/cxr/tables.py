@@ -139,18 +139,16 @@ def read_table(path: Path, made_by: str) -> pd.DataFrame:
 
 def read_images(path: Path) -> pd.DataFrame:
     """images.csv, checked: row i is row i of the packed array. See `read_table`."""
-    images = read_table(path, f"{ETL}/2_merge_tables.py")
+    images = read_table(path, "sh prepare_data.sh")
     if not images["image_id"].is_monotonic_increasing:
         raise InputError(
             f"{path}: not sorted by image_id, so its rows are not those of the packed array. "
-            f"Make it again with: {ETL}/2_merge_tables.py"
+            f"Make it again with: sh prepare_data.sh"
         )
     climbing = leaves_raw_folder(images["image_id"])  # pictures are named after it
     if climbing.any():
         odd = images.loc[climbing, "image_id"].iloc[0]
-        raise InputError(
-            f"{path}: image_id: {odd} climbs out of its folder. Make it again with: {ETL}/2_merge_tables.py"
-        )
+        raise InputError(f"{path}: image_id: {odd} climbs out of its folder. Make it again with: sh prepare_data.sh")
     return images
 
 

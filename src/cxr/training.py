@@ -161,7 +161,10 @@ class EveryEpoch(keras.callbacks.Callback):
             saved = json.loads((self._backup / "state.json").read_text())
             same = saved.pop("identity") == json.loads(json.dumps(self.identity, default=str))
             return saved if same and isinstance(saved["epoch"], int) else {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            print(f"{self._backup / 'state.json'}: cannot be read ({error}): training begins anew")
             return {}
 
     def on_train_begin(self, logs=None):

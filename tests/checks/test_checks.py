@@ -60,7 +60,7 @@ def test_a_download_is_told_beside_what_was_published_and_its_broken_files_are_l
     assert problems["00000000_000.png"] == "unknown label 'Covid'"
     assert problems[str(folder / "lungs/CXR_png/MCUCXR_0003_0.png")] == "no mask of this name"
     assert "does not fit its film" in problems[str(folder / "lungs/CXR_png/MCUCXR_0002_0.png")]
-    assert f"{len(problems)} problems" in told
+    assert f"problems: {len(problems)} ->" in told
     assert (folder / "data/check/nih.png").stat().st_size > 1000
     assert (folder / "data/check/lungs.png").stat().st_size > 1000
 
@@ -75,7 +75,8 @@ def test_strict_makes_a_check_fail_and_a_sample_reads_fewer_films(folder, capsys
 
 def test_a_set_that_is_not_there_does_not_hide_the_others(folder, capsys):
     (folder / "raw/Data_Entry_2017.csv").unlink()
-    load_script("src/checks/check_data.py").main(arguments(folder))
+    with pytest.raises(InputError, match="1 of the data sets could not be looked at: see PROBLEM above"):
+        load_script("src/checks/check_data.py").main(arguments(folder))
     told = capsys.readouterr().out
     assert "PROBLEM: " in told
     assert "no such table" in told

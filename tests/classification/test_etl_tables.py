@@ -215,9 +215,10 @@ def test_a_finding_without_a_positive_film_is_warned_of(project, capsys):
     assert "WARNING: no film with Edema in val" in capsys.readouterr().out
 
 
-def test_a_step_that_is_run_too_early_names_the_one_before_it(project):
-    for step, before in ((MERGE, NIH), (HOLD_OUT, MERGE), (SPLIT, MERGE)):
-        with pytest.raises(InputError, match=f"not there yet. Make it with: python {ETL}{before}"):
+def test_a_step_that_is_run_too_early_names_what_comes_before_it(project):
+    whole = "sh prepare_data.sh"
+    for step, before in ((MERGE, f"python {ETL}{NIH}"), (HOLD_OUT, whole), (SPLIT, whole)):
+        with pytest.raises(InputError, match=f"not there yet. Make it with: {before}"):
             project.run(step)
 
 

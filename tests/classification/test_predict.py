@@ -134,7 +134,7 @@ def evaluated(tmp_path_factory):
     member = settings.member_dir("ensemble", "tiny")
     member.mkdir(parents=True)
     models.build_classifier("tiny", config.load_params(folder / "PARAMS.json")).save(member / "model.keras")
-    made_from = {"pack": artifacts.digest(settings.pack(SIZE).with_suffix(".json"))}
+    made_from = {"pack": artifacts.origin(settings.pack(SIZE).with_suffix(".json"), "-")}
     made_from["split"] = artifacts.digest(settings.split_csv)
     artifacts.write_json({"made_from": made_from}, member / "run.json")
     load_script("src/classification/eval/evaluate.py").main(["ensemble", *given])

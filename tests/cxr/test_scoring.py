@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cxr import executors, films, inference, models, predictions, scoring
-from cxr.artifacts import digest, write_json
+from cxr.artifacts import digest, origin, write_json
 from cxr.errors import InputError
 from cxr.parameters import MAP_METHODS
 from cxr.scoring import score_member
@@ -17,7 +17,7 @@ def trained(tmp_path):
     folder = settings.member_dir("ensemble", "tiny")
     folder.mkdir(parents=True)
     (folder / "model.keras").write_bytes(b"no model")
-    made_from = {"pack": digest(settings.pack(32).with_suffix(".json")), "split": digest(settings.split_csv)}
+    made_from = {"pack": origin(settings.pack(32).with_suffix(".json"), "-"), "split": digest(settings.split_csv)}
     write_json({"made_from": made_from}, folder / "run.json")
     return settings, params, folder, made_from
 
@@ -59,7 +59,7 @@ def member(tmp_path):
     folder = settings.member_dir("ensemble", "tiny")
     folder.mkdir(parents=True)
     models.build_classifier("tiny", params).save(folder / "model.keras")
-    made_from = {"pack": digest(settings.pack(32).with_suffix(".json")), "split": digest(settings.split_csv)}
+    made_from = {"pack": origin(settings.pack(32).with_suffix(".json"), "-"), "split": digest(settings.split_csv)}
     write_json({"made_from": made_from}, folder / "run.json")
     return settings, params, folder
 

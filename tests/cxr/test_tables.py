@@ -65,14 +65,12 @@ def test_a_table_that_is_not_as_the_step_wrote_it_is_refused_with_the_command_th
     for column, value in change.items():
         table.loc[1, column] = value
     path = write(table, tmp_path)
-    with pytest.raises(
-        InputError, match=rf"images.csv: {message}.* with: python src/classification/etl/2_merge_tables"
-    ):
+    with pytest.raises(InputError, match=rf"images.csv: {message}.* with: sh prepare_data.sh"):
         tables.read_images(path)
 
 
 def test_a_table_with_other_columns_or_none_at_all_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"not there yet. Make it with: python src/classification/etl/2_merge_tables"):
+    with pytest.raises(InputError, match=r"not there yet. Make it with: sh prepare_data.sh"):
         tables.read_images(tmp_path / "images.csv")
     path = write(films({}).drop(columns="Edema"), tmp_path)
     with pytest.raises(InputError, match=r"expected the columns image_id, path.*found image_id, path"):

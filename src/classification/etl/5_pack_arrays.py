@@ -14,7 +14,7 @@ import functools
 import numpy as np
 
 from cxr import config, executors, locks, packs, plots, preparation, tables
-from cxr.artifacts import Step, digest, need, raw_state, read_csv, write_csv
+from cxr.artifacts import Step, digest, origin, raw_state, read_csv, write_csv
 from cxr.errors import InputError
 from cxr.films import AFFINE
 from cxr.progress import progress
@@ -30,7 +30,8 @@ def main(argv=None):
     accepted = np.zeros(len(images), bool)
     if params.pack.lung_masking != "none":
         masks_csv, made_by = settings.lung_masks.with_suffix(".csv"), "python src/classification/etl/4_mask_lungs.py"
-        inputs["masks"] = digest(need(settings.lung_masks.with_suffix(".json"), made_by))
+        masks_record = settings.lung_masks.with_suffix(".json")
+        inputs["masks"] = origin(masks_record, made_by)
         accepted = read_csv(masks_csv, made_by, ["accepted"])["accepted"].to_numpy()
         if len(accepted) != len(images):
             raise InputError(f"{masks_csv}: {len(accepted)} masks, {len(images)} films. Run: {made_by}")
@@ -57,7 +58,7 @@ def main(argv=None):
         packing = preparation.Packing(
             tuple(written),
             str(settings.lung_masks),
-            inputs.get("masks", ""),
+            digest(masks_record) if "masks" in inputs else "",
             params.pack.fit,
             params.pack.lung_masking,
             params.pack.lung_margin,

@@ -6,7 +6,7 @@ Writes  MODELS_DIR/classification/<family>/<member>/: model.keras (best epoch by
 """
 
 from cxr import config, locks, processes
-from cxr.artifacts import digest
+from cxr.artifacts import digest, origin
 from cxr.parameters import FAMILIES
 
 
@@ -38,7 +38,7 @@ def train_member(settings, params, family, member):
         "member": member,
         "size": size,
         "first_weights": weights if weights in ("imagenet", "none") else digest(config.existing(weights, "WEIGHTS")),
-        "pack": digest(settings.pack(size).with_suffix(".json")),
+        "pack": origin(settings.pack(size).with_suffix(".json"), "sh prepare_data.sh"),
         "split": digest(settings.split_csv),
         "seed": params.general.seed,
         "dropout": params.models.dropout,
