@@ -132,7 +132,7 @@ class EveryEpoch(keras.callbacks.Callback):
         Raises
         ------
         InputError
-            Of several processes one sees another backup than the first; or its weights cannot be read.
+            Of several processes one sees another backup than the first; or the backup cannot be read.
         """
         saved = self._saved()
         epochs = backend.gathered(np.array(saved.get("epoch", 0), np.int32)).tolist()
@@ -147,25 +147,28 @@ class EveryEpoch(keras.callbacks.Callback):
         try:
             model.load_weights(path)
         except Exception as error:  # Keras and h5py raise whatever the broken file provokes
-            # Not from the beginning: the disk may only be away, and the epochs are worth a question.
-            raise InputError(
-                f"{path}: the backup of epoch {saved['epoch']} cannot be read ({type(error).__name__}: {error}). Mend "
-                f"it, or remove {self._backup} to begin anew."
-            ) from None
+            raise self._spoilt(path, error) from None
         self.state = saved
         return saved["epoch"]
 
     def _saved(self) -> dict[str, Any]:
         """The state that an interrupted run of the same identity left; empty where there is none."""
+        path = self._backup / "state.json"
         try:
-            saved = json.loads((self._backup / "state.json").read_text())
+            saved = json.loads(path.read_text())
             same = saved.pop("identity") == json.loads(json.dumps(self.identity, default=str))
             return saved if same and isinstance(saved["epoch"], int) else {}
-        except FileNotFoundError:
+        except (FileNotFoundError, KeyError, TypeError, AttributeError):
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            print(f"{self._backup / 'state.json'}: cannot be read ({error}): training begins anew")
-            return {}
+        except (OSError, ValueError) as error:
+            raise self._spoilt(path, error) from None
+
+    def _spoilt(self, path: Path, error: Exception) -> InputError:
+        # Not from the beginning: the disk may only be away, and the epochs are worth a question.
+        return InputError(
+            f"{path}: this backup cannot be read ({type(error).__name__}: {error}). Mend it, or remove {self._backup} "
+            "to begin anew."
+        )
 
     def on_train_begin(self, logs=None):
         # From here to `finish` its presence says that the model beside it is not the last word.

@@ -329,7 +329,7 @@ def test_the_gallery_is_filtered_by_finding_outcome_and_name(opened):
     assert sure == sorted(sure, reverse=True)
     assert films.first.locator(".stack i").count() == 1
     choose(page, "[name=finding][value=Edema]")
-    assert films.first.locator("li.on").inner_text().startswith("Edema")
+    assert films.first.locator("li.on").text_content().strip().startswith("Edema")
     page.locator("[name=search]").fill("00000002_")
     assert page.locator("#count").inner_text() == "1 of 1 films"
 

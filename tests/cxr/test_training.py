@@ -378,18 +378,18 @@ class TestAroundAnEpoch:
         assert again.every_epoch.state["stopped"]
         assert again.kept == 1
 
-    @pytest.mark.parametrize("content", [None, b"", b"{"])
-    def test_weights_of_a_backup_that_cannot_be_read_are_said_and_not_begun_anew(self, tmp_path, content):
+    @pytest.mark.parametrize("broken", ["state.json", "epoch_0002.weights.h5"])
+    @pytest.mark.parametrize("content", [b"", b"{"])
+    def test_a_backup_that_cannot_be_read_is_said_and_not_begun_anew(self, tmp_path, broken, content):
         Epochs(tmp_path, [0.5, 0.4]).run()
-        path = tmp_path / "backup" / "epoch_0002.weights.h5"
-        path.unlink() if content is None else path.write_bytes(content)
+        (tmp_path / "backup" / broken).write_bytes(content)
         again = Epochs(tmp_path, [0.5])
-        with pytest.raises(InputError, match=r"epoch_0002.weights.h5: the backup of epoch 2 cannot be read .* remove"):
+        with pytest.raises(InputError, match=rf"{broken}: this backup cannot be read \(.*\)\. Mend it, or remove"):
             again.every_epoch.resume(again.model)
         assert (tmp_path / "backup" / "state.json").exists()
 
-    @pytest.mark.parametrize("content", [None, b"", b"{"])
-    def test_a_backup_without_a_whole_state_means_from_the_start(self, tmp_path, content):
+    @pytest.mark.parametrize("content", [None, b"{}", b"[]"])
+    def test_a_backup_without_a_state_of_this_run_means_from_the_start(self, tmp_path, content):
         Epochs(tmp_path, [0.5, 0.4]).run()
         path = tmp_path / "backup" / "state.json"
         path.unlink() if content is None else path.write_bytes(content)
