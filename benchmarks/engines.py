@@ -36,7 +36,7 @@ def main(argv=None):
 
 def classifiers(settings, params, arguments, folder):
     """A line a member, then the ensemble's mean AUROC by each engine."""
-    from cxr import films, models, tables
+    from cxr import films, metrics, models, tables
 
     found = []
     for member in params.members("ensemble"):
@@ -47,9 +47,8 @@ def classifiers(settings, params, arguments, folder):
         found.append(compare(member, network, np.asarray(pack[test]), params, arguments, folder))
     truth = tables.label_array(table.loc[test])
     for engine in found[0]:
-        print(
-            f"ensemble, {engine}: mean AUROC {mean_auroc(truth, np.mean([one[engine] for one in found], axis=0)):.5f}"
-        )
+        mean = np.mean([one[engine] for one in found], axis=0)
+        print(f"ensemble, {engine}: mean AUROC {metrics.mean_auroc(truth, mean):.5f} on {len(test)} films")
 
 
 def lungs(settings, params, arguments, folder):
@@ -64,15 +63,6 @@ def lungs(settings, params, arguments, folder):
     for engine, probabilities in compare("U-Net", unet, np.asarray(films[test]), params, arguments, folder).items():
         masks = np.stack([clean_mask(one, params.pack.lung_threshold)[0] for one in probabilities[..., 0]])
         print(f"U-Net, {engine}: mean Dice {metrics.dice(drawn[test], masks).mean():.5f} on {len(test)} films")
-
-
-def mean_auroc(truth, probabilities):
-    """The mean over findings of AUROC, unknown labels left out."""
-    from sklearn.metrics import roc_auc_score
-
-    known = ~np.isnan(truth)
-    columns = [(truth[known[:, at], at], probabilities[known[:, at], at]) for at in range(truth.shape[1])]
-    return np.mean([roc_auc_score(*column) for column in columns if len(set(column[0])) == 2])
 
 
 def compare(name, network, films, params, arguments, folder):
