@@ -13,7 +13,7 @@ import time
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxr import bootstrap
+from cxr.evaluation import bootstrap
 
 FILMS, PATIENTS = 25596, 2797
 PREVALENCE = (0.071, 0.104, 0.036, 0.182, 0.022, 0.042)
@@ -29,7 +29,7 @@ def synthetic(seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def plain(truth, probabilities, patients, replicates: int, seed: int) -> np.ndarray:
-    """(replicates, F, 2): films of drawn patients gathered and sorted anew, with the draws of `cxr.bootstrap`."""
+    """(replicates, F, 2): films of drawn patients gathered and sorted anew, with the draws of `cxr.evaluation.bootstrap`."""
     films_of = np.split(np.argsort(patients, kind="stable"), np.cumsum(np.bincount(patients))[:-1])
     random = np.random.default_rng(seed)
     results = []

@@ -18,7 +18,7 @@ HINTS = {"as delivered": {}, "float32": {"INFERENCE_PRECISION_HINT": "f32"}}
 
 
 def main(argv=None):
-    from cxr import config
+    from cxr.core import config
 
     parser = config.parser(__doc__)
     parser.add_argument("--films", type=int, default=256, help="test films timed, at most")
@@ -26,7 +26,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     settings, params = config.load(arguments)
 
-    from cxr import backend
+    from cxr.networks import backend
 
     print(backend.start(params))
     with tempfile.TemporaryDirectory() as folder:
@@ -36,7 +36,10 @@ def main(argv=None):
 
 def classifiers(settings, params, arguments, folder):
     """A line a member, then the ensemble's mean AUROC by each engine."""
-    from cxr import films, metrics, models, tables
+    from cxr.preparation import films
+    from cxr.evaluation import metrics
+    from cxr.networks import models
+    from cxr.tables import schema
 
     found = []
     for member in params.members("ensemble"):
@@ -45,7 +48,7 @@ def classifiers(settings, params, arguments, folder):
         test = np.flatnonzero(table["split"] == "test")
         network = models.load_model(settings.member_dir("ensemble", member) / "model.keras", size, "run_demo.sh")
         found.append(compare(member, network, np.asarray(pack[test]), params, arguments, folder))
-    truth = tables.label_array(table.loc[test])
+    truth = schema.label_array(table.loc[test])
     for engine in found[0]:
         mean = np.mean([one[engine] for one in found], axis=0)
         print(f"ensemble, {engine}: mean AUROC {metrics.mean_auroc(truth, mean):.5f} on {len(test)} films")
@@ -53,8 +56,11 @@ def classifiers(settings, params, arguments, folder):
 
 def lungs(settings, params, arguments, folder):
     """The U-Net: a line, then mean Dice of the cleaned masks of held-out films by each engine."""
-    from cxr import lung_sets, metrics, models, packs
-    from cxr.lungs import clean_mask
+    from cxr.tables import lung_sets
+    from cxr.evaluation import metrics
+    from cxr.networks import models
+    from cxr.preparation import packs
+    from cxr.imaging.lungs import clean_mask
 
     size = params.unet.unet_input_size
     test = np.flatnonzero(lung_sets.read_packed(settings.segmentation, size)["split"] == "test")

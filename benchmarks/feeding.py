@@ -55,7 +55,10 @@ def compare_steps(member, arguments, folder):
     """Median and mean seconds of a step on each side, in turns."""
     import timing
 
-    from cxr import backend, models, packs, training
+    from cxr.networks import backend
+    from cxr.networks import models
+    from cxr.preparation import packs
+    from cxr.training import loop
 
     params = timing.params_at(arguments.size, OPTIMIZER="sgd", SCHEDULE="constant", BATCH_SIZE=arguments.batch)
     device, size = backend.start(params), params.input_size(member)
@@ -63,8 +66,8 @@ def compare_steps(member, arguments, folder):
     pack = packs.open_pack(arguments.pack, "") if arguments.pack else timing.drawn_pack(folder, films, size)
     truth = timing.labels(films)
     network = models.logits_of(models.build_classifier(member, params))
-    optimizer = training.make_optimizer(params, films)
-    loss = training.masked_cross_entropy(np.ones(6, np.float32))
+    optimizer = loop.make_optimizer(params, films)
+    loss = loop.masked_cross_entropy(np.ones(6, np.float32))
     network.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
     optimizer.build(network.trainable_variables)
     sides = dict(zip(SIDES, sides_of(pack, truth, params), strict=True))
@@ -85,15 +88,16 @@ def sides_of(pack, truth, params):
     """The batches of `SIDES`: as many steps each, from the same films."""
     import timing
 
-    from cxr import datasets, training
+    from cxr.networks import batches
+    from cxr.training import loop
 
     rows = np.arange(len(truth)) % len(pack)
     batch = params.training.batch_size
     yield timing.ConstantBatch(np.asarray(pack[rows[:batch]])[..., None], truth[:batch], len(truth) // batch)
     for changed in ({}, {"elastic": 1.0}):
-        batches = datasets.FilmBatches(
+        batches = batches.FilmBatches(
             pack, rows, map(str, range(len(rows))), truth, batch, 1,
-            params.augmentation.model_copy(update=changed), workers=training.loader_threads(params),
+            params.augmentation.model_copy(update=changed), workers=loop.loader_threads(params),
         )  # fmt: skip
         # As many as training keeps would be ready before the clock starts, whatever they cost.
         batches.max_queue_size = 1
@@ -102,14 +106,15 @@ def sides_of(pack, truth, params):
 
 def loader_alone(pack):
     """Films a second out of a pack in memory, batch by batch from threads, without a network."""
-    from cxr import config, datasets
+    from cxr.core import config
+    from cxr.networks import batches
 
     default = config.params_from({}, "-").augmentation
     kinds = {"none": None, "default": default, "elastic": default.model_copy(update={"elastic": 1.0})}
     print(f"loader alone, films of {pack.shape[1]} px, films a second")
     for name, augmentation in kinds.items():
         ids = map(str, range(len(pack)))
-        batches = datasets.FilmBatches(pack, np.arange(len(pack)), ids, None, 16, 1, augmentation)
+        batches = batches.FilmBatches(pack, np.arange(len(pack)), ids, None, 16, 1, augmentation)
         rates = []
         for threads in (1, 2):
             with ThreadPoolExecutor(threads) as pool:
@@ -163,7 +168,7 @@ def disk_bytes():
 
 def random_pack(path, films, size):
     """Films of random pixels: what is in them does not matter to loader and disk."""
-    from cxr import packs
+    from cxr.preparation import packs
 
     random = np.random.default_rng(1)
     with packs.written_pack(path, films, size) as temporary:

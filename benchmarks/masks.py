@@ -1,6 +1,6 @@
 """Where lung masks are made: U-Nets of several input sizes, precisions and batches; what each finds, how fast.
 
-Films a second of the U-Net alone (random weights: the time is the same), what `cxr.masking` asks of it. With --pairs
+Films a second of the U-Net alone (random weights: the time is the same), what `cxr.preparation.masking` asks of it. With --pairs
 it is also trained at every size and precision by the scripts of src/segmentation, on the same split of the same
 films. Its Dice on the held-out patients is told against the drawn masks at 512 pixels, whatever its own size.
 
@@ -50,7 +50,9 @@ def main(argv=None):
 
 def rate(size, batch, filters, precision, films):
     """Films a second of `predict_on_batch`, compiled before the clock starts."""
-    from cxr import backend, config, models
+    from cxr.networks import backend
+    from cxr.core import config
+    from cxr.networks import models
 
     keys = {"UNET_INPUT_SIZE": size, "UNET_FILTERS": filters, "PRECISION": precision, "WEIGHTS": "none"}
     params = config.params_from(keys, "-")
@@ -97,7 +99,13 @@ def train(keys, epochs, films, masks):
 
 def judged(folder):
     """{lung set: (mean Dice, films)} of the held-out films."""
-    from cxr import backend, config, inference, lung_sets, metrics, models, packs
+    from cxr.networks import backend
+    from cxr.core import config
+    from cxr.networks import inference
+    from cxr.tables import lung_sets
+    from cxr.evaluation import metrics
+    from cxr.networks import models
+    from cxr.preparation import packs
 
     settings = config.load_settings(folder / "SETTINGS.json")
     params = config.load_params(folder / "PARAMS.json")

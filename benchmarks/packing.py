@@ -2,9 +2,9 @@
 
 Draws films (gray PNG), or takes those of a folder, and measures in one run, by turns, the median of several rounds:
 
-* step 5, `cxr.preparation.pack_shard`: without masks, for one size and for two, and with loose masks; the other side
+* step 5, `cxr.preparation.packing.pack_shard`: without masks, for one size and for two, and with loose masks; the other side
   only decodes and resizes (cv2.imread, cv2.resize INTER_AREA);
-* step 4, `cxr.masking.mask_shard`: reading alone, the U-Net (random weights) alone, cleaning alone, all together;
+* step 4, `cxr.preparation.masking.mask_shard`: reading alone, the U-Net (random weights) alone, cleaning alone, all together;
 * what it costs that steps 4 and 5 both decode a film;
 * the memory of step 5 for n and for ten times n films.
 
@@ -23,9 +23,14 @@ from statistics import median
 import cv2
 import numpy as np
 
-from cxr import config, executors, lungs, masking, packs, preparation
-from cxr.artifacts import digest
-from cxr.images import list_films
+from cxr.core import config
+from cxr.core import executors
+from cxr.imaging import lungs
+from cxr.preparation import masking
+from cxr.preparation import packs
+from cxr.preparation import packing
+from cxr.core.artifacts import digest
+from cxr.imaging.images import list_films
 
 TIMES_MORE = 10  # films, for memory
 PACKED = 256  # pixels, for memory
@@ -97,25 +102,25 @@ def draw_masks(path: Path, films: int, size: int) -> None:
             packs.write_rows(temporary, row, mask[None])
 
 
-def packing_of(work: Path, films: int, sizes, mode: str) -> preparation.Packing:
+def packing_of(work: Path, films: int, sizes, mode: str) -> packing.Packing:
     for size in sizes:
         with packs.written_pack(work / f"{size}.npy", films, size):
             pass
     written = tuple((size, str(work / f"{size}.npy")) for size in sizes)
-    return preparation.Packing(written, str(work / "masks.npy"), "", "pad", mode, 0.04)
+    return packing.Packing(written, str(work / "masks.npy"), "", "pad", mode, 0.04)
 
 
 def time_packing(paths, size: int, processes: int, rounds: int, work: Path) -> float:
     """Prints step 5's table; returns its seconds with loose masks."""
     draw_masks(work / "masks.npy", len(paths), 256)
     jobs = [(row, path, True) for row, path in enumerate(paths)]
-    shards = list(executors.shards(jobs, preparation.shard_size(len(jobs), processes)))
+    shards = list(executors.shards(jobs, packing.shard_size(len(jobs), processes)))
     one, two = (size,), (size, size + 16)
     sides = {"OpenCV alone, one size": functools.partial(plain, sizes=one)}
     sides["OpenCV alone, two sizes"] = functools.partial(plain, sizes=two)
     for name, sizes, mode in (("one size", one, "none"), ("two sizes", two, "none"), ("one size", one, "loose")):
         packing = packing_of(work, len(paths), sizes, mode)
-        sides[f"step 5, {mode}, {name}"] = functools.partial(preparation.pack_shard, packing=packing)
+        sides[f"step 5, {mode}, {name}"] = functools.partial(packing.pack_shard, packing=packing)
     seconds = {name: [] for name in sides}
     with executors.processes(processes) as pool:
         for around in range(rounds + 1):  # the first one starts the processes and reads the files into memory
@@ -137,7 +142,9 @@ def time_masking(paths, processes: int, arguments, work: Path) -> tuple[float, f
     """Prints step 4's table; returns its seconds, and those of reading alone."""
     keys = {"UNET_INPUT_SIZE": arguments.unet_size, "UNET_FILTERS": arguments.unet_filters, "WEIGHTS": "none"}
     params = config.params_from(keys, "benchmarks/packing.py")
-    from cxr import backend, inference, models  # only here: the processes that this script starts import it too
+    from cxr.networks import backend
+    from cxr.networks import inference
+    from cxr.networks import models  # only here: the processes that this script starts import it too
 
     device, size = backend.start(params), arguments.unet_size
     unet_path = work / "unet.keras"
@@ -147,7 +154,7 @@ def time_masking(paths, processes: int, arguments, work: Path) -> tuple[float, f
     shared = masking.Masking(str(unet_path), digest(unet_path), str(work / "found.npy"), params)
     unet, step = masking.network(shared)[0], inference.MASK_BATCH
     unet.predict_on_batch(np.zeros((step, size, size, 1), np.uint8))  # compiled before the clock starts
-    read = functools.partial(preparation.try_square, size=size, fit="pad")
+    read = functools.partial(packing.try_square, size=size, fit="pad")
     shards = list(executors.shards(list(enumerate(paths)), masking.SHARD))
     squares: list[np.ndarray] = []
     probability = np.random.default_rng(0).random((size, size)).astype(np.float32)
@@ -199,10 +206,10 @@ def peak_memory(_=None) -> int:
 def measure_memory(paths, films: int, processes: int, work: Path) -> tuple[int, int]:
     """`peak_memory` of this process and of its largest worker after films were packed."""
     jobs = [(row, paths[row % len(paths)], False) for row in range(films)]
-    pack = functools.partial(preparation.pack_shard, packing=packing_of(work, films, (PACKED,), "none"))
+    pack = functools.partial(packing.pack_shard, packing=packing_of(work, films, (PACKED,), "none"))
     with executors.processes(processes) as pool:
-        shards = executors.in_order(pack, executors.shards(jobs, preparation.SHARD), pool)
-        preparation.gathered(record for shard in shards for record in shard)
+        shards = executors.in_order(pack, executors.shards(jobs, packing.SHARD), pool)
+        packing.gathered(record for shard in shards for record in shard)
         workers = max(executors.in_order(peak_memory, range(8 * processes), pool))
     return peak_memory(), workers
 

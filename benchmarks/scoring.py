@@ -1,6 +1,6 @@
 """Scoring and maps of all six findings: ours against gradient tapes, with the same weights on the same films.
 
-Ours is `cxr.inference.score`: one forward pass a film gives the probabilities and the maps of three methods. The other
+Ours is `cxr.networks.inference.score`: one forward pass a film gives the probabilities and the maps of three methods. The other
 sides, on TensorFlow, make Grad-CAM alone:
 
   tape      compiled (tf.function) and batched, forward and backward pass once for every finding
@@ -8,7 +8,7 @@ sides, on TensorFlow, make Grad-CAM alone:
   original  as the original wrote it: film by film, a gradient for every network and finding, not compiled (a few films,
             scaled; the original made one map a film, of one finding or of all six added up: here it makes all six)
 
-Then drawing: film, heatmap and title to a PNG file, by `cxr.plots.overlay` in threads as `visualize.py` does.
+Then drawing: film, heatmap and title to a PNG file, by `cxr.report.pictures.overlay` in threads as `visualize.py` does.
 
     python benchmarks/scoring.py                            # three random members at 96 pixels
     python benchmarks/scoring.py --model models/classification/ensemble/densenet169/model.keras
@@ -50,8 +50,9 @@ def classifiers(arguments, folder):
     """(name, classifier, pack of its size) of every network asked for."""
     import timing
 
-    from cxr import backend, models
-    from cxr.backend import keras
+    from cxr.networks import backend
+    from cxr.networks import models
+    from cxr.networks.backend import keras
 
     params = timing.params_at(arguments.size)
     print(backend.start(params))
@@ -67,8 +68,8 @@ def compare(name, network, pack, arguments):
     """Seconds a film of every side; says them, and how far the maps are apart."""
     import timing
 
-    from cxr import inference
-    from cxr.backend import keras
+    from cxr.networks import inference
+    from cxr.networks.backend import keras
 
     params = timing.params_at(arguments.size, SCORE_BATCH_SIZE=arguments.batch)
     rows, explained = np.arange(len(pack)), inference.scorer(network, params)
@@ -100,7 +101,7 @@ def tapes(network, pack, arguments):
     """The three other sides, each () -> probabilities (n, 6) and Grad-CAM maps (n, 6, h, w) without ReLU."""
     import tensorflow as tf
 
-    from cxr.backend import keras
+    from cxr.networks.backend import keras
 
     outputs = [network.get_layer(layer).output for layer in ("features", "logits", "probabilities")]
     inside = keras.Model(network.input, outputs)
@@ -164,13 +165,14 @@ def draw(pack, folder, arguments):
     """Milliseconds an overlay of 512 pixels, on one thread and on all cores."""
     import timing
 
-    from cxr import heatmaps, plots
+    from cxr.maps import heatmaps
+    from cxr.report import pictures
 
     films = [timing.draw(seed, 512) for seed in range(4)]
     heat = heatmaps.enlarged(np.random.default_rng(1).random((16, 16)).astype(np.float32), 512)
 
     def one(number):
-        plots.overlay(films[number % 4], heat, folder / f"{number}.png", "a film", contour_level=0.5)
+        pictures.overlay(films[number % 4], heat, folder / f"{number}.png", "a film", contour_level=0.5)
 
     for threads in (1, len(os.sched_getaffinity(0))):
         with ThreadPoolExecutor(threads) as pool:

@@ -23,9 +23,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from cxr import chexpert, config, nih
-from cxr.labels import FINDINGS
-from cxr.releases import CHEXPERT_COLUMNS, NIH_HEADER
+from cxr.tables.sources import chexpert
+from cxr.core import config
+from cxr.tables.sources import nih
+from cxr.core.findings import FINDINGS
+from cxr.synthetic.releases import CHEXPERT_COLUMNS, NIH_HEADER
 
 PROJECT = Path(__file__).resolve().parents[1]
 NIH_ROWS, CHEXPERT_ROWS = 112_120, 223_648

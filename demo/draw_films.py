@@ -9,10 +9,10 @@ Does nothing where the same films are there already, and refuses a folder that h
 import os
 import time
 
-from cxr import locks
-from cxr.config import load, parser, run
-from cxr.progress import progress
-from cxr.releases import ReleaseParams, write_releases
+from cxr.core import locks
+from cxr.core.config import load, parser, run
+from cxr.core.progress import progress
+from cxr.synthetic.releases import ReleaseParams, write_releases
 
 
 def main(argv=None):

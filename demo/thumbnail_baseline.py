@@ -15,10 +15,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr import config, executors, metrics, preparation, tables
-from cxr.artifacts import need
-from cxr.films import load_films
-from cxr.labels import FINDINGS
+from cxr.core import config
+from cxr.core import executors
+from cxr.evaluation import metrics
+from cxr.preparation import packing
+from cxr.tables import schema
+from cxr.core.artifacts import need
+from cxr.preparation.films import load_films
+from cxr.core.findings import FINDINGS
 
 SIDE = 16  # pixels of a thumbnail
 
@@ -28,12 +32,12 @@ def main(argv=None):
     ensemble = json.loads(need(settings.family_dir("ensemble") / "metrics.json", "evaluate_Ensemble.sh").read_text())
     films, pack = load_films(settings, params, params.pack_sizes()[0])
     paths = [settings.dataset_dir / path for path in films["path"]]
-    read = functools.partial(preparation.try_square, size=SIDE, fit=params.pack.fit)
+    read = functools.partial(packing.try_square, size=SIDE, fit=params.pack.fit)
     whole = [film for film, _ in executors.by_processes(read, paths, executors.process_count(params.general.workers))]
     packed = [cv2.resize(film, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for film in pack]
     known_before = pd.get_dummies(films[["sex", "view", "source"]]).to_numpy(float)
     age = films["age"].astype(float).fillna(films["age"].astype(float).median()).to_numpy()[:, None]
-    truth = tables.label_array(films)
+    truth = schema.label_array(films)
     train, test = ((films["split"] == name).to_numpy() for name in ("train", "test"))
     columns = {"ensemble": [ensemble["findings"][finding]["auroc"] for finding in FINDINGS]}
     for name, thumbnails in (("whole film", whole), ("as packed", packed)):

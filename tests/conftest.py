@@ -9,11 +9,13 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from cxr import config, packs, tables
-from cxr.artifacts import Step, digest, write_csv
-from cxr.labels import FINDINGS
-from cxr.parameters import Params
-from cxr.settings import Settings
+from cxr.core import config
+from cxr.preparation import packs
+from cxr.tables import schema
+from cxr.core.artifacts import Step, digest, write_csv
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import Params
+from cxr.core.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 TINY = {
@@ -76,7 +78,7 @@ def prepare(
         {"image_id": f"nih/{name}", "path": f"{name}.png", "patient_id": f"nih-{patient}"} | usual
         for name, patient in zip(ids, patients, strict=True)
     ]
-    images = tables.typed(pd.DataFrame(rows).assign(**dict(zip(FINDINGS, labels.T, strict=True))))
+    images = schema.typed(pd.DataFrame(rows).assign(**dict(zip(FINDINGS, labels.T, strict=True))))
     write_csv(images, settings.images_csv)
     write_csv(pd.DataFrame({"image_id": images["image_id"], "split": list(splits)}), settings.split_csv)
     path = settings.pack(size)

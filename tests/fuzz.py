@@ -28,13 +28,17 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cxr import chexpert, foreign_labels, foreign_predictions, nih, tables
-from cxr.config import load_params, load_settings, params_from
-from cxr.errors import InputError
-from cxr.images import read_film
-from cxr.labels import FINDINGS
-from cxr.parameters import STAGES
-from cxr.settings import Settings
+from cxr.tables.sources import chexpert
+from cxr.external import label_tables
+from cxr.external import prediction_files
+from cxr.tables.sources import nih
+from cxr.tables import schema
+from cxr.core.config import load_params, load_settings, params_from
+from cxr.core.errors import InputError
+from cxr.imaging.images import read_film
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import STAGES
+from cxr.core.settings import Settings
 from tests.cxr.test_images import dicom
 
 MEMORY = 6_000_000_000  # bytes of address space; OpenCV, pandas and their threads take about two
@@ -254,7 +258,7 @@ def read_as_nih(path: Path) -> None:
     on_disk = pd.Series([f"images/{name}" for name in FILMS], dtype=str)
     release = nih.read_nih(path, path.parent, on_disk)
     str(release)
-    tables.merge([release.table], on_disk, params_from({}, "x").tables)
+    schema.merge([release.table], on_disk, params_from({}, "x").tables)
 
 
 def read_as_boxes(path: Path) -> None:
@@ -266,11 +270,11 @@ def read_as_chexpert(path: Path) -> None:
     params = params_from({}, "x").tables
     release = chexpert.read_chexpert({"DATASET_CHEXPERT_TRAIN_CSV_DIR": path}, path.parent, on_disk, params)
     str(release)
-    tables.merge([release.table], on_disk, params)
+    schema.merge([release.table], on_disk, params)
 
 
 def read_as_scores(path: Path) -> None:
-    foreign_predictions.read(path, foreign_labels.read_labels([], params_from({}, "x").tables))
+    prediction_files.read(path, label_tables.read_labels([], params_from({}, "x").tables))
 
 
 def read_as_list(path: Path) -> None:
@@ -281,7 +285,7 @@ READERS = {
     "nih": [read_as_nih, read_as_list],
     "boxes": [read_as_boxes],
     "chexpert": [read_as_chexpert],
-    "scores": [read_as_scores, lambda path: foreign_labels.read_labels([path], params_from({}, "x").tables)],
+    "scores": [read_as_scores, lambda path: label_tables.read_labels([path], params_from({}, "x").tables)],
     "json": [load_params, load_settings],
 }
 

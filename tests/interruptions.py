@@ -115,7 +115,7 @@ class Workplace:
         process = os.fork()
         if process:
             return process
-        from cxr import config
+        from cxr.core import config
 
         status = 1
         try:
@@ -271,7 +271,11 @@ def prepare_keras() -> None:
     """Import everything once, and make TensorFlow deterministic; no operation runs before the forks."""
     import tensorflow
 
-    from cxr import backend, datasets, inference, models, training  # noqa: F401
+    from cxr.networks import backend
+    from cxr.networks import batches
+    from cxr.networks import inference
+    from cxr.networks import models
+    from cxr.training import loop  # noqa: F401
 
     tensorflow.config.threading.set_intra_op_parallelism_threads(1)
     tensorflow.config.threading.set_inter_op_parallelism_threads(1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.labels import FINDINGS
+from cxr.core.findings import FINDINGS
 from tests.conftest import PROJECT
 
 # A module imports only from rows below its own.
@@ -48,7 +48,7 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             inside = {f"cxr.{alias.name}" for alias in node.names} if node.module == "cxr" else {node.module}
             names |= inside
-            if node.module == "cxr.backend" and "keras" in {alias.name for alias in node.names}:
+            if node.module == "cxr.networks.backend" and "keras" in {alias.name for alias in node.names}:
                 names.add("keras")
     return names
 

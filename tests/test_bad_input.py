@@ -17,14 +17,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxr import maps, predictions
-from cxr.config import load_params, load_settings
-from cxr.errors import InputError
-from cxr.films import load_films
-from cxr.images import read_film, write_image
-from cxr.labels import FINDINGS
-from cxr.lung_sets import read_pair
-from cxr.packs import open_array, open_pack
+from cxr.maps import family_maps
+from cxr.evaluation import predictions
+from cxr.core.config import load_params, load_settings
+from cxr.core.errors import InputError
+from cxr.preparation.films import load_films
+from cxr.imaging.images import read_film, write_image
+from cxr.core.findings import FINDINGS
+from cxr.tables.lung_sets import read_pair
+from cxr.preparation.packs import open_array, open_pack
 from tests.conftest import TINY, load_script, prepare, settings_in, tiny_params
 from tests.cxr.test_images import dicom
 
@@ -512,7 +513,7 @@ def test_predictions(tmp_path, kind, content, expected):
 
 
 def test_a_family_that_was_never_evaluated(tmp_path):
-    said = told(lambda: maps.load(settings_in(tmp_path), tiny_params(), "ensemble"))
+    said = told(lambda: family_maps.load(settings_in(tmp_path), tiny_params(), "ensemble"))
     check(said, "predictions.csv: not there yet. Make it with: sh evaluate_Ensemble.sh")
 
 
@@ -527,7 +528,7 @@ def test_a_family_that_was_never_evaluated(tmp_path):
     ],
 )
 def test_model_files(tmp_path, tiny_model, kind, spoil, expected):
-    from cxr import models
+    from cxr.networks import models
 
     path = tmp_path / "model.keras"
     path.write_bytes(tiny_model)
@@ -543,7 +544,7 @@ def flip(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def tiny_model(tmp_path_factory) -> bytes:
-    from cxr import models
+    from cxr.networks import models
 
     path = tmp_path_factory.mktemp("model") / "model.keras"
     models.build_classifier("tiny", tiny_params()).save(path)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cxr.backend import keras
+from cxr.networks.backend import keras
 from tests.conftest import PROJECT, load_script
 
 TINY = ["--member", "tiny", "--size", "32"]

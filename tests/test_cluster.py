@@ -14,12 +14,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import artifacts, config, masking, models, scoring, tables
-from cxr.backend import keras
-from cxr.errors import InputError, MachineError
-from cxr.executors import cluster, in_order, process_count
-from cxr.images import write_image
-from cxr.labels import FINDINGS
+from cxr.core import artifacts
+from cxr.core import config
+from cxr.preparation import masking
+from cxr.networks import models
+from cxr.evaluation import scoring
+from cxr.tables import schema
+from cxr.networks.backend import keras
+from cxr.core.errors import InputError, MachineError
+from cxr.core.executors import cluster, in_order, process_count
+from cxr.imaging.images import write_image
+from cxr.core.findings import FINDINGS
 from tests.conftest import PROJECT, TINY, load_script, settings_in
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed (the extra dask)")
@@ -44,7 +49,7 @@ def write_data(folder) -> None:
             {"image_id": f"nih/{n:02d}", "path": f"{n:02d}.png", "patient_id": f"nih-{n}", "view": "PA", "sex": "M",
              "age": 50, "source": "nih", **dict(zip(FINDINGS, random.integers(0, 2, 6), strict=True))}
         )  # fmt: skip
-    images = tables.typed(pd.DataFrame(rows))
+    images = schema.typed(pd.DataFrame(rows))
     artifacts.write_csv(images, settings.images_csv)
     artifacts.write_csv(
         images[["image_id"]].assign(split=["train", "val", "test", "test"] * (FILMS // 4)), settings.split_csv
@@ -177,7 +182,7 @@ def test_nothing_is_lost_and_films_can_be_told_apart(folders):
 
 
 def test_a_scheduler_without_workers_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr.executors.WORKERS_SECONDS", 1)
+    monkeypatch.setattr("cxr.core.executors.WORKERS_SECONDS", 1)
     with (
         dask(tmp_path, 0) as (address, _),
         pytest.raises(InputError, match="has no worker after 1 s"),

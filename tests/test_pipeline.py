@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import config, films, predictions
-from cxr.artifacts import digest
-from cxr.errors import InputError
-from cxr.labels import FINDINGS
+from cxr.core import config
+from cxr.preparation import films
+from cxr.evaluation import predictions
+from cxr.core.artifacts import digest
+from cxr.core.errors import InputError
+from cxr.core.findings import FINDINGS
 from tests.conftest import PROJECT, TINY, load_script, prepare, settings_in, tiny_params
 
 SETTINGS = {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cxr.config import load_params
-from cxr.parameters import STAGES, Params, Stage
-from cxr.settings import REPLACED_SETTINGS, Settings
+from cxr.core.config import load_params
+from cxr.core.parameters import STAGES, Params, Stage
+from cxr.core.settings import REPLACED_SETTINGS, Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.backend import keras
+from cxr.networks.backend import keras
 from tests.conftest import PROJECT, TINY, prepare, settings_in, tiny_params
 
 needs_jax = pytest.mark.skipif(

@@ -16,8 +16,9 @@ import numpy as np
 def main():
     folder, devices = Path(sys.argv[1]), int(sys.argv[2])
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-    from cxr import backend, training
-    from cxr.backend import keras
+    from cxr.networks import backend
+    from cxr.training import loop
+    from cxr.networks.backend import keras
     from tests.conftest import tiny_params
 
     if keras.backend.backend() == "tensorflow":
@@ -32,11 +33,15 @@ def main():
             keras.layers.BatchNormalization = type("Nothing", (keras.layers.Layer,), {"call": lambda self, x: x})
         np.savez(folder / f"{network}.npz", *trained(folder / network))
     if keras.backend.backend() == "tensorflow" and devices > 1:
-        losses_add_up(training.masked_cross_entropy(np.ones(6, np.float32)), training.dice_and_cross_entropy)
+        losses_add_up(loop.masked_cross_entropy(np.ones(6, np.float32)), loop.dice_and_cross_entropy)
 
 
 def trained(folder):
-    from cxr import backend, datasets, inference, models, training
+    from cxr.networks import backend
+    from cxr.networks import batches
+    from cxr.networks import inference
+    from cxr.networks import models
+    from cxr.training import loop
     from tests.conftest import tiny_params
 
     # SGD: Adam takes a step of full length on a gradient that is nothing but rounding.
@@ -52,17 +57,17 @@ def trained(folder):
         logits = models.logits_of(network)
     train, val = np.arange(10), np.arange(10, 14)
     ids = [f"nih/{row}" for row in range(10)]
-    batches = datasets.FilmBatches(pack, train, ids, truth[:10], 4, 1, params.augmentation)
-    score = training.classifier_score(inference.predictor(network, pack, val, params), truth[val], np.ones(6))
-    every_epoch = training.EveryEpoch(folder, network, score, "val_auroc", params, batches, {})
-    loss = training.masked_cross_entropy(np.float32([3, 1, 1, 1, 1, 1]))
-    training.fit(logits, loss, batches, every_epoch, 3, params)
+    batches = batches.FilmBatches(pack, train, ids, truth[:10], 4, 1, params.augmentation)
+    score = loop.classifier_score(inference.predictor(network, pack, val, params), truth[val], np.ones(6))
+    every_epoch = loop.EveryEpoch(folder, network, score, "val_auroc", params, batches, {})
+    loss = loop.masked_cross_entropy(np.float32([3, 1, 1, 1, 1, 1]))
+    loop.fit(logits, loss, batches, every_epoch, 3, params)
     return network.get_weights()
 
 
 def losses_add_up(of_findings, of_masks):
     """Parts of the loss of batches of two films and of one, on two replicas, are the loss of all three films."""
-    from cxr import backend
+    from cxr.networks import backend
 
     random = np.random.default_rng(0)
     truth = np.float32([[1, 0, np.nan, 0, 1, 0], [np.nan] * 6, [np.nan, np.nan, 1, np.nan, np.nan, np.nan]])

@@ -9,10 +9,15 @@ import functools
 import numpy as np
 import pandas as pd
 
-from cxr import config, download_check, executors, locks, plots, preparation
-from cxr.artifacts import refuse_problems, write_csv
-from cxr.errors import InputError
-from cxr.progress import progress
+from cxr.core import config
+from cxr.tables import download_check
+from cxr.core import executors
+from cxr.core import locks
+from cxr.report import pictures
+from cxr.preparation import packing
+from cxr.core.artifacts import refuse_problems, write_csv
+from cxr.core.errors import InputError
+from cxr.core.progress import progress
 
 SIDE = 256  # pixels, of a film on a sheet
 
@@ -53,7 +58,7 @@ def look(checked, sample, workers, folder):
     """Read the films of a set, draw 16 of them on a sheet; those that cannot be used, as problems."""
     names = spread(list(checked.films), sample or len(checked.films))
     shown = set(spread(names, 16))
-    read = functools.partial(preparation.try_film_or_pair, size=SIDE, fit="pad")
+    read = functools.partial(packing.try_film_or_pair, size=SIDE, fit="pad")
     results = executors.by_processes(read, [checked.films[name] for name in names], workers)
     wrong, sheet = [], {}
     for name, (film, mask, problem) in zip(names, progress(results, len(names), checked.name), strict=True):
@@ -63,7 +68,7 @@ def look(checked, sample, workers, folder):
             sheet[name] = (film, mask)
     if sheet:
         films, masks = zip(*sheet.values(), strict=True)
-        plots.preview_grid(films, list(sheet), folder / f"{checked.name}.png", contours=masks)
+        pictures.preview_grid(films, list(sheet), folder / f"{checked.name}.png", contours=masks)
     return pd.DataFrame(wrong, columns=["path", "problem"])
 
 

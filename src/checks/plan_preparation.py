@@ -4,15 +4,16 @@ Reads   the tables, the names of the films, and 16 of the films that SETTINGS.js
 Writes  nothing
 """
 
-from cxr import config, plan
-from cxr.errors import MachineError
+from cxr.core import config
+from cxr.tables import preparation_plan
+from cxr.core.errors import MachineError
 
 
 def main(argv=None):
     parser = config.parser(__doc__)
     parser.add_argument("--dry-run", action="store_true", help="what this script does anyway")
     settings, params = config.load(parser.parse_args(argv))
-    planned = plan.make(settings, params)
+    planned = preparation_plan.make(settings, params)
     print(*planned.lines, "nothing was written", sep="\n")
     if planned.bytes_needed > planned.bytes_free:
         raise MachineError(

@@ -12,9 +12,14 @@ A bundle that is there is replaced, and its changelog carried on. ONNX files are
 import json
 from pathlib import Path
 
-from cxr import bundle_texts, bundles, config, exporting, locks, onnx_models
-from cxr.artifacts import need, read_json, write_json
-from cxr.parameters import FAMILIES
+from cxr.new_films import bundle_texts
+from cxr.new_films import bundles
+from cxr.core import config
+from cxr.new_films import exporting
+from cxr.core import locks
+from cxr.new_films import onnx_models
+from cxr.core.artifacts import need, read_json, write_json
+from cxr.core.parameters import FAMILIES
 
 
 def main(argv=None):
@@ -34,7 +39,7 @@ def main(argv=None):
         card = need(settings.family_dir(family) / "MODEL_CARD.md", bundle.made_by)
         metrics = read_json(settings.family_dir(family) / "metrics.json", bundle.made_by)
         # Keras is imported only now: --help and wrong input answer at once.
-        from cxr import backend
+        from cxr.networks import backend
 
         device = backend.start(params)
         print(f"{bundle.name}; {device}")

@@ -12,12 +12,17 @@ Exit status 3: the run is whole, but files stand in problems.csv.
 import tempfile
 from pathlib import Path
 
-from cxr import bundles, config, film_files, locks, new_films, new_films_report
-from cxr.artifacts import read_csv, write_csv, write_json, write_text
-from cxr.errors import InputError
-from cxr.parameters import FAMILIES
-from cxr.progress import progress
-from cxr.thresholds import POOLED
+from cxr.new_films import bundles
+from cxr.core import config
+from cxr.new_films import film_files
+from cxr.core import locks
+from cxr.new_films import predicting
+from cxr.new_films import new_films_report
+from cxr.core.artifacts import read_csv, write_csv, write_json, write_text
+from cxr.core.errors import InputError
+from cxr.core.parameters import FAMILIES
+from cxr.core.progress import progress
+from cxr.evaluation.thresholds import POOLED
 
 
 def main(argv=None):
@@ -31,10 +36,10 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     paths = film_files.find_films(arguments.films, arguments.out)
     bundle = open_bundle(arguments)
-    new_films.check_hospital(bundle, arguments.hospital)
+    predicting.check_hospital(bundle, arguments.hospital)
     locks.hold(arguments.out)
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr import backend
+    from cxr.networks import backend
 
     device = backend.start(bundle.params)
     print(f"{len(paths)} films, {bundle.name}; {device}")
@@ -45,14 +50,14 @@ def main(argv=None):
         return progress(films, len(paths), doing)
 
     with tempfile.TemporaryDirectory(prefix=".part", dir=arguments.out) as work:
-        predicted = new_films.predict(bundle, paths, arguments.hospital, Path(work), bar)
+        predicted = predicting.predict(bundle, paths, arguments.hospital, Path(work), bar)
         overlays = new_films_report.draw_overlays(predicted, arguments.out, arguments.limit, bar)
         older = overlays_in(arguments.out)
-        write_csv(new_films.result(predicted, overlays), arguments.out / "predictions.csv")
+        write_csv(predicting.result(predicted, overlays), arguments.out / "predictions.csv")
         new_films_report.remove_overlays(arguments.out, older - set(overlays))
         write_csv(predicted.problems, arguments.out / "problems.csv")
-        record = new_films.record(predicted, device, backend.versions())
-        page = new_films_report.page(predicted, overlays, new_films.facts(record))
+        record = predicting.record(predicted, device, backend.versions())
+        page = new_films_report.page(predicted, overlays, predicting.facts(record))
         write_text(page, arguments.out / "report.html")
         write_json(record, arguments.out / "run.json")
     return say(predicted, arguments.out)
@@ -77,7 +82,7 @@ def overlays_in(out):
 
 def say(predicted, out):
     """Print what came out; returns the exit status."""
-    for name, number in predicted.films[list(new_films.FLAGS)].sum().items():
+    for name, number in predicted.films[list(predicting.FLAGS)].sum().items():
         if number:
             print(f"  {name.replace('_', ' ')}: {number} of {len(predicted.films)} films")
     for name, problem in predicted.problems.head(10).to_numpy():

@@ -8,22 +8,23 @@ Standard output holds the folder only: experiment.sh calls this in a loop, and t
 
 import sys
 
-from cxr import config, experiments
+from cxr.core import config
+from cxr.experiments import planning
 
 
 def main(argv=None):
-    arguments = experiments.parser(__doc__).parse_args(argv)
+    arguments = planning.parser(__doc__).parse_args(argv)
     settings, params = config.load(arguments)
-    runs = experiments.plan(arguments.name, settings, params, arguments.member, arguments.seeds)
+    runs = planning.plan(arguments.name, settings, params, arguments.member, arguments.seeds)
     waiting = [run for run in runs if not run.is_finished()]
     print(f"{arguments.name}: {len(runs) - len(waiting)} of {len(runs)} runs are finished", file=sys.stderr)
     if waiting:
         others = [
             run
-            for name in experiments.NAMES
-            for run in experiments.plan(name, settings, params, arguments.member, arguments.seeds)
+            for name in planning.NAMES
+            for run in planning.plan(name, settings, params, arguments.member, arguments.seeds)
         ]
-        experiments.begin(waiting[0], settings, params, others)
+        planning.begin(waiting[0], settings, params, others)
         print(f"next: {waiting[0].variant}, seed {waiting[0].seed}", file=sys.stderr)
         print(waiting[0].folder)
 

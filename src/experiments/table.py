@@ -4,18 +4,20 @@ Reads   MODELS_DIR/experiments/<member>/<variant>/seed_<n>/: metrics, prediction
 Writes  MODELS_DIR/experiments/<name>_<member>.md and .json, or the two files of --out
 """
 
-from cxr import config, experiment_results, experiments
-from cxr.artifacts import write_json, write_text
+from cxr.core import config
+from cxr.experiments import results
+from cxr.experiments import planning
+from cxr.core.artifacts import write_json, write_text
 
 
 def main(argv=None):
-    arguments = experiments.parser(__doc__).parse_args(argv)
+    arguments = planning.parser(__doc__).parse_args(argv)
     settings, params = config.load(arguments)
     name, member = arguments.name, arguments.member
-    runs = experiments.plan(name, settings, params, member, arguments.seeds)
-    found = experiment_results.collect(runs, member)
-    out = (arguments.out or experiments.folder_of(settings) / f"{name}_{member}").with_suffix("")
-    text = experiment_results.as_markdown(name, member, runs, found)
+    runs = planning.plan(name, settings, params, member, arguments.seeds)
+    found = results.collect(runs, member)
+    out = (arguments.out or planning.folder_of(settings) / f"{name}_{member}").with_suffix("")
+    text = results.as_markdown(name, member, runs, found)
     write_text(text, out.with_suffix(".md"))
     write_json({"experiment": name, "member": member, "runs": found}, out.with_suffix(".json"))
     print(f"{text}\n-> {out.with_suffix('.md')}, {out.with_suffix('.json').name}")

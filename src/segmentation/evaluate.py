@@ -7,8 +7,10 @@ Writes  MODELS_DIR/segmentation/Unet/evaluation/: dice.csv (a row a film), metri
 
 import numpy as np
 
-from cxr import config, locks, lung_sets
-from cxr.artifacts import digest, need, write_csv, write_json
+from cxr.core import config
+from cxr.core import locks
+from cxr.tables import lung_sets
+from cxr.core.artifacts import digest, need, write_csv, write_json
 
 
 def is_evaluated(settings):
@@ -31,7 +33,12 @@ def main(argv=None):
     packed = lung_sets.read_packed(folder, size)
     need(settings.unet, trained_by)
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr import backend, inference, metrics, models, packs, plots
+    from cxr.networks import backend
+    from cxr.networks import inference
+    from cxr.evaluation import metrics
+    from cxr.networks import models
+    from cxr.preparation import packs
+    from cxr.report import pictures
 
     films = packs.open_pack(folder / f"images_{size}.npy", made_by)
     masks = packs.open_pack(folder / f"masks_{size}.npy", made_by)
@@ -74,7 +81,7 @@ def main(argv=None):
     write_json(block, target / "metrics.json")
     worst = table["dice"].nsmallest(10).index
     captions = [f"{table['image_id'][row]}  Dice {table['dice'][row]:.3f}" for row in worst]
-    plots.worst_masks([films[test[row]] for row in worst], truth[worst], found[worst], captions, target / "worst.png")
+    pictures.worst_masks([films[test[row]] for row in worst], truth[worst], found[worst], captions, target / "worst.png")
     for name, values in block.items():
         if isinstance(values, dict):
             low, high = values["dice_interval"] or (float("nan"),) * 2

@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr import config, executors, images, locks, preparation
-from cxr.artifacts import need, write_csv
-from cxr.progress import progress
+from cxr.core import config
+from cxr.core import executors
+from cxr.imaging import images
+from cxr.core import locks
+from cxr.preparation import packing
+from cxr.core.artifacts import need, write_csv
+from cxr.core.progress import progress
 
 
 def main(argv=None):
@@ -27,12 +31,15 @@ def main(argv=None):
     need(settings.unet, "src/segmentation/train.py")
     locks.hold(out)
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr import backend, inference, models, plots
+    from cxr.networks import backend
+    from cxr.networks import inference
+    from cxr.networks import models
+    from cxr.report import pictures
 
     size = params.unet.unet_input_size
     print(f"lung masks of {len(paths)} films; {backend.start(params)}")
     unet = models.load_model(settings.unet, size, "src/segmentation/train.py")
-    read = functools.partial(preparation.try_square, size=size, fit=params.pack.fit)
+    read = functools.partial(packing.try_square, size=size, fit=params.pack.fit)
     problems = []
 
     def readable():
@@ -53,7 +60,7 @@ def main(argv=None):
         affine = images.square_affine(film.shape, size, params.pack.fit)
         whole = np.where(images.square_to_film(mask, film.shape, affine) >= 128, 255, 0).astype(np.uint8)
         images.write_image(whole, out / "masks" / f"{name}.png")
-        plots.lung_outline(film, whole, out / "overlays" / f"{name}.png", quality.reason)
+        pictures.lung_outline(film, whole, out / "overlays" / f"{name}.png", quality.reason)
     table = pd.DataFrame(rows)
     write_csv(table, out / "masks.csv")
     refused = table[~table["accepted"]]

@@ -4,15 +4,18 @@ Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>
 Writes  MODELS_DIR/segmentation/Unet/weights/: model.keras (best epoch by Dice on val), log.csv, curves.png, run.json
 """
 
-from cxr import config, locks, lung_sets, processes
-from cxr.artifacts import digest, digest_of
+from cxr.core import config
+from cxr.core import locks
+from cxr.tables import lung_sets
+from cxr.core import process_group
+from cxr.core.artifacts import digest, digest_of
 
 
 def main(argv=None):
     arguments = config.unet_parser(__doc__).parse_args(argv)
     settings, params = config.load(arguments)
     reason = lung_sets.why_skip(settings, params) if arguments.if_missing else ""
-    with processes.first_speaks():
+    with process_group.first_speaks():
         if reason:
             print(reason)
         else:
@@ -20,10 +23,16 @@ def main(argv=None):
 
 
 def train_unet(settings, params):
-    if processes.is_first():
+    if process_group.is_first():
         locks.hold(settings.unet.parent)
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr import backend, datasets, inference, metrics, models, packs, training
+    from cxr.networks import backend
+    from cxr.networks import batches
+    from cxr.networks import inference
+    from cxr.evaluation import metrics
+    from cxr.networks import models
+    from cxr.preparation import packs
+    from cxr.training import loop
 
     folder, size, unet_params = settings.segmentation, params.unet.unet_input_size, params.unet
     made_by = "src/segmentation/etl/2_pack_arrays.py"
@@ -51,13 +60,13 @@ def train_unet(settings, params):
         f"{device}"
     )
     backend.batch_must_divide(unet_params.unet_batch_size, "UNET_BATCH_SIZE")
-    training.agree(identity)
+    loop.agree(identity)
     with backend.scope():
         unet = models.build_unet(params)
-    batches = datasets.FilmBatches(
+    batches = batches.FilmBatches(
         films, train, packed["image_id"][train], masks, unet_params.unet_batch_size, params.general.seed,
-        datasets.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
-        training.loader_threads(params), (processes.index(), processes.count()),
+        batches.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
+        loop.loader_threads(params), (process_group.index(), process_group.count()),
     )  # fmt: skip
 
     predict = inference.predictor(unet, films, val, params)
@@ -66,7 +75,7 @@ def train_unet(settings, params):
         probabilities = predict()[..., 0]
         truth = masks[val]
         return {
-            "val_loss": training.cross_entropy(truth > 127, probabilities),
+            "val_loss": loop.cross_entropy(truth > 127, probabilities),
             "val_dice": float(metrics.dice(truth, probabilities >= params.pack.lung_threshold).mean()),
         }
 
@@ -82,11 +91,11 @@ def train_unet(settings, params):
             )
         }
     )
-    every_epoch = training.EveryEpoch(target, unet, score, "val_dice", run_params, batches, identity)
-    outcome = training.fit(
-        unet, training.dice_and_cross_entropy, batches, every_epoch, unet_params.unet_epochs, run_params
+    every_epoch = loop.EveryEpoch(target, unet, score, "val_dice", run_params, batches, identity)
+    outcome = loop.fit(
+        unet, loop.dice_and_cross_entropy, batches, every_epoch, unet_params.unet_epochs, run_params
     )
-    training.finish(target, training.run_record(params, device, identity, outcome))
+    loop.finish(target, loop.run_record(params, device, identity, outcome))
     print(
         f"Dice on val {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s -> {settings.unet}"
     )

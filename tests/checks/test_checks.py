@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import plan
-from cxr.config import load_params, load_settings
-from cxr.download_check import beside_published
-from cxr.errors import InputError, MachineError
-from cxr.images import write_image
-from cxr.labels import FINDINGS
+from cxr.tables import preparation_plan
+from cxr.core.config import load_params, load_settings
+from cxr.tables.download_check import beside_published
+from cxr.core.errors import InputError, MachineError
+from cxr.imaging.images import write_image
+from cxr.core.findings import FINDINGS
 from tests.conftest import PROJECT, TINY, load_script, settings_in
 
 GRAYS = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8)
@@ -105,7 +105,7 @@ def test_chexperts_tables_are_told_beside_what_was_published(tmp_path, capsys, l
 
 def test_an_archive_that_is_missing_is_named(tmp_path):
     import cxr.download_check as checks
-    from cxr import nih
+    from cxr.tables.sources import nih
 
     paths = pd.DataFrame({"path": [f"{n}.png" for n in range(nih.NIH_TABLE_ROWS)]})
     assert checks._archives(paths, paths["path"]) == ["all twelve archives are whole"]
@@ -138,7 +138,7 @@ def test_the_disk_that_a_plan_needs_is_films_times_size_squared(folder, monkeypa
     sizes = {"DENSENET_INPUT_SIZE": 64, "EFFICIENTNET_INPUT_SIZE": 32, "UNET_INPUT_SIZE": 48}
     (folder / "PARAMS.json").write_text(json.dumps(TINY | sizes))
     settings, params = load_settings(folder / "SETTINGS.json"), load_params(folder / "PARAMS.json")
-    assert plan.make(settings, params).bytes_needed == 8 * (64**2 + 32**2 + 48**2) + 2 * 3 * 48**2
+    assert preparation_plan.make(settings, params).bytes_needed == 8 * (64**2 + 32**2 + 48**2) + 2 * 3 * 48**2
     monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 100})())
     with pytest.raises(MachineError, match=r"data: needs 0.0 GB, 0.0 are free. Free some, change DATA_DIR, or choose"):
         load_script("src/checks/plan_preparation.py").main(arguments(folder))

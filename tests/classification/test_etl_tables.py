@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cxr.config import PROJECT, InputError
-from cxr.labels import FINDINGS
+from cxr.core.config import PROJECT, InputError
+from cxr.core.findings import FINDINGS
 from tests.conftest import load_script
 
 ETL = "src/classification/etl/"

@@ -13,10 +13,16 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from cxr import artifacts, bundles, config, new_films, packs, predictions, tables
-from cxr.errors import InputError
-from cxr.labels import FINDINGS
-from cxr.settings import Settings
+from cxr.core import artifacts
+from cxr.new_films import bundles
+from cxr.core import config
+from cxr.new_films import predicting
+from cxr.preparation import packs
+from cxr.evaluation import predictions
+from cxr.tables import schema
+from cxr.core.errors import InputError
+from cxr.core.findings import FINDINGS
+from cxr.core.settings import Settings
 from tests.conftest import PROJECT, TINY, load_script, settings_in
 
 SIZE = 48
@@ -89,7 +95,7 @@ def write_films(folder) -> list[str]:
 
 def write_unet(settings: Settings) -> None:
     """A network that takes what is dark, but not the black margin, for lung: exact, and at once."""
-    from cxr.backend import keras
+    from cxr.networks.backend import keras
 
     whole = keras.Input((32, 32, 1))
     dark, inside = (
@@ -109,8 +115,8 @@ def arguments(folder, **changes) -> list[str]:
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
     """A family of one tiny network, evaluated on films that steps 4 and 5 packed: folder, settings."""
-    from cxr import models
-    from cxr.backend import keras
+    from cxr.networks import models
+    from cxr.networks.backend import keras
 
     folder = tmp_path_factory.mktemp("family")
     settings = settings_in(folder)
@@ -122,7 +128,7 @@ def evaluated(tmp_path_factory):
          **dict(zip(FINDINGS, random.integers(0, 2, 6), strict=True))}
         for number, name in enumerate(names)
     ]  # fmt: skip
-    images = tables.typed(pd.DataFrame(rows)).sort_values("image_id").reset_index(drop=True)
+    images = schema.typed(pd.DataFrame(rows)).sort_values("image_id").reset_index(drop=True)
     artifacts.write_csv(images, settings.images_csv)
     splits = [("train", "val", "test")[number % 3] for number in range(FILMS)]
     artifacts.write_csv(pd.DataFrame({"image_id": images["image_id"], "split": splits}), settings.split_csv)
@@ -164,7 +170,7 @@ def read(out) -> pd.DataFrame:
 
 @pytest.mark.parametrize("masking", MODES)
 def test_new_films_become_the_very_pixels_of_step_5(evaluated, tmp_path, masking):
-    from cxr import backend
+    from cxr.networks import backend
 
     folder, settings = evaluated
     elsewhere = settings.model_copy(update={"data_dir": tmp_path / "data"})
@@ -180,9 +186,9 @@ def test_new_films_become_the_very_pixels_of_step_5(evaluated, tmp_path, masking
     models = {"tiny": settings.member_dir("ensemble", "tiny") / "model.keras"}
     unet = None if masking == "none" else settings.unet
     bundle = bundles.Bundle("-", "ensemble", params, models, unet, {}, {}, "-")
-    paths = [settings.dataset_dir / name for name in tables.read_images(settings.images_csv)["path"]]
+    paths = [settings.dataset_dir / name for name in schema.read_images(settings.images_csv)["path"]]
     (tmp_path / "work").mkdir()
-    films, masks = new_films.prepare(bundle, paths, tmp_path / "work", lambda films, doing: films)
+    films, masks = predicting.prepare(bundle, paths, tmp_path / "work", lambda films, doing: films)
     assert set(films["problem"]) == {""}
     np.testing.assert_array_equal(packs.open_pack(tmp_path / f"work/{SIZE}.npy", "-"), packed)
     if masking != "none":
@@ -198,7 +204,7 @@ def test_a_film_of_the_test_split_gets_the_probabilities_that_evaluation_gave_it
     assert predict(settings.dataset_dir, f"--out={tmp_path}", *arguments(folder)) == 0
     found = read(tmp_path).set_index("filename")
     known = predictions.read(settings.family_dir("ensemble") / "predictions.csv").set_index("image_id")
-    images = tables.read_images(settings.images_csv).set_index("image_id").loc[known.index]
+    images = schema.read_images(settings.images_csv).set_index("image_id").loc[known.index]
     new = found.loc[[str(settings.dataset_dir / path) for path in images["path"]]]
     for finding in FINDINGS:
         np.testing.assert_allclose(new[f"{finding}_prob"].astype(float), known[f"{finding}_prob"], atol=2e-6)
@@ -415,7 +421,8 @@ def test_a_new_version_replaces_the_old_one_and_carries_its_changelog_on(evaluat
 
 
 def test_onnx_files_give_the_probabilities_of_keras(evaluated, tmp_path):
-    from cxr import models, onnx_models
+    from cxr.networks import models
+    from cxr.new_films import onnx_models
 
     if onnx_models.why_not():
         pytest.skip(f"no ONNX: {onnx_models.why_not()}")

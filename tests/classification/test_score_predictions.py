@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from cxr.errors import InputError
+from cxr.core.errors import InputError
 from tests.conftest import PROJECT, load_script
 
 REAL = PROJECT.parent / "shared" / "data"

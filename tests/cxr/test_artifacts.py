@@ -4,18 +4,8 @@ import os
 import pandas as pd
 import pytest
 
-from cxr.artifacts import (
-    Step,
-    digest,
-    digest_of,
-    need,
-    raw_state,
-    write_csv,
-    write_json,
-    write_text,
-    written_whole,
-)
-from cxr.errors import InputError
+from cxr.core.artifacts import Step, digest, digest_of, need, raw_state, write_csv, write_json, write_text, written_whole
+from cxr.core.errors import InputError
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from cxr import backend, processes
-from cxr.backend import keras
-from cxr.errors import InputError
+from cxr.networks import backend
+from cxr.core import process_group
+from cxr.networks.backend import keras
+from cxr.core.errors import InputError
 from tests.conftest import tiny_params
 
 
@@ -29,7 +30,7 @@ def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch):
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX can")
 def test_several_processes_need_jax(monkeypatch):
-    monkeypatch.setenv(processes.COUNT, "2")
+    monkeypatch.setenv(process_group.COUNT, "2")
     with pytest.raises(InputError, match="2 processes are to train together, and KERAS_BACKEND is tensorflow"):
         backend.start(tiny_params(), together=True)
     backend.start(tiny_params())  # what does not train hangs on no other process

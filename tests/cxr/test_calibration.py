@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from cxr import calibration, operating_points, predictions, rates, thresholds
-from cxr.labels import FINDINGS
+from cxr.evaluation import calibration
+from cxr.evaluation import operating_points
+from cxr.evaluation import predictions
+from cxr.evaluation import rates
+from cxr.evaluation import thresholds
+from cxr.core.findings import FINDINGS
 
 
 def table(truth, probabilities, ids=None, split="test"):

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from cxr import config
-from cxr.config import InputError, chosen_members, load_params, load_settings, params_from
-from cxr.errors import BusyError, MachineError
+from cxr.core import config
+from cxr.core.config import InputError, chosen_members, load_params, load_settings, params_from
+from cxr.core.errors import BusyError, MachineError
 
 
 def write(folder, text, name="PARAMS.json"):
@@ -47,7 +47,7 @@ def refused(content: dict) -> str:
         ({"VIEWS": ["PA", "LL"]}, "VIEWS.1: Input should be 'PA', 'AP' or 'LATERAL'; found 'LL'"),
         ({"UNCERTAIN_LABELS": {"Edma": "ignore"}}, "UNCERTAIN_LABELS.Edma"),
         ({"UNCERTAIN_LABELS": {"Edema": "maybe"}}, "UNCERTAIN_LABELS.Edema: Input should be 'negative', 'positive' or"),
-        ({"CLASS_NUM": 14}, "CLASS_NUM: must be 6, the number of findings in src/cxr/labels.py; found 14"),
+        ({"CLASS_NUM": 14}, "CLASS_NUM: must be 6, the number of findings in src/cxr/core/findings.py; found 14"),
         ({"UNET_INPUT_SIZE": 500}, "UNET_INPUT_SIZE: must be a multiple of 16: the U-Net halves the film four times"),
         ({"DENSENET_INPUT_SIZE": 16}, "DENSENET_INPUT_SIZE: Input should be greater than or equal to 32; found 16"),
         ({"INCEPTION_INPUT_SIZE": 64}, "INCEPTION_INPUT_SIZE: inceptionv3 needs 75 pixels or more; found 64"),

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr import datasets
-from cxr.datasets import FilmBatches, augment, random_intensity_table, random_warp
-from cxr.parameters import AugmentParams
+from cxr.networks import batches
+from cxr.networks.batches import FilmBatches, augment, random_intensity_table, random_warp
+from cxr.core.parameters import AugmentParams
 
 NOTHING = AugmentParams(
     AUGMENTATION=1.0, FLIP=0.0, CROP=0.0, WARP=0.0, SHIFT=0.0, SCALE=0.0, ROTATE=0.0, ELASTIC=0.0, INTENSITY=0.0,
@@ -368,13 +368,13 @@ def test_the_share_asked_for_is_left_alone():
 
 
 def test_lungs_are_augmented_more_strongly_than_films():
-    ours, films_own = datasets.LUNG_AUGMENTATION, AugmentParams()
+    ours, films_own = batches.LUNG_AUGMENTATION, AugmentParams()
     for name in ("augmentation", "warp", "shift", "scale", "rotate", "intensity", "contrast", "gamma", "brightness"):
         assert getattr(ours, name) > getattr(films_own, name)
 
 
 def test_a_films_key_is_the_same_everywhere():
-    assert datasets.film_key("nih/00000001_000") == int.from_bytes(
+    assert batches.film_key("nih/00000001_000") == int.from_bytes(
         __import__("hashlib").blake2b(b"nih/00000001_000", digest_size=8).digest(), "big"
     )
-    assert datasets.film_key("a") != datasets.film_key("b")
+    assert batches.film_key("a") != batches.film_key("b")

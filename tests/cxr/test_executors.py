@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr import executors
-from cxr.errors import InputError
-from cxr.executors import READ_AHEAD, by_processes, cluster, each_film, forget, in_order, kept, process_count, shards
-from cxr.images import write_image
-from cxr.preparation import try_square
+from cxr.core import executors
+from cxr.core.errors import InputError
+from cxr.core.executors import READ_AHEAD, by_processes, cluster, each_film, forget, in_order, kept, process_count, shards
+from cxr.imaging.images import write_image
+from cxr.preparation.packing import try_square
 from tests.conftest import PROJECT
 
 FILM = np.add.outer(np.arange(40), 2 * np.arange(60)).astype(np.uint8)
@@ -143,7 +143,7 @@ def alive(pid) -> bool:
 
 
 def test_workers_end_with_the_run_that_started_them_even_a_killed_one(tmp_path):
-    code = "import time; from cxr.executors import by_processes; print(*by_processes(time.sleep, [0, 0, 60, 60], 2))"
+    code = "import time; from cxr.core.executors import by_processes; print(*by_processes(time.sleep, [0, 0, 60, 60], 2))"
     run = subprocess.Popen([sys.executable, "-c", code], env={"PYTHONPATH": str(PROJECT / "src")})
     try:
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children")

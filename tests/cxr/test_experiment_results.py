@@ -2,25 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import experiment_results, predictions
-from cxr.config import PROJECT, params_from
-from cxr.experiment_results import (
-    auroc_table,
-    decisions_table,
-    difference,
-    film_notes,
-    on_same_films,
-    recalled_auroc,
-    values_of,
-)
-from cxr.experiments import begin, plan
-from cxr.labels import FINDINGS
-from cxr.nih import read_nih
-from cxr.tables import hold_out, list_files, shared_with_training, split_images, typed
+from cxr.experiments import results
+from cxr.evaluation import predictions
+from cxr.core.config import PROJECT, params_from
+from cxr.experiments.results import auroc_table, decisions_table, difference, film_notes, on_same_films, recalled_auroc, values_of
+from cxr.experiments.planning import begin, plan
+from cxr.core.findings import FINDINGS
+from cxr.tables.sources.nih import read_nih
+from cxr.tables.schema import hold_out, list_files, shared_with_training, split_images, typed
 from tests.conftest import settings_in, tiny_params
 
 SHARED = PROJECT.parent / "shared" / "data" / "nih"
-POOLED, MACRO = experiment_results.POOLED, experiment_results.MACRO
+POOLED, MACRO = results.POOLED, results.MACRO
 
 
 def films(*rows) -> pd.DataFrame:

@@ -3,10 +3,10 @@ import os
 
 import pytest
 
-from cxr import experiments
-from cxr.artifacts import write_text
-from cxr.config import InputError
-from cxr.experiments import begin, plan, variants
+from cxr.experiments import planning
+from cxr.core.artifacts import write_text
+from cxr.core.config import InputError
+from cxr.experiments.planning import begin, plan, variants
 from tests.conftest import load_script, settings_in, tiny_params
 
 TINY = {"UNCERTAIN_LABELS": {}, "LUNG_MASKING": "crop"}
@@ -29,7 +29,7 @@ def finish(run, settings, others=()):
 
 def test_every_experiment_changes_only_what_it_asks_for():
     params = tiny_params(EPOCHS=5)
-    changed = {name: {key for keys in variants(name, params).values() for key in keys} for name in experiments.NAMES}
+    changed = {name: {key for keys in variants(name, params).values() for key in keys} for name in planning.NAMES}
     assert changed == {
         "protocols": {"SPLIT"},
         "hospitals": {"TRAIN_SOURCES", "EPOCHS"},
@@ -47,7 +47,7 @@ def test_every_variant_comes_with_the_first_seed_before_the_next(settings):
 
 def test_a_run_that_several_experiments_need_is_one_run(settings):
     base = settings.models_dir / "experiments/tiny/base/seed_1"
-    first = {name: runs_of(settings, name) for name in experiments.NAMES}
+    first = {name: runs_of(settings, name) for name in planning.NAMES}
     assert first["protocols"][0].folder == first["hospitals"][0].folder == first["masking"][1].folder == base
     folders = [run.folder for runs in first.values() for run in runs if run.folder != base]
     assert len(folders) == len(set(folders)) == 9

@@ -3,17 +3,9 @@
 import numpy as np
 import pytest
 
-from cxr.film_checks import (
-    LARGEST_ASPECT,
-    brightness_of_the_middle,
-    check_film,
-    distances,
-    fit_distance,
-    standardised,
-    thumbnails,
-)
-from cxr.images import FilmError, read_film
-from cxr.phantoms import draw_film, draw_patient
+from cxr.imaging.film_checks import LARGEST_ASPECT, brightness_of_the_middle, check_film, distances, fit_distance, standardised, thumbnails
+from cxr.imaging.images import FilmError, read_film
+from cxr.synthetic.phantoms import draw_film, draw_patient
 from tests.conftest import PROJECT
 
 SHARED = PROJECT.parent / "shared" / "data"

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from cxr.errors import InputError
-from cxr.film_files import find_films, overlay_name, printable
+from cxr.core.errors import InputError
+from cxr.new_films.film_files import find_films, overlay_name, printable
 
 NAMES = ["a b.png", 'it\'s "x".png', "line\nend.png", "흉부.png", "-dash.png", "..png", "=1+1.png", "x" * 200 + ".png"]
 

@@ -1,9 +1,9 @@
 import cv2
 import numpy as np
 
-from cxr.canvas import GAP, rgb
-from cxr.film_pages import SIDE, Said, film_page
-from cxr.labels import COLOURS, FINDINGS
+from cxr.report.canvas import GAP, rgb
+from cxr.new_films.film_pages import SIDE, Said, film_page
+from cxr.core.findings import COLOURS, FINDINGS
 
 FILM = np.tile(np.linspace(0, 255, 120).astype(np.uint8), (80, 1))
 

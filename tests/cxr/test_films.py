@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.artifacts import Step, write_csv
-from cxr.errors import InputError
-from cxr.films import load_films
+from cxr.core.artifacts import Step, write_csv
+from cxr.core.errors import InputError
+from cxr.preparation.films import load_films
 from tests.conftest import prepare, settings_in, tiny_params
 
 

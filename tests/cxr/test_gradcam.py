@@ -3,12 +3,12 @@ import itertools
 import numpy as np
 import pytest
 
-from cxr import models
-from cxr.backend import keras
-from cxr.config import params_from
-from cxr.gradcam import cascade, explainer
-from cxr.labels import FINDINGS
-from cxr.parameters import MAP_METHODS
+from cxr.networks import models
+from cxr.networks.backend import keras
+from cxr.core.config import params_from
+from cxr.networks.class_activation import cascade, explainer
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import MAP_METHODS
 
 SIZE = 32  # the tiny backbone leaves a grid of 4 x 4 with 32 channels
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from cxr.heatmaps import detections, enlarged, heatmap, mean_correlation, peaks
+from cxr.maps.heatmaps import detections, enlarged, heatmap, mean_correlation, peaks
 
 
 def test_a_peak_is_the_99_5th_percentile_of_what_is_positive():

@@ -8,20 +8,10 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from cxr.errors import InputError
-from cxr.images import (
-    FilmError,
-    blank_corners,
-    fit_square,
-    list_films,
-    read_film,
-    square_to_film,
-    to_film,
-    to_square,
-    write_image,
-)
-from cxr.lungs import mask_film
-from cxr.preparation import Packing, pack_shard
+from cxr.core.errors import InputError
+from cxr.imaging.images import FilmError, blank_corners, fit_square, list_films, read_film, square_to_film, to_film, to_square, write_image
+from cxr.imaging.lungs import mask_film
+from cxr.preparation.packing import Packing, pack_shard
 from tests.conftest import PROJECT
 
 SHARED = PROJECT.parent / "shared" / "data"
@@ -462,7 +452,7 @@ def test_a_dot_lands_where_the_affine_says(masking, fit, size):
 @pytest.mark.parametrize("fit", ["pad", "squash"])
 @pytest.mark.parametrize("masking", MASKINGS)
 def test_a_dot_of_a_packed_film_lands_where_its_table_says(tmp_path, masking, fit):
-    from cxr.packs import open_pack, write_rows, written_pack
+    from cxr.preparation.packs import open_pack, write_rows, written_pack
 
     write_image(film_with_dot(), tmp_path / "film.png")
     with written_pack(tmp_path / "masks.npy", 2, 64) as temporary:

@@ -3,11 +3,12 @@ import shutil
 import numpy as np
 import pytest
 
-from cxr import backend, models
-from cxr.backend import keras
-from cxr.config import params_from
-from cxr.inference import lung_masks, predictor, randomisation, score, scorer
-from cxr.lungs import clean_mask
+from cxr.networks import backend
+from cxr.networks import models
+from cxr.networks.backend import keras
+from cxr.core.config import params_from
+from cxr.networks.inference import lung_masks, predictor, randomisation, score, scorer
+from cxr.imaging.lungs import clean_mask
 
 SIZE = 32
 

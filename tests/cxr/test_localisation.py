@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cxr import localisation
-from cxr.localisation import Place
+from cxr.maps import localisation
+from cxr.maps.localisation import Place
 
 WHOLE = Place(size=40, affine=(0.4, 0.4, 0.0, 0.0), width=100, height=100)  # a film of 100 pixels on a square of 40
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from cxr import locks
-from cxr.errors import BusyError
+from cxr.core import locks
+from cxr.core.errors import BusyError
 from tests.conftest import PROJECT
 
 HOLDER = "import sys, time; from pathlib import Path; from cxr import locks; locks.hold(*map(Path, sys.argv[1:])); "

@@ -3,9 +3,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from cxr.errors import InputError
-from cxr.images import write_image
-from cxr.lung_sets import pair_masks, read_pair, split_pairs, why_skip
+from cxr.core.errors import InputError
+from cxr.imaging.images import write_image
+from cxr.tables.lung_sets import pair_masks, read_pair, split_pairs, why_skip
 from tests.conftest import PROJECT, settings_in, tiny_params
 
 SHARED = PROJECT.parent / "shared" / "data"

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr.lungs import clean_mask, mask_film
+from cxr.imaging.lungs import clean_mask, mask_film
 
 SIDE = 128
 

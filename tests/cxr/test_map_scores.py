@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import map_scores
-from cxr.artifacts import write_csv
-from cxr.labels import FINDINGS
-from cxr.packs import write_rows, written_pack
+from cxr.maps import map_scores
+from cxr.core.artifacts import write_csv
+from cxr.core.findings import FINDINGS
+from cxr.preparation.packs import write_rows, written_pack
 from tests.cxr.test_maps import BOX_COLUMNS, SIZE, scored_films
 
 F0, F1 = FINDINGS[:2]

@@ -3,15 +3,17 @@ import time
 import numpy as np
 import pytest
 
-from cxr import executors, inference, models
-from cxr.artifacts import digest
-from cxr.backend import keras
-from cxr.executors import each_film, forget, shards
-from cxr.images import write_image
-from cxr.lungs import clean_mask
-from cxr.masking import Masking, mask_shard
-from cxr.packs import open_pack, written_pack
-from cxr.preparation import try_square
+from cxr.core import executors
+from cxr.networks import inference
+from cxr.networks import models
+from cxr.core.artifacts import digest
+from cxr.networks.backend import keras
+from cxr.core.executors import each_film, forget, shards
+from cxr.imaging.images import write_image
+from cxr.imaging.lungs import clean_mask
+from cxr.preparation.masking import Masking, mask_shard
+from cxr.preparation.packs import open_pack, written_pack
+from cxr.preparation.packing import try_square
 from tests.conftest import tiny_params
 
 FILMS, SIZE = 21, 32
@@ -88,7 +90,7 @@ def test_only_one_thread_at_a_time_has_the_network(given, monkeypatch):
             busy.pop()
             return films.astype(np.float32) / 255
 
-    monkeypatch.setattr("cxr.masking.network", lambda masking: (Counting(), ""))
+    monkeypatch.setattr("cxr.preparation.masking.network", lambda masking: (Counting(), ""))
     masks_of(given, "counted", 4, threads=4)
     assert most == [1] * 6
 

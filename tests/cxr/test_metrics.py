@@ -8,9 +8,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from cxr import bootstrap, metrics, predictions, result_table, thresholds
-from cxr.config import PROJECT
-from cxr.labels import FINDINGS
+from cxr.evaluation import bootstrap
+from cxr.evaluation import metrics
+from cxr.evaluation import predictions
+from cxr.report import result_table
+from cxr.evaluation import thresholds
+from cxr.core.config import PROJECT
+from cxr.core.findings import FINDINGS
 
 REAL = PROJECT.parent / "shared" / "data"
 

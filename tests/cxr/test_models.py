@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr import models
-from cxr.backend import keras
-from cxr.config import params_from
-from cxr.errors import InputError
-from cxr.models import APPLICATIONS, IMAGENET_MEAN, IMAGENET_STD
+from cxr.networks import models
+from cxr.networks.backend import keras
+from cxr.core.config import params_from
+from cxr.core.errors import InputError
+from cxr.networks.models import APPLICATIONS, IMAGENET_MEAN, IMAGENET_STD
 
 # The backbones of the two families, each at a size near the smallest that it takes.
 REAL = {"densenet169": 32, "inceptionv3": 75, "xception": 71, "efficientnetb0": 32}
@@ -422,6 +422,6 @@ def test_a_models_file_names_no_class_of_ours(tmp_path):
 
 
 def test_every_backbone_of_the_parameters_can_be_built():
-    from cxr.parameters import BACKBONES, EFFICIENTNETS
+    from cxr.core.parameters import BACKBONES, EFFICIENTNETS
 
     assert set(APPLICATIONS) == set(BACKBONES) | {f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS}

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import new_films, predictions
-from cxr.film_checks import FLAGS
-from cxr.labels import FINDINGS
+from cxr.new_films import predicting
+from cxr.evaluation import predictions
+from cxr.imaging.film_checks import FLAGS
+from cxr.core.findings import FINDINGS
 
 
 def predicted(members, called=True, calibrated=0.25):
@@ -15,15 +16,15 @@ def predicted(members, called=True, calibrated=0.25):
         {"filename": ["a.png"], "width": [80], "height": [60], "row": [0], "distance": [1.0], "notes": [""]}
     )
     films[list(FLAGS)] = 0
-    table = new_films._table(films, "pooled", members)
+    table = predicting._table(films, "pooled", members)
     scored = SimpleNamespace(table=table, decisions=np.full((1, 6), called))
-    return new_films.Predicted(
+    return predicting.Predicted(
         None, "pooled", films, scored, np.full((1, 6), calibrated), members, None, np.zeros(0), pd.DataFrame()
     )
 
 
 def test_the_table_says_the_mean_of_the_members_and_how_far_they_are_apart():
-    row = new_films.result(predicted([0.2, 0.5, 0.8]), ["overlays/a.png"]).iloc[0]
+    row = predicting.result(predicted([0.2, 0.5, 0.8]), ["overlays/a.png"]).iloc[0]
     for finding in FINDINGS:
         assert float(row[f"{finding}_prob"]) == pytest.approx(0.5)
         assert float(row[f"{finding}_disagreement"]) == pytest.approx(0.6)
@@ -31,7 +32,7 @@ def test_the_table_says_the_mean_of_the_members_and_how_far_they_are_apart():
 
 
 def test_what_is_not_known_is_empty():
-    row = new_films.result(predicted([0.2], called=False, calibrated=np.nan), [""]).iloc[0]
+    row = predicting.result(predicted([0.2], called=False, calibrated=np.nan), [""]).iloc[0]
     assert {row[f"{finding}_disagreement"] for finding in FINDINGS} == {""}
     assert {row[f"{finding}_calibrated"] for finding in FINDINGS} == {""}
     assert {row[f"{finding}_called"] for finding in FINDINGS} == {"0"}
@@ -40,5 +41,5 @@ def test_what_is_not_known_is_empty():
 @pytest.mark.parametrize(("hospital", "found"), [("pooled", "unknown"), ("nih", "nih")])
 def test_a_film_is_of_the_hospital_that_was_asked_for(hospital, found):
     films = pd.DataFrame({"row": [0, 3]})
-    table = new_films._table(films, hospital, np.zeros((2, 2, 6), np.float32))
+    table = predicting._table(films, hospital, np.zeros((2, 2, 6), np.float32))
     assert list(predictions.hospital(table)) == [found] * 2

@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from cxr.errors import InputError
-from cxr.packs import open_pack, write_rows, written_pack
+from cxr.core.errors import InputError
+from cxr.preparation.packs import open_pack, write_rows, written_pack
 
 FILMS = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4)
 

@@ -3,10 +3,10 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from cxr import config
-from cxr.config import params_from
-from cxr.labels import FINDINGS
-from cxr.parameters import BACKBONES, MEMBERS, STAGES, Params
+from cxr.core import config
+from cxr.core.config import params_from
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import BACKBONES, MEMBERS, STAGES, Params
 from tests.conftest import PROJECT, tiny_params
 
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr.labels import FINDINGS
-from cxr.phantoms import HOSPITALS, draw_film, draw_patient, draw_severity
+from cxr.core.findings import FINDINGS
+from cxr.synthetic.phantoms import HOSPITALS, draw_film, draw_patient, draw_severity
 
 SIZE = 256
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import predictions
-from cxr.config import InputError
-from cxr.labels import FINDINGS
+from cxr.evaluation import predictions
+from cxr.core.config import InputError
+from cxr.core.findings import FINDINGS
 
 IDS = ["nih/00000001_000", "nih/00000001_001", "chexpert/valid/patient1/study1/view1_frontal"]
 

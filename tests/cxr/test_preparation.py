@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.errors import InputError
-from cxr.images import write_image
-from cxr.packs import open_pack, write_rows, written_pack
-from cxr.preparation import SHARD, Packing, list_broken, pack_shard, shard_size, try_pair, try_square
+from cxr.core.errors import InputError
+from cxr.imaging.images import write_image
+from cxr.preparation.packs import open_pack, write_rows, written_pack
+from cxr.preparation.packing import SHARD, Packing, list_broken, pack_shard, shard_size, try_pair, try_square
 
 FILM = np.add.outer(np.arange(40), 2 * np.arange(60)).astype(np.uint8)
 

@@ -6,31 +6,31 @@ import time
 
 import pytest
 
-from cxr import processes
+from cxr.core import process_group
 
 
 def process(monkeypatch, index: int, count: int) -> None:
-    monkeypatch.setenv(processes.COUNT, str(count))
-    monkeypatch.setenv(processes.INDEX, str(index))
+    monkeypatch.setenv(process_group.COUNT, str(count))
+    monkeypatch.setenv(process_group.INDEX, str(index))
 
 
 def test_without_a_launcher_there_is_one_process(monkeypatch):
-    monkeypatch.delenv(processes.COUNT, raising=False)
-    monkeypatch.delenv(processes.INDEX, raising=False)
-    assert (processes.count(), processes.index(), processes.is_first(), processes.name()) == (1, 0, True, "")
+    monkeypatch.delenv(process_group.COUNT, raising=False)
+    monkeypatch.delenv(process_group.INDEX, raising=False)
+    assert (process_group.count(), process_group.index(), process_group.is_first(), process_group.name()) == (1, 0, True, "")
 
 
 def test_the_launcher_says_which_process_this_is(monkeypatch):
     process(monkeypatch, 2, 4)
-    assert (processes.count(), processes.index(), processes.is_first()) == (4, 2, False)
-    assert processes.name() == "process 2 of 4"
+    assert (process_group.count(), process_group.index(), process_group.is_first()) == (4, 2, False)
+    assert process_group.name() == "process 2 of 4"
 
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_only_the_first_speaks_but_every_error_is_heard(monkeypatch, capsys, index):
     process(monkeypatch, index, 2)
 
-    @processes.first_speaks()
+    @process_group.first_speaks()
     def fails():
         print("films")
         print("WARNING", file=sys.stderr)
@@ -49,7 +49,7 @@ def test_a_process_that_fails_says_which_it_is_and_does_not_wait_for_what_is_don
     lines = [
         "import atexit, time",
         "from cxr import config",
-        "from cxr.errors import InputError",
+        "from cxr.core.errors import InputError",
         "atexit.register(time.sleep, 60)",
         "def main(): raise InputError('no films')",
         "config.run(main)",

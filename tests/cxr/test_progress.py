@@ -1,7 +1,7 @@
 import io
 import sys
 
-from cxr import progress
+from cxr.core import progress
 
 
 class Terminal(io.StringIO):

@@ -4,10 +4,10 @@ import re
 import pandas as pd
 import pytest
 
-from cxr.config import load_params
-from cxr.errors import InputError
-from cxr.pseudonyms import fingerprint, read_key, replace_ids
-from cxr.tables import test_source as source_of
+from cxr.core.config import load_params
+from cxr.core.errors import InputError
+from cxr.tables.pseudonyms import fingerprint, read_key, replace_ids
+from cxr.tables.schema import test_source as source_of
 
 KEY, OTHER = b"0123456789abcdef", b"0123456789abcdeg"
 FILMS = pd.DataFrame(

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.config import InputError
-from cxr.labels import FINDINGS
-from cxr.release_plan import PERSISTENCE, plan_chexpert, plan_films, plan_nih
-from cxr.releases import CHEXPERT_COLUMNS, UNCERTAIN_BELOW, ReleaseParams, chexpert_labels, write_releases
+from cxr.core.config import InputError
+from cxr.core.findings import FINDINGS
+from cxr.synthetic.release_plan import PERSISTENCE, plan_chexpert, plan_films, plan_nih
+from cxr.synthetic.releases import CHEXPERT_COLUMNS, UNCERTAIN_BELOW, ReleaseParams, chexpert_labels, write_releases
 
 SMALL = ReleaseParams(nih_films=14, chexpert_films=12, lung_films=10, size=128, seed=2)
 

@@ -11,18 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import (
-    artifacts,
-    evaluation,
-    gallery,
-    localisation,
-    map_scores,
-    predictions,
-    report,
-    report_tables,
-    trust_tables,
-)
-from cxr.labels import FINDINGS
+from cxr.core import artifacts
+from cxr.evaluation import assessment
+from cxr.report import gallery
+from cxr.maps import localisation
+from cxr.maps import map_scores
+from cxr.evaluation import predictions
+from cxr.report import html_page
+from cxr.report import page_tables
+from cxr.report import trust_tables
+from cxr.core.findings import FINDINGS
 from tests.conftest import load_script
 
 NASTY = '</script><script>alert("x")</script><img src=x>'
@@ -38,8 +36,8 @@ def model(films=240, name="ensemble"):
     table = predictions.build(ids, [f"p{i}" for i in range(films)], splits, truth, scores)
     facts = pd.DataFrame({"image_id": ids, "view": ["PA", "AP"] * (films // 2), "sex": "F", "age": 50})
     val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
-    block, thresholds = evaluation.judge(val, test, facts, "f1", 20, 1)
-    return report.Model(name, block, thresholds, test, val, FINDINGS, ["A note."])
+    block, thresholds = assessment.judge(val, test, facts, "f1", 20, 1)
+    return html_page.Model(name, block, thresholds, test, val, FINDINGS, ["A note."])
 
 
 def cards(number=30):
@@ -96,7 +94,7 @@ def html(ours):
     log = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.4], "val_loss": [0.6, 0.5], "val_auroc": [0.7, 0.8]})
     replaced = pd.DataFrame({"method": "gradcam", "shuffled": ["nothing, another film", "last layer", "all layers"],
                              "places": 16, "films": 4, "correlation": [0.3, 0.2, -0.1]})  # fmt: skip
-    extras = report.Extras(
+    extras = html_page.Extras(
         cards=cards(),
         logs={"tiny": log},
         facts={"Run": [("seed", "1")]},
@@ -105,7 +103,7 @@ def html(ours):
         randomisation=trust_tables.randomisation_table({"tiny": replaced}, "gradcam"),
         shortcuts=trust_tables.shortcut_tables(found_shortcuts(), FINDINGS),
     )
-    return report.page("Ensemble", ours, {"ensemble": ours.metrics, "tiny": ours.metrics}, (), extras)
+    return html_page.page("Ensemble", ours, {"ensemble": ours.metrics, "tiny": ours.metrics}, (), extras)
 
 
 def test_every_section_is_there_and_the_originals_table_comes_first(html):
@@ -131,10 +129,10 @@ def test_the_page_asks_the_network_for_nothing_and_its_policy_allows_its_own_scr
 
 
 def test_everything_that_came_from_outside_is_escaped(ours):
-    nasty = report.Model(NASTY, ours.metrics, ours.thresholds, ours.table, ours.val, FINDINGS, [NASTY])
+    nasty = html_page.Model(NASTY, ours.metrics, ours.thresholds, ours.table, ours.val, FINDINGS, [NASTY])
     films = [{**cards(1)[0], "id": NASTY}]
-    extras = report.Extras(cards=films, mask_notes=[NASTY], facts={NASTY: [(NASTY, NASTY)]})
-    page = report.page(NASTY, nasty, {NASTY: ours.metrics, "b": ours.metrics}, (), extras)
+    extras = html_page.Extras(cards=films, mask_notes=[NASTY], facts={NASTY: [(NASTY, NASTY)]})
+    page = html_page.page(NASTY, nasty, {NASTY: ours.metrics, "b": ours.metrics}, (), extras)
     assert "alert(" in page
     assert '<script>alert("x")' not in page
     assert "<img src=x>" not in page
@@ -143,7 +141,7 @@ def test_everything_that_came_from_outside_is_escaped(ours):
 
 
 def test_without_maps_the_gallery_says_so(ours):
-    page = report.page("Ensemble", ours, {"ensemble": ours.metrics}, (), report.Extras(no_maps="No maps: run it."))
+    page = html_page.page("Ensemble", ours, {"ensemble": ours.metrics}, (), html_page.Extras(no_maps="No maps: run it."))
     assert "No maps: run it." in page
     assert 'id="gallery"' not in page
     assert 'id="models"' not in page
@@ -161,14 +159,14 @@ def test_a_thousand_films_stay_below_25_megabytes():
     heat = cv2.GaussianBlur(np.maximum(random.normal(0, 1, (16, 16)), 0).astype(np.float32), (0, 0), 1.5)
     one = len(film) + 6 * len(gallery._map(heat / heat.max()))
     assert len(film) > 5500  # the mean of real films
-    assert 1000 * one + 1e6 < report.LARGEST
+    assert 1000 * one + 1e6 < html_page.LARGEST
 
 
 def test_cells_say_n_a_and_signs():
-    assert report_tables.number(None).text == "n/a"
-    cell = report_tables.number(-0.0123, [-0.02, 0.01], sign=True)
+    assert page_tables.number(None).text == "n/a"
+    cell = page_tables.number(-0.0123, [-0.02, 0.01], sign=True)
     assert (cell.text, cell.below) == ("−0.012", "−0.020 to +0.010")
-    assert report.distinct_names(["a", "b", "a"]) == ["a", "b", "a (2)"]
+    assert html_page.distinct_names(["a", "b", "a"]) == ["a", "b", "a (2)"]
 
 
 def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp_path, capsys):
@@ -346,7 +344,7 @@ def test_nothing_is_wider_than_the_screen_and_text_is_legible(opened, width, sch
 
 def test_of_a_thousand_films_only_a_page_is_drawn_at_a_time(browser, ours, tmp_path):
     (tmp_path / "report.html").write_text(
-        report.page("Ensemble", ours, {"ensemble": ours.metrics}, (), report.Extras(cards=cards(1000))),
+        html_page.page("Ensemble", ours, {"ensemble": ours.metrics}, (), html_page.Extras(cards=cards(1000))),
         encoding="utf-8",
     )
     page = browser.new_page()

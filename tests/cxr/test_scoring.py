@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
 
-from cxr import executors, films, inference, models, predictions, scoring
-from cxr.artifacts import digest, origin, write_json
-from cxr.errors import InputError
-from cxr.parameters import MAP_METHODS
-from cxr.scoring import score_member
+from cxr.core import executors
+from cxr.preparation import films
+from cxr.networks import inference
+from cxr.networks import models
+from cxr.evaluation import predictions
+from cxr.evaluation import scoring
+from cxr.core.artifacts import digest, origin, write_json
+from cxr.core.errors import InputError
+from cxr.core.parameters import MAP_METHODS
+from cxr.evaluation.scoring import score_member
 from tests.conftest import prepare, settings_in, tiny_params
 
 

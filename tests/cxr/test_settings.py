@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from cxr.config import PROJECT, InputError, load_settings
-from cxr.settings import REPLACED_SETTINGS, Settings
+from cxr.core.config import PROJECT, InputError, load_settings
+from cxr.core.settings import REPLACED_SETTINGS, Settings
 from tests.conftest import settings_in
 
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from cxr import predictions, shortcuts
-from cxr.labels import FINDINGS
+from cxr.evaluation import predictions
+from cxr.evaluation import shortcuts
+from cxr.core.findings import FINDINGS
 
 
 def table(hospitals, probabilities, truth=0, split="test"):

@@ -5,10 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import chexpert, nih, raw_tables, sources, tables
-from cxr.config import PROJECT, InputError, Settings, params_from
-from cxr.labels import FINDINGS
-from cxr.parameters import TableParams
+from cxr.tables.sources import chexpert
+from cxr.tables.sources import nih
+from cxr.tables import raw_tables
+from cxr.tables.sources import in_use
+from cxr.tables import schema
+from cxr.core.config import PROJECT, InputError, Settings, params_from
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import TableParams
 
 SHARED = PROJECT.parent / "shared" / "data" / "nih"
 
@@ -40,7 +44,7 @@ def nih_csv(folder: Path, *rows: str, header: str = HEADER_2017, end: str = ",")
 
 
 def read_nih(csv: Path) -> raw_tables.Release:
-    return nih.read_nih(csv, csv.parent, tables.list_files(csv.parent))
+    return nih.read_nih(csv, csv.parent, schema.list_files(csv.parent))
 
 
 def chexpert_csv(csv: Path, rows: list[dict]) -> Path:
@@ -53,7 +57,7 @@ def chexpert_csv(csv: Path, rows: list[dict]) -> Path:
 def read_chexpert(folder: Path, *csvs: Path, **params) -> raw_tables.Release:
     keys = ("DATASET_CHEXPERT_TRAIN_CSV_DIR", "DATASET_CHEXPERT_VAL_CSV_DIR")
     named = dict(zip(keys, csvs, strict=False))
-    return chexpert.read_chexpert(named, folder, tables.list_files(folder), table_params(**params))
+    return chexpert.read_chexpert(named, folder, schema.list_files(folder), table_params(**params))
 
 
 def study(number: int, view: str = "view1_frontal") -> str:
@@ -67,7 +71,7 @@ def test_nih_rows_are_read_with_and_without_a_comma_at_the_end(tmp_path, header,
     csv = nih_csv(tmp_path, "00000001_000.png,Cardiomegaly|Effusion,0,1,58,M,PA", header=header, end=end)
     touch(tmp_path, "images_001/images/00000001_000.png")
     (row,) = read_nih(csv).table.to_dict("records")
-    assert {name: row[name] for name in tables.COLUMNS[:7]} == {
+    assert {name: row[name] for name in schema.COLUMNS[:7]} == {
         "image_id": "nih/00000001_000",
         "path": "images_001/images/00000001_000.png",
         "patient_id": "nih-1",
@@ -352,12 +356,12 @@ def test_chexpert_without_its_effusion_column_or_films_is_refused(tmp_path):
 
 def test_a_source_is_used_when_the_settings_name_its_table():
     settings = Settings().model_copy(update={"data_dir": Path("d"), "dataset_csv_dir": Path()})
-    assert list(sources.tables_in_use(settings)) == [Path("d/classification/chexpert.csv")]
+    assert list(in_use.tables_in_use(settings)) == [Path("d/classification/chexpert.csv")]
     settings = settings.model_copy(update={"dataset_chexpert_val_csv_dir": Path()})
     assert list(chexpert.chexpert_csvs(settings)) == ["DATASET_CHEXPERT_TRAIN_CSV_DIR"]
     settings = settings.model_copy(update={"dataset_chexpert_train_csv_dir": Path()})
     with pytest.raises(InputError, match="no source of films: give DATASET_CSV_DIR"):
-        sources.tables_in_use(settings)
+        in_use.tables_in_use(settings)
 
 
 def films(*image_and_patient: tuple[str, str]) -> pd.DataFrame:
@@ -371,14 +375,14 @@ def test_a_film_on_nihs_test_list_makes_its_patient_a_test_patient_whatever_the_
     (tmp_path / "test_list.txt").write_text("1_001.png\r\n")
     (tmp_path / "train_val_list.txt").write_text("1_000.png\n2_000.png")
     lists = {"test": tmp_path / "test_list.txt", "train_val": tmp_path / "train_val_list.txt"}
-    plan = sources.plan_test(nih[nih["image_id"] != "nih/1_001"], nih, lists, TableParams())
+    plan = in_use.plan_test(nih[nih["image_id"] != "nih/1_001"], nih, lists, TableParams())
     assert plan.listed == {"nih-1"}
     assert plan.hashed == set()
     assert plan.problems["path"].tolist() == ["nih-1"]
 
 
 def test_nih_without_a_test_list_is_drawn():
-    plan = sources.plan_test(films(("nih/1_000", "nih-1")), None, {}, TableParams())
+    plan = in_use.plan_test(films(("nih/1_000", "nih-1")), None, {}, TableParams())
     assert (plan.listed, plan.hashed) == (set(), {"nih"})
 
 
@@ -392,25 +396,25 @@ def test_nih_without_a_test_list_is_drawn():
 )
 def test_chexperts_test_patients_are_its_experts_films_a_share_or_both(chosen, listed, hashed):
     images = films(("chexpert/train/patient00001/s", "chexpert-1"), ("chexpert/valid/patient00002/s", "chexpert-2"))
-    plan = sources.plan_test(images, None, {}, table_params(CHEXPERT_TEST=chosen))
+    plan = in_use.plan_test(images, None, {}, table_params(CHEXPERT_TEST=chosen))
     assert (plan.listed, plan.hashed) == (listed, hashed)
 
 
 def test_chexpert_without_valid_films_is_drawn():
-    plan = sources.plan_test(films(("chexpert/train/p/s", "chexpert-1")), None, {}, TableParams())
+    plan = in_use.plan_test(films(("chexpert/train/p/s", "chexpert-1")), None, {}, TableParams())
     assert plan.hashed == {"chexpert-train"}
 
 
 def test_split_by_image_ignores_all_lists():
     images = films(("nih/1_000", "nih-1"), ("chexpert/valid/p/s", "chexpert-2"))
-    plan = sources.plan_test(images, None, {}, table_params(SPLIT="image"))
+    plan = in_use.plan_test(images, None, {}, table_params(SPLIT="image"))
     assert (plan.listed, plan.hashed) == (set(), {"nih", "chexpert-valid"})
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: NIH's full table is no part of the project")
 def test_the_full_nih_table_has_the_published_number_of_each_finding():
-    release = nih.read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, tables.list_files(SHARED))
-    positive = tables.label_array(release.table) == 1
+    release = nih.read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, schema.list_files(SHARED))
+    positive = schema.label_array(release.table) == 1
     assert positive.shape == (112_120, 6)
     assert positive.sum(axis=0).tolist() == [4_667, 5_302, 2_303, 13_317, 1_431, 2_776]
     assert np.count_nonzero(positive.any(axis=1)) == 24_747

@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cxr import bootstrap, comparison, predictions, subgroups, thresholds
-from cxr.errors import InputError
+from cxr.evaluation import bootstrap
+from cxr.evaluation import comparison
+from cxr.evaluation import predictions
+from cxr.evaluation import subgroups
+from cxr.evaluation import thresholds
+from cxr.core.errors import InputError
 
 NONE = {"rule": "f1", "findings": thresholds.fit_thresholds(
     predictions.build([], [], [], np.empty((0, 6)), np.empty((0, 6))), "f1")["findings"]}  # fmt: skip

@@ -7,10 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import backend, datasets, models, plots, training
-from cxr.artifacts import digest
-from cxr.backend import keras
-from cxr.errors import InputError
+from cxr.networks import backend
+from cxr.networks import batches
+from cxr.networks import models
+from cxr.report import pictures
+from cxr.training import loop
+from cxr.core.artifacts import digest
+from cxr.networks.backend import keras
+from cxr.core.errors import InputError
 from tests.conftest import tiny_params
 
 NAN = float("nan")
@@ -18,7 +22,7 @@ IDENTITY = {"run": "one"}
 
 
 def test_loss_counts_known_labels_only_and_weighs_positives():
-    loss = training.masked_cross_entropy(np.array([3.0, 1.0], np.float32))
+    loss = loop.masked_cross_entropy(np.array([3.0, 1.0], np.float32))
     truth = np.array([[1, NAN], [0, 1]], np.float32)
     logits = np.zeros((2, 2), np.float32)  # cross-entropy of a logit of 0 is log 2 for either label
     expected = np.log(2) * (3 + 1 + 1) / 3
@@ -29,7 +33,7 @@ def test_loss_counts_known_labels_only_and_weighs_positives():
 
 def test_loss_of_a_batch_without_a_known_label_is_zero_and_moves_no_weight():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    model.compile(optimizer="sgd", loss=training.masked_cross_entropy(np.ones(2, np.float32)))
+    model.compile(optimizer="sgd", loss=loop.masked_cross_entropy(np.ones(2, np.float32)))
     before = [weight.copy() for weight in model.get_weights()]
     assert model.train_on_batch(np.ones((4, 3), np.float32), np.full((4, 2), NAN, np.float32)) == 0
     assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
@@ -37,7 +41,7 @@ def test_loss_of_a_batch_without_a_known_label_is_zero_and_moves_no_weight():
 
 def test_an_unknown_label_never_reaches_the_gradient():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    model.compile(optimizer="sgd", loss=training.masked_cross_entropy(np.ones(2, np.float32)))
+    model.compile(optimizer="sgd", loss=loop.masked_cross_entropy(np.ones(2, np.float32)))
     column = model.get_weights()[0][:, 1].copy()
     model.train_on_batch(np.ones((4, 3), np.float32), np.array([[1, NAN]] * 4, np.float32))
     assert np.isfinite(model.get_weights()[0]).all()
@@ -46,21 +50,21 @@ def test_an_unknown_label_never_reaches_the_gradient():
 
 def test_positives_weigh_as_much_as_negatives_within_a_limit():
     truth = np.array([[1, 0, 1, NAN], [0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 1, 0]])
-    assert training.positive_weights(truth, 2.5).tolist() == pytest.approx([2.5, 1, 1, 2])
-    assert training.class_weights(truth, tiny_params(CLASS_WEIGHTS="none")).tolist() == [1, 1, 1, 1]
+    assert loop.positive_weights(truth, 2.5).tolist() == pytest.approx([2.5, 1, 1, 2])
+    assert loop.class_weights(truth, tiny_params(CLASS_WEIGHTS="none")).tolist() == [1, 1, 1, 1]
 
 
 def test_cross_entropy_of_val_leaves_unknown_labels_out():
     truth, probability = np.array([[1.0, NAN], [0.0, NAN]]), np.array([[0.5, 0.9], [0.5, 0.9]])
-    assert training.cross_entropy(truth, probability) == pytest.approx(np.log(2))
-    assert training.cross_entropy(truth, probability, 3.0) == pytest.approx(2 * np.log(2))
+    assert loop.cross_entropy(truth, probability) == pytest.approx(np.log(2))
+    assert loop.cross_entropy(truth, probability, 3.0) == pytest.approx(2 * np.log(2))
 
 
 def test_soft_dice_of_a_perfect_mask_costs_nothing():
     mask = np.zeros((2, 8, 8, 1), np.float32)
     mask[:, 2:6, 2:6] = 1
-    assert float(training.dice_and_cross_entropy(mask, mask)) == pytest.approx(0, abs=1e-5)
-    assert float(training.dice_and_cross_entropy(mask, 1 - mask)) > 1
+    assert float(loop.dice_and_cross_entropy(mask, mask)) == pytest.approx(0, abs=1e-5)
+    assert float(loop.dice_and_cross_entropy(mask, 1 - mask)) > 1
 
 
 def test_what_is_watched_is_the_mean_auroc_of_the_defined_findings():
@@ -68,13 +72,13 @@ def test_what_is_watched_is_the_mean_auroc_of_the_defined_findings():
     truth[:2, 0] = 1  # one finding with both classes; its probabilities rank 3 of 4 pairs right
     probabilities = np.full((4, 6), 0.5)
     probabilities[:, 0] = [0.9, 0.4, 0.6, 0.1]
-    scores = training.classifier_score(lambda: probabilities, truth, np.ones(6))()
+    scores = loop.classifier_score(lambda: probabilities, truth, np.ones(6))()
     assert scores["val_auroc"] == scores["val_auroc_Consolidation"] == 0.75
     assert np.isnan(scores["val_auroc_Edema"])
 
 
 def test_a_diverged_training_says_so():
-    score = training.classifier_score(lambda: np.full((2, 6), NAN), np.zeros((2, 6)), np.ones(6))
+    score = loop.classifier_score(lambda: np.full((2, 6), NAN), np.zeros((2, 6)), np.ones(6))
     with pytest.raises(InputError, match=r"training diverged.*Lower LEARNING_RATE"):
         score()
 
@@ -91,7 +95,7 @@ class Run:
         truth[0, 0] = NAN
         ids = [f"nih/{row}" for row in range(8)]
         self.model = models.build_classifier("tiny", self.params)
-        batches = datasets.FilmBatches(pack, np.arange(8), ids, truth, 4, 1, self.params.augmentation)
+        batches = batches.FilmBatches(pack, np.arange(8), ids, truth, 4, 1, self.params.augmentation)
         given = iter(scores or [])
 
         def score():
@@ -102,14 +106,14 @@ class Run:
             return {"val_loss": 1.0 / self.scored, "val_auroc": value}
 
         self.scored = 0
-        self.every_epoch = training.EveryEpoch(folder, self.model, score, "val_auroc", self.params, batches, IDENTITY)
-        self.loss = training.masked_cross_entropy(np.ones(6, np.float32))
+        self.every_epoch = loop.EveryEpoch(folder, self.model, score, "val_auroc", self.params, batches, IDENTITY)
+        self.loss = loop.masked_cross_entropy(np.ones(6, np.float32))
         self.batches = batches
 
     def fit(self):
         logits = models.logits_of(self.model, self.params.training.recompute)
         epochs = self.params.training.epochs
-        return training.fit(logits, self.loss, self.batches, self.every_epoch, epochs, self.params, lambda line: None)
+        return loop.fit(logits, self.loss, self.batches, self.every_epoch, epochs, self.params, lambda line: None)
 
 
 # An epoch has two steps: with three batches accumulated, gradients wait over its end.
@@ -176,16 +180,16 @@ def test_where_no_auroc_is_defined_the_loss_is_watched(tmp_path):
 def test_a_finished_run_is_known_by_its_record_and_its_model(tmp_path):
     run = Run(tmp_path)
     outcome = run.fit()
-    assert not training.is_finished(tmp_path, IDENTITY)
-    training.finish(tmp_path, training.run_record(run.params, "CPU", IDENTITY, outcome))
+    assert not loop.is_finished(tmp_path, IDENTITY)
+    loop.finish(tmp_path, loop.run_record(run.params, "CPU", IDENTITY, outcome))
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["parameters"]["EPOCHS"] == 4
     assert {"keras", "numpy", "python"} <= set(record["versions"])
-    assert training.is_finished(tmp_path, IDENTITY)
-    assert not training.is_finished(tmp_path, {"run": "two"})
+    assert loop.is_finished(tmp_path, IDENTITY)
+    assert not loop.is_finished(tmp_path, {"run": "two"})
     assert not (tmp_path / "backup").exists()
     (tmp_path / "model.keras").write_bytes(b"other")
-    assert not training.is_finished(tmp_path, IDENTITY)
+    assert not loop.is_finished(tmp_path, IDENTITY)
 
 
 def test_the_same_seed_trains_the_same_weights(tmp_path):
@@ -217,7 +221,7 @@ def gradient(loss, truth, logits) -> np.ndarray:
 
 
 def loss_of(weights, truth, logits) -> float:
-    loss = training.masked_cross_entropy(np.asarray(weights, np.float32))
+    loss = loop.masked_cross_entropy(np.asarray(weights, np.float32))
     return number(loss(*(keras.ops.convert_to_tensor(np.asarray(one, np.float32)) for one in (truth, logits))))
 
 
@@ -227,7 +231,7 @@ def number(value) -> float:
 
 def test_the_gradient_of_the_loss_is_sigmoid_minus_label_also_at_a_logit_of_zero():
     """Of each known cell: weight (sigmoid - label) / number known; of the others exactly zero."""
-    loss = training.masked_cross_entropy(np.float32([2, 1, 1]))
+    loss = loop.masked_cross_entropy(np.float32([2, 1, 1]))
     np.testing.assert_allclose(gradient(loss, [[1, 0, NAN]], [[0, 0, 7]]), [[2 * -0.5 / 2, 0.5 / 2, 0]], atol=1e-7)
     at_two = 1 / (1 + math.exp(-2))
     np.testing.assert_allclose(gradient(loss, [[1, NAN, 0]], [[2, 0, 2]]), [[at_two - 1, 0, at_two / 2]], atol=1e-6)
@@ -235,7 +239,7 @@ def test_the_gradient_of_the_loss_is_sigmoid_minus_label_also_at_a_logit_of_zero
 
 @pytest.mark.parametrize("logit", [0.0, 30.0, -30.0, 1e4, -1e4])
 def test_loss_and_gradient_are_always_finite(logit):
-    loss = training.masked_cross_entropy(np.full(6, 20, np.float32))
+    loss = loop.masked_cross_entropy(np.full(6, 20, np.float32))
     for truth in ([1, 0, NAN, 1, NAN, 0], [NAN] * 6, [1] * 6, [0] * 6):
         assert np.isfinite(gradient(loss, [truth], [[logit] * 6])).all()
         assert math.isfinite(loss_of(np.full(6, 20), [truth], [[logit] * 6]))
@@ -245,9 +249,9 @@ def test_the_loss_on_val_is_the_loss_of_training():
     random = np.random.default_rng(0)
     truth = random.choice([0, 1, NAN], (20, 6))
     logits, weights = random.normal(0, 2, (20, 6)), random.uniform(0.5, 5, 6)
-    on_val = training.cross_entropy(truth, 1 / (1 + np.exp(-logits)), weights)
+    on_val = loop.cross_entropy(truth, 1 / (1 + np.exp(-logits)), weights)
     assert on_val == pytest.approx(loss_of(weights, truth, logits), rel=1e-5)
-    assert math.isfinite(training.cross_entropy(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])))
+    assert math.isfinite(loop.cross_entropy(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])))
 
 
 def test_the_lung_loss_by_hand():
@@ -255,7 +259,7 @@ def test_the_lung_loss_by_hand():
     truth[0, 0] = 1
     half = np.full((1, 2, 2, 1), 0.5, np.float32)
     # Dice (2 * 1 + 1) / (2 + 2 + 1) = 0.6
-    assert number(training.dice_and_cross_entropy(truth, half)) == pytest.approx(math.log(2) + 0.4, rel=1e-5)
+    assert number(loop.dice_and_cross_entropy(truth, half)) == pytest.approx(math.log(2) + 0.4, rel=1e-5)
 
 
 # What happens around an epoch, without training
@@ -264,7 +268,7 @@ def test_the_lung_loss_by_hand():
 @pytest.fixture
 def no_curves(monkeypatch):
     """Drawing curves is tested elsewhere and takes longer than everything here."""
-    monkeypatch.setattr(plots, "training_curves", lambda *_: None)
+    monkeypatch.setattr(pictures, "training_curves", lambda *_: None)
 
 
 class Batches:
@@ -280,9 +284,9 @@ class Epochs:
     def __init__(self, folder, watched, losses=None, **changes):
         self.params = tiny_params(LEARNING_RATE=0.08, **changes)
         self.model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, name="only")])
-        self.model.compile(optimizer=training.make_optimizer(self.params, 100), loss="mse")
+        self.model.compile(optimizer=loop.make_optimizer(self.params, 100), loss="mse")
         self.watched, self.losses = watched, losses or [1.0] * len(watched)
-        self.every_epoch = training.EveryEpoch(
+        self.every_epoch = loop.EveryEpoch(
             folder, self.model, self.score, "val_auroc", self.params, Batches(), IDENTITY
         )
         self.every_epoch.set_model(self.model)
@@ -404,7 +408,7 @@ def test_dropout_is_seeded_by_seed_epoch_and_place(tmp_path):
     for seed in (1, 1, 2):
         film = keras.Input((4,))
         model = keras.Model(film, keras.layers.Dropout(0.5)(keras.layers.Dropout(0.5)(film)))
-        every_epoch = training.EveryEpoch(tmp_path, model, dict, "", tiny_params(SEED=seed), Batches(), IDENTITY)
+        every_epoch = loop.EveryEpoch(tmp_path, model, dict, "", tiny_params(SEED=seed), Batches(), IDENTITY)
         every_epoch.set_model(model)
         for epoch in (0, 1):
             every_epoch.on_epoch_begin(epoch)
@@ -415,7 +419,7 @@ def test_dropout_is_seeded_by_seed_epoch_and_place(tmp_path):
 
 
 def test_cosine_rises_shortly_and_falls_to_a_hundredth():
-    optimizer = training.make_optimizer(tiny_params(SCHEDULE="cosine", LEARNING_RATE=0.1), 100)
+    optimizer = loop.make_optimizer(tiny_params(SCHEDULE="cosine", LEARNING_RATE=0.1), 100)
     rates = []
     for step in (0, 10, 55, 100):
         optimizer.iterations.assign(step)
@@ -425,9 +429,9 @@ def test_cosine_rises_shortly_and_falls_to_a_hundredth():
 
 
 def test_optimizers_are_those_asked_for():
-    sgd = training.make_optimizer(tiny_params(OPTIMIZER="sgd", SCHEDULE="constant", LEARNING_RATE=0.25), 10)
+    sgd = loop.make_optimizer(tiny_params(OPTIMIZER="sgd", SCHEDULE="constant", LEARNING_RATE=0.25), 10)
     assert (type(sgd), sgd.momentum, number(sgd.learning_rate)) == (keras.optimizers.SGD, 0.9, 0.25)
-    adamw = training.make_optimizer(tiny_params(WEIGHT_DECAY=0.5), 10)
+    adamw = loop.make_optimizer(tiny_params(WEIGHT_DECAY=0.5), 10)
     assert (type(adamw), adamw.weight_decay) == (keras.optimizers.AdamW, 0.5)
 
 
@@ -435,7 +439,7 @@ def moved(batch_size: int, truth: np.ndarray, **changes) -> list[np.ndarray]:
     """Weights of a linear classifier after two passes over eight films."""
     params = tiny_params(SCHEDULE="constant", LEARNING_RATE=0.1, **changes)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(6, kernel_initializer="ones")])
-    model.compile(training.make_optimizer(params, 4), training.masked_cross_entropy(np.full(6, 2, np.float32)))
+    model.compile(loop.make_optimizer(params, 4), loop.masked_cross_entropy(np.full(6, 2, np.float32)))
     films = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
     for first in [*range(0, 8, batch_size)] * 2:
         model.train_on_batch(films[first : first + batch_size], truth[first : first + batch_size])
@@ -455,11 +459,11 @@ def test_two_batches_of_four_accumulated_are_one_batch_of_eight(optimizer):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="on JAX several devices accumulate")
 def test_accumulation_on_several_devices_of_tensorflow_is_refused(monkeypatch):
     monkeypatch.setattr(backend, "devices", lambda: ["GPU:0", "GPU:1"])
-    training.make_optimizer(tiny_params(), 10)
+    loop.make_optimizer(tiny_params(), 10)
     with pytest.raises(
         InputError, match=r"GRADIENT_ACCUMULATION is 2, and TensorFlow trains on 2 devices.*Set it to 1"
     ):
-        training.make_optimizer(tiny_params(GRADIENT_ACCUMULATION=2), 10)
+        loop.make_optimizer(tiny_params(GRADIENT_ACCUMULATION=2), 10)
 
 
 def test_unknown_labels_weigh_a_small_batch_as_much_as_a_full_one():
@@ -473,7 +477,7 @@ def test_unknown_labels_weigh_a_small_batch_as_much_as_a_full_one():
 def test_weights_move_with_the_last_of_the_accumulated_batches():
     params = tiny_params(OPTIMIZER="sgd", SCHEDULE="constant", LEARNING_RATE=0.5, GRADIENT_ACCUMULATION=3)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
-    model.compile(training.make_optimizer(params, 6), loss=lambda truth, logits: keras.ops.mean(truth * logits))
+    model.compile(loop.make_optimizer(params, 6), loss=lambda truth, logits: keras.ops.mean(truth * logits))
     found = []
     for slope in (1, 2, 6, 1, 1, 1):  # gradients of the only weight: moved by minus half their mean of 3, then of 1 ...
         model.train_on_batch(np.ones((1, 1), np.float32), np.full((1, 1), slope, np.float32))
@@ -486,7 +490,7 @@ def test_an_accumulated_run_warms_up_and_falls_over_the_same_films():
     rates = {}
     for accumulation, steps in ((1, 2000), (2, 4000)):
         params = tiny_params(SCHEDULE="cosine", LEARNING_RATE=0.1, GRADIENT_ACCUMULATION=accumulation)
-        optimizer = training.make_optimizer(params, steps)
+        optimizer = loop.make_optimizer(params, steps)
         rates[accumulation] = []
         for share in (0, 0.025, 0.05, 0.5, 1):
             optimizer.variables[0].assign(round(share * steps))  # batches; `iterations` tells updates
@@ -499,7 +503,7 @@ def test_the_record_says_what_it_takes_to_repeat_a_run(tmp_path):
     params = tiny_params(SEED=7)
     (tmp_path / "model.keras").write_bytes(b"model")
     outcome = {"seconds": 1.5, "films_per_second": 16.0, "epochs": 2, "best_epoch": 1, "best": 0.75, "resumed_from": 0}
-    training.finish(tmp_path, training.run_record(params, "Keras on CPU", {"member": "tiny"}, outcome))
+    loop.finish(tmp_path, loop.run_record(params, "Keras on CPU", {"member": "tiny"}, outcome))
     record = json.loads((tmp_path / "run.json").read_text())
     assert record.items() >= outcome.items()
     assert record["parameters"] == json.loads(json.dumps(params.flat()))
@@ -525,7 +529,7 @@ def test_where_in_an_epoch_a_run_is_interrupted_makes_no_difference(tmp_path, mo
         made.batches.workers = 2
         return made
 
-    monkeypatch.setattr(plots, "training_curves", lambda *_: None)
+    monkeypatch.setattr(pictures, "training_curves", lambda *_: None)
     whole = run(tmp_path / "whole", falling)
     whole.fit()
 
@@ -546,7 +550,7 @@ def test_where_in_an_epoch_a_run_is_interrupted_makes_no_difference(tmp_path, mo
             raise Interrupted
 
     with monkeypatch.context() as patched:
-        patched.setattr(plots, "training_curves", curves)
+        patched.setattr(pictures, "training_curves", curves)
         with pytest.raises(Interrupted):
             after_the_model.fit()
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr import packs
-from cxr.artifacts import digest
-from cxr.backend import keras
-from cxr.errors import InputError
-from cxr.releases import ReleaseParams, write_releases
+from cxr.preparation import packs
+from cxr.core.artifacts import digest
+from cxr.networks.backend import keras
+from cxr.core.errors import InputError
+from cxr.synthetic.releases import ReleaseParams, write_releases
 from tests.conftest import TINY, load_script
 
 ETL = ("etl/0_pair_masks.py", "etl/1_split_patients.py", "etl/2_pack_arrays.py")

@@ -9,7 +9,12 @@ HASH_IDS puts keyed hashes in the place of the ids of patients and films.
 
 import pandas as pd
 
-from cxr import artifacts, config, locks, nih, pseudonyms, tables
+from cxr.core import artifacts
+from cxr.core import config
+from cxr.core import locks
+from cxr.tables.sources import nih
+from cxr.tables import pseudonyms
+from cxr.tables import schema
 
 
 def main(argv=None):
@@ -21,9 +26,9 @@ def main(argv=None):
     locks.hold(settings.classification)
     boxes_csv = nih.nih_boxes_csv(settings)
     key = pseudonyms.read_key(params.tables.hash_ids)
-    problems_csv = tables.problems_csv(settings.nih_csv)
+    problems_csv = schema.problems_csv(settings.nih_csv)
     # CheXpert's folders are not entered: one for each of its quarter of a million studies.
-    on_disk = tables.list_files(settings.dataset_dir, skip=("chexpert", "patient"))
+    on_disk = schema.list_files(settings.dataset_dir, skip=("chexpert", "patient"))
     step = artifacts.Step(
         record=settings.nih_csv.with_suffix(".json"),
         inputs={

@@ -8,7 +8,12 @@ What -1 (uncertain) and blank mean is said by UNCERTAIN_LABELS and BLANK_LABELS;
 these do not change. HASH_IDS puts keyed hashes in the place of the ids of patients and films.
 """
 
-from cxr import artifacts, chexpert, config, locks, pseudonyms, tables
+from cxr.core import artifacts
+from cxr.tables.sources import chexpert
+from cxr.core import config
+from cxr.core import locks
+from cxr.tables import pseudonyms
+from cxr.tables import schema
 
 
 def main(argv=None):
@@ -20,7 +25,7 @@ def main(argv=None):
     locks.hold(settings.classification)
     csvs = chexpert.chexpert_csvs(settings)
     key = pseudonyms.read_key(params.tables.hash_ids)
-    problems_csv = tables.problems_csv(settings.chexpert_csv)
+    problems_csv = schema.problems_csv(settings.chexpert_csv)
     on_disk = chexpert.films_on_disk(csvs, settings.dataset_dir)
     step = artifacts.Step(
         record=settings.chexpert_csv.with_suffix(".json"),

@@ -11,21 +11,25 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr import artifacts, config, locks, sources, tables
-from cxr.images import FILM_SUFFIXES
+from cxr.core import artifacts
+from cxr.core import config
+from cxr.core import locks
+from cxr.tables.sources import in_use
+from cxr.tables import schema
+from cxr.imaging.images import FILM_SUFFIXES
 
 
 def main(argv=None):
     arguments = config.parser(__doc__).parse_args(argv)
     settings, params = config.load(arguments)
-    releases = sources.tables_in_use(settings)
+    releases = in_use.tables_in_use(settings)
     locks.hold(settings.classification)
     for path, made_by in releases.items():
         artifacts.need(path, made_by)
-    problems_csv = tables.problems_csv(settings.images_csv)
-    read = [tables.read_table(path, made_by) for path, made_by in releases.items()]
+    problems_csv = schema.problems_csv(settings.images_csv)
+    read = [schema.read_table(path, made_by) for path, made_by in releases.items()]
     known = pd.concat([table["path"] for table in read])
-    on_disk = tables.present(settings.dataset_dir, known)
+    on_disk = schema.present(settings.dataset_dir, known)
     step = artifacts.Step(
         record=settings.images_csv.with_suffix(".json"),
         inputs={path.name: artifacts.digest(path) for path in releases}
@@ -38,7 +42,7 @@ def main(argv=None):
         print(f"{settings.images_csv}: up to date")
         return
     step.begin()
-    merged = tables.merge(read, on_disk, params.tables)
+    merged = schema.merge(read, on_disk, params.tables)
     artifacts.write_csv(merged.images, settings.images_csv)
     artifacts.write_csv(merged.problems, problems_csv)
     step.finish()
@@ -48,13 +52,13 @@ def main(argv=None):
     extra = others_on_disk(settings.dataset_dir, known)
     if extra:
         print(f"on disk, but in no table: {len(extra):,} films, such as {extra[0]}; not used")
-    print(tables.count(merged.images, {"source": merged.images["source"], "view": merged.images["view"]}).to_string())
+    print(schema.count(merged.images, {"source": merged.images["source"], "view": merged.images["view"]}).to_string())
     print(f"written: {settings.images_csv} ({len(merged.images):,} films), {problems_csv.name}")
 
 
 def others_on_disk(folder, known):
     """Films that no table names; CheXpert's quarter of a million folders are not entered for that."""
-    files = tables.list_files(folder, skip=("chexpert", "patient"))
+    files = schema.list_files(folder, skip=("chexpert", "patient"))
     return [path for path in files[~files.isin(known)] if Path(path).suffix.lower() in FILM_SUFFIXES]
 
 

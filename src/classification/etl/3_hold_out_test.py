@@ -10,20 +10,25 @@ by a hash that does not hang on SEED. With SPLIT "image" a share of all films, w
 holds image_id instead of patient_id.
 """
 
-from cxr import artifacts, config, locks, nih, sources, tables
+from cxr.core import artifacts
+from cxr.core import config
+from cxr.core import locks
+from cxr.tables.sources import nih
+from cxr.tables.sources import in_use
+from cxr.tables import schema
 
 
 def main(argv=None):
     arguments = config.parser(__doc__).parse_args(argv)
     settings, params = config.load(arguments)
     locks.hold(settings.classification)
-    images = tables.read_images(settings.images_csv)
+    images = schema.read_images(settings.images_csv)
     lists = nih.nih_lists(settings)
     whole_nih = (
-        tables.read_table(settings.nih_csv, sources.tables_in_use(settings)[settings.nih_csv]) if lists else None
+        schema.read_table(settings.nih_csv, in_use.tables_in_use(settings)[settings.nih_csv]) if lists else None
     )
     produced = [settings.images_csv, *([settings.nih_csv] if lists else [])]
-    problems_csv = tables.problems_csv(settings.test_patients_csv)
+    problems_csv = schema.problems_csv(settings.test_patients_csv)
     step = artifacts.Step(
         record=settings.test_patients_csv.with_suffix(".json"),
         inputs={path.name: artifacts.digest(path) for path in produced}
@@ -40,8 +45,8 @@ def main(argv=None):
         print(f"{settings.test_patients_csv}: up to date")
         return
     step.begin()
-    plan = sources.plan_test(images, whole_nih, lists, params.tables)
-    held_out = tables.hold_out(images, plan.listed, plan.hashed, params.tables)
+    plan = in_use.plan_test(images, whole_nih, lists, params.tables)
+    held_out = schema.hold_out(images, plan.listed, plan.hashed, params.tables)
     artifacts.write_csv(held_out, settings.test_patients_csv)
     artifacts.write_csv(plan.problems, problems_csv)
     step.finish()
@@ -49,7 +54,7 @@ def main(argv=None):
     for note in plan.notes:
         print(note)
     test = images[images[held_out.columns[0]].isin(held_out.iloc[:, 0])]
-    print(tables.count(test, {"labels of": tables.test_source(test["image_id"])}).to_string())
+    print(schema.count(test, {"labels of": schema.test_source(test["image_id"])}).to_string())
     if len(plan.problems):
         print(f"WARNING: {len(plan.problems)} patients are in both of NIH's lists; held out (see {problems_csv})")
     print(

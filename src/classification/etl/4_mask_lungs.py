@@ -11,9 +11,16 @@ import functools
 
 import numpy as np
 
-from cxr import config, executors, locks, masking, packs, plots, preparation, tables
-from cxr.artifacts import Step, digest, need, raw_state, write_csv
-from cxr.progress import progress
+from cxr.core import config
+from cxr.core import executors
+from cxr.core import locks
+from cxr.preparation import masking
+from cxr.preparation import packs
+from cxr.report import pictures
+from cxr.preparation import packing
+from cxr.tables import schema
+from cxr.core.artifacts import Step, digest, need, raw_state, write_csv
+from cxr.core.progress import progress
 
 
 def main(argv=None):
@@ -23,12 +30,12 @@ def main(argv=None):
         print('"LUNG_MASKING": "none": films are used as they are, no masks are made')
         return
     locks.hold(settings.classification)
-    images = tables.read_images(settings.images_csv)
+    images = schema.read_images(settings.images_csv)
     paths = [settings.dataset_dir / path for path in images["path"]]
     unet_path = need(settings.unet, "src/segmentation/train.py")
     masks_npy, size = settings.lung_masks, params.unet.unet_input_size
     masks_csv, preview = masks_npy.with_suffix(".csv"), masks_npy.with_name("preview_masks.png")
-    problems_csv = tables.problems_csv(masks_npy)
+    problems_csv = schema.problems_csv(masks_npy)
     step = Step(
         masks_npy.with_suffix(".json"),
         {"images": digest(settings.images_csv), "raw": raw_state(paths), "unet": digest(unet_path)},
@@ -50,13 +57,13 @@ def main(argv=None):
             # One thread more than cores: while it waits for the network, the others read films and clean masks.
             executors.threads(executors.process_count(params.general.workers) + 1),
         )
-        table = preparation.gathered(progress(records, len(images), "lung masks"))
-        broken = preparation.list_broken(images["path"], paths, table.pop("problem"), problems_csv)
+        table = packing.gathered(progress(records, len(images), "lung masks"))
+        broken = packing.list_broken(images["path"], paths, table.pop("problem"), problems_csv)
     table.insert(0, "image_id", images["image_id"])
     write_csv(table, masks_csv)
     rows = sorted(set(np.linspace(0, len(images) - 1, 16).astype(int)))
-    plots.preview_grid(
-        [preparation.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
+    pictures.preview_grid(
+        [packing.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
         [f"{images['image_id'][row]} {'' if table['accepted'][row] else 'REJECTED'}" for row in rows],
         preview,
         contours=list(packs.open_pack(masks_npy, "this script")[rows]),

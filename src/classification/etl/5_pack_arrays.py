@@ -13,18 +13,24 @@ import functools
 
 import numpy as np
 
-from cxr import config, executors, locks, packs, plots, preparation, tables
-from cxr.artifacts import Step, digest, origin, raw_state, read_csv, write_csv
-from cxr.errors import InputError
-from cxr.films import AFFINE
-from cxr.progress import progress
+from cxr.core import config
+from cxr.core import executors
+from cxr.core import locks
+from cxr.preparation import packs
+from cxr.report import pictures
+from cxr.preparation import packing
+from cxr.tables import schema
+from cxr.core.artifacts import Step, digest, origin, raw_state, read_csv, write_csv
+from cxr.core.errors import InputError
+from cxr.preparation.films import AFFINE
+from cxr.core.progress import progress
 
 
 def main(argv=None):
     arguments = config.parser(__doc__).parse_args(argv)
     settings, params = config.load(arguments)
     locks.hold(settings.classification)
-    images = tables.read_images(settings.images_csv)
+    images = schema.read_images(settings.images_csv)
     paths = [settings.dataset_dir / path for path in images["path"]]
     inputs = {"images": digest(settings.images_csv), "raw": raw_state(paths)}
     accepted = np.zeros(len(images), bool)
@@ -38,8 +44,8 @@ def main(argv=None):
     steps = {
         size: Step(
             settings.pack(size).with_suffix(".json"), inputs, {"size": size, **params.pack.model_dump(by_alias=True)},
-            [settings.pack(size), settings.pack(size).with_suffix(".csv"), tables.problems_csv(settings.pack(size))],
-            refuse=tables.problems_csv(settings.pack(size)) if arguments.strict else None,
+            [settings.pack(size), settings.pack(size).with_suffix(".csv"), schema.problems_csv(settings.pack(size))],
+            refuse=schema.problems_csv(settings.pack(size)) if arguments.strict else None,
         )
         for size in params.pack_sizes()
     }  # fmt: skip
@@ -55,7 +61,7 @@ def main(argv=None):
             (size, str(stack.enter_context(packs.written_pack(settings.pack(size), len(images), size))))
             for size in sizes
         ]
-        packing = preparation.Packing(
+        packing = packing.Packing(
             tuple(written),
             str(settings.lung_masks),
             digest(masks_record) if "masks" in inputs else "",
@@ -66,15 +72,15 @@ def main(argv=None):
         jobs = list(zip(range(len(images)), paths, accepted.tolist(), strict=True))
         workers = executors.process_count(params.general.workers)
         records = executors.each_film(
-            functools.partial(preparation.pack_shard, packing=packing),
-            executors.shards(jobs, preparation.shard_size(len(jobs), workers)),
+            functools.partial(packing.pack_shard, packing=packing),
+            executors.shards(jobs, packing.shard_size(len(jobs), workers)),
             arguments.scheduler,
             executors.processes(workers),
         )
-        table = preparation.gathered(progress(records, len(images), "packing"))
+        table = packing.gathered(progress(records, len(images), "packing"))
         for size in sizes:
-            problems_csv = tables.problems_csv(settings.pack(size))
-            broken = preparation.list_broken(images["path"], paths, table["problem"], problems_csv)
+            problems_csv = schema.problems_csv(settings.pack(size))
+            broken = packing.list_broken(images["path"], paths, table["problem"], problems_csv)
     table.insert(0, "image_id", images["image_id"])
     table["mask_used"] = accepted & (params.pack.lung_masking != "none")
     for size in sizes:
@@ -83,7 +89,7 @@ def main(argv=None):
         write_csv(one, settings.pack(size).with_suffix(".csv"))
         shown = np.linspace(0, len(images) - 1, 16).astype(int)
         pack = packs.open_pack(settings.pack(size), "this script")
-        plots.preview_grid(
+        pictures.preview_grid(
             list(pack[shown]), images["image_id"][shown].tolist(), settings.classification / f"preview_{size}.png"
         )
         steps[size].finish()

@@ -8,15 +8,18 @@ patients, as the original did: patients are then in training and test, and resul
 Films of a source that is not in TRAIN_SOURCES are for the test or unused.
 """
 
-from cxr import artifacts, config, locks, tables
+from cxr.core import artifacts
+from cxr.core import config
+from cxr.core import locks
+from cxr.tables import schema
 
 
 def main(argv=None):
     arguments = config.parser(__doc__).parse_args(argv)
     settings, params = config.load(arguments)
     locks.hold(settings.classification)
-    images = tables.read_images(settings.images_csv)
-    held_out = tables.read_held_out(settings.test_patients_csv, params.tables)
+    images = schema.read_images(settings.images_csv)
+    held_out = schema.read_held_out(settings.test_patients_csv, params.tables)
     step = artifacts.Step(
         record=settings.split_csv.with_suffix(".json"),
         inputs={path.name: artifacts.digest(path) for path in (settings.images_csv, settings.test_patients_csv)},
@@ -32,22 +35,22 @@ def main(argv=None):
         print(f"{settings.split_csv}: up to date")
         return
     step.begin()
-    table = tables.split_images(images, held_out, params.general.seed, params.tables)
-    split = tables.check_split(images, table, params.tables.split)
+    table = schema.split_images(images, held_out, params.general.seed, params.tables)
+    split = schema.check_split(images, table, params.tables.split)
     artifacts.write_csv(table, settings.split_csv)
     step.finish()
 
     print("films, patients, and positives/known:")
-    print(tables.count(images, {"split": split, "labels of": tables.test_source(images["image_id"])}).to_string())
-    for name, finding in tables.without_positives(images, split):
+    print(schema.count(images, {"split": split, "labels of": schema.test_source(images["image_id"])}).to_string())
+    for name, finding in schema.without_positives(images, split):
         print(f"WARNING: no film with {finding} in {name}")
     if params.tables.split == "image":
-        leaking = tables.shared_with_training(images, split)
+        leaking = schema.shared_with_training(images, split)
         print(
             f'WARNING: SPLIT is "image": patients leak. {leaking:,} of {(split == "test").sum():,} test films are of '
             "patients who are also in training; the results are for comparison with the original only."
         )
-    unused = images["source"][split == tables.UNUSED]
+    unused = images["source"][split == schema.UNUSED]
     if len(unused):
         sources = ", ".join(params.tables.train_sources)
         print(f"TRAIN_SOURCES: {sources}: {len(unused):,} films of {', '.join(sorted(set(unused)))} are not used")

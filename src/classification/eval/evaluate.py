@@ -14,10 +14,19 @@ The network runs once per film and member, once more on test films without their
 weights; everything after predictions.csv is NumPy and pandas.
 """
 
-from cxr import bundles, comparison, config, evaluation, locks, plots, predictions, scoring, shortcuts, tables
-from cxr.artifacts import write_csv, write_json
-from cxr.parameters import FAMILIES
-from cxr.result_table import result_table, result_text
+from cxr.new_films import bundles
+from cxr.evaluation import comparison
+from cxr.core import config
+from cxr.evaluation import assessment
+from cxr.core import locks
+from cxr.report import pictures
+from cxr.evaluation import predictions
+from cxr.evaluation import scoring
+from cxr.evaluation import shortcuts
+from cxr.tables import schema
+from cxr.core.artifacts import write_csv, write_json
+from cxr.core.parameters import FAMILIES
+from cxr.report.result_table import result_table, result_text
 
 
 def main(argv=None):
@@ -32,7 +41,7 @@ def main(argv=None):
         for member in params.members(family)
     }
     scored = {member: one for member, (one, _) in both.items()}
-    folder, films = settings.family_dir(family), tables.read_images(settings.images_csv)
+    folder, films = settings.family_dir(family), schema.read_images(settings.images_csv)
     table = predictions.average(list(scored.values()))
     predictions.write(table, folder / "predictions.csv")
     for member, one in scored.items():
@@ -64,7 +73,7 @@ def judge(table, films, params):
     """Metrics of test at thresholds from val, and those thresholds."""
     val, test = (table[table["split"] == split] for split in ("val", "test"))
     rule, replicates = params.evaluation.threshold_rule, params.evaluation.bootstrap_replicates
-    return evaluation.judge(val, test, films, rule, replicates, params.general.seed)
+    return assessment.judge(val, test, films, rule, replicates, params.general.seed)
 
 
 def compare(family, table, scored, params):
@@ -90,8 +99,8 @@ def shortcuts_of(table, without_corners, params):
 
 def draw_curves(test, folder, suffix, title):
     truth, probabilities = predictions.arrays(test)
-    plots.roc_curves(truth, probabilities, folder / f"roc{suffix}.png", f"{title}, {len(test)} test films")
-    plots.precision_recall_curves(
+    pictures.roc_curves(truth, probabilities, folder / f"roc{suffix}.png", f"{title}, {len(test)} test films")
+    pictures.precision_recall_curves(
         truth, probabilities, folder / f"precision_recall{suffix}.png", f"{title}, {len(test)} test films"
     )
 

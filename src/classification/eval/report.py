@@ -6,10 +6,14 @@ Reads   MODELS_DIR/classification/<family>/: predictions.csv, metrics.json, thre
 Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
 """
 
-from cxr import config, family_report, locks, model_card, report
-from cxr.artifacts import write_text
-from cxr.gallery import MOST
-from cxr.parameters import FAMILIES
+from cxr.core import config
+from cxr.report import family_report
+from cxr.core import locks
+from cxr.report import model_card
+from cxr.report import html_page
+from cxr.core.artifacts import write_text
+from cxr.report.gallery import MOST
+from cxr.core.parameters import FAMILIES
 
 
 def main(argv=None):
@@ -25,12 +29,12 @@ def main(argv=None):
     blocks = family_report.blocks(settings, params, family, model.metrics)
     compared = family_report.read_json(folder / "comparison.json") or []
     extras = family_report.extras(settings, params, family, arguments.films)
-    size = report.write(report.page(family.capitalize(), model, blocks, compared, extras), folder / "report.html")
+    size = html_page.write(html_page.page(family.capitalize(), model, blocks, compared, extras), folder / "report.html")
     write_text(model_card.of_family(settings, params, family, model.metrics), folder / "MODEL_CARD.md")
     films = f"{len(extras.cards):,} films in the gallery" if extras.cards else "no maps"
     print(f"{folder / 'report.html'}: {size / 1e6:.1f} MB, {films}\n{folder / 'MODEL_CARD.md'}")
-    if size > report.LARGEST:
-        print(f"WARNING: more than {report.LARGEST / 1e6:.0f} MB; give fewer with --films.")
+    if size > html_page.LARGEST:
+        print(f"WARNING: more than {html_page.LARGEST / 1e6:.0f} MB; give fewer with --films.")
 
 
 if __name__ == "__main__":

@@ -10,9 +10,12 @@ maps, a centre prior and the known boxes drawn on the finest grid. MAP_THRESHOLD
 fixed beforehand: NIH's boxes are all of its official test list.
 """
 
-from cxr import config, locks, map_scores, maps
-from cxr.artifacts import write_csv
-from cxr.parameters import FAMILIES, MAP_METHODS
+from cxr.core import config
+from cxr.core import locks
+from cxr.maps import map_scores
+from cxr.maps import family_maps
+from cxr.core.artifacts import write_csv
+from cxr.core.parameters import FAMILIES, MAP_METHODS
 
 
 def main(argv=None):
@@ -32,7 +35,7 @@ def main(argv=None):
         print(f"{scores_csv}: up to date")
         return
     step.begin()
-    by_method = {method: maps.load(settings, params, family, method) for method in MAP_METHODS}
+    by_method = {method: family_maps.load(settings, params, family, method) for method in MAP_METHODS}
     if not map_scores.pairs(by_method[MAP_METHODS[0]]):
         print("no test film has a known box: maps are not scored")
         return

@@ -13,21 +13,19 @@ Thresholds and calibration come from --val FILE, from the file's own split colum
 
 from pathlib import Path
 
-from cxr import (
-    comparison,
-    config,
-    evaluation,
-    foreign_labels,
-    foreign_predictions,
-    locks,
-    nih,
-    plots,
-    predictions,
-    report,
-)
-from cxr.artifacts import write_csv, write_json
-from cxr.errors import InputError
-from cxr.result_table import result_table, result_text
+from cxr.evaluation import comparison
+from cxr.core import config
+from cxr.evaluation import assessment
+from cxr.external import label_tables
+from cxr.external import prediction_files
+from cxr.core import locks
+from cxr.tables.sources import nih
+from cxr.report import pictures
+from cxr.evaluation import predictions
+from cxr.report import html_page
+from cxr.core.artifacts import write_csv, write_json
+from cxr.core.errors import InputError
+from cxr.report.result_table import result_table, result_text
 
 
 def main(argv=None):
@@ -40,8 +38,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     settings, params = config.load(arguments)
     check(arguments)
-    label_files = arguments.labels or foreign_labels.label_files(settings)
-    labels = foreign_labels.read_labels(label_files, params.tables)
+    label_files = arguments.labels or label_tables.label_files(settings)
+    labels = label_tables.read_labels(label_files, params.tables)
     print("labels: " + (", ".join(map(str, label_files)) or "the files' own columns"))
     vals = arguments.val or [None] * len(arguments.files)
     models = [
@@ -49,7 +47,7 @@ def main(argv=None):
         for path, val in zip(arguments.files, vals, strict=True)
     ]
     locks.hold(arguments.out)  # only now: wrong input leaves no folder behind
-    names = report.distinct_names([model.name for model in models])
+    names = html_page.distinct_names([model.name for model in models])
     differences = [
         {"first": names[0], "second": name, **compare(models[0], model, params)}
         for name, model in zip(names[1:], models[1:], strict=True)
@@ -70,24 +68,24 @@ def check(arguments):
 
 
 def score(path, val, arguments, labels, label_files, params):
-    foreign = foreign_predictions.read(path, labels)
-    val_table, table, told = foreign_predictions.with_val(
-        foreign, val and foreign_predictions.read(val, labels), arguments.val_fraction
+    foreign = prediction_files.read(path, labels)
+    val_table, table, told = prediction_files.with_val(
+        foreign, val and prediction_files.read(val, labels), arguments.val_fraction
     )
     lists = [csv.with_name("test_list.txt") for csv in label_files if csv.with_name("test_list.txt").is_file()]
     groups = {}
     if lists:
         names = set(nih.read_list(lists[0]))
-        groups["NIH list"] = evaluation.on_list(table["image_id"], names, "official test_list.txt", "not on it")
+        groups["NIH list"] = assessment.on_list(table["image_id"], names, "official test_list.txt", "not on it")
     evaluated = params.evaluation
-    block, thresholds = evaluation.judge(
+    block, thresholds = assessment.judge(
         val_table, table, foreign.films, evaluated.threshold_rule, evaluated.bootstrap_replicates, params.general.seed,
         groups,
     )  # fmt: skip
     for finding, values in block["findings"].items():
         if finding not in foreign.findings:
             values["reason"] = "the file has no column for it"
-    return report.Model(foreign.name, block, thresholds, table, val_table, foreign.findings, [told, *foreign.notes])
+    return html_page.Model(foreign.name, block, thresholds, table, val_table, foreign.findings, [told, *foreign.notes])
 
 
 def compare(first, second, params):
@@ -100,9 +98,9 @@ def write(model, folder, name, models, differences):
     write_csv(result_table(model.metrics), folder / "result.csv")
     truth, probabilities = predictions.arrays(model.table)
     title = f"{name}, {len(truth):,} films"
-    plots.roc_curves(truth, probabilities, folder / "roc.png", title)
-    plots.precision_recall_curves(truth, probabilities, folder / "precision_recall.png", title)
-    report.write(report.of_predictions(name, model, models, differences), folder / "report.html")
+    pictures.roc_curves(truth, probabilities, folder / "roc.png", title)
+    pictures.precision_recall_curves(truth, probabilities, folder / "precision_recall.png", title)
+    html_page.write(html_page.of_predictions(name, model, models, differences), folder / "report.html")
 
 
 if __name__ == "__main__":

@@ -12,12 +12,15 @@ first. An ensemble's heatmap is the mean of its members' maps, each divided by i
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
-from cxr import config, locks, maps, plots
-from cxr.artifacts import write_csv, write_json
-from cxr.executors import process_count
-from cxr.labels import FINDINGS
-from cxr.parameters import FAMILIES
-from cxr.progress import progress
+from cxr.core import config
+from cxr.core import locks
+from cxr.maps import family_maps
+from cxr.report import pictures
+from cxr.core.artifacts import write_csv, write_json
+from cxr.core.executors import process_count
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import FAMILIES
+from cxr.core.progress import progress
 
 
 def main(argv=None):
@@ -29,35 +32,35 @@ def main(argv=None):
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
     locks.hold(settings.family_dir(arguments.family))
-    scored = maps.load(settings, params, arguments.family)
+    scored = family_maps.load(settings, params, arguments.family)
     limit = params.evaluation.overlays_per_finding if arguments.limit is None else arguments.limit
     folder = settings.family_dir(arguments.family)
-    if maps.overlays_are_current(scored, arguments.family):
+    if family_maps.overlays_are_current(scored, arguments.family):
         locks.sweep(folder / "gradcam")
     else:  # of another model: none of them may stand beside what is said now
         shutil.rmtree(folder / "gradcam", ignore_errors=True)
-        write_json(maps.overlays_made_from(scored, arguments.family), folder / "gradcam" / "made_from.json")
+        write_json(family_maps.overlays_made_from(scored, arguments.family), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
     print(f"maps of {grids} places: where that is few (small input sizes), they tell a region of the film at most")
     chosen = {
-        finding: maps.choose_films(scored, finding, arguments.film, limit) for finding in arguments.finding or FINDINGS
+        finding: family_maps.choose_films(scored, finding, arguments.film, limit) for finding in arguments.finding or FINDINGS
     }
     jobs = [(finding, row) for finding, rows in chosen.items() for row in rows]
     with ThreadPoolExecutor(process_count(params.general.workers)) as threads:
-        drawn = threads.map(lambda job: maps.draw_overlay(scored, *job, folder / "gradcam"), jobs)
+        drawn = threads.map(lambda job: family_maps.draw_overlay(scored, *job, folder / "gradcam"), jobs)
         tiles = dict(zip(jobs, progress(drawn, len(jobs), "overlays"), strict=True))
     for finding, rows in chosen.items():
         if not arguments.film:
-            groups = {outcome: [] for outcome in plots.OUTCOMES}
+            groups = {outcome: [] for outcome in pictures.OUTCOMES}
             for row in rows:
                 if scored.outcome(finding, row):
                     groups[scored.outcome(finding, row)].append(tiles[finding, row])
-            plots.overview(
+            pictures.overview(
                 groups, folder / "gradcam" / f"overview_{finding}.png", finding, scored.threshold_note(finding)
             )
         print(f"{finding}: {len(rows)} overlays -> {folder / 'gradcam' / finding}")
     if not arguments.film and not arguments.finding:
-        found = maps.detect(scored)
+        found = family_maps.detect(scored)
         write_csv(found, folder / "detections.csv")
         print(
             f"{len(found)} boxes on {found['image_id'].nunique()} test films, in pixels of the original "

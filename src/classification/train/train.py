@@ -5,9 +5,11 @@ Writes  MODELS_DIR/classification/<family>/<member>/: model.keras (best epoch by
         run.json
 """
 
-from cxr import config, locks, processes
-from cxr.artifacts import digest, origin
-from cxr.parameters import FAMILIES
+from cxr.core import config
+from cxr.core import locks
+from cxr.core import process_group
+from cxr.core.artifacts import digest, origin
+from cxr.core.parameters import FAMILIES
 
 
 def main(argv=None):
@@ -18,17 +20,17 @@ def main(argv=None):
     arguments.add_argument("--member", help="only this member of the family")
     arguments = arguments.parse_args(argv)
     settings, params = config.load(arguments)
-    with processes.first_speaks():
+    with process_group.first_speaks():
         for member in config.chosen_members(params, arguments.family, arguments.member):
-            if processes.is_first():
+            if process_group.is_first():
                 locks.hold(settings.member_dir(arguments.family, member))
             train_member(settings, params.for_member(member), arguments.family, member)
 
 
 def train_member(settings, params, family, member):
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr import tables
-    from cxr.films import load_films
+    from cxr.tables import schema
+    from cxr.preparation.films import load_films
 
     size = params.input_size(member)
     films, pack = load_films(settings, params, size)
@@ -46,13 +48,17 @@ def train_member(settings, params, family, member):
         "training": params.training.model_dump(exclude={"member_overrides", "tensorboard"}),
         "augmentation": params.augmentation.model_dump(),
     }
-    from cxr import backend, datasets, inference, models, training
+    from cxr.networks import backend
+    from cxr.networks import batches
+    from cxr.networks import inference
+    from cxr.networks import models
+    from cxr.training import loop
 
     device = backend.start(params, together=True)
-    if not training.begin(folder, identity):
+    if not loop.begin(folder, identity):
         print(f"{folder / 'model.keras'}: up to date")
         return
-    truth = tables.label_array(films)
+    truth = schema.label_array(films)
     train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
     if not len(train) or not len(val):
         raise config.InputError(
@@ -64,17 +70,17 @@ def train_member(settings, params, family, member):
     with backend.scope():
         classifier = models.build_classifier(member, params)
         logits = models.logits_of(classifier, params.training.recompute)
-    positive = training.class_weights(truth[train], params)
-    batches = datasets.FilmBatches(
+    positive = loop.class_weights(truth[train], params)
+    batches = batches.FilmBatches(
         pack, train, films["image_id"][train], truth[train], params.training.batch_size, params.general.seed,
-        params.augmentation, training.loader_threads(params), (processes.index(), processes.count()),
+        params.augmentation, loop.loader_threads(params), (process_group.index(), process_group.count()),
     )  # fmt: skip
     predict = inference.predictor(classifier, pack, val, params)
-    score = training.classifier_score(predict, truth[val], positive)
-    every_epoch = training.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity)
-    loss = training.masked_cross_entropy(positive)
-    outcome = training.fit(logits, loss, batches, every_epoch, params.training.epochs, params)
-    training.finish(folder, training.run_record(params, device, identity, outcome))
+    score = loop.classifier_score(predict, truth[val], positive)
+    every_epoch = loop.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity)
+    loss = loop.masked_cross_entropy(positive)
+    outcome = loop.fit(logits, loss, batches, every_epoch, params.training.epochs, params)
+    loop.finish(folder, loop.run_record(params, device, identity, outcome))
     print(
         f"{member}: val_auroc {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s "
         f"-> {folder / 'model.keras'}"

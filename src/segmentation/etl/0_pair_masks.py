@@ -5,9 +5,12 @@ Reads   DATASET_DIR_SEGMENTATION and MASK_DIR of SETTINGS.json: Montgomery, Shen
 Writes  DATA_DIR/segmentation/pairs.csv, pairs_problems.csv (what has no partner)
 """
 
-from cxr import config, locks, lung_sets, pseudonyms
-from cxr.artifacts import Step, raw_state, write_csv
-from cxr.images import list_films
+from cxr.core import config
+from cxr.core import locks
+from cxr.tables import lung_sets
+from cxr.tables import pseudonyms
+from cxr.core.artifacts import Step, raw_state, write_csv
+from cxr.imaging.images import list_films
 
 
 def main(argv=None):

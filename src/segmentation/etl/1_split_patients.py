@@ -6,8 +6,10 @@ Writes  DATA_DIR/segmentation/split.csv
 A keyed hash of the patient decides, so a film added later moves nobody. UNET_TEST_SETS holds out whole hospitals.
 """
 
-from cxr import config, locks, lung_sets
-from cxr.artifacts import Step, digest, need, read_csv, write_csv
+from cxr.core import config
+from cxr.core import locks
+from cxr.tables import lung_sets
+from cxr.core.artifacts import Step, digest, need, read_csv, write_csv
 
 
 def main(argv=None):

@@ -7,10 +7,16 @@ Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (0/255), packe
 
 import functools
 
-from cxr import config, executors, locks, lung_sets, packs, plots, preparation
-from cxr.artifacts import Step, digest, need, raw_state, read_csv, write_csv
-from cxr.config import InputError
-from cxr.progress import progress
+from cxr.core import config
+from cxr.core import executors
+from cxr.core import locks
+from cxr.tables import lung_sets
+from cxr.preparation import packs
+from cxr.report import pictures
+from cxr.preparation import packing
+from cxr.core.artifacts import Step, digest, need, raw_state, read_csv, write_csv
+from cxr.core.config import InputError
+from cxr.core.progress import progress
 
 
 def main(argv=None):
@@ -41,10 +47,10 @@ def main(argv=None):
         print(f"{images_npy}: up to date")
         return
     step.begin()
-    read = functools.partial(preparation.try_pair, size=size, fit=params.pack.fit)
+    read = functools.partial(packing.try_pair, size=size, fit=params.pack.fit)
     results = executors.by_processes(read, jobs, executors.process_count(params.general.workers))
     films, masks, problems = zip(*progress(results, len(jobs), "lung films"), strict=True)
-    preparation.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
+    packing.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
     whole = [row for row, problem in enumerate(problems) if not problem]
     if not whole:
         raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")
@@ -54,7 +60,7 @@ def main(argv=None):
                 packs.write_rows(temporary, place, squares[row][None])
     write_csv(pairs.iloc[whole], packed_csv)
     shown = whole[:: max(1, len(whole) // 16)][:16]
-    plots.preview_grid(
+    pictures.preview_grid(
         [films[row] for row in shown],
         [pairs["image_id"][row] for row in shown],
         preview,

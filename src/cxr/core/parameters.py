@@ -1,0 +1,269 @@
+"""PARAMS.json as frozen models: one class a stage, one described field a key. The reference of every parameter."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from cxr.core.findings import FINDINGS
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Size = Annotated[int, Field(ge=32, le=2048)]
+Finding = Literal[FINDINGS]
+LabelPolicy = Literal["negative", "positive", "ignore"]
+# Backbones by name, with the key of their input size; how each is built stands in models.APPLICATIONS.
+BACKBONES = {
+    "densenet121": "densenet_input_size",
+    "densenet169": "densenet_input_size",
+    "inceptionv3": "inception_input_size",
+    "xception": "xception_input_size",
+    "tiny": "densenet_input_size",  # three convolutions, for tests and for a first look in seconds
+}
+SMALLEST_INPUT = {"inceptionv3": 75, "xception": 71}
+FAMILIES = ("ensemble", "efficientnet")
+EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2B3", "V2S", "V2M", "V2L"])
+MAP_METHODS = ("gradcam", "gradcam++", "layercam")
+MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
+
+
+class Stage(BaseModel):
+    """Parameters of one stage: a lower-case field for each upper-case key of the JSON file; nothing is converted."""
+
+    model_config = ConfigDict(alias_generator=str.upper, frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class GeneralParams(Stage):
+    class_num: int = Field(len(FINDINGS), description="number of findings; the pipeline knows exactly these six")
+    seed: int = Field(1, ge=0, description="source of all randomness: splits, first weights, order, augmentation")
+    workers: int = Field(0, ge=0, description="processes that read films, and loader threads; 0 = one per CPU core")
+
+    @field_validator("class_num")
+    @classmethod
+    def _six(cls, value: int) -> int:
+        if value != len(FINDINGS):
+            raise ValueError(f"must be {len(FINDINGS)}, the number of findings in src/cxr/core/findings.py")
+        return value
+
+
+class TableParams(Stage):
+    views: tuple[Literal["PA", "AP", "LATERAL"], ...] = Field(
+        ("PA", "AP"), min_length=1, description="projections kept"
+    )
+    abnormal_only: bool = Field(
+        False, description="true drops films with none of the six findings, as the original did"
+    )
+    uncertain_labels: dict[Finding, LabelPolicy] = Field(
+        {"Edema": "positive"}, description="CheXpert's -1, per finding: negative, positive or ignore; unnamed: ignore"
+    )
+    blank_labels: dict[Finding, LabelPolicy] = Field(
+        {}, description="CheXpert's blanks, per finding: negative, positive or ignore; unnamed: negative"
+    )
+    split: Literal["patient", "image"] = Field(
+        "patient", description="image = the original's leaking split, to compare"
+    )
+    chexpert_test: Literal["valid", "hash", "both"] = Field(
+        "valid",
+        description="CheXpert's test films: its expert-labelled valid.csv, a share of its train patients, or both",
+    )
+    test_fraction: Fraction = Field(
+        0.2, description="share of patients held out where a source has no official test list"
+    )
+    val_fraction: Fraction = Field(0.1, description="share of the remaining patients for validation")
+    train_sources: tuple[Literal["nih", "chexpert"], ...] = Field(
+        ("nih", "chexpert"),
+        min_length=1,
+        description="hospitals whose films are trained and validated on; films of the others are only tested on",
+    )
+    hash_ids: str = Field(
+        "", description='file with a secret key: ids become keyed hashes; "" = as the release has them'
+    )
+
+
+class UnetParams(Stage):
+    unet_input_size: Size = Field(256, description="side of the U-Net's square input, pixels; a multiple of 16")
+    unet_filters: int = Field(16, ge=4, le=256, description="filters of the first of the U-Net's levels")
+    unet_dropout: float = Field(0.2, ge=0, lt=1, description="dropout at the bottom of the U-Net")
+    unet_epochs: int = Field(60, ge=1, description="passes over the lung films")
+    unet_batch_size: int = Field(4, ge=1, description="lung films a step")
+    unet_learning_rate: float = Field(1e-3, gt=0, description="of AdamW, falling along a cosine")
+    unet_augmentation: Fraction = Field(
+        0.9, description="share of lung films that are augmented (strongly: see README)"
+    )
+    unet_val_fraction: Fraction = Field(0.1, description="share of lung patients for validation")
+    unet_test_fraction: Fraction = Field(0.15, description="share of lung patients held out for the Dice")
+    unet_test_sets: tuple[Literal["montgomery", "shenzhen", "jsrt", "own"], ...] = Field(
+        (), description="hold out these whole lung sets instead: how the U-Net does on hospitals it never saw"
+    )
+
+    @field_validator("unet_input_size")
+    @classmethod
+    def _four_poolings(cls, value: int) -> int:
+        if value % 16:
+            raise ValueError("must be a multiple of 16: the U-Net halves the film four times")
+        return value
+
+
+class PackParams(Stage):
+    fit: Literal["pad", "squash"] = Field("pad", description="how a film becomes a square; squash = the original's way")
+    lung_masking: Literal["loose", "hard", "crop", "none"] = Field("loose", description="what is kept of a film")
+    lung_margin: float = Field(
+        0.04, ge=0, le=0.5, description="margin around the lungs (loose, crop), share of the side"
+    )
+    lung_threshold: float = Field(0.5, gt=0, lt=1, description="U-Net probability from which a pixel is lung")
+
+
+class ModelParams(Stage):
+    ensemble_members: tuple[Literal[tuple(BACKBONES)], ...] = Field(
+        ("densenet169", "inceptionv3", "xception"), min_length=1, description="members of the ensemble"
+    )
+    efficientnet_variant: Literal[EFFICIENTNETS] = Field("B6", description="B0-B7, V2B0-V2B3, V2S, V2M or V2L")
+    densenet_input_size: Size = Field(512, description="side of DenseNet169's input, pixels")
+    inception_input_size: Size = Field(512, description="side of InceptionV3's input, pixels; 75 or more")
+    xception_input_size: Size = Field(512, description="side of Xception's input, pixels; 71 or more")
+    efficientnet_input_size: Size = Field(512, description="side of EfficientNet's input, pixels")
+    weights: str | dict[str, str] = Field(
+        "imagenet", description="first weights: imagenet, none, a weights file, or one of these per member"
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
+    batch_norm_momentum: float = Field(
+        0.99, gt=0, lt=1, description="of all batch normalisation, U-Net included; short runs from scratch need 0.9"
+    )
+
+
+class TrainParams(Stage):
+    epochs: int = Field(50, ge=1, description="passes over the training films, at most")
+    batch_size: int = Field(16, ge=1, description="films a step")
+    gradient_accumulation: int = Field(
+        1,
+        ge=1,
+        description="batches whose gradients are averaged before weights move, U-Net included: as one batch so many "
+        "times larger, but that batch normalisation and the mean over known labels are each small batch's own",
+    )
+    recompute: bool = Field(
+        False, description="classifiers compute activations again in the backward pass: less memory, slower"
+    )
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum 0.9")
+    learning_rate: float = Field(1e-4, gt=0, description="of the first epoch")
+    weight_decay: float = Field(1e-5, ge=0, description="of adamw")
+    schedule: Literal["plateau", "cosine", "constant"] = Field("plateau", description="how the learning rate falls")
+    plateau_patience: int = Field(3, ge=1, description="epochs without a better val_auroc before the rate is reduced")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="what the rate is then multiplied with")
+    early_stopping_patience: int = Field(
+        8, ge=0, description="epochs without a better val_auroc before the end; 0 = never"
+    )
+    class_weights: Literal["balanced", "none"] = Field(
+        "balanced",
+        description="balanced = positives of a finding weigh negatives/positives, at most CLASS_WEIGHT_LIMIT",
+    )
+    class_weight_limit: float = Field(20.0, ge=1, description="largest weight of a positive label")
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32", description="of the computation"
+    )
+    xla: Literal["auto", "on", "off"] = Field(
+        "auto", description="compile with XLA; auto = off on a TensorFlow CPU; always off on several TensorFlow GPUs"
+    )
+    tensorboard: bool = Field(False, description="also write a TensorBoard log (pip install tensorboard)")
+    member_overrides: dict[str, dict[str, Any]] = Field(
+        {}, description='other values for one member: {"xception": {"EPOCHS": 8}}; keys of training and DROPOUT'
+    )
+
+
+class AugmentParams(Stage):
+    augmentation: Fraction = Field(0.5, description="share of training films that are augmented at all")
+    flip: Fraction = Field(0.25, description="chance of a left-right flip")
+    crop: Fraction = Field(0.25, description="chance of a random crop to 75-100 % of the side, zoomed back")
+    warp: Fraction = Field(0.5, description="chance of SHIFT, SCALE and ROTATE")
+    shift: Fraction = Field(0.06, description="largest shift, share of the side")
+    scale: float = Field(0.1, ge=0, lt=1, description="largest change of scale")
+    rotate: float = Field(15.0, ge=0, le=180, description="largest rotation, degrees")
+    elastic: Fraction = Field(0.0, description="chance of an elastic deformation; slow")
+    intensity: Fraction = Field(0.5, description="chance of CONTRAST, GAMMA and BRIGHTNESS")
+    contrast: float = Field(0.2, ge=0, lt=1, description="largest change of contrast")
+    gamma: float = Field(0.2, ge=0, lt=1, description="largest change of the exponent")
+    brightness: float = Field(0.1, ge=0, lt=1, description="largest change of brightness, share of white")
+    blur: Fraction = Field(0.1, description="chance of a slight Gaussian blur")
+    noise: Fraction = Field(0.1, description="chance of Gaussian noise")
+
+
+class EvaluationParams(Stage):
+    score_batch_size: int = Field(32, ge=1, description="films a step when scoring; when masking too, 8 at most")
+    test_time_augmentation: bool = Field(False, description="average the probabilities with those of the flipped film")
+    blank_corners: bool = Field(
+        True, description="score test films once more without their corners: do scores hang on markers?"
+    )
+    threshold_rule: Literal["f1", "youden"] = Field("f1", description="what a decision threshold maximises on val")
+    bootstrap_replicates: int = Field(1000, ge=0, description="patient resamples behind the 95 % intervals; 0 = none")
+    map_method: Literal[MAP_METHODS] = Field(
+        "gradcam", description="maps that are drawn and make detections; fixed beforehand, never chosen on test boxes"
+    )
+    map_threshold: Fraction = Field(
+        0.5, description="share of a map's peak that outlines a detection; fixed beforehand, never chosen on test boxes"
+    )
+    overlays_per_finding: int = Field(24, ge=0, description="overlay films drawn per finding; 0 = every test film")
+
+
+class DemoParams(Stage):
+    demo_nih_films: int = Field(1150, ge=50, description="synthetic frontal films in NIH's layout (run_demo.sh)")
+    demo_chexpert_films: int = Field(950, ge=50, description="synthetic frontal films in CheXpert's layout")
+    demo_lung_films: int = Field(220, ge=20, description="synthetic films with lung masks")
+    demo_film_size: int = Field(512, ge=128, le=1024, description="side of a synthetic film, pixels")
+    demo_severity: float = Field(
+        1.0, gt=0, le=1, description="scales how plain the synthetic findings are; 1 = as drawn"
+    )
+
+
+STAGES: dict[str, type[Stage]] = {
+    "general": GeneralParams,
+    "tables": TableParams,
+    "unet": UnetParams,
+    "pack": PackParams,
+    "models": ModelParams,
+    "training": TrainParams,
+    "augmentation": AugmentParams,
+    "evaluation": EvaluationParams,
+    "demo": DemoParams,
+}
+
+
+class Params(BaseModel):
+    """Everything in PARAMS.json, a stage at a time: ``params.training.epochs`` is its key ``EPOCHS``."""
+
+    model_config = ConfigDict(frozen=True)
+    general: GeneralParams = GeneralParams()
+    tables: TableParams = TableParams()
+    unet: UnetParams = UnetParams()
+    pack: PackParams = PackParams()
+    models: ModelParams = ModelParams()
+    training: TrainParams = TrainParams()
+    augmentation: AugmentParams = AugmentParams()
+    evaluation: EvaluationParams = EvaluationParams()
+    demo: DemoParams = DemoParams()
+
+    def flat(self) -> dict[str, Any]:
+        """All keys and values in force, as PARAMS.json would hold them."""
+        return {key: value for stage in STAGES for key, value in getattr(self, stage).model_dump(by_alias=True).items()}
+
+    def members(self, family: str) -> tuple[str, ...]:
+        """The members of a family; EfficientNet is an ensemble of one."""
+        if family == "efficientnet":
+            return (f"efficientnet{self.models.efficientnet_variant.lower()}",)
+        return self.models.ensemble_members
+
+    def input_size(self, member: str) -> int:
+        """Side of a member's input, pixels."""
+        return getattr(self.models, BACKBONES.get(member, "efficientnet_input_size"))
+
+    def pack_sizes(self) -> tuple[int, ...]:
+        """The sizes in which films are packed: one for each input size of all members, ascending."""
+        return tuple(sorted({self.input_size(member) for family in FAMILIES for member in self.members(family)}))
+
+    def first_weights(self, member: str) -> str:
+        """imagenet, none or the path of a weights file, for one member."""
+        weights = self.models.weights
+        return weights if isinstance(weights, str) else weights.get(member, "imagenet")
+
+    def for_member(self, member: str) -> "Params":
+        """The parameters with MEMBER_OVERRIDES of one member applied; they were checked when the file was read."""
+        overrides = dict(self.training.member_overrides.get(member, {}))
+        models = self.models.model_copy(update={"dropout": overrides.pop("DROPOUT", self.models.dropout)})
+        changed = {key.lower(): value for key, value in overrides.items()}
+        return self.model_copy(update={"training": self.training.model_copy(update=changed), "models": models})

@@ -1,0 +1,123 @@
+"""SETTINGS.json as a frozen model: raw data under the original's names, and every produced path spelt once."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from cxr.core.parameters import Stage
+
+# Keys of the original's SETTINGS.json whose place is now derived from DATA_DIR and MODELS_DIR.
+REPLACED_SETTINGS = frozenset(
+    (
+        "DATASET_CHEXPERT_CSV_DIR NO_FINDING_DIR TRAIN_IMAGES_DIR "
+        "SEGMENTED_TRAIN_IMAGES_DIR TEST_IMAGES_DIR TRAIN_CSV_DIR "
+        "NO_FINDING_CSV_DIR TEST_CSV_DIR HEATMAP_DIR "
+        "PREDICT_DIR MODEL_PREDICT_DIR DENSENET_TRAIN_DIR "
+        "DENSENET_VAL_DIR DENSENET_VAL_CSV_DIR DENSENET_TRAIN_CSV_DIR "
+        "DENSENET_SNAPSHOT_DIR DENSENET_LOG_DIR INCEPTION_TRAIN_DIR "
+        "INCEPTION_VAL_DIR INCEPTION_VAL_CSV_DIR INCEPTION_TRAIN_CSV_DIR "
+        "INCEPTION_SNAPSHOT_DIR INCEPTION_LOG_DIR XCEPTION_TRAIN_DIR "
+        "XCEPTION_VAL_DIR XCEPTION_VAL_CSV_DIR XCEPTION_TRAIN_CSV_DIR "
+        "XCEPTION_SNAPSHOT_DIR XCEPTION_LOG_DIR EFFICIENTNET_TRAIN_DIR "
+        "EFFICIENTNET_VAL_DIR EFFICIENTNET_VAL_CSV_DIR EFFICIENTNET_TRAIN_CSV_DIR "
+        "EFFICIENTNET_SNAPSHOT_DIR EFFICIENTNET_LOG_DIR TRAIN_IMAGES_DIR_SEGMENTATION "
+        "TRAIN_MASK_DIR_SEGMENTATION TRAIN_MASK_DILATE_DIR_SEGMENTATION TEST_DIR "
+        "TEST_IMAGES_DIR_SEGMENTATION TEST_MASK_DIR_SEGMENTATION TEST_MASK_DILATE_DIR_SEGMENTATION "
+        "PREDICT_DIR_SEGMENTATION UNET_PREDICT_DIR UNET_TRAIN_DIR "
+        "UNET_VAL_DIR UNET_SNAPSHOT_DIR UNET_LOG_DIR ENSEMBLE_SNAPSHOT_DIR ENSEMBLE_LOG_DIR "
+    ).split()
+)
+
+
+class Settings(Stage):
+    """SETTINGS.json: raw data under the original's names, then where results go; every produced path is a property."""
+
+    dataset_dir: Path = Field(
+        Path("data/classification/dataset"), description="NIH's and CheXpert's folders; only read"
+    )
+    dataset_csv_dir: Path = Field(
+        Path("data/classification/dataset/Data_Entry_2017.csv"), description='NIH\'s table; "" = no NIH'
+    )
+    dataset_chexpert_train_csv_dir: Path = Field(
+        Path("data/classification/dataset/CheXpert-v1.0-small/train.csv"), description='CheXpert\'s table; "" = none'
+    )
+    dataset_chexpert_val_csv_dir: Path = Field(
+        Path("data/classification/dataset/CheXpert-v1.0-small/valid.csv"), description='its expert labels; "" = none'
+    )
+    dataset_dir_segmentation: Path = Field(
+        Path("data/segmentation/dataset/LungSegmentation/CXR_png"), description="films with a lung mask; only read"
+    )
+    mask_dir: Path = Field(
+        Path("data/segmentation/dataset/LungSegmentation/masks"), description="their masks; only read"
+    )
+    data_dir: Path = Field(Path("data"), description="where tables, masks and packed films go")
+    models_dir: Path = Field(Path("models"), description="where weights, predictions, metrics and pictures go")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        if not isinstance(value, str | Path):
+            raise ValueError("must be a path in quotes")
+        if "\0" in str(value):
+            raise ValueError("must be a path, which holds no NUL")
+        return value
+
+    @property
+    def classification(self) -> Path:
+        return self.data_dir / "classification"
+
+    @property
+    def segmentation(self) -> Path:
+        return self.data_dir / "segmentation"
+
+    @property
+    def nih_csv(self) -> Path:
+        return self.classification / "nih.csv"
+
+    @property
+    def chexpert_csv(self) -> Path:
+        return self.classification / "chexpert.csv"
+
+    @property
+    def images_csv(self) -> Path:
+        return self.classification / "images.csv"
+
+    @property
+    def boxes_csv(self) -> Path:
+        return self.classification / "boxes.csv"
+
+    @property
+    def test_patients_csv(self) -> Path:
+        return self.classification / "test_patients.csv"
+
+    @property
+    def split_csv(self) -> Path:
+        return self.classification / "split.csv"
+
+    @property
+    def lung_masks(self) -> Path:
+        """Packed lung masks; the table beside them has the suffix .csv, their record .json."""
+        return self.classification / "lung_masks.npy"
+
+    def pack(self, size: int) -> Path:
+        """Packed films of one size; the table beside them has the suffix .csv, their record .json."""
+        return self.classification / f"images_{size}.npy"
+
+    @property
+    def unet_dir(self) -> Path:
+        return self.models_dir / "segmentation" / "Unet"
+
+    @property
+    def unet(self) -> Path:
+        return self.unet_dir / "weights" / "model.keras"
+
+    def family_dir(self, family: str) -> Path:
+        return self.models_dir / "classification" / family
+
+    def member_dir(self, family: str, member: str) -> Path:
+        return self.family_dir(family) / member
+
+    def cams(self, family: str, member: str, method: str = "gradcam") -> Path:
+        """Maps of one method (`MAP_METHODS`), beside the member's predictions."""
+        return self.member_dir(family, member) / ("cams.npy" if method == "gradcam" else f"cams_{method}.npy")

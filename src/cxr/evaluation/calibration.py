@@ -1,0 +1,153 @@
+"""Do probabilities mean what they say? Brier score, calibration error, reliability; and their mending, fitted on val.
+
+A network that was trained with class weights, or on a hospital with another prevalence, gives probabilities that are
+too high or too low while it ranks films well. Platt's scaling mends that per finding and hospital.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+from cxr.evaluation import bootstrap
+from cxr.evaluation import predictions
+from cxr.core.findings import FINDINGS
+from cxr.evaluation.thresholds import POOLED, label_counts
+
+BINS = 10
+FEWEST = 10  # positive, and negative, val films that a fit of two numbers needs
+METHODS = ("platt", "temperature")
+NEAREST = 1e-6  # to 0 and 1, in which a logit is infinite
+
+
+def logit(probabilities: np.ndarray) -> np.ndarray:
+    """log(p / (1 - p)), with p kept `NEAREST` away from 0 and 1."""
+    kept = np.clip(np.asarray(probabilities, dtype=float), NEAREST, 1 - NEAREST)
+    return np.log(kept) - np.log1p(-kept)
+
+
+def fit_calibration(val_table: pd.DataFrame, method: str = "platt") -> dict[str, Any]:
+    """Logistic recalibration from val: calibrated logit = slope x logit + intercept.
+
+    Parameters
+    ----------
+    val_table : predictions table
+    method : {"platt", "temperature"}
+        Platt's scaling (1999) fits both numbers; temperature scaling (Guo et al. 2017) keeps the intercept 0, its
+        temperature is 1 / slope.
+
+    Returns
+    -------
+    calibration : dict that JSON can hold
+        ``method``; ``findings``: finding -> hospital or "pooled" -> slope, intercept, fitted_on, films, positives,
+        negatives, prevalence and, where it fell back to pooled (or to nothing: None), the reason.
+    """
+    truth, probabilities = predictions.arrays(val_table)
+    hospitals = predictions.hospital(val_table)
+    findings = {}
+    for f, finding in enumerate(FINDINGS):
+        pooled = _fitted(truth[:, f], probabilities[:, f], method, POOLED)
+        findings[finding] = {POOLED: pooled}
+        for name in sorted(set(hospitals)):
+            here = hospitals == name
+            fitted = _fitted(truth[here, f], probabilities[here, f], method, name)
+            if "reason" in fitted:
+                fitted |= {key: pooled[key] for key in ("slope", "intercept", "fitted_on")}
+            findings[finding][name] = fitted
+    return {"method": method, "findings": findings}
+
+
+def _fitted(truth: np.ndarray, probabilities: np.ndarray, method: str, name: str) -> dict[str, Any]:
+    counts = label_counts(truth)
+    nothing = {"slope": None, "intercept": None, "fitted_on": None, **counts}
+    if min(counts["positives"], counts["negatives"]) < FEWEST:
+        return {**nothing, "reason": f"fewer than {FEWEST} positive or negative films in val"}
+    known = ~np.isnan(truth)
+    model = LogisticRegression(C=np.inf, fit_intercept=method == "platt", tol=1e-8, max_iter=1000)
+    model.fit(logit(probabilities[known])[:, None], truth[known])
+    slope, intercept = float(model.coef_[0, 0]), float(np.ravel(model.intercept_)[0])
+    if slope <= 0:
+        return {**nothing, "reason": "val films with the finding have the lower probabilities"}
+    return {"slope": slope, "intercept": intercept, "fitted_on": name, **counts}
+
+
+def calibrated(table: pd.DataFrame, calibration: dict[str, Any]) -> np.ndarray:
+    """Calibrated probabilities, float64 of shape (N, F); NaN where there is no fit for a film's hospital."""
+    hospitals = predictions.hospital(table)
+    scores = logit(predictions.arrays(table)[1])
+    for f, finding in enumerate(FINDINGS):
+        fits = calibration["findings"][finding]
+        for name in set(hospitals):
+            fit = fits.get(name, fits[POOLED])
+            here = hospitals == name
+            known = fit["slope"] is not None
+            scores[here, f] = fit["slope"] * scores[here, f] + fit["intercept"] if known else np.nan
+    return 1 / (1 + np.exp(-scores))
+
+
+def bins_of(probabilities: np.ndarray) -> np.ndarray:
+    """Bin of each probability, (N,) int: `BINS` bins of about equally many films, equal probabilities in one bin.
+
+    Rare findings have most of their probabilities below 0.1: bins of equal width would put all films in the first one.
+    """
+    if not len(probabilities):
+        return np.zeros(0, dtype=int)
+    edges = np.unique(np.quantile(probabilities, np.linspace(0, 1, BINS + 1)))
+    return np.searchsorted(edges[1:-1], probabilities, side="right")
+
+
+def judge(truth, probabilities, patient_ids, replicates: int, seed: int) -> dict[str, Any] | None:
+    """How far the probabilities of one finding can be taken at their word.
+
+    Parameters
+    ----------
+    truth, probabilities : arrays of shape (N,)
+        Films whose truth or probability is NaN are left out.
+    patient_ids : array of shape (N,)
+    replicates, seed : int
+        Patient resamples behind the intervals; the bins stay those of all films.
+
+    Returns
+    -------
+    figures : dict that JSON can hold, or None without such films
+        ``brier`` (Brier 1950); ``expected_calibration_error``: mean over the bins, by their films, of |share of
+        positives - mean probability|; ``in_the_large``: prevalence - mean probability; an interval of each;
+        ``reliability``: a dict a bin.
+    """
+    known = ~(np.isnan(truth) | np.isnan(probabilities))
+    if not known.any():
+        return None
+    labels, scores = truth[known], np.asarray(probabilities, dtype=float)[known]
+    place = bins_of(scores)
+    one_hot = np.eye(place.max() + 1)[place]
+    # Of each film: squared error, then its place in the bins as a film, a probability and a positive.
+    films = np.hstack([(scores - labels)[:, None] ** 2, one_hot, one_hot * scores[:, None], one_hot * labels[:, None]])
+    sums = bootstrap.replicate_sums(films, np.asarray(patient_ids)[known], replicates, seed)
+    brier, error, large = _figures(films.sum(axis=0)[None])
+    replicated = _figures(sums)
+    count, expected, positives = np.split(films.sum(axis=0)[1:], 3)
+    return {
+        "films": int(known.sum()),
+        "brier": float(brier[0]),
+        "brier_interval": bootstrap.interval(replicated[0]),
+        "expected_calibration_error": float(error[0]),
+        "expected_calibration_error_interval": bootstrap.interval(replicated[1]),
+        "mean_probability": float(scores.mean()),
+        "prevalence": float(labels.mean()),
+        "in_the_large": float(large[0]),
+        "in_the_large_interval": bootstrap.interval(replicated[2]),
+        "reliability": [
+            {"films": int(n), "mean_probability": float(p / n), "share_positive": float(y / n)}
+            for n, p, y in zip(count, expected, positives, strict=True)
+            if n
+        ],
+    }
+
+
+def _figures(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Brier score, calibration error and calibration in the large of sums (R, 1 + 3 bins), each of shape (R,)."""
+    count, expected, positives = np.split(sums[:, 1:], 3, axis=1)
+    films = count.sum(axis=1)
+    error = np.abs(positives - expected).sum(axis=1) / films
+    return sums[:, 0] / films, error, (positives - expected).sum(axis=1) / films

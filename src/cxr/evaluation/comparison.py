@@ -1,0 +1,97 @@
+"""Two models on the same films: differences of AUROC and average precision with paired intervals by patient."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxr.evaluation import bootstrap
+from cxr.evaluation import metrics
+from cxr.evaluation import predictions
+from cxr.core.errors import InputError
+from cxr.core.findings import FINDINGS
+
+
+def best_on_val(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The model with the highest mean AUROC on val (the first of equals, or where none is defined)."""
+    scores = {}
+    for name, table in tables.items():
+        score = metrics.mean_auroc(*predictions.arrays(table[table["split"] == "val"]))
+        scores[name] = -1.0 if np.isnan(score) else score
+    return max(scores, key=scores.get)
+
+
+def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:
+    """How much better the first model is than the second, on the films that both have.
+
+    Parameters
+    ----------
+    first, second : predictions tables
+        Of the films to compare on, usually those of test.
+    replicates, seed : int
+        Patients are drawn once for both models: what makes a film hard for both drops out of the difference.
+
+    Returns
+    -------
+    differences : dict that JSON can hold
+        ``films``, ``patients``; ``findings``: finding -> ``auroc`` and ``average_precision``, each with ``first``,
+        ``second``, ``difference``, ``interval``; ``macro``: the same of the mean over the findings defined.
+
+    Raises
+    ------
+    InputError
+        No film in common, or a film whose label differs.
+    """
+    both = first["image_id"][first["image_id"].isin(second["image_id"])]
+    if both.empty:
+        raise InputError(
+            f"no film in common: the first file has {first['image_id'].iloc[0]}, the second "
+            f"{second['image_id'].iloc[0]}. Compare predictions of the same films."
+        )
+    one, other = (table.set_index("image_id", drop=False).loc[both] for table in (first, second))
+    truth, scores = predictions.arrays(one)
+    other_truth, other_scores = predictions.arrays(other)
+    differs = (truth != other_truth) & ~np.isnan(truth) & ~np.isnan(other_truth)
+    if differs.any():
+        row, column = np.argwhere(differs)[0]
+        raise InputError(
+            f"{both.iloc[row]}: {FINDINGS[column]} is {truth[row, column]:.0f} in the first file and "
+            f"{other_truth[row, column]:.0f} in the second. Give both the same labels."
+        )
+    truth = np.where(np.isnan(other_truth), np.nan, truth)  # a finding that only one file has is not compared
+    patients = one["patient_id"].to_numpy()
+    replicates = replicates if len(set(patients)) > 1 else 0
+    replicated, plain = [], []
+    for values in (scores, other_scores):
+        replicated.append(np.stack(bootstrap.replicate_scores(truth, values, patients, replicates, seed)))  # (2, R, F)
+        names, index = np.unique(patients.astype(str), return_inverse=True)
+        ones = np.ones(len(names), dtype=int)
+        plain.append(
+            np.array(
+                [bootstrap.scores(bootstrap.rank(truth[:, f], values[:, f], index), ones) for f in range(len(FINDINGS))]
+            ).T
+        )
+    findings: dict[str, Any] = {finding: {} for finding in FINDINGS}
+    macro = {}
+    for m, name in enumerate(("auroc", "average_precision")):
+        defined = np.flatnonzero(~np.isnan(plain[0][m]))
+        for f, finding in enumerate(FINDINGS):
+            findings[finding][name] = _difference(
+                *(part[m][[f]] for part in plain), *(r[m][:, [f]] for r in replicated)
+            )
+        macro[name] = _difference(*(part[m][defined] for part in plain), *(r[m][:, defined] for r in replicated))
+    return {"films": len(one), "patients": len(set(patients)), "findings": findings, "macro": macro}
+
+
+def _difference(first, second, first_replicates, second_replicates) -> dict[str, Any]:
+    """Of the mean over columns: values (F,), replicates (R, F)."""
+    if not len(first) or np.isnan(first).any():
+        return {"first": None, "second": None, "difference": None, "interval": None}
+    change = (first_replicates - second_replicates).mean(axis=1)
+    return {
+        "first": float(first.mean()),
+        "second": float(second.mean()),
+        "difference": float(first.mean() - second.mean()),
+        "interval": bootstrap.interval(change),
+    }

@@ -1,0 +1,187 @@
+"""What a predictions table is worth: thresholds from val, metrics of test, intervals, the result table, Dice and IoU.
+
+Films whose label is not known count nowhere. A figure that is not defined is None in the JSON and NaN in a table.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from cxr.evaluation import bootstrap
+from cxr.evaluation import calibration
+from cxr.evaluation import predictions
+from cxr.evaluation import rates
+from cxr.core.findings import FINDINGS
+from cxr.evaluation.operating_points import at_points, none_if_nan
+from cxr.evaluation.thresholds import decide, label_counts, threshold_of, why_undefined
+
+mean_interval = bootstrap.mean_interval
+
+RATES = (*rates.FIGURES, "prevalence", "always_no_accuracy", "always_majority_accuracy")
+
+
+def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
+    """Everything of metrics.json.
+
+    Parameters
+    ----------
+    test_table : predictions table
+        AUROC and average precision are of all of its films; what hangs on a threshold or on a calibration is of those
+        whose ``split`` is test (all of them, but where somebody's predictions were split for the fit).
+    thresholds : dict
+        From `fit_on_val` (or `fit_thresholds`, then without operating points and calibration).
+    replicates : int
+        Patient resamples behind the 95 % intervals; 0 = none.
+    seed : int
+
+    Returns
+    -------
+    metrics : dict that JSON can hold
+        ``findings``, ``total`` (micro, over all film-finding cells with a known label) and ``macro`` (mean over the
+        findings where a figure is defined) of all films, then ``by_source`` with the same three for each kind of label,
+        then ``protocol``. None where undefined, with a ``reason`` where that is the AUROC.
+        Recall is sensitivity, precision the positive predictive value.
+    """
+    sources = predictions.source(test_table)
+    names = sorted(set(sources))
+    overall = _block(test_table, thresholds, replicates, seed)
+    by_source = {
+        name: overall if len(names) == 1 else _block(test_table[sources == name], thresholds, replicates, seed)
+        for name in names
+    }
+    protocol = {
+        "films": len(test_table),
+        "patients": int(test_table["patient_id"].nunique()),
+        "sources": {name: int((sources == name).sum()) for name in names},
+        "decided_films": int((test_table["split"] == "test").sum()),
+        "splits": sorted(set(test_table["split"])),
+        "threshold_rule": thresholds["rule"],
+        "thresholds_from": thresholds["val"],
+        "interval": "95 % percentile bootstrap of test patients; does not cover the variance of training",
+        "replicates": replicates,
+        "seed": seed,
+        "total": "micro: all film-finding cells with a known label",
+        "macro": "mean over the findings where a figure is defined",
+    }
+    return {**overall, "by_source": by_source, "protocol": protocol}
+
+
+def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
+    truth, probabilities = predictions.arrays(table)
+    patients = table["patient_id"].to_numpy()
+    replicates = replicates if len(set(patients)) > 1 else 0  # the interval of a single patient would have no width
+    auroc, precision = bootstrap.replicate_scores(truth, probabilities, patients, replicates, seed)
+    hospitals = sorted(set(predictions.hospital(table)))
+    test = table[table["split"] == "test"]
+    test_truth, decisions = predictions.arrays(test)[0], decide(test, thresholds)
+    replicated = rates.replicate_figures(test_truth, decisions, test["patient_id"], replicates, seed)
+    points = at_points(test, thresholds)
+    calibrations = _calibrations(test, thresholds, replicates, seed)
+    findings = {}
+    for f, finding in enumerate(FINDINGS):
+        reason = why_undefined(truth[:, f])
+        known = ~np.isnan(truth[:, f])
+        arrays = truth[known, f], probabilities[known, f]
+        used = {name: threshold_of(thresholds, finding, name) for name in hospitals}
+        findings[finding] = {
+            "auroc": None if reason else float(roc_auc_score(*arrays)),
+            "auroc_interval": bootstrap.interval(auroc[:, f]),
+            "average_precision": None if reason else float(average_precision_score(*arrays)),
+            "average_precision_interval": bootstrap.interval(precision[:, f]),
+            **_rates(test_truth[:, [f]], decisions[:, [f]]),
+            **{f"{name}_interval": bootstrap.interval(replicated[name][:, f]) for name in rates.FIGURES},
+            "threshold": {name: fitted["threshold"] for name, fitted in used.items()},
+            "threshold_fitted_on": {name: fitted["fitted_on"] for name, fitted in used.items()},
+            **{key: value for key, value in label_counts(truth[:, f]).items() if key != "prevalence"},
+            "unknown": int((~known).sum()),
+            "replicates_dropped": int(np.isnan(auroc[:, f]).sum()),
+            "operating_points": points[finding],
+            **calibrations[finding],
+            **({"reason": reason} if reason else {}),
+        }
+    known = ~np.isnan(test_truth)
+    total = {**_rates(test_truth, decisions), "films": len(test), "cells": int(known.sum())}
+    total |= {"positives": int((test_truth == 1).sum()), "unknown": int((~known).sum())}
+    return {"findings": findings, "total": total, "macro": _macro(findings, auroc, precision, replicated)}
+
+
+def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
+    """Brier score and calibration error of each finding, then both and reliability before and after mending."""
+    truth, before = predictions.arrays(table)
+    fitted = thresholds.get("calibration")
+    after = calibration.calibrated(table, fitted) if fitted else np.full_like(before, np.nan)
+    judged = {}
+    for f, finding in enumerate(FINDINGS):
+        plain, mended = (
+            calibration.judge(truth[:, f], scores[:, f], table["patient_id"], replicates, seed)
+            for scores in (before, after)
+        )
+        brief = ("brier", "brier_interval", "expected_calibration_error", "expected_calibration_error_interval")
+        judged[finding] = {key: plain[key] if plain else None for key in brief}
+        judged[finding]["calibration"] = {"before": plain, "after": mended}
+    return judged
+
+
+def _macro(findings: dict[str, Any], auroc: np.ndarray, precision: np.ndarray, replicated) -> dict[str, Any]:
+    """Means over the findings where a figure is defined; a replicate counts where all of those findings are defined."""
+    defined = [f for f, finding in enumerate(FINDINGS) if findings[finding]["auroc"] is not None]
+    means, intervals = {}, {}
+    for name in ("auroc", "average_precision", *RATES, "brier", "expected_calibration_error"):
+        values = [values[name] for values in findings.values() if values[name] is not None]
+        means[name] = float(np.mean(values)) if values else None
+    for name, values in {"auroc": auroc, "average_precision": precision}.items():
+        intervals[f"{name}_interval"] = bootstrap.interval(values[:, defined].mean(axis=1)) if defined else None
+    for name in rates.FIGURES:
+        there = [f for f, finding in enumerate(FINDINGS) if findings[finding][name] is not None]
+        values = replicated[name][:, there]
+        intervals[f"{name}_interval"] = bootstrap.interval(values.mean(axis=1)) if there else None
+    return {**means, **intervals, "auroc_over": [FINDINGS[f] for f in defined]}
+
+
+def _rates(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float | int | None]:
+    """Figures of decisions on all cells with a known label, arrays of shape (N, F)."""
+    counts = rates.outcomes(truth, decisions).sum(axis=(0, 1))
+    names = ("true_positives", "false_positives", "true_negatives", "false_negatives")
+    values = {name: none_if_nan(value) for name, value in rates.figures(counts).items()}
+    return {**values, **{name: int(count) for name, count in zip(names, counts, strict=True)}}
+
+
+def mean_auroc(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean AUROC over the findings defined on arrays of shape (N, F), known labels only; NaN where none is defined."""
+    values = [
+        roc_auc_score(truth[known, f], probabilities[known, f])
+        for f, known in enumerate(~np.isnan(truth).T)
+        if why_undefined(truth[:, f]) is None
+    ]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def dice(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Dice coefficient 2·|A∩B| / (|A| + |B|) of masks (pixels > 0), 1 where both are empty.
+
+    Parameters
+    ----------
+    truth, mask : arrays of shape (H, W) or (N, H, W)
+
+    Returns
+    -------
+    dice : float array of shape () or (N,)
+    """
+    both, either = _overlap(truth, mask)
+    return np.where(either == 0, 1.0, 2 * both / np.maximum(both + either, 1))
+
+
+def iou(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Intersection over union (Jaccard) of masks (pixels > 0), 1 where both are empty; shapes as in `dice`."""
+    both, either = _overlap(truth, mask)
+    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
+
+
+def _overlap(truth: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of the intersection and of the union, of shape () or (N,)."""
+    truth, mask = np.asarray(truth) > 0, np.asarray(mask) > 0
+    if truth.shape != mask.shape:
+        raise ValueError(f"masks of one shape expected, found {truth.shape} and {mask.shape}")
+    return (truth & mask).sum(axis=(-2, -1)), (truth | mask).sum(axis=(-2, -1))

@@ -1,0 +1,65 @@
+"""All that is fitted on val and used on test: thresholds, four operating points a finding, calibration."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxr.evaluation import predictions
+from cxr.evaluation.calibration import fit_calibration
+from cxr.core.findings import FINDINGS
+from cxr.evaluation.rates import figures, outcomes
+from cxr.evaluation.thresholds import decide, fit_thresholds, threshold_of
+
+POINTS = {
+    "youden": "Youden (sensitivity + specificity)",
+    "f1": "best F1",
+    "sensitivity_90": "sensitivity ≥ 0.90",
+    "specificity_90": "specificity ≥ 0.90",
+}
+SHOWN = ("recall", "specificity", "precision", "negative_predictive_value", "f1", "balanced_accuracy")
+
+
+def fit_on_val(val_table: pd.DataFrame, rule: str, method: str = "platt") -> dict[str, Any]:
+    """thresholds.json: `fit_thresholds` with ``operating_points`` (point -> finding -> hospital) and ``calibration``.
+
+    Parameters
+    ----------
+    val_table : predictions table
+    rule : str
+        The operating point at which decisions are made, one of `POINTS`.
+    method : {"platt", "temperature"}
+    """
+    fitted = fit_thresholds(val_table, rule)
+    points = {point: fit_thresholds(val_table, point)["findings"] for point in POINTS}
+    return {**fitted, "operating_points": points, "calibration": fit_calibration(val_table, method)}
+
+
+def at_points(table: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each operating point of val is worth on a test table: finding -> point -> figures.
+
+    Returns
+    -------
+    points : dict that JSON can hold
+        ``threshold`` and ``fitted_on`` by hospital, sensitivity (``recall``), specificity and the other `SHOWN`
+        figures, None where not defined. Empty where ``thresholds`` has no operating points.
+    """
+    truth = predictions.arrays(table)[0]
+    hospitals = sorted(set(predictions.hospital(table)))
+    found: dict[str, dict[str, Any]] = {finding: {} for finding in FINDINGS}
+    for point, fitted in thresholds.get("operating_points", {}).items():
+        here = {"findings": fitted}
+        counts = outcomes(truth, decide(table, here)).sum(axis=0)  # (F, 4)
+        values = figures(counts)
+        for f, finding in enumerate(FINDINGS):
+            used = {name: threshold_of(here, finding, name) for name in hospitals}
+            found[finding][point] = {
+                "threshold": {name: one["threshold"] for name, one in used.items()},
+                "fitted_on": {name: one["fitted_on"] for name, one in used.items()},
+                **{name: none_if_nan(values[name][f]) for name in SHOWN},
+            }
+    return found
+
+
+def none_if_nan(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

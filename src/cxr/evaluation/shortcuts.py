@@ -1,0 +1,90 @@
+"""What scores hang on beside the finding: do they tell the hospital, do they move when corner markers are blanked?"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cxr.evaluation import bootstrap
+from cxr.evaluation import comparison
+from cxr.evaluation import predictions
+from cxr.evaluation.calibration import logit
+
+FEWEST = 10  # films of each hospital that a probe needs
+
+
+def source_probe(val: pd.DataFrame, test: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:
+    """How well a film's scores tell which of two hospitals it is of.
+
+    A logistic regression on the logits of all findings is fitted on val and judged on test. Hospitals differ in how
+    many are ill, so scores may tell them apart for a good reason; among films with none of the findings they should
+    not.
+
+    Parameters
+    ----------
+    val, test : predictions tables
+    replicates, seed : int
+
+    Returns
+    -------
+    probe : dict that JSON can hold
+        ``hospitals``; ``all films`` and ``none of the findings``: ``films``, ``auroc`` (0.5: the scores do not tell),
+        ``interval`` by patient, and a ``reason`` where not defined.
+    """
+    hospitals = sorted(set(predictions.hospital(val)) | set(predictions.hospital(test)))
+    if len(hospitals) != 2:
+        return {"hospitals": hospitals, "reason": f"needs films of two hospitals, there are {len(hospitals)}"}
+    found: dict[str, Any] = {"hospitals": hospitals}
+    for name, chosen in (("all films", _all), ("none of the findings", _healthy)):
+        fit, judged = (table[chosen(table)] for table in (val, test))
+        found[name] = _probe(fit, judged, hospitals[0], replicates, seed)
+    return found
+
+
+def _all(table: pd.DataFrame) -> np.ndarray:
+    return np.ones(len(table), dtype=bool)
+
+
+def _healthy(table: pd.DataFrame) -> np.ndarray:
+    return (predictions.arrays(table)[0] == 0).all(axis=1)
+
+
+def _probe(fit: pd.DataFrame, judged: pd.DataFrame, first: str, replicates: int, seed: int) -> dict[str, Any]:
+    of_first = [(predictions.hospital(table) == first).astype(float) for table in (fit, judged)]
+    counts = [min(one.sum(), len(one) - one.sum()) for one in of_first]
+    if min(counts) < FEWEST:
+        reason = f"fewer than {FEWEST} such films of a hospital in val or test"
+        return {"films": len(judged), "auroc": None, "interval": None, "reason": reason}
+    regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    scores = [logit(predictions.arrays(table)[1]) for table in (fit, judged)]
+    probability = regression.fit(scores[0], of_first[0]).predict_proba(scores[1])[:, [1]]
+    truth, patients = of_first[1][:, None], judged["patient_id"].to_numpy(dtype=str)
+    names, places = np.unique(patients, return_inverse=True)
+    auroc, _ = bootstrap.scores(bootstrap.rank(truth[:, 0], probability[:, 0], places), np.ones(len(names), dtype=int))
+    replicated, _ = bootstrap.replicate_scores(truth, probability, patients, replicates, seed)
+    return {"films": len(judged), "auroc": auroc, "interval": bootstrap.interval(replicated[:, 0])}
+
+
+def blanked(test: pd.DataFrame, without_corners: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:
+    """What blanking the corners of the test films changes.
+
+    Parameters
+    ----------
+    test, without_corners : predictions tables
+        Of the films as they are, and with their corners blanked.
+    replicates, seed : int
+
+    Returns
+    -------
+    change : dict that JSON can hold
+        As `comparison.paired` (blanked minus whole), with ``changed``: films whose scores moved at all, and
+        ``mean_change``: of the probability, finding by finding, without its sign.
+    """
+    paired = comparison.paired(without_corners, test, replicates, seed)
+    after = without_corners.set_index("image_id").loc[test["image_id"]].reset_index()
+    moved = np.abs(predictions.arrays(after)[1] - predictions.arrays(test)[1])
+    means = dict(zip(paired["findings"], moved.mean(axis=0).tolist(), strict=True))
+    return {"changed": int((moved > 0).any(axis=1).sum()), "mean_change": means, **paired}

@@ -1,0 +1,136 @@
+"""Metrics of groups of films: source, view, sex, age band; each with its n, a "too few" mark, and gaps between two."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from cxr.evaluation import bootstrap
+from cxr.evaluation import predictions
+from cxr.evaluation import rates
+from cxr.core.findings import FINDINGS
+from cxr.evaluation.operating_points import none_if_nan
+from cxr.evaluation.thresholds import decide, label_counts, why_undefined
+
+FEWEST = 10  # patients with the finding, and without it, below which a figure is marked: one film moves it by much
+AGE_BANDS = {"under 18": (0, 18), "18-39": (18, 40), "40-59": (40, 60), "60-79": (60, 80), "80 and over": (80, 999)}
+UNKNOWN = "not known"
+GAPS = {"view": ("PA", "AP"), "sex": ("M", "F")}
+
+
+def groupings(table: pd.DataFrame, films: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The group of every film, by grouping.
+
+    Parameters
+    ----------
+    table : predictions table of N rows
+    films : DataFrame
+        ``image_id``, ``view``, ``sex``, ``age`` of at least its films; a film that is not there is "not known".
+
+    Returns
+    -------
+    groupings : dict of object arrays of shape (N,)
+        ``source``, ``view``, ``sex``, ``age``.
+    """
+    found = films.drop_duplicates("image_id").set_index("image_id").reindex(table["image_id"])
+    age = pd.to_numeric(found["age"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bands = np.full(len(table), UNKNOWN, dtype=object)
+    for name, (lowest, below) in AGE_BANDS.items():
+        bands[(age >= lowest) & (age < below)] = name
+    named = {column: found[column].astype(object).where(found[column].notna(), UNKNOWN) for column in ("view", "sex")}
+    return {
+        "source": predictions.source(table),
+        **{name: values.to_numpy(dtype=object) for name, values in named.items()},
+        "age": bands,
+    }
+
+
+def evaluate(
+    table: pd.DataFrame, groups: dict[str, np.ndarray], thresholds: dict[str, Any], replicates: int, seed: int
+) -> dict[str, Any]:
+    """AUROC, sensitivity and specificity of every group of films.
+
+    Parameters
+    ----------
+    table : predictions table of N rows
+        As in `metrics.evaluate`: sensitivity and specificity are of its films whose split is test.
+    groups : dict of arrays of shape (N,)
+        From `groupings`, or any other: name -> group of every film; a film of the group "" is in none.
+    thresholds : dict
+    replicates, seed : int
+        Patients of the whole table are drawn, so that groups that share patients can be compared.
+
+    Returns
+    -------
+    subgroups : dict that JSON can hold
+        grouping -> ``groups`` (group -> films, patients, findings -> figures, macro) and, for view and sex, ``gap``
+        (first minus second group: finding -> difference of AUROC with its interval).
+    """
+    decided = {"test": (table["split"] == "test").to_numpy(), "called": decide(table, thresholds)}
+    found = {}
+    for grouping, values in groups.items():
+        names = sorted(set(values) - {""}, key=_order)
+        blocks, replicated = {}, {}
+        for name in names:
+            blocks[name], replicated[name] = _group(table, values == name, decided, replicates, seed)
+        found[grouping] = {"groups": blocks}
+        pair = GAPS.get(grouping, ())
+        if pair and set(pair) <= set(names):
+            found[grouping]["gap"] = _gap(*pair, blocks, replicated)
+    return found
+
+
+def _order(name: str) -> tuple[int, str]:
+    known = [*AGE_BANDS, UNKNOWN]
+    return (known.index(name) if name in known else -1, name)
+
+
+def _group(table: pd.DataFrame, here: np.ndarray, decided: dict[str, np.ndarray], replicates: int, seed: int):
+    """Figures of one group, and its AUROC in every replicate (R, F)."""
+    truth, probabilities = predictions.arrays(table)
+    patients = table["patient_id"].to_numpy()
+    inside = np.where(here[:, None], truth, np.nan)  # the others' labels count as not known: draws stay the same
+    auroc, _ = bootstrap.replicate_scores(inside, probabilities, patients, replicates, seed)
+    test = here & decided["test"]
+    replicated = rates.replicate_figures(
+        np.where(test[:, None], truth, np.nan), decided["called"], patients, replicates, seed
+    )
+    values = rates.figures(rates.outcomes(truth[test], decided["called"][test]).sum(axis=0))
+    findings = {}
+    for f, finding in enumerate(FINDINGS):
+        reason = why_undefined(inside[:, f])
+        known = ~np.isnan(inside[:, f])
+        ill, well = (len(set(patients[inside[:, f] == label])) for label in (1, 0))
+        findings[finding] = {
+            "auroc": None if reason else float(roc_auc_score(inside[known, f], probabilities[known, f])),
+            "auroc_interval": None if reason else bootstrap.interval(auroc[:, f]),
+            **{name: none_if_nan(values[name][f]) for name in ("recall", "specificity")},
+            **{f"{name}_interval": bootstrap.interval(replicated[name][:, f]) for name in ("recall", "specificity")},
+            **label_counts(inside[:, f]),
+            "too_few": min(ill, well) < FEWEST,
+            **({"reason": reason} if reason else {}),
+        }
+    block = {"films": int(here.sum()), "patients": len(set(patients[here])), "findings": findings}
+    defined = [f for f, finding in enumerate(FINDINGS) if findings[finding]["auroc"] is not None]
+    aurocs = [findings[FINDINGS[f]]["auroc"] for f in defined]
+    block["macro"] = {
+        "auroc": float(np.mean(aurocs)) if defined else None,
+        "auroc_interval": bootstrap.interval(auroc[:, defined].mean(axis=1)) if defined else None,
+        "auroc_over": [FINDINGS[f] for f in defined],
+    }
+    return block, auroc
+
+
+def _gap(first: str, second: str, blocks: dict[str, Any], replicated: dict[str, np.ndarray]) -> dict[str, Any]:
+    differences = replicated[first] - replicated[second]
+    gaps = {}
+    for f, finding in enumerate(FINDINGS):
+        one, other = (blocks[name]["findings"][finding] for name in (first, second))
+        defined = one["auroc"] is not None and other["auroc"] is not None
+        gaps[finding] = {
+            "difference": one["auroc"] - other["auroc"] if defined else None,
+            "interval": bootstrap.interval(differences[:, f]) if defined else None,
+            "too_few": one["too_few"] or other["too_few"],
+        }
+    return {"first": first, "second": second, "findings": gaps}

@@ -1,0 +1,174 @@
+"""What is compared with what: an experiment's variants, and its runs, each with JSON files and folders of its own.
+
+A run is one training of one member and its evaluation, by the very scripts that a researcher calls. What is prepared
+and equal between runs (tables, masks, packs) is linked, never made twice; the U-Net is one for all.
+"""
+
+import argparse
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxr.core import config
+from cxr.core.artifacts import write_json
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import BACKBONES, Params
+from cxr.core.settings import Settings
+
+NAMES = ("protocols", "hospitals", "masking", "labels")
+BASE = "base"  # folder of the runs that change nothing: several experiments share them
+FAMILY = "ensemble"  # of one member: every backbone of the ensemble can be compared
+
+
+def variants(name: str, params: Params) -> dict[str, dict[str, Any]]:
+    """The variants of an experiment: what each is called, and the keys of PARAMS.json that it changes.
+
+    All others are compared with the first. A variant trained on one hospital gets twice the epochs: with half of the
+    films that is about as many steps.
+    """
+    twice = {"EPOCHS": 2 * params.training.epochs}
+    every = {
+        "protocols": {"by patient": {"SPLIT": "patient"}, "by image": {"SPLIT": "image"}},
+        "hospitals": {
+            "on both": {"TRAIN_SOURCES": ["nih", "chexpert"]},
+            "on nih": {"TRAIN_SOURCES": ["nih"], **twice},
+            "on chexpert": {"TRAIN_SOURCES": ["chexpert"], **twice},
+        },
+        "masking": {masking: {"LUNG_MASKING": masking} for masking in ("none", "crop", "loose", "hard")},
+        "labels": {
+            said: {"UNCERTAIN_LABELS": dict.fromkeys(FINDINGS, policy)}
+            for said, policy in (("ignore", "ignore"), ("zeros", "negative"), ("ones", "positive"))
+        },
+    }
+    return every[name]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One variant with one seed: its folder, and what its SETTINGS.json and PARAMS.json hold."""
+
+    variant: str
+    seed: int
+    folder: Path
+    settings: dict[str, str]
+    params: dict[str, Any]
+
+    def loaded(self) -> tuple[Settings, Params]:
+        """Both files as every script reads them."""
+        return config.load_settings(self.folder / "SETTINGS.json"), config.load_params(self.folder / "PARAMS.json")
+
+    def results(self) -> Path:
+        """Folder of the run's predictions and metrics."""
+        return self.folder / "models" / "classification" / FAMILY
+
+    def is_finished(self) -> bool:
+        """Whether metrics are there, of these settings and parameters: `begin` removes those of others."""
+        return self.is_laid_out() and (self.results() / "metrics.json").exists()
+
+    def is_laid_out(self) -> bool:
+        """Whether its JSON files are there and mean the same; a key that an older version lacked is its default."""
+        params = _read(self.folder / "PARAMS.json")
+        if _read(self.folder / "SETTINGS.json") != self.settings or not isinstance(params, dict):
+            return False
+        return json.loads(json.dumps(config.params_from({}, "-").flat())) | params == self.params
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The arguments of an experiment; SETTINGS.json and PARAMS.json say what is common to all of its runs."""
+    arguments = config.parser(description)
+    arguments.add_argument("name", choices=NAMES, help="the experiment")
+    arguments.add_argument("--member", default="densenet169", choices=BACKBONES, help="the network (densenet169)")
+    arguments.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each (1 2 3)")
+    arguments.add_argument("--out", type=Path, help="file of the tables, .md and .json (MODELS_DIR/experiments/…)")
+    return arguments
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where the runs and result tables of all experiments lie."""
+    return settings.models_dir / "experiments"
+
+
+def plan(name: str, settings: Settings, params: Params, member: str, seeds: list[int]) -> list[Run]:
+    """All runs of an experiment in their order: every variant with the first seed, then with the next.
+
+    Raises
+    ------
+    InputError
+        A parameter of a variant is refused.
+    """
+    own = params.for_member(member).flat() | {
+        "ENSEMBLE_MEMBERS": [member],
+        "EFFICIENTNET_INPUT_SIZE": params.input_size(member),  # else films are packed for it too
+        "MEMBER_OVERRIDES": {},
+    }
+    base = json.loads(json.dumps(own))
+    runs = []
+    for seed in seeds:
+        for variant, changes in variants(name, params.for_member(member)).items():
+            place = BASE if changes.items() <= base.items() else f"{name}_{variant.replace(' ', '_')}"
+            folder = folder_of(settings) / member / place / f"seed_{seed}"
+            content = base | changes | {"SEED": seed}
+            config.params_from(content, f"{name}, {variant}")
+            runs.append(Run(variant, seed, folder, _settings_of(settings, folder), content))
+    return runs
+
+
+def _settings_of(settings: Settings, folder: Path) -> dict[str, str]:
+    """SETTINGS.json of a run: the same raw data, produced things below its folder; "" stays "" (no such release)."""
+    raw = {key: str(path) if path.is_absolute() else "" for key, path in settings.model_dump(by_alias=True).items()}
+    return raw | {"DATA_DIR": str(folder / "data"), "MODELS_DIR": str(folder / "models")}
+
+
+def begin(run: Run, settings: Settings, params: Params, others: list[Run]) -> None:
+    """Lay out a run's folder: its JSON files, the common U-Net, and links to what is prepared already.
+
+    Parameters
+    ----------
+    run : Run
+    settings, params : of the whole experiment
+        Its DATA_DIR is linked from too, where prepare_data.sh was run for it; its U-Net is used, or trained there.
+    others : list of Run
+        Runs to link from where they are finished. The most similar one is taken; every step then checks for itself
+        whether what is linked is what it would make, and replaces it where it is not.
+    """
+    if not run.is_laid_out():
+        (run.results() / "metrics.json").unlink(missing_ok=True)
+        write_json(run.settings, run.folder / "SETTINGS.json")
+        write_json(run.params, run.folder / "PARAMS.json")
+    unet, link = settings.models_dir / "segmentation", run.folder / "models" / "segmentation"
+    unet.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(unet.resolve(), target_is_directory=True)
+    prepared = [(other.folder / "data", other.params) for other in others if other.is_finished()]
+    if settings.images_csv.exists():
+        prepared.append((settings.data_dir, json.loads(json.dumps(params.flat()))))
+    if prepared and not (run.folder / "data").exists():
+        donor, _ = max(prepared, key=lambda pair: sum(pair[1][key] == value for key, value in run.params.items()))
+        link_prepared(donor, run.folder / "data")
+
+
+def link_prepared(donor: Path, data_dir: Path) -> None:
+    """Link the tables, masks and packs of one DATA_DIR into another; copy them where the disk has no hard links.
+
+    A step never writes into a file that is there: it writes beside it and renames, so the donor's stays as it is.
+    """
+    for path in sorted(donor.glob("*/*")):  # not deeper: raw films may lie in a folder below
+        if path.is_file() and not path.name.startswith("."):
+            target = data_dir / path.relative_to(donor)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, target)
+            except OSError:
+                shutil.copy2(path, target)  # with its time, by which a step knows it
+
+
+def _read(path: Path) -> Any:
+    """A JSON file's content; None where it is missing or no JSON, so that it is written anew."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None

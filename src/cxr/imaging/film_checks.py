@@ -1,0 +1,136 @@
+"""Is a new film like those the networks know? Plain rules on its grays and shape, and its distance from training films.
+
+Nothing is refused here: a flag says that the probabilities of this film deserve less trust. The numbers of the rules
+were measured on 948 real films: 534 of NIH, 414 of Montgomery and Shenzhen.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cxr.imaging.images import fit_square
+
+SIDE = 16  # of a thumbnail
+FEWEST_GRAYS = 32  # different grays; real films had 151 or more
+SMALLEST_RANGE = 30  # grays between the 1st and the 99th percentile; real films had 99 or more
+LARGEST_BLANK = 0.7  # share of the pixels that have one and the same gray; real films had at most .59
+LARGEST_ASPECT = 1.5  # longer side / shorter side; a cassette of 35 x 43 cm has 1.23
+COMPONENTS = 32  # of the thumbnails, beyond which what is left counts as noise
+CUT_PERCENTILE = 99  # of the distances of val films: what lies beyond is far
+FLAGS = ("mask_rejected", "looks_inverted", "nearly_empty", "odd_aspect", "far_from_training")
+MEANINGS = {
+    "mask_rejected": "The lung mask failed its check; the whole film was used.",
+    "looks_inverted": "The film looks like a negative: what is dense should be bright.",
+    "nearly_empty": "Few or flat grays: a mask, a blank or a nearly empty film.",
+    "odd_aspect": f"One side is more than {LARGEST_ASPECT} times the other.",
+    "far_from_training": "Unlike the films that the networks were trained on: further than 99 of 100 val films.",
+}
+
+
+@dataclass(frozen=True)
+class FilmChecks:
+    """What the rules say of a film: each the reason, or "" where there is nothing to say."""
+
+    looks_inverted: str
+    nearly_empty: str
+    odd_aspect: str
+
+
+def check_film(film: np.ndarray) -> FilmChecks:
+    """Apply the rules to a film of shape (H, W), uint8."""
+    return FilmChecks(_inverted(film), _empty(film), _aspect(film))
+
+
+def brightness_of_the_middle(film: np.ndarray) -> float:
+    """How much brighter the spine is than the lungs, plus the middle than the border; below 0 in a negative.
+
+    On a thumbnail with mean 0 and deviation 1. Turning bright to dark turns the sign. Of the 948 real films two are
+    below 0: one is a negative in NIH itself, the other a child's chest on a white border.
+    """
+    thumbnail = standardised(fit_square(film, SIDE, "squash")[0][None])[0].reshape(SIDE, SIDE)
+    spine = thumbnail[3:11, 7:9].mean()
+    lungs = (thumbnail[3:11, 3:6].mean() + thumbnail[3:11, 10:13].mean()) / 2
+    border = np.concatenate([thumbnail[0], thumbnail[:, 0], thumbnail[:, -1]]).mean()
+    return float(spine - lungs + thumbnail[4:, 6:10].mean() - border)
+
+
+def _inverted(film: np.ndarray) -> str:
+    middle = brightness_of_the_middle(film)
+    return "" if middle >= 0 else f"the middle is darker than lungs and border ({middle:.2f}, expected 0 or more)"
+
+
+def _empty(film: np.ndarray) -> str:
+    shares = np.bincount(film.ravel(), minlength=256) / film.size
+    below = np.cumsum(shares)
+    spread = int(np.searchsorted(below, 0.99) - np.searchsorted(below, 0.01))
+    grays = int(np.count_nonzero(shares))
+    if grays < FEWEST_GRAYS:
+        return f"{grays} different grays, expected {FEWEST_GRAYS} or more"
+    if spread < SMALLEST_RANGE:
+        return f"grays span {spread} of 255, expected {SMALLEST_RANGE} or more"
+    if shares.max() > LARGEST_BLANK:
+        return f"{shares.max():.0%} of the pixels have the gray {shares.argmax()}, expected {LARGEST_BLANK:.0%} or less"
+    return ""
+
+
+def _aspect(film: np.ndarray) -> str:
+    aspect = max(film.shape) / min(film.shape)
+    return "" if aspect <= LARGEST_ASPECT else f"sides are as {aspect:.2f} to 1, expected {LARGEST_ASPECT} or less"
+
+
+def thumbnails(films: np.ndarray) -> np.ndarray:
+    """Square films (N, size, size) uint8 as thumbnails (N, 16, 16) uint8; one film is read at a time."""
+    return np.array([cv2.resize(film, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for film in films], np.uint8)
+
+
+def standardised(small: np.ndarray) -> np.ndarray:
+    """Thumbnails (N, 16, 16) as rows (N, 256) of mean 0 and deviation 1; a flat one stays near 0."""
+    rows = small.reshape(len(small), -1).astype(float)
+    return (rows - rows.mean(axis=1, keepdims=True)) / (rows.std(axis=1, keepdims=True) + 1)
+
+
+def fit_distance(train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
+    """What distances from the training films are measured with.
+
+    The Mahalanobis distance in the leading principal components of thumbnails of train films; all other directions
+    share one variance (probabilistic PCA, Tipping and Bishop 1999).
+
+    Parameters
+    ----------
+    train, val : arrays of shape (N, 16, 16), uint8
+        Thumbnails of packed films. The cut is the 99th percentile of the val films' distances.
+
+    Returns
+    -------
+    reference : dict that JSON can hold
+    """
+    rows = standardised(train)
+    mean = rows.mean(axis=0)
+    _, scales, components = np.linalg.svd(rows - mean, full_matrices=False)
+    variances = scales**2 / max(len(rows) - 1, 1)
+    kept = min(COMPONENTS, max(1, len(rows) // 4))
+    noise = max(variances[kept:].sum() / (rows.shape[1] - kept), 1e-6)
+    reference = {
+        "mean": _short(mean),
+        "components": [_short(component) for component in components[:kept]],
+        "variances": _short(np.maximum(variances[:kept], noise)),
+        "noise": float(noise),
+        "train_films": len(train),
+        "val_films": len(val),
+    }
+    return {**reference, "cut": float(np.percentile(distances(val, reference), CUT_PERCENTILE))}
+
+
+def _short(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]
+
+
+def distances(small: np.ndarray, reference: dict[str, Any]) -> np.ndarray:
+    """Distances (N,) of thumbnails (N, 16, 16) from the training films; about 1 for those themselves."""
+    away = standardised(small) - np.array(reference["mean"])
+    along = away @ np.array(reference["components"]).T
+    rest = np.maximum((away**2).sum(axis=1) - (along**2).sum(axis=1), 0)
+    squared = (along**2 / np.array(reference["variances"])).sum(axis=1) + rest / reference["noise"]
+    return np.sqrt(squared / away.shape[1])

@@ -1,0 +1,4 @@
+"""Stored maps -> heatmaps, detections in pixels of the film, and their scores against known boxes.
+
+In: cams*.npy beside predictions. Out: heatmaps, detections.csv, map_scores.csv. Called by: visualize.py, score_maps.py.
+"""

@@ -1,0 +1,228 @@
+"""A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxr.maps import heatmaps
+from cxr.report import pictures
+from cxr.evaluation import predictions
+from cxr.core.artifacts import digest, need, read_csv, read_json
+from cxr.core.errors import InputError
+from cxr.preparation.films import AFFINE, load_films
+from cxr.imaging.images import FILM_SUFFIXES, fit_square, read_film, square_to_film
+from cxr.core.findings import FINDINGS
+from cxr.maps.localisation import Box, Place, film_boxes
+from cxr.preparation.packs import open_array
+from cxr.core.parameters import Params
+from cxr.core.settings import Settings
+from cxr.evaluation.thresholds import POOLED, decide
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Everything that is known of a family's scored films, row by row.
+
+    table: predictions. decisions: bool (N, F). cams: per member (N, F, h, w) float16 memory maps. peaks: per member
+    (F,). films: path, width, height, affine to the packed square of ``size``. boxes: known boxes in film pixels.
+    settings: None for new films, which are in no table of ours.
+    """
+
+    settings: Settings | None
+    params: Params
+    table: pd.DataFrame
+    thresholds: dict
+    decisions: np.ndarray
+    cams: list[np.ndarray]
+    peaks: list[np.ndarray]
+    films: pd.DataFrame
+    boxes: pd.DataFrame
+    size: int
+
+    def truth(self, finding: str) -> np.ndarray:
+        return self.table[f"{finding}_true"].to_numpy()
+
+    def probability(self, finding: str) -> np.ndarray:
+        return self.table[f"{finding}_prob"].to_numpy()
+
+    def outcome(self, finding: str, row: int) -> str:
+        """TP, FP, FN or TN; "" where the truth is not known."""
+        truth = self.truth(finding)[row]
+        if np.isnan(truth):
+            return ""
+        decided = self.decisions[row, FINDINGS.index(finding)]
+        return ("T" if decided == (truth == 1) else "F") + ("P" if decided else "N")
+
+    def heat(self, finding: str, row: int) -> np.ndarray:
+        """The heatmap (h, w), float32, 0 or more, on the packed square."""
+        place = FINDINGS.index(finding)
+        return heatmaps.heatmap([cam[row, place] for cam in self.cams], [peak[place] for peak in self.peaks])
+
+    def affine(self, row: int) -> tuple[float, ...]:
+        return tuple(self.films[list(AFFINE)].iloc[row])
+
+    def place(self, row: int) -> Place:
+        return Place(self.size, self.affine(row), *(int(side) for side in self.films[["width", "height"]].iloc[row]))
+
+    def threshold_note(self, finding: str) -> str:
+        """The thresholds in force, a source each."""
+        fitted = self.thresholds["findings"][finding]
+        values = {name: fitted[name]["threshold"] for name in sorted(fitted) if name != POOLED} or {"": 0.5}
+        return "positive from " + ", ".join(f"{value:.2f} ({name})" for name, value in values.items())
+
+
+def load(settings: Settings, params: Params, family: str, method: str | None = None) -> Scored:
+    """Predictions, decisions and maps of a family; maps of MAP_METHOD, or of another method.
+
+    Raises
+    ------
+    InputError
+        The family was not evaluated yet, or its files do not belong together.
+    """
+    made_by = f"sh evaluate_{family.capitalize()}.sh"
+    members = params.members(family)
+    check_scored(settings, family, members)
+    table = predictions.read(need(settings.family_dir(family) / "predictions.csv", made_by))
+    thresholds = read_json(settings.family_dir(family) / "thresholds.json", made_by)
+    paths = [settings.cams(family, member, method or params.evaluation.map_method) for member in members]
+    cams = [open_array(path, made_by) for path in paths]
+    for path, cam in zip(paths, cams, strict=True):
+        if cam.ndim != 4 or cam.shape[1] != len(FINDINGS) or len(cam) != len(table):
+            raise InputError(
+                f"{path.parent.name}/{path.name}: maps of shape {cam.shape}, expected ({len(table)}, {len(FINDINGS)}, "
+                f"h, w) as in predictions.csv. Run: {made_by}"
+            )
+    size = max(params.input_size(member) for member in members)
+    films, _ = load_films(settings, params, size)
+    gone = sorted(set(table["image_id"]) - set(films["image_id"]))
+    if gone:
+        raise InputError(f"predictions.csv: {gone[0]} ({len(gone)} such films) is not in images.csv. Run: {made_by}")
+    films = films.set_index("image_id").loc[table["image_id"]].reset_index()
+    val = (table["split"] == "val").to_numpy()
+    boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
+    if settings.boxes_csv.exists():
+        boxes = read_csv(settings.boxes_csv, "sh prepare_data.sh", boxes.columns)
+    return Scored(
+        settings, params, table, thresholds, decide(table, thresholds), cams,
+        [heatmaps.peaks(cam[val]) for cam in cams], films, boxes, size,
+    )  # fmt: skip
+
+
+def check_scored(settings: Settings, family: str, members: tuple[str, ...]) -> None:
+    """Raise an InputError where a member was trained again since it was evaluated: two models would be mixed."""
+    for member in members:
+        folder = settings.member_dir(family, member)
+        record, model = folder / "predictions.json", folder / "model.keras"
+        if record.is_file() and model.is_file() and read_json(record, "")["inputs"]["model"] != digest(model):
+            raise InputError(
+                f"{model}: was trained again since it was evaluated. Run: sh evaluate_{family.capitalize()}.sh"
+            )
+
+
+def overlays_made_from(scored: Scored, family: str) -> dict[str, Any]:
+    """What overlays hang on: drawn anew where another is recorded in gradcam/made_from.json."""
+    predicted = digest(scored.settings.family_dir(family) / "predictions.csv")
+    chosen = scored.params.evaluation
+    return {"predictions": predicted, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
+
+
+def overlays_are_current(scored: Scored, family: str) -> bool:
+    """Whether the overlays in the family's folder are of these predictions and maps."""
+    path = scored.settings.family_dir(family) / "gradcam" / "made_from.json"
+    return path.is_file() and json.loads(path.read_text()) == overlays_made_from(scored, family)
+
+
+def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: int) -> list[int]:
+    """Rows to draw: the films asked for, or test films of each outcome in turn, the surest first; 0 = no limit.
+
+    Raises
+    ------
+    InputError
+        A film that was asked for was not scored.
+    """
+    ids = scored.table["image_id"]
+    if wanted:
+        rows = []
+        for name in wanted:
+            # Its whole name first: the last part of CheXpert's, view1_frontal, is that of nearly all its films.
+            bare = str(Path(name).with_suffix("")) if Path(name).suffix.lower() in FILM_SUFFIXES else name
+            for matches in (ids == bare, ids.str.endswith(f"/{bare}"), ids.str.endswith(f"/{Path(bare).name}")):
+                found = np.flatnonzero(matches)
+                if len(found):
+                    break
+            else:
+                raise InputError(
+                    f"--film {name}: not among the {len(ids)} films of val and test, such as {ids.iloc[0]}"
+                )
+            rows.extend(found.tolist())
+        return rows
+    test = np.flatnonzero(scored.table["split"] == "test")
+    surest_first = test[np.argsort(-scored.probability(finding)[test], kind="stable")]
+    queues = {
+        outcome: [row for row in surest_first if scored.outcome(finding, row) == outcome] for outcome in pictures.OUTCOMES
+    }
+    for outcome in ("FN", "TN"):  # sure of a negative: the lowest probability
+        queues[outcome].reverse()
+    most = max(map(len, queues.values()))
+    in_turn = [queue[place] for place in range(most) for queue in queues.values() if place < len(queue)]
+    return in_turn[: limit or None]
+
+
+def known_boxes(scored: Scored, finding: str, row: int) -> list[tuple[float, float, float, float]]:
+    """Known boxes (x, y, width, height) of a film, in its pixels."""
+    film = scored.films.iloc[row]
+    mine = scored.boxes[(scored.boxes["image_id"] == film["image_id"]) & (scored.boxes["finding"] == finding)]
+    scale = np.array([film["width"], film["height"]] * 2, float)
+    return [tuple(box) for box in mine[["x", "y", "width", "height"]].to_numpy(float) * scale]
+
+
+def film_detections(scored: Scored, finding: str, row: int) -> list[tuple[Box, float]]:
+    """((x, y, width, height), score) of what the heatmap outlines, in film pixels, clipped to the film."""
+    return film_boxes(scored.heat(finding, row), scored.params.evaluation.map_threshold, scored.place(row))
+
+
+def detect(scored: Scored) -> pd.DataFrame:
+    """Boxes of every test film and finding that is called positive, in pixels of the original film."""
+    rows = []
+    test = (scored.table["split"] == "test").to_numpy()
+    for place, finding in enumerate(FINDINGS):
+        for row in np.flatnonzero(test & scored.decisions[:, place]):
+            probability = scored.probability(finding)[row]
+            for box, score in film_detections(scored, finding, row):
+                rows.append(
+                    [scored.table["image_id"].iloc[row], finding, *np.round(box, 1), round(score, 4), probability]
+                )
+    return pd.DataFrame(rows, columns=["image_id", "finding", "x", "y", "width", "height", "score", "probability"])
+
+
+def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[np.ndarray, np.ndarray, str]:
+    """Draw one film's overlay to ``<folder>/<finding>/<image_id>.png``; returns what the overview shows of it.
+
+    Returns
+    -------
+    film (H, W) uint8, heatmap (H, W) float32 0..1, caption
+    """
+    film_row = scored.films.iloc[row]
+    film = read_film(scored.settings.dataset_dir / film_row["path"])
+    heat = heatmaps.enlarged(scored.heat(finding, row), scored.size)
+    heat = square_to_film(heat, film.shape, scored.affine(row))
+    truth, probability = scored.truth(finding)[row], scored.probability(finding)[row]
+    said = {1.0: "present", 0.0: "absent"}.get(truth, "not known")
+    outcome = scored.outcome(finding, row) or "?"
+    title = f"{film_row['image_id']}   {finding}: {said}, probability {probability:.2f} ({outcome})"
+    image_id = film_row["image_id"]
+    pictures.overlay(
+        film, heat, folder / finding / f"{image_id}.png", title,
+        contour_level=scored.params.evaluation.map_threshold * float(heat.max()) or None,
+        boxes=known_boxes(scored, finding, row),
+        detections=[box for box, _ in film_detections(scored, finding, row)],
+    )  # fmt: skip
+    side = 256
+    small, _ = fit_square(film, side)
+    small_heat, _ = fit_square((np.clip(heat, 0, 1) * 255).astype(np.uint8), side)
+    # The probability first: CheXpert's long names are cut.
+    return small, small_heat.astype(np.float32) / 255, f"{probability:.2f}  {image_id.split('/', 1)[-1]}"

@@ -1,0 +1,144 @@
+"""How well maps find known boxes, beside a random map, a centre prior and the known box drawn on the same grid.
+
+One map of one film and finding at a time, in pixels of the original film; NumPy only. Wang 2017 is the rule for boxes,
+the pointing game (Zhang 2016; "hit rate" in Saporta 2022) the one for the map's peak.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from cxr.maps import heatmaps
+from cxr.imaging.images import to_film, to_square
+
+THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))  # of IoBB and of IoU
+PRIOR_WIDTH = 0.25  # standard deviation of the centre prior, share of the side
+PRIOR_GRID = 32
+ALWAYS_BESIDE = ("random map", "centre prior", "known box on the grid")
+
+Box = tuple[float, float, float, float]  # x, y, width, height
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a map lies: its packed square of ``size`` pixels on a film of ``width`` x ``height`` pixels."""
+
+    size: int
+    affine: tuple[float, float, float, float]
+    width: int
+    height: int
+
+
+def film_boxes(heat: np.ndarray, threshold: float, place: Place) -> list[tuple[Box, float]]:
+    """(box, score) of what a heatmap (h, w) outlines, in film pixels, clipped to the film, the highest score first."""
+    clipped = []
+    for square_box, score in heatmaps.detections(heat, threshold, place.size):
+        x, y, width, height = to_film(square_box, place.affine)
+        left, top = max(0.0, x), max(0.0, y)
+        right, bottom = min(float(place.width), x + width), min(float(place.height), y + height)
+        if right > left and bottom > top:
+            clipped.append(((left, top, right - left, bottom - top), score))
+    return clipped
+
+
+def peak(heat: np.ndarray, place: Place) -> tuple[float, float] | None:
+    """The hottest point (x, y) of a heatmap (h, w), in film pixels; None for an empty map.
+
+    Enlarging leaves a plateau where the hottest cell is at a border or alone: its centre of gravity is taken, not the
+    corner that comes first.
+    """
+    if heat.max() <= 0:
+        return None
+    large = heatmaps.enlarged(heat, place.size)
+    hottest = (large >= large.max() * (1 - 1e-6)).astype(np.uint8)
+    _, components, _, centres = cv2.connectedComponentsWithStats(hottest, connectivity=8)
+    x, y = centres[components[np.unravel_index(np.argmax(large), large.shape)]] + 0.5  # pixel i covers [i, i + 1)
+    return to_film((x, y, 0, 0), place.affine)[:2]
+
+
+def overlaps(detected: Sequence[Box], known: Sequence[Box]) -> tuple[np.ndarray, np.ndarray]:
+    """Intersection over union, and over the detected box (IoBB), of every pair: arrays of shape (detected, known)."""
+    one, other = (np.asarray(boxes, float).reshape(-1, 4) for boxes in (detected, known))
+    low = np.maximum(one[:, None, :2], other[None, :, :2])
+    high = np.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    own, others = one[:, 2:].prod(axis=1)[:, None], other[:, 2:].prod(axis=1)[None]
+    return shared / (own + others - shared), shared / own
+
+
+def score(heat: np.ndarray, known: Sequence[Box], threshold: float, place: Place) -> dict[str, float]:
+    """What one map is worth on one film.
+
+    Parameters
+    ----------
+    heat : ndarray of shape (h, w), float32, 0 or more
+    known : sequence of (x, y, width, height)
+        The boxes of one finding on the film, in its pixels; at least one.
+    threshold : float
+        MAP_THRESHOLD: share of the map's maximum that outlines boxes.
+    place : Place
+
+    Returns
+    -------
+    dict of float
+        ``hit``: 1 where the hottest point lies in a known box. ``iou``: the best of any detected with any known box; 0
+        without a detected one. ``boxes``: those detected. For T in `THRESHOLDS`, ``iobb_T`` and ``iou_T``: 1 where any
+        detected box reaches more than T with any known one (Wang 2017), and ``iobb_T_false``, ``iou_T_false``: the
+        detected boxes that do not.
+    """
+    point = peak(heat, place)
+    found = [box for box, _ in film_boxes(heat, threshold, place)]
+    iou, iobb = (values.max(axis=1) if len(values) else np.zeros(0) for values in overlaps(found, known))
+    scores = {
+        "hit": float(point is not None and any(_inside(point, box) for box in known)),
+        "iou": float(iou.max(initial=0)),
+        "boxes": float(len(found)),
+    }
+    for name, values in (("iobb", iobb), ("iou", iou)):
+        for limit in THRESHOLDS:
+            scores[f"{name}_{limit}"] = float((values > limit).any())
+            scores[f"{name}_{limit}_false"] = float((values <= limit).sum())
+    return scores
+
+
+def _inside(point: tuple[float, float], box: Box) -> bool:
+    x, y, width, height = box
+    return x <= point[0] < x + width and y <= point[1] < y + height
+
+
+def share_in_lungs(heat: np.ndarray, lungs: np.ndarray) -> float:
+    """Share of a map that lies in the lungs; a map without any structure has the lungs' share of the square.
+
+    Parameters
+    ----------
+    heat : ndarray of shape (h, w), float32, 0 or more
+    lungs : ndarray of shape (size, size), bool
+        The lungs on the packed square; heart and mediastinum are no lung.
+
+    Returns
+    -------
+    share : float
+        NaN for an empty map.
+    """
+    large = heatmaps.enlarged(heat, lungs.shape[0])
+    total = float(large.sum())
+    return float(large[lungs].sum()) / total if total > 0 else float("nan")
+
+
+def centre_prior() -> np.ndarray:
+    """A map that knows nothing of the film: hottest in the middle of the square, (32, 32) float32, 0..1."""
+    away = (np.arange(PRIOR_GRID) + 0.5) / PRIOR_GRID - 0.5
+    bell = np.exp(-0.5 * (away / PRIOR_WIDTH) ** 2)
+    return np.outer(bell, bell).astype(np.float32)
+
+
+def known_on_grid(known: Sequence[Box], side: int, place: Place) -> np.ndarray:
+    """The known boxes as a map of the network's grid, (side, side) float32: about the best that a network can draw."""
+    square = np.zeros((place.size, place.size), np.float32)
+    for box in known:
+        x, y, width, height = to_square(box, place.affine)
+        left, top, right, bottom = (round(value) for value in (x, y, x + width, y + height))
+        square[max(0, top) : max(top + 1, bottom), max(0, left) : max(left + 1, right)] = 1
+    return cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)

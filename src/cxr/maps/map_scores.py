@@ -1,0 +1,190 @@
+"""A family's maps against the known boxes of its test films: a row for each finding, network and method."""
+
+from collections.abc import Callable, Iterable
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from cxr.evaluation import bootstrap
+from cxr.maps import heatmaps
+from cxr.maps import localisation
+from cxr.maps import family_maps
+from cxr.core.artifacts import Step, digest, digest_of, need, origin
+from cxr.imaging.images import square_affine
+from cxr.core.findings import FINDINGS
+from cxr.maps.family_maps import Scored
+from cxr.preparation.packs import open_pack
+from cxr.core.parameters import MAP_METHODS, Params
+from cxr.core.progress import progress
+from cxr.core.settings import Settings
+
+RANDOM_DRAWS = 10  # random maps a film, whose scores are averaged
+NAMES = ("finding", "network", "method", "film", "patient")
+MEAN = "mean"  # over the findings, in the column `finding`
+Heat = Callable[[str, int], np.ndarray]  # finding, row -> heatmap (h, w)
+
+
+def step_of(settings: Settings, params: Params, family: str) -> Step:
+    """The record of score_maps.py: whether map_scores.csv is of the maps, boxes and films that are there now.
+
+    Raises
+    ------
+    InputError
+        The family was not evaluated yet.
+    """
+    folder, members, made_by = (
+        settings.family_dir(family),
+        params.members(family),
+        f"sh evaluate_{family.capitalize()}.sh",
+    )
+    size = max(params.input_size(member) for member in members)
+    inputs = [folder / "predictions.csv", settings.boxes_csv, settings.pack(size).with_suffix(".csv")]
+    inputs += [settings.cams(family, member, method) for member in members for method in MAP_METHODS]
+    made_from = {f"{path.parent.name}/{path.name}": digest(need(path, made_by)) for path in inputs}
+    if settings.lung_masks.exists():
+        made_from["lungs"] = origin(settings.lung_masks.with_suffix(".json"), "sh prepare_data.sh")
+    parameters = {
+        "MAP_THRESHOLD": params.evaluation.map_threshold,
+        "BOOTSTRAP_REPLICATES": params.evaluation.bootstrap_replicates,
+        "SEED": params.general.seed,
+    }
+    outputs = [folder / "map_scores.csv", folder / "map_scores_films.csv"]
+    return Step(folder / "map_scores.json", made_from, parameters, outputs)
+
+
+def pairs(scored: Scored) -> list[tuple[str, int]]:
+    """(finding, row) of the test films with a known box; only test films, so that nothing was chosen on them."""
+    test = scored.table.loc[scored.table["split"] == "test", "image_id"]
+    row_of = {image_id: row for row, image_id in test.items()}
+    known = scored.boxes[scored.boxes["finding"].isin(FINDINGS) & scored.boxes["image_id"].isin(row_of)]
+    found = known[["finding", "image_id"]].drop_duplicates()
+    return [(finding, row_of[image_id]) for finding, image_id in found.itertuples(index=False)]
+
+
+def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str) -> pd.DataFrame:
+    """Scores of every film with a box: one row for each finding, film, network and method.
+
+    Parameters
+    ----------
+    by_method : dict
+        Method -> `maps.load` with that method's maps.
+    members : iterable of str
+        Names of the networks, in the order of the maps; where there are several, the family, their mean, comes first.
+    family : str
+
+    Returns
+    -------
+    DataFrame
+        `NAMES`, then what `localisation.score` says, ``in_lungs`` and ``lungs_area`` (NaN where the lung mask was not
+        accepted).
+    """
+    first = next(iter(by_method.values()))
+    lungs = _lungs(first)
+    side = max(cam.shape[2] for cam in first.cams)
+    networks = _networks(by_method, list(members), family)
+    rows = []
+    known_pairs = pairs(first)
+    for finding, row in progress(known_pairs, len(known_pairs), "maps against boxes"):
+        place, known = first.place(row), family_maps.known_boxes(first, finding, row)
+        mask = lungs(row)
+        names = [finding, None, None, first.table["image_id"].iloc[row], first.table["patient_id"].iloc[row]]
+
+        def scores(heat, place=place, known=known, mask=mask):
+            values = localisation.score(heat, known, first.params.evaluation.map_threshold, place)
+            inside = (np.nan, np.nan) if mask is None else (localisation.share_in_lungs(heat, mask), float(mask.mean()))
+            return values | dict(zip(("in_lungs", "lungs_area"), inside, strict=True))
+
+        for (network, method), heat in networks.items():
+            rows.append(dict(zip(NAMES, names, strict=True)) | {"network": network, "method": method})
+            rows[-1] |= scores(heat(finding, row))
+        beside = zip(localisation.ALWAYS_BESIDE, _beside(first, finding, row, side, known, place), strict=True)
+        for method, heats in beside:
+            rows.append(dict(zip(NAMES, names, strict=True)) | {"network": "none", "method": method})
+            rows[-1] |= pd.DataFrame([scores(heat) for heat in heats]).mean().to_dict()
+    return pd.DataFrame(rows)
+
+
+def _networks(by_method: dict[str, Scored], members: list[str], family: str) -> dict[tuple[str, str], Heat]:
+    """The heatmaps of the family and of each member, by method."""
+
+    def of_member(scored: Scored, number: int) -> Heat:
+        def heat(finding, row):
+            place = FINDINGS.index(finding)
+            return heatmaps.heatmap([scored.cams[number][row, place]], [scored.peaks[number][place]])
+
+        return heat
+
+    found: dict[tuple[str, str], Heat] = {}
+    for method, scored in by_method.items():
+        if len(members) > 1:
+            found[family, method] = scored.heat
+        found |= {(member, method): of_member(scored, number) for number, member in enumerate(members)}
+    return found
+
+
+def _beside(scored: Scored, finding: str, row: int, side: int, known, place) -> tuple[list[np.ndarray], ...]:
+    """Random maps, the centre prior, and the known boxes on the finest network's grid."""
+    image_id = scored.table["image_id"].iloc[row]
+    seed = int(digest_of([scored.params.general.seed, image_id, finding])[:16], 16)
+    noise = np.random.default_rng(seed).random((RANDOM_DRAWS, side, side), dtype=np.float32)
+    return list(noise), [localisation.centre_prior()], [localisation.known_on_grid(known, side, place)]
+
+
+def _lungs(scored: Scored) -> Callable[[int], np.ndarray | None]:
+    """row -> the lungs on the packed square (size, size), bool; None where there is no mask that was accepted."""
+    path = scored.settings.lung_masks
+    if not path.exists():
+        return lambda row: None
+    masks, table = open_pack(path, "sh prepare_data.sh"), pd.read_csv(path.with_suffix(".csv"))
+    accepted = table["accepted"].to_numpy(dtype=bool)
+    place_of = dict(zip(table["image_id"], range(len(table)), strict=True))
+
+    def lungs(row):
+        film, place = scored.films.iloc[row], scored.place(row)
+        index = place_of.get(film["image_id"])
+        if index is None or not accepted[index]:
+            return None
+        side = masks.shape[1]
+        of_mask = square_affine((place.height, place.width), side, scored.params.pack.fit)
+        # Mask square -> film -> packed square, as one affine.
+        scales = [place.affine[axis] / of_mask[axis] for axis in (0, 1)]
+        offsets = [place.affine[2 + axis] - scales[axis] * of_mask[2 + axis] for axis in (0, 1)]
+        matrix = np.array(
+            [
+                [scales[0], 0, offsets[0] + 0.5 * scales[0] - 0.5],
+                [0, scales[1], offsets[1] + 0.5 * scales[1] - 0.5],
+            ]
+        )
+        return cv2.warpAffine(masks[index], matrix, (place.size, place.size), flags=cv2.INTER_LINEAR) >= 128
+
+    return lungs
+
+
+def summary(scores: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
+    """Means over the films, a row for each network, method and finding, and the mean over the findings.
+
+    Returns
+    -------
+    DataFrame
+        ``network``, ``method``, ``finding``, ``films``, ``patients``, the means of `score_all`'s figures, and
+        ``hit_low`` … ``iou_high``: 95 % intervals by patient.
+    """
+    figures = [column for column in scores if column not in NAMES]
+    rows = []
+    for (network, method), one in scores.groupby(["network", "method"], sort=False):
+        own = []
+        for finding in FINDINGS:
+            films = one[one["finding"] == finding]
+            if films.empty:
+                continue
+            row = {"network": network, "method": method, "finding": finding}
+            row |= {"films": films["film"].nunique(), "patients": films["patient"].nunique(), **films[figures].mean()}
+            for figure in ("hit", "iou"):
+                limits = bootstrap.mean_interval(films[figure], films["patient"], replicates, seed)
+                row |= dict(zip((f"{figure}_low", f"{figure}_high"), limits or (np.nan, np.nan), strict=True))
+            own.append(row)
+        mean = pd.DataFrame(own)[figures].mean()
+        counts = {"films": one["film"].nunique(), "patients": one["patient"].nunique()}
+        rows += [*own, {"network": network, "method": method, "finding": MEAN, **counts, **mean}]
+    return pd.DataFrame(rows)

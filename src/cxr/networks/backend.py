@@ -1,0 +1,243 @@
+"""The only backend-specific code: which framework, devices, precision, XLA, seeds."""
+
+import contextlib
+import functools
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+
+import numpy as np
+
+from cxr.core import process_group
+from cxr.core.errors import InputError
+from cxr.core.parameters import Params
+
+# Chosen before Keras is imported.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hold back what native code writes on standard error; shown after all where the block fails.
+
+    TensorFlow's start-up notes obey no log level ("failed call to cuInit" on every machine without a GPU) and frighten
+    newcomers; `start` says in words what matters.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as notes:
+        saved = os.dup(2)
+        os.dup2(notes.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            notes.seek(0)
+            os.write(saved, notes.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+with _quiet():
+    import keras
+
+
+def gpus() -> list[str]:
+    """Names of the accelerators that the backend sees."""
+    with _quiet():
+        if keras.backend.backend() == "jax":
+            import jax
+
+            # Not keras.distribution.list_devices("gpu"): it raises where there is none.
+            return [str(device) for device in jax.devices() if device.platform != "cpu"]
+        import tensorflow
+
+        return [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+
+
+def start(params: Params, deterministic: bool = False, together: bool = False) -> str:
+    """Seed everything and set the precision; returns one line on backend and devices for the log.
+
+    A driver without a GPU that the backend sees is a common broken installation: it is said on standard error.
+    ``together``: to train, with every device of this machine and with the other processes of on_machines.sh.
+
+    Raises
+    ------
+    InputError
+        TENSORBOARD is asked for and not installed; several processes, and the backend is not JAX.
+    """
+    if params.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise InputError("TENSORBOARD is true, but the package is not installed. Run: pip install tensorboard")
+    keras.utils.set_random_seed(params.general.seed)
+    keras.config.set_dtype_policy(params.training.precision)
+    if deterministic and keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+    if together:
+        _join()
+    found = gpus()
+    if not found and shutil.which("nvidia-smi"):
+        print(
+            f"WARNING: an NVIDIA driver is installed, but {keras.backend.backend()} sees no GPU: this runs on the CPU. "
+            'Install the GPU build: pip install -e ".[gpu]"',
+            file=sys.stderr,
+        )
+    line = f"Keras {keras.__version__} on {keras.backend.backend()}, {', '.join(found) or 'CPU'}"
+    if together and len(devices()) > 1:
+        line += f": {len(devices())} devices"
+        line += f" of {process_group.count()} processes train together" if process_group.count() > 1 else " train together"
+    return line
+
+
+def jit_compile(params: Params) -> bool:
+    """Whether to compile with XLA: not on a TensorFlow CPU (slower, FACTS), always on JAX (else op by op).
+
+    Never where TensorFlow trains on several GPUs: MirroredStrategy and XLA exclude each other (keras-team/tf-keras
+    issue 385).
+    """
+    if keras.backend.backend() == "jax":
+        return True
+    return len(gpus()) < 2 and {"on": True, "off": False, "auto": bool(gpus())}[params.training.xla]
+
+
+@functools.cache  # JAX can be joined once; the members of a family follow each other in one process
+def _join() -> None:
+    """Meet the other processes that on_machines.sh started, before JAX computes anything."""
+    if process_group.count() == 1:
+        return
+    if keras.backend.backend() != "jax":
+        raise InputError(
+            f"{process_group.count()} processes are to train together, and KERAS_BACKEND is {keras.backend.backend()}: "
+            "only jax can. Start them with on_machines.sh."
+        )
+    import jax
+
+    # Nobody waits for its signal, and with it a process that hangs would not end on SIGTERM.
+    jax.config.update("jax_enable_preemption_service", False)
+    with _quiet():
+        keras.distribution.initialize()
+    counts = gathered(np.array(jax.local_device_count())).tolist()
+    if len(set(counts)) > 1:
+        raise InputError(
+            f"processes 0 to {len(counts) - 1} have {', '.join(map(str, counts))} devices; each must have as many as "
+            "the others. Leave some out with CUDA_VISIBLE_DEVICES."
+        )
+
+
+def devices() -> list[str]:
+    """Names of the devices that train together: the GPUs of all processes, or else the CPU of each."""
+    if keras.backend.backend() == "jax":
+        return keras.distribution.list_devices()
+    with _quiet():
+        import tensorflow
+
+        found = tensorflow.config.list_logical_devices
+        return [device.name for device in found("GPU") or found("CPU")]
+
+
+def own_devices() -> int:
+    """How many of `devices` are this process's own."""
+    return len(devices()) // process_group.count()
+
+
+def batch_must_divide(films: int, key: str) -> None:
+    """Refuse a batch that the devices cannot share.
+
+    Raises
+    ------
+    InputError
+        JAX: the number of devices does not divide it; TensorFlow: there are fewer films than devices.
+    """
+    count = len(devices())
+    if films < count or (films % count and keras.backend.backend() == "jax"):
+        raise InputError(
+            f"{key} is {films}, and {count} devices share each batch: it must be a multiple of {count}. Change it in "
+            "PARAMS.json, or train on fewer devices (CUDA_VISIBLE_DEVICES)."
+        )
+
+
+@functools.cache  # the variables of two strategies do not mix
+def _spread():
+    """What spreads training over several devices: TensorFlow's strategy or Keras' distribution; None on one device."""
+    if len(devices()) == 1:
+        return None
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        return tensorflow.distribute.MirroredStrategy(devices())
+    return keras.distribution.DataParallel(auto_shard_dataset=False)
+
+
+def scope():
+    """Context in which models are built, compiled and trained: by all `devices` where there are several."""
+    return _spread().scope() if _spread() else contextlib.nullcontext()
+
+
+def copies_to_score() -> bool:
+    """Whether a network in training must be copied to score with it: JAX's predict fails on devices of others."""
+    return keras.backend.backend() == "jax" and _spread() is not None
+
+
+@contextlib.contextmanager
+def own_scope():
+    """Context in which networks are built and run by this process's devices alone, none waiting for the others."""
+    if not copies_to_score():
+        with scope():
+            yield
+        return
+    outer = keras.distribution.distribution()
+    keras.distribution.set_distribution(_own_spread())
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(outer)
+
+
+@functools.cache
+def _own_spread():
+    import jax
+
+    own = [f"{device.platform}:{device.id}" for device in jax.local_devices()]
+    return keras.distribution.DataParallel(devices=own, auto_shard_dataset=False) if len(own) > 1 else None
+
+
+def gathered(values: np.ndarray) -> np.ndarray:
+    """Arrays of one shape and type of all processes: (processes, ...); returns when every process has come here."""
+    if process_group.count() == 1:
+        return values[None]
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(values))
+
+
+def sum_of_replicas(value):
+    """A tensor's sum over the replicas of TensorFlow's strategy, for what a loss divides by.
+
+    Keras adds up what the replicas compute (of a loss that is one number; others it averages): with the whole batch's
+    denominator on each, the sum is the whole batch's loss, however unknown labels are spread. JAX sees the whole batch
+    at once: the tensor itself.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return value
+    import tensorflow
+
+    context = tensorflow.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce("SUM", value)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the numbers, for run.json."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in ("keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scikit-learn"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -1,0 +1,177 @@
+"""Batched U-Net masks and classifier scoring; other threads may read, clean and write while a batch is computed."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from cxr.networks import backend
+from cxr.core import process_group
+from cxr.networks.backend import keras
+from cxr.networks.batches import FilmBatches
+from cxr.networks.class_activation import cascade, explainer
+from cxr.maps.heatmaps import mean_correlation
+from cxr.imaging.lungs import MaskQuality, clean_mask
+from cxr.core.parameters import MAP_METHODS, Params
+
+RANDOMISED_FILMS = 32  # enough for a mean correlation
+# Films a step of the U-Net at most: 8 are as fast as 32, which take 12 GB with 64 filters at 512 pixels.
+MASK_BATCH = 8
+_one_at_a_time = threading.Lock()  # a network has the whole machine; other threads read and clean up meanwhile
+
+
+def predictor(model: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params) -> Callable[[], np.ndarray]:
+    """() -> what the model says of rows of a pack, from its weights of that moment; compiled once.
+
+    Where several processes train the model, each scores its share of the rows, on its own devices and with a copy of
+    the network, and all get the whole: they must call it together.
+    """
+    copied, devices = backend.copies_to_score(), backend.own_devices()
+    with backend.own_scope():
+        # A network of its own: the model in training keeps its compiled state.
+        network = keras.models.clone_model(model) if copied else keras.Model(model.input, model.output)
+        network.compile(jit_compile=backend.jit_compile(params))
+    if copied:  # as many films for each process and each of its devices, the first ones twice where need be
+        each = -(-len(rows) // (process_group.count() * devices)) * devices
+        share = np.resize(rows, process_group.count() * each)[process_group.index() * each :][:each]
+        batches = _in_order(pack, share, params, multiple=devices)
+    else:
+        batches = _in_order(pack, rows, params)
+
+    def predict():
+        with backend.own_scope():
+            if copied:
+                network.set_weights(model.get_weights())
+            scored = network.predict(batches, verbose=0)
+        return backend.gathered(scored).reshape(-1, *scored.shape[1:])[: len(rows)]
+
+    return predict
+
+
+def _in_order(pack: np.ndarray, rows: np.ndarray, params: Params, multiple: int = 1) -> FilmBatches:
+    """Batches of films as they are, without targets, read ahead by a thread; of a ``multiple`` of films each."""
+    size = -(-params.evaluation.score_batch_size // multiple) * multiple
+    return FilmBatches(pack, rows, map(str, rows), None, size, workers=2)
+
+
+def lung_masks(
+    unet: keras.Model, films: Iterable[np.ndarray], params: Params
+) -> Iterator[tuple[np.ndarray, MaskQuality]]:
+    """Clean lung masks of a stream of films.
+
+    Parameters
+    ----------
+    unet : keras.Model
+    films : iterable of ndarrays of shape (size, size), uint8
+        Taken a batch at a time, so a stream of any length needs the memory of one batch.
+    params : Params
+
+    Yields
+    ------
+    mask : ndarray of shape (size, size), uint8
+        0 or 255.
+    quality : MaskQuality
+    """
+    size, step = unet.input_shape[1], min(MASK_BATCH, params.evaluation.score_batch_size)
+    batch: list[np.ndarray] = []
+
+    def cleaned():
+        # Always a whole batch: another shape would be compiled anew.
+        stacked = np.zeros((step, size, size, 1), np.uint8)
+        stacked[: len(batch), ..., 0] = batch
+        with _one_at_a_time:
+            if not unet.compiled:
+                unet.compile(jit_compile=backend.jit_compile(params))
+            probabilities = np.asarray(unet.predict_on_batch(stacked))[: len(batch), ..., 0]
+        return [clean_mask(probability, params.pack.lung_threshold) for probability in probabilities]
+
+    for film in films:
+        batch.append(film)
+        if len(batch) == step:
+            yield from cleaned()
+            batch = []
+    if batch:
+        yield from cleaned()
+
+
+def scorer(classifier: keras.Model, params: Params) -> keras.Model:
+    """The network that `score` and `randomisation` run: probabilities and the maps of every method, compiled once."""
+    network = explainer(classifier)
+    network.compile(jit_compile=backend.jit_compile(params))
+    return network
+
+
+def score(
+    network: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Probabilities and maps of rows of a pack, in one forward pass per film.
+
+    Parameters
+    ----------
+    network : keras.Model
+        From `scorer`.
+    pack : ndarray of shape (N, size, size), uint8
+    rows : ndarray of n int
+    params : Params
+        SCORE_BATCH_SIZE; TEST_TIME_AUGMENTATION: probabilities are averaged with those of the flipped film.
+
+    Returns
+    -------
+    probabilities : ndarray of shape (n, 6), float32
+    maps : dict of ndarrays of shape (n, 6, h, w), float16
+        Of each of `MAP_METHODS`: without ReLU, of the film as it is.
+    """
+    size = min(params.evaluation.score_batch_size, len(rows))
+    batches = []
+    for first in range(0, len(rows), size):
+        chosen = rows[first : first + size]
+        # Whole batches: another shape would be compiled anew.
+        films = pack[np.resize(chosen, size)][..., None]
+        with _one_at_a_time:
+            batch = network.predict_on_batch(films)
+            if params.evaluation.test_time_augmentation:
+                batch[0] = (batch[0] + network.predict_on_batch(films[:, :, ::-1])[0]) / 2
+        batches.append([one[: len(chosen)] for one in batch])
+    probabilities, *maps = map(np.concatenate, zip(*batches, strict=True))
+    by_method = zip(MAP_METHODS, maps, strict=True)
+    return probabilities, {name: one.transpose(0, 3, 1, 2).astype(np.float16) for name, one in by_method}
+
+
+def randomisation(
+    network: keras.Model, classifier: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params
+) -> pd.DataFrame:
+    """How much maps still resemble themselves once learned weights are shuffled (Adebayo 2018). Spoils the classifier.
+
+    Parameters
+    ----------
+    network : keras.Model
+        From `scorer`, of ``classifier``, whose weights are shuffled from the last layer down.
+    pack, rows, params
+        As in `score`; `RANDOMISED_FILMS` spread over the rows are looked at.
+
+    Returns
+    -------
+    DataFrame
+        ``method``, ``shuffled``, ``places`` (h * w), ``films``, and ``correlation``: Spearman's of a film's map before
+        and after, the mean over films and findings. Row "nothing, another film": of the maps of two films, which is
+        what maps have in common by place alone. NaN where a grid has fewer than four places, or there is one film.
+    """
+    few = min(len(rows), RANDOMISED_FILMS)
+    rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, few).astype(int)]
+    _, learned = score(network, pack, rows, params)
+    others = {method: np.roll(maps, 1, axis=0) if few > 1 else maps * np.nan for method, maps in learned.items()}
+    stages = [("nothing, another film", others)]
+    for shuffled in cascade(classifier, 4, params.general.seed):
+        stages.append((shuffled, score(network, pack, rows, params)[1]))
+    return pd.DataFrame(
+        {
+            "method": method,
+            "shuffled": shuffled,
+            "places": maps[0, 0].size,
+            "films": few,
+            "correlation": mean_correlation(learned[method], maps),
+        }
+        for shuffled, by_method in stages
+        for method, maps in by_method.items()
+    )

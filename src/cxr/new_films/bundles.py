@@ -1,0 +1,162 @@
+"""What predicting new films needs of a family, as one thing: from the models that were trained here, or from a bundle.
+
+A bundle is a folder that stands alone: networks, parameters, thresholds, calibration and reference of a family, with a
+digest of every file, which are checked before anything is read.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxr.core import config
+from cxr.imaging import film_checks
+from cxr.maps import heatmaps
+from cxr.evaluation import predictions
+from cxr.core.artifacts import digest, need, read_json
+from cxr.core.errors import InputError
+from cxr.preparation.films import load_films
+from cxr.core.parameters import Params
+from cxr.core.settings import Settings
+
+MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
+DIGESTS = "digests.json"
+# What a film goes through on its way to probabilities and maps; the rest of PARAMS.json is about training.
+EVALUATED_KEYS = ("TEST_TIME_AUGMENTATION", "MAP_METHOD")
+PIXEL_KEYS = ("UNET_INPUT_SIZE", "FIT", "LUNG_MASKING", "LUNG_MARGIN", "LUNG_THRESHOLD", *EVALUATED_KEYS)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A family ready for new films.
+
+    name: what it is and where it came from, for the log. models: a file a member. unet: None with LUNG_MASKING none.
+    thresholds, reference: thresholds.json and reference.json. made_by: the command that makes the files again.
+    """
+
+    name: str
+    family: str
+    params: Params
+    models: dict[str, Path]
+    unet: Path | None
+    thresholds: dict[str, Any]
+    reference: dict[str, Any]
+    made_by: str
+
+    @property
+    def size(self) -> int:
+        """Side of the largest packed film: the one that maps lie on and distances are measured on."""
+        return max(self.params.input_size(member) for member in self.models)
+
+
+def made_from(params: Params, models: dict[str, Path], unet: Path | None) -> dict[str, Any]:
+    """Digests and parameters that predictions of new films hang on."""
+    flat = params.flat()
+    return {
+        "models": {member: digest(path) for member, path in models.items()},
+        "unet": digest(unet) if unet and unet.is_file() else None,
+        "parameters": {key: flat[key] for key in PIXEL_KEYS},
+    }
+
+
+def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]:
+    """reference.json of an evaluated family: what new films are compared with, so that no training film is needed.
+
+    Returns
+    -------
+    dict that JSON can hold
+        ``peaks``: member -> peak of each finding's maps over val; ``distance``: from `film_checks.fit_distance` on
+        the packed films of the largest size; ``made_from``.
+    """
+    members = params.members(family)
+    models = {member: settings.member_dir(family, member) / "model.keras" for member in members}
+    films, pack = load_films(settings, params, max(params.input_size(member) for member in members))
+    small = {}
+    for split in ("train", "val"):
+        rows = np.flatnonzero(films["split"] == split)
+        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(MOST_FILMS, len(rows))).astype(int))]
+        small[split] = film_checks.thumbnails(pack[row] for row in chosen)
+    val = (predictions.read(settings.family_dir(family) / "predictions.csv")["split"] == "val").to_numpy()
+    peaks = {}
+    for member in members:
+        path = settings.cams(family, member, params.evaluation.map_method)
+        maps = np.load(path, mmap_mode="r", allow_pickle=False)
+        peaks[member] = [float(f"{peak:.6g}") for peak in heatmaps.peaks(maps[val])]
+    return {
+        "peaks": peaks,
+        "distance": film_checks.fit_distance(small["train"], small["val"]),
+        "made_from": made_from(params, models, _unet(settings.unet, params)),
+    }
+
+
+def _unet(path: Path, params: Params) -> Path | None:
+    return None if params.pack.lung_masking == "none" else path
+
+
+def of_models(settings: Settings, params: Params, family: str) -> Bundle:
+    """The family that was trained and evaluated here.
+
+    Raises
+    ------
+    InputError
+        Something is missing, or is not what thresholds and reference were made from.
+    """
+    folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
+    thresholds, reference = (read_json(folder / name, made_by) for name in ("thresholds.json", "reference.json"))
+    models = {
+        member: need(settings.member_dir(family, member) / "model.keras", f"sh train_{family.capitalize()}.sh")
+        for member in params.members(family)
+    }
+    unet = _unet(settings.unet, params)
+    if unet:
+        need(unet, "src/segmentation/train.py")
+    bundle = Bundle(f"{family} of {folder}", family, params, models, unet, thresholds, reference, made_by)
+    _refuse_others(bundle, folder / "reference.json")
+    return bundle
+
+
+def _refuse_others(bundle: Bundle, path: Path) -> None:
+    """Raise an InputError where networks or parameters are not those that ``path`` was made from."""
+    recorded, found = bundle.reference["made_from"], made_from(bundle.params, bundle.models, bundle.unet)
+    for key, value in found["parameters"].items():
+        if recorded["parameters"].get(key) != value:
+            again = "" if key in EVALUATED_KEYS else "sh prepare_data.sh, training, "
+            raise InputError(
+                f"{path}: made with {key} {recorded['parameters'].get(key)!r}, PARAMS.json says {value!r}. Use the "
+                f"PARAMS file of that run, or run: {again}{bundle.made_by}"
+            )
+    files = {**bundle.models, "unet": bundle.unet}
+    for name, value in {**found["models"], "unet": found["unet"]}.items():
+        if value != {**recorded["models"], "unet": recorded["unet"]}.get(name):
+            raise InputError(
+                f"{files[name]}: is not the network that {path.name} and thresholds.json were made with. Run: "
+                f"{'sh prepare_data.sh, training, ' if name == 'unet' else ''}{bundle.made_by}"
+            )
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """A bundle that `export.sh` wrote, every file of it checked.
+
+    Raises
+    ------
+    InputError
+        No bundle, or a file of it is missing or was changed: named.
+    """
+    made_by = "sh export.sh"
+    if not (folder / DIGESTS).is_file():
+        raise InputError(f"{folder}: no bundle ({DIGESTS} is not in it). Give the folder that {made_by} wrote.")
+    for name, value in read_json(folder / DIGESTS, made_by).items():
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name}: is missing from the bundle. Copy the bundle again, whole.")
+        if digest(folder / name) != value:
+            raise InputError(f"{folder / name}: was changed since the bundle was written. Copy the bundle again.")
+    params = config.load_params(folder / "PARAMS.json")
+    about = read_json(folder / "metadata.json", made_by)
+    family = about["family"]
+    models = {member: folder / "models" / f"{member}.keras" for member in params.members(family)}
+    return Bundle(
+        f"bundle {about['name']} {about['version']} ({digest(folder / DIGESTS)})", family, params, models,
+        _unet(folder / "models" / "unet.keras", params), read_json(folder / "thresholds.json", made_by),
+        read_json(folder / "reference.json", made_by), made_by,
+    )  # fmt: skip

@@ -1,0 +1,45 @@
+"""Files of new films: found where the user points, and named so that no name can do harm."""
+
+import contextlib
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr.core.errors import InputError
+from cxr.imaging.images import list_films
+
+
+def find_films(given: Sequence[Path], out: Path) -> list[Path]:
+    """Files as given, and the films below folders, each once; no overlay of an earlier run that ``out`` holds.
+
+    Raises
+    ------
+    InputError
+        Nothing of it is there.
+    """
+    overlays, found = out.resolve() / "overlays", []
+    for path in given:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        with contextlib.suppress(InputError):  # a folder without films is said below, if there is nothing else
+            found += [film for film in list_films(path) if overlays not in film.resolve().parents]
+    if not any(path.exists() for path in found):
+        names = ", ".join(printable(path) for path in given[:3])
+        raise InputError(f"{names}: no film there; expected PNG, JPEG, TIFF or DICOM files, or folders with some.")
+    return list(dict.fromkeys(found))
+
+
+def printable(name: Any) -> str:
+    """A name in one line: what cannot be shown (line ends, broken bytes) as an escape."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(name))
+
+
+def overlay_name(filename: str) -> str:
+    """A file name for a film's overlay that is safe and its own: films of one name in two folders differ."""
+    last = unicodedata.normalize("NFC", Path(filename).stem)
+    kept = re.sub(r"[^\w.-]+", "_", last).strip("._-")[:40] or "film"
+    return f"{kept}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"

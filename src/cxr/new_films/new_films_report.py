@@ -1,0 +1,163 @@
+"""What is drawn and written of new films: a picture each, and one HTML page of all of them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from cxr.report import gallery
+from cxr.report import html_page
+from cxr.core.executors import process_count
+from cxr.imaging.film_checks import FLAGS, MEANINGS
+from cxr.new_films.film_files import overlay_name, printable
+from cxr.new_films.film_pages import Said, film_page
+from cxr.preparation.films import AFFINE
+from cxr.maps.heatmaps import enlarged
+from cxr.imaging.images import read_film, square_affine, square_to_film
+from cxr.core.findings import FINDINGS
+from cxr.new_films.predicting import Predicted, thresholds_used
+from cxr.report.page_tables import Cell, Table, count, number
+from cxr.evaluation.thresholds import POOLED
+
+PANEL = 600  # longer side of a film that maps are brought to before they are drawn
+MOST_ROWS = 5000  # of the table of all films
+CAVEATS = (
+    "Research use only. Not a medical device: do not use this to decide about a patient.",
+    "A probability is what the networks say of films like those they were trained on. Prevalence, scanners and "
+    "patients of another hospital differ; thresholds and calibration do not carry over.",
+    "A film without a flag is not thereby a good one: the rules are plain, and see only what they look for.",
+    "A map shows where the evidence for the networks' answer lies, not where disease is.",
+)
+
+
+def draw_overlays(
+    predicted: Predicted, folder: Path, limit: int, progress: Callable[[Iterable, str], Iterable]
+) -> list[str]:
+    """Draw pictures of at most ``limit`` films (0 = all), the surest first; by film the relative path, or ""."""
+    rows, overlays = by_sureness(predicted)[: limit or None], [""] * len(predicted.films)
+    with ThreadPoolExecutor(process_count(predicted.bundle.params.general.workers)) as threads:
+        drawn = threads.map(lambda row: draw_overlay(predicted, row, folder), rows)
+        for row, name in zip(rows, progress(drawn, "overlays"), strict=True):
+            overlays[row] = name
+    return overlays
+
+
+def remove_overlays(folder: Path, names: Iterable[str]) -> None:
+    """Remove pictures of an older prediction, by the paths that its predictions.csv holds."""
+    for name in names:
+        if name:
+            (folder / "overlays" / Path(name).name).unlink(missing_ok=True)
+
+
+def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
+    """Draw one film's picture into ``<folder>/overlays``; returns its path relative to the folder."""
+    about, scored = predicted.films.iloc[row], predicted.scored
+    film = read_film(about["path"])
+    scale = min(1.0, PANEL / max(film.shape))
+    shape = tuple(max(1, round(side * scale)) for side in film.shape)
+    scale_x, scale_y, offset_x, offset_y = about[list(AFFINE)]
+    affine = (scale_x / scale, scale_y / scale, offset_x, offset_y)
+    used = thresholds_used(predicted)
+    said = [
+        Said(
+            float(scored.probability(finding)[row]), used[finding]["threshold"], bool(scored.decisions[row, place]),
+            square_to_film(enlarged(scored.heat(finding, row), scored.size), shape, affine),
+        )
+        for place, finding in enumerate(FINDINGS)
+    ]  # fmt: skip
+    mask = None
+    if predicted.masks is not None:
+        square = predicted.masks[about["row"]]
+        fit = predicted.bundle.params.pack.fit
+        scale_x, scale_y, offset_x, offset_y = square_affine(film.shape, square.shape[0], fit)
+        mask = square_to_film(np.asarray(square), shape, (scale_x / scale, scale_y / scale, offset_x, offset_y))
+    name = f"overlays/{overlay_name(about['filename'])}"
+    notes = about["notes"].split("; ") if about["notes"] else []
+    share = predicted.bundle.params.evaluation.map_threshold
+    film_page(film, said, folder / name, printable(about["filename"]), notes, mask, about["mask_rejected"] != 1, share)
+    return name
+
+
+def by_sureness(predicted: Predicted) -> list[int]:
+    """Rows in the order in which they are drawn and shown: the highest probability above a threshold first."""
+    limits = np.array([fitted["threshold"] for fitted in thresholds_used(predicted).values()])
+    probabilities = np.column_stack([predicted.scored.probability(finding) for finding in FINDINGS])
+    return np.argsort(-(probabilities - limits).max(axis=1), kind="stable").tolist()
+
+
+def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tuple[str, str]]]) -> str:
+    """The report of new films as HTML; ``overlays`` are relative links, "" where none was drawn."""
+    films, used = predicted.films, thresholds_used(predicted)
+    called = predicted.scored.decisions.sum(axis=0)
+    tiles = [
+        {"finding": finding, "called": int(called[place]), "threshold": f"{used[finding]['threshold']:.2f}",
+         "fitted_on": used[finding]["fitted_on"]}
+        for place, finding in enumerate(FINDINGS)
+    ]  # fmt: skip
+    flags = [(name.replace("_", " "), int(films[name].fillna(0).sum()), MEANINGS[name]) for name in FLAGS]
+    content = {
+        "title": f"{len(films):,} new films" if len(films) != 1 else "One new film",
+        "family": predicted.bundle.family,
+        "hospital": predicted.hospital,
+        "pooled": predicted.hospital == POOLED,
+        "films": len(films),
+        "broken": len(predicted.problems),
+        "flagged": int((films["notes"] != "").sum()),
+        "tiles": tiles,
+        "flags": flags,
+        "table": _table(predicted),
+        "problems": Table(
+            "Files that were not predicted", ["File", "Problem"],
+            [[Cell(printable(name)), Cell(printable(text))] for name, text in predicted.problems.to_numpy()],
+        ),
+        "findings": FINDINGS,
+        "gallery": html_page.gallery_data(_cards(predicted, overlays)),
+        "shown": min(len(films), gallery.MOST),
+        "facts": facts,
+        "caveats": CAVEATS,
+    }  # fmt: skip
+    return html_page.render("new_films.html.j2", content)
+
+
+def _cards(predicted: Predicted, overlays: Sequence[str]) -> list[dict[str, Any]]:
+    scored, rows = predicted.scored, by_sureness(predicted)[: gallery.MOST]
+    pack_rows = dict(zip(scored.table["image_id"], predicted.films["row"], strict=True))
+    cards = gallery.film_cards(scored, predicted.pack, pack_rows, rows, Path("overlays"))
+    for card, row in zip(cards, rows, strict=True):
+        card["id"] = printable(predicted.films["filename"].iloc[row])
+        card["outcomes"] = ["yes" if called else "no" for called in card["called"]]
+        card["overlays"] = [quote(overlays[row])] * len(FINDINGS)
+        card["notes"] = [flag for flag in [", ".join(flags_of(predicted, row))] if flag]
+    return cards
+
+
+def flags_of(predicted: Predicted, row: int) -> list[str]:
+    return [name.replace("_", " ") for name in FLAGS if predicted.films[name].iloc[row] == 1]
+
+
+def _table(predicted: Predicted) -> Table:
+    """Every film with its probabilities, what is called, and its flags."""
+    heads = ["Film", *FINDINGS, "Distance", "Flags"]
+    low, high = predicted.members.min(axis=0), predicted.members.max(axis=0)
+    rows = []
+    for row in range(min(len(predicted.films), MOST_ROWS)):
+        about, cells = predicted.films.iloc[row], []
+        for place, finding in enumerate(FINDINGS):
+            value = float(predicted.scored.probability(finding)[row])
+            mended = predicted.calibrated[row, place]
+            below = [] if np.isnan(mended) else [f"{mended:.2f}"]
+            if len(predicted.members) > 1:
+                below.append(f"{low[row, place]:.2f}–{high[row, place]:.2f}")
+            mark = "● " if predicted.scored.decisions[row, place] else ""
+            cells.append(Cell(f"{mark}{value:.2f}", value, " · ".join(below)))
+        flags = flags_of(predicted, row)
+        first, distance = Cell(printable(about["filename"])), number(float(about["distance"]), digits=2)
+        rows.append([first, *cells, distance, Cell(", ".join(flags), len(flags))])
+    several = ", and the lowest and highest member" if len(predicted.members) > 1 else ""
+    notes = [f"● called. Below a probability: calibrated (where val had enough films for it){several}."]
+    if len(predicted.films) > MOST_ROWS:
+        notes.append(f"The first {count(MOST_ROWS).text} films; all are in predictions.csv.")
+    return Table("Probabilities of all films", heads, rows, notes)

@@ -1,0 +1,290 @@
+"""New films: checked, masked and packed by the functions that training used, scored, and put into one table."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxr.core import executors
+from cxr.imaging import film_checks
+from cxr.preparation import packs
+from cxr.evaluation import predictions
+from cxr.preparation import packing
+from cxr.new_films.bundles import Bundle
+from cxr.evaluation.calibration import calibrated
+from cxr.core.errors import InputError, closest
+from cxr.imaging.film_checks import FLAGS
+from cxr.preparation.films import AFFINE
+from cxr.core.findings import FINDINGS
+from cxr.maps.family_maps import Scored
+from cxr.evaluation.thresholds import POOLED, decide, threshold_of
+
+MADE_BY = "sh predict.sh"
+FEW = 12
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Everything that is known of new films; row i of each part is film i.
+
+    films: filename (as given), path, width, height, affine, the columns of `FLAGS` (1, 0, or empty where it
+    does not apply), distance, notes, row (of the packs). scored: probabilities, decisions and maps. calibrated: (N, F).
+    members: (M, N, F). masks: packed lung masks or None. pack: the largest packed films. problems: filename, problem.
+    """
+
+    bundle: Bundle
+    hospital: str
+    films: pd.DataFrame
+    scored: Scored
+    calibrated: np.ndarray
+    members: np.ndarray
+    masks: np.ndarray | None
+    pack: np.ndarray
+    problems: pd.DataFrame
+
+
+def check_hospital(bundle: Bundle, hospital: str) -> None:
+    """Raise an InputError where thresholds have nothing of this hospital."""
+    known = sorted({name for fitted in bundle.thresholds["findings"].values() for name in fitted})
+    if hospital not in known:
+        meant = closest(hospital, known)
+        hint = f" Did you mean {meant}?" if meant else ""
+        raise InputError(f"--hospital {hospital}: expected one of {', '.join(known)}, which val had films of.{hint}")
+
+
+def predict(
+    bundle: Bundle, paths: Sequence[Path], hospital: str, work: Path, progress: Callable[[Iterable, str], Iterable]
+) -> Predicted:
+    """Score new films.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    paths : sequence of Path
+    hospital : str
+        Whose thresholds and calibration count: one that val had films of, or "pooled".
+    work : Path
+        An empty folder for packs; needed for as long as the result is.
+    progress : callable
+        Called with an iterable over the films and what is done, gives the iterable back (tqdm's way).
+    """
+    films, masks = prepare(bundle, paths, work, progress)
+    broken = films["problem"] != ""
+    problems = films.loc[broken, ["filename", "problem"]].reset_index(drop=True)
+    films = films[~broken].reset_index(drop=True)
+    pack = packs.open_pack(work / f"{bundle.size}.npy", MADE_BY)
+    films = films.assign(**_flags(bundle, films, pack))
+    members, maps = _score(bundle, films["row"].to_numpy(), work)
+    table = _table(films, hospital, members)
+    return Predicted(
+        bundle, hospital, films, _scored(bundle, films, table, maps),
+        calibrated(table, bundle.thresholds["calibration"]), members, masks, pack, problems,
+    )  # fmt: skip
+
+
+def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tuple[pd.DataFrame, np.ndarray | None]:
+    """Read, check, mask and pack new films, by steps 4 and 5 of prepare_data.sh: row i of the packs is film i.
+
+    Returns
+    -------
+    films : DataFrame
+        ``path``, ``filename``, ``row``, ``problem`` ("" or why it cannot be predicted), what `_mask` and `_pack` say.
+    masks : packed lung masks, or None
+        The packed films lie in ``work``, as ``<size>.npy``.
+    """
+    films = pd.DataFrame({"path": list(paths), "row": range(len(paths))})
+    films["filename"] = [str(path).encode("utf-8", "backslashreplace").decode() for path in paths]
+    masks, checks = _mask(bundle, paths, work, progress)
+    films = films.join(checks)
+    films = films.join(_pack(bundle, films, work, progress))
+    films["problem"] = films["problem"].where(films["problem"] != "", films["pack_problem"].astype(object).fillna(""))
+    said = zip(films["problem"], films["path"], strict=True)
+    films["problem"] = [problem.removeprefix(f"{path}: ") for problem, path in said]
+    return films, masks
+
+
+def _each(bundle: Bundle, work: Callable, jobs: Iterable, films: int) -> Iterable:
+    """Results of ``work(job)`` in order: from several processes, but for a few films, which are read sooner than those
+    start."""
+    if films <= FEW:
+        return map(work, jobs)
+    return executors.by_processes(work, jobs, executors.process_count(bundle.params.general.workers))
+
+
+def _mask(bundle: Bundle, paths, work: Path, progress) -> tuple[np.ndarray | None, pd.DataFrame]:
+    """Step 4 of prepare_data.sh: packed lung masks (None without), and by film problem, checks, accepted, reason."""
+    params, unet = bundle.params, None
+    if bundle.unet:
+        from cxr.networks import inference
+        from cxr.networks import models
+
+        unet = models.load_model(bundle.unet, params.unet.unet_input_size, bundle.made_by)
+    size = params.unet.unet_input_size
+    read = functools.partial(packing.try_new_film, size=size, fit=params.pack.fit)
+    results = _each(bundle, read, paths, len(paths))
+    checks: list[dict[str, Any]] = []
+
+    def squares():
+        for square, check, problem in progress(results, "lung masks" if unet else "reading"):
+            checks.append({"problem": problem, **(vars(check) if check else {})})
+            yield square
+
+    if unet is None:
+        for _ in squares():
+            pass
+        return None, pd.DataFrame(checks)
+    qualities = []
+    with packs.written_pack(work / "masks.npy", len(paths), size) as temporary:
+        for row, (mask, quality) in enumerate(inference.lung_masks(unet, squares(), params)):
+            packs.write_rows(temporary, row, mask[None])
+            qualities.append({"accepted": quality.accepted, "reason": quality.reason})
+    return packs.open_pack(work / "masks.npy", MADE_BY), pd.DataFrame(checks).join(pd.DataFrame(qualities))
+
+
+def _pack(bundle: Bundle, films: pd.DataFrame, work: Path, progress) -> pd.DataFrame:
+    """Step 5 of prepare_data.sh: packs of all sizes in ``work``; by film width, height, affine, pack_problem."""
+    params, sizes = bundle.params, sorted({bundle.params.input_size(member) for member in bundle.models})
+    good = films[films["problem"] == ""]
+    accepted = good["accepted"] if "accepted" in good else pd.Series(False, index=good.index)
+    with contextlib.ExitStack() as stack:
+        written = tuple(
+            (size, str(stack.enter_context(packs.written_pack(work / f"{size}.npy", len(films), size))))
+            for size in sizes
+        )
+        packing = packing.Packing(
+            written, str(work / "masks.npy"), "", params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
+        )
+        jobs = list(zip(good["row"].tolist(), good["path"], accepted.tolist(), strict=True))
+        pack = functools.partial(packing.pack_shard, packing=packing)
+        shards = _each(bundle, pack, executors.shards(jobs, 1), len(jobs))
+        results = [record for shard in progress(shards, "packing") for record in shard]
+    affine = {f"{name}_{bundle.size}": name for name in AFFINE}
+    table = pd.DataFrame(results, index=good.index).rename(columns={**affine, "problem": "pack_problem"})
+    return table.reindex(columns=["width", "height", *AFFINE, "pack_problem"])
+
+
+def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, Any]:
+    """The columns of `FLAGS` as 1, 0 or not applicable, with distance and notes."""
+    distance = np.zeros(0)
+    if len(films):
+        small = film_checks.thumbnails(pack[row] for row in films["row"])
+        distance = film_checks.distances(small, bundle.reference["distance"])
+    cut = bundle.reference["distance"]["cut"]
+    reasons = {name: films[name].fillna("").astype(str) if name in films else pd.Series("", films.index)
+               for name in ("looks_inverted", "nearly_empty", "odd_aspect")}  # fmt: skip
+    reasons["mask_rejected"] = films["reason"] if "reason" in films else pd.Series("", films.index)
+    reasons["far_from_training"] = pd.Series(
+        [f"distance {value:.2f} from the training films, expected {cut:.2f} or less" if value > cut else ""
+         for value in distance], films.index, dtype="str",
+    )  # fmt: skip
+    flags = {name: (reasons[name] != "").astype("Int8") for name in FLAGS}
+    if bundle.unet is None:
+        flags["mask_rejected"] = pd.Series(pd.NA, films.index, dtype="Int8")
+    notes = [
+        "; ".join(f"{name.replace('_', ' ')}: {reasons[name][i]}" for name in FLAGS if reasons[name][i])
+        for i in films.index
+    ]
+    return {**flags, "distance": distance.round(3), "notes": notes}
+
+
+def _score(bundle: Bundle, rows: np.ndarray, work: Path) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Probabilities (M, N, F) and maps of every member; each network is read, used and let go."""
+    probabilities, maps = [], []
+    for member, path in bundle.models.items():
+        if not len(rows):
+            probabilities.append(np.zeros((0, len(FINDINGS)), np.float32))
+            maps.append(np.zeros((0, len(FINDINGS), 1, 1), np.float16))
+            continue
+        from cxr.networks import inference
+        from cxr.networks import models
+
+        size = bundle.params.input_size(member)
+        network = models.load_model(path, size, bundle.made_by)
+        pack = packs.open_pack(work / f"{size}.npy", MADE_BY)
+        found, by_method = inference.score(inference.scorer(network, bundle.params), pack, rows, bundle.params)
+        probabilities.append(found)
+        maps.append(by_method[bundle.params.evaluation.map_method])
+    return np.stack(probabilities), maps
+
+
+def _table(films: pd.DataFrame, hospital: str, members: np.ndarray) -> pd.DataFrame:
+    """A predictions table whose image_ids say the hospital; the mean of the members, as evaluation takes it."""
+    names = [f"{row:06d}" for row in films["row"]]
+    ids = names if hospital == POOLED else [f"{hospital}/{name}" for name in names]
+    truth = np.full(members.shape[1:], np.nan)
+    return predictions.build(ids, ids, ["test"] * len(ids), truth, members.astype(float).mean(axis=0))
+
+
+def _scored(bundle: Bundle, films: pd.DataFrame, table: pd.DataFrame, maps: list[np.ndarray]) -> Scored:
+    boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
+    peaks = [np.array(bundle.reference["peaks"][member], np.float32) for member in bundle.models]
+    thresholds = bundle.thresholds
+    return Scored(
+        None, bundle.params, table, thresholds, decide(table, thresholds), maps, peaks,
+        films.assign(image_id=table["image_id"]), boxes, bundle.size,
+    )  # fmt: skip
+
+
+def thresholds_used(predicted: Predicted) -> dict[str, dict[str, Any]]:
+    """Finding -> threshold and fitted_on, as `thresholds.threshold_of` gives them."""
+    fitted = predicted.bundle.thresholds
+    return {finding: threshold_of(fitted, finding, predicted.hospital) for finding in FINDINGS}
+
+
+def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
+    """predictions.csv: a row a film.
+
+    Columns: ``filename``, ``width``, ``height``; for each finding ``_prob``, ``_calibrated`` (empty where val had too
+    few films for a fit), ``_called`` (1, 0) and ``_disagreement`` (highest minus lowest member; empty with one member);
+    the flags; ``distance``, ``notes``, ``overlay`` (empty where none was drawn), ``thresholds_of``.
+    """
+    films, members = predicted.films, predicted.members
+    spread = members.max(axis=0) - members.min(axis=0) if len(members) > 1 else np.full(members.shape[1:], np.nan)
+    parts = {
+        "prob": predictions.arrays(predicted.scored.table)[1],
+        "calibrated": predicted.calibrated,
+        "called": predicted.scored.decisions.astype(int),
+        "disagreement": spread,
+    }
+    table = films[["filename", "width", "height"]].astype({"width": "Int64", "height": "Int64"})
+    for name, values in parts.items():
+        for place, finding in enumerate(FINDINGS):
+            column = values[:, place]
+            text = [str(value) if name == "called" else "" if np.isnan(value) else f"{value:.6g}" for value in column]
+            table[f"{finding}_{name}"] = pd.Series(text, table.index, dtype="str")
+    table = table.join(films[[*FLAGS, "distance", "notes"]])
+    return table.assign(overlay=list(overlays), thresholds_of=predicted.hospital)
+
+
+def record(predicted: Predicted, device: str, versions: dict[str, str]) -> dict[str, Any]:
+    """run.json of a prediction: what the numbers hang on; nothing of the films but how many there were."""
+    return {
+        "bundle": predicted.bundle.name,
+        "family": predicted.bundle.family,
+        "films": len(predicted.films),
+        "not_predicted": len(predicted.problems),
+        "thresholds_of": predicted.hospital,
+        "thresholds": thresholds_used(predicted),
+        "cut_of_distance": predicted.bundle.reference["distance"]["cut"],
+        "made_from": predicted.bundle.reference["made_from"],
+        "device": device,
+        "versions": versions,
+    }
+
+
+def facts(record: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """The same as pairs of text for the report."""
+    plain = ("bundle", "family", "films", "not_predicted", "thresholds_of", "cut_of_distance", "device")
+    made_from = record["made_from"]
+    networks = {**made_from["models"], **({"unet": made_from["unet"]} if made_from["unet"] else {})}
+    return {
+        "Run": [(name.replace("_", " "), str(record[name])) for name in plain],
+        "Networks, by digest": [(name, value) for name, value in networks.items()],
+        "Films before they reach a network": [(key, str(value)) for key, value in made_from["parameters"].items()],
+        "Versions": list(record["versions"].items()),
+    }

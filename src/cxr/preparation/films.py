@@ -1,0 +1,72 @@
+"""The films of classification as training and evaluation take them: their table, and their pixels at one size."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cxr.tables import schema
+from cxr.core.artifacts import digest, read_csv, read_json
+from cxr.core.errors import InputError
+from cxr.preparation.packs import open_pack
+from cxr.core.parameters import Params
+from cxr.core.settings import Settings
+
+AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")
+PACK_COLUMNS = ("image_id", "width", "height", "mask_used", "problem", *AFFINE)
+
+
+def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """The films of classification: their table, and their pixels at one size.
+
+    Parameters
+    ----------
+    settings : Settings
+    params : Params
+    size : int
+        Side of the packed films, pixels.
+
+    Returns
+    -------
+    films : DataFrame of N rows
+        images.csv with ``split`` and the columns of the pack's table (width, height, affine, mask_used, problem); a
+        film that could not be read has the split "unreadable".
+    pack : ndarray of shape (N, size, size), uint8, memory map
+        Row i belongs to row i of ``films``.
+
+    Raises
+    ------
+    InputError
+        Something is missing, stale (made from other tables or parameters), or a patient is in two splits.
+    """
+    made_by = "sh prepare_data.sh"
+    path = settings.pack(size)
+    images = schema.read_images(settings.images_csv)
+    split = schema.read_split(settings.split_csv, images, params.tables.split)
+    policies = [settings.chexpert_csv] if (images["source"] == "chexpert").any() else []
+    for artifact in (*policies, settings.images_csv, settings.split_csv, path):
+        _refuse_other_parameters(artifact, params, made_by)
+    record = read_json(path.with_suffix(".json"), made_by)
+    if record.get("inputs", {}).get("images") != digest(settings.images_csv):
+        raise InputError(f"{path}: made from another {settings.images_csv.name}. Run: {made_by}")
+    pack = open_pack(path, made_by)
+    packed = read_csv(path.with_suffix(".csv"), made_by, PACK_COLUMNS, dtype={"problem": "str"}).fillna({"problem": ""})
+    if not len(pack) == len(packed) == len(images) or pack.shape[1] != size:
+        raise InputError(f"{path}: holds {pack.shape}, expected {len(images)} films of {size} px. Run: {made_by}")
+    films = pd.concat([images, packed.drop(columns="image_id")], axis=1)
+    films["split"] = split.where((films["problem"] == "").to_numpy(), "unreadable").to_numpy()
+    return films, pack
+
+
+def _refuse_other_parameters(artifact: Path, params: Params, made_by: str) -> None:
+    """Raise an InputError where an artifact was made with other parameters than those in force."""
+    record = artifact.with_suffix(".json")
+    if not record.exists():
+        return
+    in_force = json.loads(json.dumps(params.flat()))
+    for key, value in read_json(record, made_by).get("parameters", {}).items():
+        if in_force.get(key, value) != value:
+            raise InputError(
+                f"{artifact}: made with {key} {value!r}, PARAMS.json says {in_force[key]!r}. Run: {made_by}"
+            )

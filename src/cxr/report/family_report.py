@@ -1,0 +1,192 @@
+"""What the report and the model card of a family are filled with: everything that the pipeline wrote about it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxr.core import artifacts
+from cxr.report import gallery
+from cxr.maps import map_scores
+from cxr.maps import family_maps
+from cxr.evaluation import predictions
+from cxr.report import html_page
+from cxr.report import trust_tables
+from cxr.core.errors import InputError
+from cxr.preparation.films import load_films
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import Params
+from cxr.core.settings import Settings
+from cxr.tables.schema import UNUSED
+
+NO_MAPS = "No maps are stored beside these predictions: run evaluate_{}.sh, then visualization_{}.sh."
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def model(settings: Settings, params: Params, family: str) -> html_page.Model:
+    """Predictions, metrics and thresholds of a family as its evaluation wrote them.
+
+    Raises
+    ------
+    InputError
+        The family was not evaluated yet.
+    """
+    folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
+    family_maps.check_scored(settings, family, params.members(family))
+    table = predictions.read(artifacts.need(folder / "predictions.csv", made_by))
+    block = artifacts.read_json(folder / "metrics.json", made_by)
+    thresholds = artifacts.read_json(folder / "thresholds.json", made_by)
+    val = table[table["split"] == "val"]
+    notes = [f"Thresholds and calibration were fitted on the {len(val):,} films of val, of other patients."]
+    if params.tables.split == "image":
+        notes = ['SPLIT is "image": test patients are in training too, and in val. These numbers are too good.']
+    test = table[table["split"] == "test"].reset_index(drop=True)
+    unseen = sorted(set(predictions.hospital(test)) - set(params.tables.train_sources))
+    if unseen:
+        notes.append(
+            f"No film of {', '.join(unseen)} was in training or val (TRAIN_SOURCES): figures on them are those at a "
+            "hospital never seen, at thresholds of another one."
+        )
+    return html_page.Model(family, block, thresholds, test, val, FINDINGS, notes)
+
+
+def blocks(settings: Settings, params: Params, family: str, own: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """metrics.json of the family (``own``) and, where it has several, of each member that is evaluated."""
+    members = params.members(family)
+    found = {family: own}
+    for member in members if len(members) > 1 else ():
+        block = read_json(settings.member_dir(family, member) / "metrics.json")
+        if block:
+            found[member] = block
+    return found
+
+
+def extras(settings: Settings, params: Params, family: str, most: int = gallery.MOST) -> html_page.Extras:
+    """Gallery, lung masks, training curves and facts; what is not there is left out or said to be missing."""
+    members = params.members(family)
+    logs = {member: settings.member_dir(family, member) / "log.csv" for member in members}
+    pictures = {
+        "Worst lung masks of the U-Net's test films, true and predicted": settings.unet_dir
+        / "evaluation"
+        / "worst.png",
+        "Lung masks of 16 films of classification": settings.classification / "preview_masks.png",
+    }
+    masks = [(title, gallery.picture_uri(path, 1300)) for title, path in pictures.items()]
+    return html_page.Extras(
+        cards=cards(settings, params, family, most),
+        no_maps=NO_MAPS.format(family.capitalize(), family.capitalize()),
+        **trust(settings, params, family),
+        masks=[(title, picture) for title, picture in masks if picture],
+        mask_notes=mask_notes(settings),
+        logs={member: pd.read_csv(path) for member, path in logs.items() if path.is_file()},
+        facts=facts(settings, params, family),
+    )
+
+
+def map_scores_of(settings: Settings, params: Params, family: str) -> pd.DataFrame | None:
+    """map_scores.csv, or None where it is not there or of older maps."""
+    path = settings.family_dir(family) / "map_scores.csv"
+    try:
+        current = path.is_file() and map_scores.step_of(settings, params, family).is_current()
+    except InputError:  # what it was made from is gone
+        return None
+    return pd.read_csv(path) if current else None
+
+
+def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
+    """map_tables, randomisation and shortcuts of `report.Extras`; nothing in them where they were not measured."""
+    folder, members, method = settings.family_dir(family), params.members(family), params.evaluation.map_method
+    network = family if len(members) > 1 else members[0]
+    scores = map_scores_of(settings, params, family)
+    shuffled = {member: settings.member_dir(family, member) / "randomisation.csv" for member in members}
+    shuffled = {member: pd.read_csv(path) for member, path in shuffled.items() if path.is_file()}
+    return {
+        "map_tables": trust_tables.map_tables(scores, network, method) if scores is not None else [],
+        "randomisation": trust_tables.randomisation_table(shuffled, method),
+        "shortcuts": trust_tables.shortcut_tables(read_json(folder / "shortcuts.json"), FINDINGS),
+    }
+
+
+def cards(settings: Settings, params: Params, family: str, most: int) -> list[dict[str, Any]] | None:
+    """The gallery's films, or None where a member's maps are not there."""
+    members = params.members(family)
+    if not all(settings.cams(family, member, params.evaluation.map_method).is_file() for member in members):
+        return None
+    scored = family_maps.load(settings, params, family)
+    films, pack = load_films(settings, params, scored.size)
+    rows = {image_id: row for row, image_id in enumerate(films["image_id"])}
+    folder = settings.family_dir(family) if family_maps.overlays_are_current(scored, family) else None
+    return gallery.film_cards(scored, pack, rows, gallery.choose_rows(scored, most), folder)
+
+
+def mask_notes(settings: Settings) -> list[str]:
+    """How good the U-Net is on its test films, and how many masks of classification were not accepted, and why."""
+    notes = []
+    dice = read_json(settings.unet_dir / "evaluation" / "metrics.json")
+    if dice:
+        measured = {name: values for name, values in dice.items() if isinstance(values, dict) and "dice" in values}
+        for name, values in measured.items():
+            low, high = values.get("dice_interval") or (None, None)
+            interval = f" ({low:.3f} to {high:.3f})" if low is not None else ""
+            notes.append(f"U-Net on {name} test films: Dice {values['dice']:.3f}{interval}, {values['films']:,} films.")
+    path = settings.lung_masks.with_suffix(".csv")
+    if path.is_file():
+        table = pd.read_csv(path)
+        rejected = table[~table["accepted"].astype(bool)]
+        notes.append(f"{len(rejected):,} of {len(table):,} lung masks were not accepted; those films are used whole.")
+        reasons = rejected["reason"].astype(str).str.replace(r"\d+ ?%", "… %", n=1, regex=True).value_counts()
+        notes += [f"{reason}: {films:,}" for reason, films in reasons.items()]
+    return notes
+
+
+def facts(settings: Settings, params: Params, family: str) -> dict[str, list[tuple[str, str]]]:
+    """run.json of every member, and the protocol of the evaluation, as pairs of text."""
+    block = read_json(settings.family_dir(family) / "metrics.json")
+    protocol = block["protocol"]
+    found = {
+        "Evaluation": [
+            ("test films, patients", f"{protocol['films']:,}, {protocol['patients']:,}"),
+            ("threshold rule", protocol["threshold_rule"]),
+            ("val films, digest of the list", f"{protocol['thresholds_from']['films']:,}, "
+             f"{protocol['thresholds_from']['digest']}"),
+            ("resamples, seed", f"{protocol['replicates']:,}, {protocol['seed']}"),
+            ("split", f"by {params.tables.split}"),
+        ]
+    }  # fmt: skip
+    for member in params.members(family):
+        run = read_json(settings.member_dir(family, member) / "run.json")
+        if run:
+            found[member] = run_facts(run)
+    return found
+
+
+def run_facts(run: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts of one training, as pairs of text; what run.json does not say is left out."""
+    names = {
+        "device": "device", "cpu_cores": "CPU cores", "seconds": "seconds of training",
+        "films_per_second": "films a second", "epochs": "epochs", "best_epoch": "best epoch",
+        "best": "best mean AUROC on val", "resumed_from": "resumed from epoch", "seed": "seed", "commit": "commit",
+        "model": "digest of the model",
+    }  # fmt: skip
+    pairs = [(said, str(run[key])) for key, said in names.items() if run.get(key) is not None]
+    for key, said in (("made_from", "made from"), ("versions", "versions")):
+        flat = {name: value for name, value in run.get(key, {}).items() if not isinstance(value, dict)}
+        if flat:
+            pairs.append((said, ", ".join(f"{name} {value}" for name, value in flat.items())))
+    return pairs
+
+
+def counts(settings: Settings) -> pd.DataFrame | None:
+    """Films, patients and positives of each source and split, or None where there are no tables."""
+    if not (settings.images_csv.is_file() and settings.split_csv.is_file()):
+        return None
+    images = pd.read_csv(settings.images_csv).merge(pd.read_csv(settings.split_csv), on="image_id")
+    grouped = images[images["split"] != UNUSED].groupby(["source", "split"], sort=True)
+    found = grouped["patient_id"].agg(films="size", patients="nunique")
+    for finding in FINDINGS:
+        found[finding] = grouped[finding].sum().astype(int)
+    return found.reset_index()

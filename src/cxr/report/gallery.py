@@ -1,0 +1,97 @@
+"""The report's gallery: small films and, for each finding, a small map that the page lays over the film."""
+
+import base64
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cxr.report.canvas import heat_layer
+from cxr.maps.heatmaps import enlarged
+from cxr.imaging.images import to_square
+from cxr.core.findings import FINDINGS
+from cxr.maps.family_maps import Scored, choose_films, known_boxes
+
+SIDE = 192  # pixels of a film on the page
+MAP_SIDE = 24  # of a map; the browser enlarges it smoothly
+MOST = 1000  # films on a page
+
+
+def data_uri(image: np.ndarray, kind: str, options: tuple[int, ...] = ()) -> str:
+    """A picture, BGR(A) or gray uint8, as text that an <img> shows: ``kind`` is jpeg or png."""
+    _, content = cv2.imencode(f".{kind}", image, list(options))
+    return f"data:image/{kind};base64," + base64.b64encode(content.tobytes()).decode()
+
+
+def picture_uri(path: Path, widest: int) -> str | None:
+    """A picture of ours, at most ``widest`` pixels wide; None where it is not there."""
+    image = cv2.imread(str(path)) if path.is_file() else None
+    if image is None:
+        return None
+    scale = min(1.0, widest / image.shape[1])
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return data_uri(small, "jpeg", (cv2.IMWRITE_JPEG_QUALITY, 80))
+
+
+def choose_rows(scored: Scored, most: int = MOST) -> list[int]:
+    """Test films of the gallery: each finding's outcomes in turn, the surest first, until there are ``most``."""
+    queues = [choose_films(scored, finding, None, most) for finding in FINDINGS]
+    rows: dict[int, None] = {}
+    for place in range(max(map(len, queues))):
+        for queue in queues:
+            if place < len(queue) and len(rows) < most:
+                rows.setdefault(queue[place])
+    return list(rows)
+
+
+def film_cards(
+    scored: Scored, pack: np.ndarray, pack_rows: dict[str, int], rows: list[int], folder: Path | None
+) -> list:
+    """What the page needs of each film.
+
+    Parameters
+    ----------
+    scored : Scored
+    pack : array of shape (N, size, size), uint8
+        The films as the network sees them; the maps lie on these squares.
+    pack_rows : dict
+        image_id -> row of the pack.
+    rows : list of int
+        Rows of ``scored.table``.
+    folder : Path or None
+        Of the family: a full overlay that lies there is linked; None: none is.
+
+    Returns
+    -------
+    cards : list of dicts that JSON can hold
+        id, film (data URI), and by finding: maps (data URI), probabilities, outcomes, called, boxes (percent of the
+        square), overlays (relative link or nothing).
+    """
+    cards = []
+    for row in rows:
+        image_id = scored.table["image_id"].iloc[row]
+        film = cv2.resize(pack[pack_rows[image_id]], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        links = [f"gradcam/{finding}/{image_id}.png" for finding in FINDINGS]
+        cards.append(
+            {
+                "id": image_id,
+                "film": data_uri(film, "jpeg", (cv2.IMWRITE_JPEG_QUALITY, 72)),
+                "maps": [_map(scored.heat(finding, row)) for finding in FINDINGS],
+                "probabilities": [round(float(scored.probability(finding)[row]), 3) for finding in FINDINGS],
+                "outcomes": [scored.outcome(finding, row) for finding in FINDINGS],
+                "called": [bool(called) for called in scored.decisions[row]],
+                "boxes": [_boxes(scored, finding, row) for finding in FINDINGS],
+                "overlays": [link if folder and (folder / link).is_file() else "" for link in links],
+            }
+        )
+    return cards
+
+
+def _map(heat: np.ndarray) -> str:
+    return data_uri(heat_layer(enlarged(heat, MAP_SIDE)), "png", (cv2.IMWRITE_PNG_COMPRESSION, 9))
+
+
+def _boxes(scored: Scored, finding: str, row: int) -> list[list[float]]:
+    """Known boxes as left, top, width, height in percent of the packed square."""
+    boxes = [to_square(box, scored.affine(row)) for box in known_boxes(scored, finding, row)]
+    return [[round(100 * float(side) / scored.size, 2) for side in box] for box in boxes]

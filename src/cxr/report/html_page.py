@@ -1,0 +1,246 @@
+"""The HTML report of a model: one file that opens from disk, offline, and asks the network for nothing."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from cxr.report import charts
+from cxr.evaluation import predictions
+from cxr.report import page_tables
+from cxr.core.artifacts import write_text
+from cxr.core.findings import COLOURS, FINDINGS
+from cxr.report.page_tables import Table
+
+HERE = Path(__file__).parent
+LARGEST = 25e6  # bytes of a page: above it browsers and mail grow slow
+CAVEATS = (
+    "Intervals are 95 % percentile intervals of resampled test patients. They do not cover the variance of training: "
+    "another seed would give another model.",
+    "Labels that come from reports (NIH, CheXpert train) are wrong for a share of the films; a model is measured "
+    "against the label, not against the patient.",
+    "Pooled figures of several sources can be good because the model recognises the hospital; the figures of each "
+    "source stand beside them.",
+    "Research use only. Not a medical device.",
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a report needs to know of one model.
+
+    metrics, thresholds: as in their JSON files. table, val: predictions tables of the films evaluated and fitted on.
+    findings: those that the model scores. notes: what is to be said of how the figures came about.
+    """
+
+    name: str
+    metrics: dict[str, Any]
+    thresholds: dict[str, Any]
+    table: pd.DataFrame
+    val: pd.DataFrame
+    findings: Sequence[str] = FINDINGS
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What only a model of our own has: films with maps, lung masks, logs of training, facts of the run.
+
+    cards: from `gallery.film_cards`, or None with ``no_maps`` saying why. map_tables, randomisation, shortcuts: from
+    `trust_tables`. masks: pictures (title, data URI), with lines
+    of text in mask_notes. logs: member -> log.csv. facts: title -> (name, value) pairs.
+    """
+
+    cards: list[dict[str, Any]] | None = None
+    no_maps: str = "These predictions came as numbers: there are no films and no maps to show."
+    map_tables: list[Table] = field(default_factory=list)
+    randomisation: Table | None = None
+    shortcuts: list[Table] = field(default_factory=list)
+    masks: list[tuple[str, str]] = field(default_factory=list)
+    mask_notes: list[str] = field(default_factory=list)
+    logs: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    facts: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Names of models, a number behind those that stand twice."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return found
+
+
+def page(
+    title: str,
+    model: Model,
+    blocks: Mapping[str, dict[str, Any]],
+    compared: Sequence[dict[str, Any]] = (),
+    extras: Extras | None = None,
+) -> str:
+    """The report as HTML.
+
+    Parameters
+    ----------
+    title : str
+    model : Model
+        Whose report it is.
+    blocks : mapping of str to dict
+        metrics.json of every model to show side by side, this one among them.
+    compared : sequence of dict
+        From `comparison.paired`, with the names ``first`` and ``second``.
+    extras : Extras, optional
+    """
+    extras = extras or Extras()
+    findings = page_tables.shown_findings(model.findings)
+    content = {
+        "title": title,
+        "summary": _summary(model, findings),
+        "notes": list(model.notes),
+        "caveats": CAVEATS,
+        "tables": _tables(model, blocks, compared, findings),
+        "charts": _charts(model, findings, extras),
+        "extras": extras,
+        "findings": findings,
+        "gallery": gallery_data(extras.cards),
+    }
+    return render("report.html.j2", content)
+
+
+def gallery_data(cards: list[dict[str, Any]] | None) -> Markup | None:
+    """What the page's script needs of films (see `gallery.film_cards`), or None without any."""
+    return _json({"findings": FINDINGS, "colours": COLOURS, "films": cards}) if cards else None
+
+
+def render(template: str, content: dict[str, Any]) -> str:
+    """A page from its template: with our style, our script, and a policy that allows nothing else."""
+    script = (HERE / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    frame = {
+        "script": Markup(script),
+        "style": Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        "policy": f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'",
+        "colours": COLOURS,
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(template).render({**frame, **content})
+
+
+def write(html: str, path: Path) -> int:
+    """Write the page; returns its bytes."""
+    write_text(html, path)
+    return path.stat().st_size
+
+
+def of_predictions(name: str, model: Model, models: Mapping[str, Model], compared: Sequence[dict[str, Any]]) -> str:
+    """The report of somebody's predictions, beside those of other files."""
+    protocol = model.metrics["protocol"]
+    films = f"{protocol['films']:,} films"
+    facts = {
+        "Protocol": [
+            ("films, patients", f"{films}, {protocol['patients']:,}"),
+            ("films at thresholds", f"{protocol['decided_films']:,}"),
+            ("threshold rule", protocol["threshold_rule"]),
+            ("digest of the val list", protocol["thresholds_from"]["digest"]),
+            ("resamples, seed", f"{protocol['replicates']:,}, {protocol['seed']}"),
+        ]
+    }
+    return page(name, model, {other: one.metrics for other, one in models.items()}, compared, Extras(facts=facts))
+
+
+def _json(content: Any) -> Markup:
+    """JSON for a script element: no character in it can end the element."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+
+
+def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
+    """The numbers at the top of the page."""
+    protocol, macro = model.metrics["protocol"], model.metrics["macro"]
+    tiles = []
+    for finding in findings:
+        values = model.metrics["findings"][finding]
+        interval = values["auroc_interval"]
+        tiles.append(
+            {
+                "finding": finding,
+                "auroc": page_tables.number(values["auroc"], interval),
+                "from": _percent(interval[0]) if interval else None,
+                "width": (_percent(interval[1]) - _percent(interval[0])) if interval else None,
+                "at": None if values["auroc"] is None else _percent(values["auroc"]),
+                "positives": values["positives"],
+                "films": values["films"],
+                "reason": values.get("reason", ""),
+            }
+        )
+    return {
+        "films": protocol["films"],
+        "patients": protocol["patients"],
+        "sources": protocol["sources"],
+        "macro": page_tables.number(macro["auroc"], macro["auroc_interval"]),
+        "over": len(macro["auroc_over"]),
+        "tiles": tiles,
+    }
+
+
+def _percent(auroc: float) -> float:
+    """Place of an AUROC on a bar that goes from 0.5 to 1."""
+    return round(200 * (min(max(auroc, 0.5), 1.0) - 0.5), 2)
+
+
+def _tables(model: Model, blocks, compared, findings: Sequence[str]) -> dict[str, Any]:
+    metrics = model.metrics
+    sources, decided = metrics["by_source"], metrics["protocol"]["decided_films"]
+    pooled = "All films" if len(sources) == 1 else "All sources pooled (read the sources' own tables below first)"
+    original = [page_tables.original_form(metrics, pooled, findings, decided)]
+    calibration = []
+    for source, block in sources.items():
+        films = metrics["protocol"]["sources"][source]
+        if len(sources) > 1:
+            of_source = (predictions.source(model.table) == source) & (model.table["split"] == "test").to_numpy()
+            original.append(
+                page_tables.original_form(block, f"{source}: {films:,} films", findings, int(of_source.sum()))
+            )
+        calibration.append(page_tables.calibration(block, findings, f"Calibration on {source}"))
+    return {
+        "original": original,
+        "all": page_tables.all_figures(metrics, findings),
+        "models": page_tables.models(blocks, findings) if len(blocks) > 1 else None,
+        "differences": page_tables.differences(compared, findings),
+        "calibration": calibration,
+        "prevalences": page_tables.prevalences(model.thresholds, metrics, findings),
+        "points": page_tables.operating_points(metrics, findings),
+        "subgroups": page_tables.subgroups(metrics, findings),
+    }
+
+
+def _charts(model: Model, findings: Sequence[str], extras: Extras) -> dict[str, Any]:
+    truth, probabilities = predictions.arrays(model.table)
+    values = model.metrics["findings"]
+    forests = []
+    if model.metrics.get("subgroups"):
+        forests = [charts.forest(finding, values[finding], model.metrics["subgroups"]) for finding in findings]
+    reliability = [
+        charts.reliability(finding, values[finding]["calibration"]["before"], values[finding]["calibration"]["after"])
+        for finding in findings
+        if values[finding]["calibration"]["before"]
+    ]
+    return {
+        "roc": Markup(charts.roc(truth, probabilities)),
+        "precision_recall": Markup(charts.precision_recall(truth, probabilities)),
+        "reliability": [Markup(chart) for chart in reliability],
+        "forests": [Markup(chart) for chart in forests],
+        "training": [(member, Markup(chart)) for member, chart in charts.training(extras.logs)],
+    }

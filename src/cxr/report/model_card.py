@@ -1,0 +1,181 @@
+"""MODEL_CARD.md: what a family is for, what it was made from, how it did, filled from what the runs recorded.
+
+The sections follow Mitchell et al. 2019 (model cards) and name the items of CLAIM 2024 (Tejani et al.) that a run can
+answer; the others are listed as left to the author. A figure that was not measured is "not measured".
+"""
+
+from typing import Any
+
+from cxr.report import family_report
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import Params
+from cxr.report.page_tables import Cell
+from cxr.core.settings import Settings
+
+LEFT_TO_AUTHOR = (
+    "Title and abstract: that the study is about AI, its design, its main result",
+    "Clinical background and intended role; hypotheses",
+    "Ethics approval, consent, de-identification",
+    "Eligibility, where and when the films were made, scanners",
+    "How the reference standard was made, by whom, with which agreement (NIH, CheXpert: see their papers)",
+    "How the number of films was chosen",
+    "Missing data beyond what is counted here",
+    "External test on a hospital that is in no part of this training",
+    "Comparison with readers; analysis of failures by a radiologist",
+    "Registration, protocol, funding, conflicts of interest, availability of the trained model",
+)
+LIMITS = (
+    "Labels of NIH and of CheXpert's train set were read from reports by a program; they are wrong for a share of "
+    "the films.",
+    "A film that is labelled 0 may still be abnormal: only six findings are looked at.",
+    "Results of several hospitals pooled can be good because the network recognises the hospital.",
+    "Intervals cover the drawing of test patients, not the variance of training.",
+    "Grad-CAM shows where evidence for the network's answer lies, not where disease is.",
+)
+
+
+def of_family(settings: Settings, params: Params, family: str, metrics: dict[str, Any]) -> str:
+    """The model card of a family as Markdown."""
+    parts = [
+        f"# Model card: {family}",
+        "Filled in by the pipeline from the facts of this run; nothing here was written by hand.",
+        "## Model",
+        *_model(settings, params, family),
+        "## Intended use",
+        "Research on chest radiographs: to study and to compare methods on the findings "
+        f"{', '.join(FINDINGS)}. Frontal films ({', '.join(params.tables.views)}).",
+        "**Not for diagnosis.** Not a medical device; never evaluated in care. Not for groups of patients, views or "
+        "hospitals that the tables below do not show.",
+        "## Data",
+        *_data(settings, params),
+        "## Protocol",
+        *_protocol(params, metrics),
+        "## Results",
+        *_results(metrics),
+        "## Subgroups",
+        *_subgroups(metrics),
+        "## Explanations and shortcuts",
+        *_trust(settings, params, family),
+        "## Limits",
+        "\n".join(f"* {limit}" for limit in LIMITS),
+        "## CLAIM items left to the author",
+        "\n".join(f"* [ ] {item}" for item in LEFT_TO_AUTHOR),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; what would end a cell is escaped."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def figure(value: float | None, interval=None) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+
+
+def _model(settings: Settings, params: Params, family: str) -> list[str]:
+    members = params.members(family)
+    what = f"The mean of {len(members)} networks' probabilities: " if len(members) > 1 else "One network: "
+    lines = [what + ", ".join(f"{member} at {params.input_size(member)} px" for member in members) + "."]
+    for member in members:
+        run = family_report.read_json(settings.member_dir(family, member) / "run.json")
+        if run is None:
+            lines.append(f"{member}: no run.json; how it was trained is not recorded.")
+        else:
+            lines.append(
+                f"**{member}**\n\n" + table(["fact", "value"], [list(pair) for pair in family_report.run_facts(run)])
+            )
+    return lines
+
+
+def _data(settings: Settings, params: Params) -> list[str]:
+    counted = family_report.counts(settings)
+    if counted is None:
+        return ["The tables of films are not there: not recorded."]
+    heads = ["source", "split", "films", "patients", *(f"{finding}, positive" for finding in FINDINGS)]
+    lines = [table(heads, [[str(cell) for cell in row] for row in counted.to_numpy().tolist()])]
+    tables = params.tables
+    lines.append(
+        f"Uncertain labels of CheXpert (−1): {tables.uncertain_labels or 'none named'}, unnamed: ignore; blank: "
+        f"{tables.blank_labels or 'negative'}. Films with none of the findings: "
+        f"{'left out' if tables.abnormal_only else 'kept as negatives'}. Lung masking: {params.pack.lung_masking}; "
+        f"films are made square by: {params.pack.fit}. Trained on films of: {', '.join(tables.train_sources)}."
+    )
+    lines += family_report.mask_notes(settings)
+    return lines
+
+
+def _protocol(params: Params, metrics: dict[str, Any]) -> list[str]:
+    protocol = metrics["protocol"]
+    by = (
+        "patient: no patient is in two splits" if params.tables.split == "patient" else "IMAGE: patients leak into test"
+    )
+    fitted = protocol["thresholds_from"]
+    return [
+        f"Split by {by}. Tested on {protocol['films']:,} films of {protocol['patients']:,} patients "
+        f"({', '.join(f'{name} {films:,}' for name, films in protocol['sources'].items())}).",
+        f"Thresholds ({protocol['threshold_rule']}) and, where val has enough films, calibration were fitted on "
+        f"{fitted['films']:,} val films of {fitted['patients']:,} patients, per finding and source (digest of the list "
+        f"{fitted['digest']}). Intervals: {protocol['interval']}; {protocol['replicates']:,} resamples.",
+    ]
+
+
+def _results(metrics: dict[str, Any]) -> list[str]:
+    blocks = {"All test films": metrics} if len(metrics["by_source"]) == 1 else {}
+    blocks |= metrics["by_source"] if not blocks else {}
+    heads = ["finding", "films", "positives", "AUROC", "average precision", "sensitivity", "specificity", "PPV", "NPV",
+             "accuracy", "always-no", "calibration error"]  # fmt: skip
+    lines = []
+    for name, block in blocks.items():
+        rows = []
+        for finding in FINDINGS:
+            values = block["findings"][finding]
+            keys = ("auroc", "average_precision", "recall", "specificity", "precision", "negative_predictive_value")
+            rows.append(
+                [finding, f"{values['films']:,}", f"{values['positives']:,}"]
+                + [figure(values[key], values.get(f"{key}_interval")) for key in keys]
+                + [figure(values["accuracy"]), figure(values["always_no_accuracy"])]
+                + [figure(values.get("expected_calibration_error"))]
+            )
+        macro = block["macro"]
+        mean = figure(macro["auroc"], macro["auroc_interval"])
+        lines.append(
+            f"**{name}**: mean AUROC {mean} over {len(macro['auroc_over'])} findings.\n\n" + table(heads, rows)
+        )
+    return lines
+
+
+def _trust(settings: Settings, params: Params, family: str) -> list[str]:
+    """What was measured of maps and shortcuts: the tables of the report, with what is below a figure in brackets."""
+    extras = family_report.trust(settings, params, family)
+    tables = [*extras["map_tables"][:2], extras["randomisation"], *extras["shortcuts"]]
+    lines = [
+        f"**{one.caption}**\n\n" + table(one.heads, [[_text(cell) for cell in row] for row in one.rows])
+        for one in tables
+        if one is not None
+    ]
+    return lines or ["Not measured."]
+
+
+def _text(cell: Cell) -> str:
+    return cell.text + (f" ({cell.below})" if cell.below else "")
+
+
+def _subgroups(metrics: dict[str, Any]) -> list[str]:
+    if not metrics.get("subgroups"):
+        return ["Not measured."]
+    rows = []
+    for grouping, values in metrics["subgroups"].items():
+        for name, group in values["groups"].items():
+            cells = [
+                figure(one["auroc"], one["auroc_interval"]) + (" (too few)" if one["too_few"] else "")
+                for one in group["findings"].values()
+            ]
+            rows.append([grouping, name, f"{group['films']:,}", f"{group['patients']:,}", *cells])
+    return [
+        table(["by", "group", "films", "patients", *(f"{finding}, AUROC" for finding in FINDINGS)], rows),
+        "Too few: fewer than ten patients with, or without, the finding.",
+    ]

@@ -1,0 +1,110 @@
+"""metrics.json -> the result table in the original's form: as a DataFrame, and as text for the terminal."""
+
+from typing import Any
+
+import pandas as pd
+
+from cxr.core.findings import FINDINGS
+from cxr.evaluation.thresholds import POOLED, UNFITTED_THRESHOLD
+
+RESULT_COLUMNS = {
+    "Accuracy": "accuracy",
+    "Precision": "precision",
+    "Recall": "recall",
+    "Prevalence": "prevalence",
+    "Always-no accuracy": "always_no_accuracy",
+    "AUROC": "auroc",
+    "95 % interval": "auroc_interval",
+    "AP": "average_precision",
+    "F1": "f1",
+    "Films": "films",
+    "Positives": "positives",
+}
+RATE_HEADS = ("Accuracy", "Precision", "Recall", "Prevalence", "Always-no accuracy", "F1")
+
+
+def result_table(metrics: dict[str, Any]) -> pd.DataFrame:
+    """The result table in the original's form, then what it takes to judge it.
+
+    Parameters
+    ----------
+    metrics : dict
+        From `evaluate`, or one source of its ``by_source``.
+
+    Returns
+    -------
+    table : DataFrame
+        A row a finding, then Total (micro) and Mean (macro); NaN where not defined.
+    """
+    rows = [(finding, metrics["findings"][finding]) for finding in FINDINGS]
+    rows += [("Total (micro)", metrics["total"]), ("Mean (macro)", metrics["macro"])]
+    table = pd.DataFrame(
+        [{"finding": name, **{head: values.get(key) for head, key in RESULT_COLUMNS.items()}} for name, values in rows]
+    )
+    table["95 % interval"] = [
+        f"{limits[0]:.3f}-{limits[1]:.3f}" if isinstance(limits, list) else None for limits in table["95 % interval"]
+    ]
+    numbers = [head for head in RESULT_COLUMNS if head != "95 % interval"]
+    return table.astype(dict.fromkeys(numbers, float)).astype({"Films": "Int64", "Positives": "Int64"})
+
+
+def result_text(metrics: dict[str, Any]) -> str:
+    """The result table for a terminal: of all films and, where there are several kinds of labels, of each kind."""
+    sources = metrics["protocol"]["sources"]
+    if len(sources) == 1:
+        (only,) = sources.items()
+        return _text(metrics, f"{only[0]}: {only[1]:,} films")
+    counts = ", ".join(f"{name} {films:,}" for name, films in sources.items())
+    texts = [_text(metrics, f"All {metrics['protocol']['films']:,} films pooled ({counts})")]
+    texts += [_text(metrics["by_source"][name], f"{name}: {films:,} films") for name, films in sources.items()]
+    return "\n\n".join(texts)
+
+
+def _text(block: dict[str, Any], title: str) -> str:
+    table = result_table(block)
+    cells = table.astype(object)
+    for head in table.columns[1:]:
+        whole = head in ("Films", "Positives")
+        for row, name in enumerate(table["finding"]):
+            value = table[head].iloc[row]
+            if pd.isna(value):
+                applies = name in FINDINGS or head in RATE_HEADS
+                cells.loc[row, head] = "n/a" if applies else ""
+            elif head != "95 % interval":
+                cells.loc[row, head] = f"{value:,}" if whole else f"{value:.3f}"
+    cells = cells.rename(columns={"Always-no accuracy": "Always-no"})
+    widths = [max(len(head), *cells[head].map(len)) for head in cells]
+    lines = [list(cells.columns), *cells.to_numpy().tolist()]
+    aligned = [
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in lines
+    ]
+    rule = "-" * len(aligned[0])
+    body = [title, aligned[0], rule, *aligned[1:7], rule, *aligned[7:]]
+    return "\n".join([line.rstrip() for line in body] + _footnotes(block))
+
+
+def _footnotes(block: dict[str, Any]) -> list[str]:
+    """Why a figure is n/a, and where a threshold was not fitted on val films of the same hospital."""
+    notes: dict[str, list[str]] = {}
+    for finding, values in block["findings"].items():
+        reasons = []
+        if values["auroc"] is None:
+            reasons.append(f"AUROC and AP n/a: {values['reason']}")
+        elif values["auroc_interval"] is None:
+            reasons.append("interval n/a: no bootstrap replicates, or only one patient")
+        if values["films"] and values["precision"] is None:
+            reasons.append("Precision n/a: no film was called positive")
+        for name, origin in values["threshold_fitted_on"].items():
+            if origin == POOLED:
+                reasons.append(f"pooled threshold for {name}: val does not hold both classes of its films")
+            elif origin == "nothing":
+                reasons.append(f"threshold {UNFITTED_THRESHOLD} for {name}: val does not hold both classes")
+        for reason in reasons:
+            notes.setdefault(reason, []).append(finding)
+    over = block["macro"]["auroc_over"]
+    if 0 < len(over) < len(FINDINGS):
+        notes[f"AUROC and AP are means over {len(over)} findings"] = ["Mean (macro)"]
+    return [f"* {', '.join(names)}: {reason}." for reason, names in notes.items()]

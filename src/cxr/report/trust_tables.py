@@ -1,0 +1,157 @@
+"""The report's tables of what to trust: maps against known boxes, maps without learned weights, shortcuts of scores."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from cxr.maps.localisation import ALWAYS_BESIDE, THRESHOLDS
+from cxr.maps.map_scores import MEAN
+from cxr.report.page_tables import Cell, Table, count, number
+
+FEWEST = 10  # films with a box below which a figure is grey: one film moves it by much
+METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
+
+
+def map_tables(scores: pd.DataFrame, family: str, method: str) -> list[Table]:
+    """Maps against known boxes.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        map_scores.csv.
+    family, method : str
+        Whose maps the tables by finding show (the only member, where a family has one), and MAP_METHOD.
+    """
+    return [
+        _over_findings(scores),
+        _by_finding(scores, family, "hit", "Hit rate: the hottest point lies in a known box"),
+        _by_finding(scores, family, "iou", "IoU of the best detected box with a known one"),
+        *(_wang(scores, family, method, name) for name in ("iobb", "iou")),
+    ]
+
+
+def _over_findings(scores: pd.DataFrame) -> Table:
+    rows = []
+    for row in scores[scores["finding"] == MEAN].to_dict("records"):
+        keys = ("hit", "iou", "iobb_0.1", "iobb_0.1_false", "iobb_0.5", "iou_0.1", "iou_0.5", "in_lungs", "lungs_area")
+        beside = row["method"] in ALWAYS_BESIDE
+        name = row["method"] if beside else f"{row['network']}, {METHODS[row['method']]}"
+        rows.append([Cell(name, faint=beside), count(row["films"]), *(number(_known(row[key])) for key in keys)])
+    heads = (
+        "Maps|Films|Hit rate|IoU|IoBB > 0.1|False boxes a film|IoBB > 0.5|IoU > 0.1|IoU > 0.5|In the lungs|Lungs' area"
+    )
+    caption = "Maps against known boxes, mean over the findings that have any"
+    return Table(caption, heads.split("|"), rows, _too_few(scores))
+
+
+def _too_few(scores: pd.DataFrame) -> list[str]:
+    """A note that names the findings whose figures say little."""
+    films = scores[scores["finding"] != MEAN].groupby("finding", sort=False)["films"].first()
+    few = [f"{finding} ({count})" for finding, count in films[films < FEWEST].items()]
+    return [f"Too few films with a box to say much: {', '.join(few)}."] if few else []
+
+
+def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) -> Table:
+    own = scores[scores["network"].isin([family, "none"]) & (scores["finding"] != MEAN)]
+    shown = own.set_index(["finding", "method"])
+    rows = []
+    for finding in own["finding"].unique():
+        cells = [Cell(finding), count(int(shown.loc[(finding, ALWAYS_BESIDE[0]), "films"]))]
+        for method in (*METHODS, *ALWAYS_BESIDE):
+            one = shown.loc[(finding, method)]
+            limits = [_known(one[f"{figure}_{end}"]) for end in ("low", "high")]
+            interval = limits if method in METHODS and None not in limits else None
+            faint = method in ALWAYS_BESIDE or cells[1].value < FEWEST
+            cells.append(number(_known(one[figure]), interval, faint=faint))
+        rows.append(cells)
+    heads = ["Finding", "Films", *METHODS.values(), *(name.capitalize() for name in ALWAYS_BESIDE)]
+    return Table(f"{caption} ({family})", heads, rows, _too_few(own))
+
+
+def _wang(scores: pd.DataFrame, family: str, method: str, overlap: str) -> Table:
+    """Accuracy at every threshold of an overlap, false boxes a film small below (Wang 2017)."""
+    own = scores[(scores["method"] == method) & (scores["finding"] != MEAN)]
+    rows = []
+    for row in own[own["network"] == family].to_dict("records"):
+        cells = [Cell(row["finding"])]
+        for limit in THRESHOLDS:
+            value, false = row[f"{overlap}_{limit}"], row[f"{overlap}_{limit}_false"]
+            cells.append(Cell(f"{value:.3f}", value, f"{false:.2f} false"))
+        rows.append(cells)
+    name = {"iobb": "IoBB", "iou": "IoU"}[overlap]
+    heads = ["Finding", *(f"T({name}) {limit}" for limit in THRESHOLDS)]
+    return Table(f"Accuracy at T({name}), false boxes a film below: {METHODS[method]}, {family}", heads, rows)
+
+
+def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> Table | None:
+    """Correlation of maps with themselves once weights are shuffled, from each member's randomisation.csv."""
+    own = {member: table[table["method"] == method].reset_index(drop=True) for member, table in by_member.items()}
+    own = {member: table for member, table in own.items() if len(table)}
+    if not own:
+        return None
+    stages = [stage.replace("nothing, another", "Another") for stage in next(iter(own.values()))["shuffled"]]
+    names = [stages[0], *(_stage(place, len(stages) - 1) for place in range(1, len(stages)))]
+    rows = [
+        [
+            Cell(member),
+            *(count(int(table[key].iloc[0])) for key in ("films", "places")),
+            *(number(_known(one)) for one in table["correlation"]),
+        ]
+        for member, table in own.items()
+    ]
+    return Table(
+        "Weights shuffled: rank correlation of a map with itself before",
+        ["Member", "Films", "Places of a map", *names],
+        rows,
+    )
+
+
+def _stage(place: int, last: int) -> str:
+    if place == 1:
+        return "Last layer"
+    return "All layers" if place == last else f"Last {100 * (place - 1) // (last - 1)} %"
+
+
+def shortcut_tables(found: Mapping[str, Any] | None, findings: Sequence[str]) -> list[Table]:
+    """What scores hang on beside the findings, from shortcuts.json."""
+    if not found:
+        return []
+    tables = []
+    probe = found.get("source_probe", {})
+    if "all films" in probe:
+        rows = []
+        for name in ("all films", "none of the findings"):
+            one = probe[name]
+            rows.append([Cell(name.capitalize()), count(one["films"]), number(one["auroc"], one["interval"])])
+        notes = [f"{name.capitalize()}: {probe[name]['reason']}." for name in probe if "reason" in probe[name]]
+        hospitals = " or ".join(probe["hospitals"])
+        tables.append(
+            Table(f"Do the scores tell the hospital ({hospitals})?", ["Test films", "Films", "AUROC"], rows, notes)
+        )
+    if "corners" in found:
+        corners = found["corners"]
+        rows = []
+        for finding in findings:
+            change = corners["findings"][finding]["auroc"]
+            cells = [Cell(finding), number(change["second"]), number(change["first"])]
+            cells.append(number(change["difference"], change["interval"], sign=True))
+            rows.append([*cells, number(corners["mean_change"][finding])])
+        macro = corners["macro"]["auroc"]
+        rows.append(
+            [
+                Cell("Mean (macro)"),
+                number(macro["second"]),
+                number(macro["first"]),
+                number(macro["difference"], macro["interval"], sign=True),
+                Cell(""),
+            ]
+        )
+        heads = ["Finding", "AUROC", "AUROC, corners blanked", "Difference", "Mean change of a probability"]
+        caption = f"Corners blanked: the scores of {corners['changed']:,} of {corners['films']:,} test films move"
+        tables.append(Table(caption, heads, rows, foot=1))
+    return tables
+
+
+def _known(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)

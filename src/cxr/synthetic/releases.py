@@ -1,0 +1,311 @@
+"""Writes synthetic films and their labels in the layout of the real releases: NIH, CheXpert, and the two lung sets.
+
+Films come from `cxr.synthetic.phantoms`, who has what from `cxr.synthetic.release_plan`. The bytes depend on the parameters only, not on
+the number of processes. Nothing that is not a phantom is ever overwritten.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from cxr.core.artifacts import write_csv, write_json, write_text, written_whole
+from cxr.core.errors import InputError
+from cxr.core.executors import by_processes
+from cxr.core.findings import FINDINGS
+from cxr.synthetic.phantoms import draw_film, draw_patient
+from cxr.synthetic.release_plan import DRAWN_LABELS, HOSPITAL_NUMBERS, plan_chexpert, plan_lungs, plan_nih
+
+MARKER = "phantoms.json"
+UNFINISHED = "phantoms_unfinished.json"
+VERSION = 2  # raise it when the same parameters give other films
+FILMS_PER_FOLDER = 600  # NIH: images_001, images_002, …
+BOX_FRAME = 1024  # NIH's boxes are given on a film of this side
+UNCERTAIN_BELOW = 0.35  # CheXpert-like reports hedge below this severity
+UNCERTAIN_SHARE = 0.6
+
+# Share of 0.0 among the train films of CheXpert that are neither 1.0 nor -1.0 (from the counts of its train.csv).
+MENTIONED_ABSENT = {
+    "Consolidation": 0.155,
+    "Pneumothorax": 0.281,
+    "Edema": 0.131,
+    "Effusion": 0.282,
+    "Pneumonia": 0.014,
+    "Cardiomegaly": 0.059,
+}
+CHEXPERT_NAMES = {"Effusion": "Pleural Effusion"}
+CHEXPERT_COLUMNS = [
+    *("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly"),
+    *("Lung Opacity", "Lung Lesion", "Edema", "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax"),
+    *("Pleural Effusion", "Pleural Other", "Fracture", "Support Devices"),
+]
+# The commas within OriginalImage[Width,Height] and the trailing ones are the release's own.
+NIH_HEADER = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
+)
+BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
+
+
+@dataclass(frozen=True)
+class ReleaseParams:
+    """What decides every byte of the releases."""
+
+    nih_films: int = 1150
+    chexpert_films: int = 950
+    lung_films: int = 220
+    size: int = 512
+    seed: int = 1
+    severity_scale: float = 1.0
+    version: int = VERSION
+
+
+@dataclass(frozen=True)
+class Job:
+    """One film to draw and where it goes; mask is None for films without one."""
+
+    planned: object  # PlannedFilm
+    path: Path
+    mask: Path | None
+    seed: int
+    size: int
+    keep_film: bool = True
+
+
+def write_releases(dataset_dir, films_dir, masks_dir, params, workers=1, progress=lambda items, total: items):
+    """Write all releases, unless they are there already.
+
+    Parameters
+    ----------
+    dataset_dir : folder that gets the NIH-like and CheXpert-like releases, phantom_truth.csv and phantoms.json.
+    films_dir, masks_dir : folders of the lung films (CXR_png) and of their masks.
+    params : ReleaseParams.
+    workers : number of processes.
+    progress : called with the iterable of finished films and their number, gives the iterable back (tqdm's way).
+
+    Returns
+    -------
+    dict: "written" (False if up to date), "films" by hospital, "positives" by hospital and finding (frontal films).
+
+    Raises
+    ------
+    InputError
+        A folder holds something else, or phantoms drawn with other parameters.
+    """
+    dataset_dir, films_dir, masks_dir = Path(dataset_dir), Path(films_dir), Path(masks_dir)
+    nih = plan_nih(params.seed, params.nih_films, params.severity_scale)
+    chexpert = plan_chexpert(params.seed, params.chexpert_films, params.severity_scale)
+    lungs = plan_lungs(params.seed, params.lung_films, params.severity_scale)
+    summary = _summary([*nih, *chexpert, *lungs])
+    if _up_to_date(params, (dataset_dir, films_dir, masks_dir)):
+        return {"written": False, **summary}
+    for folder in (dataset_dir, films_dir, masks_dir):
+        write_json(asdict(params), folder / UNFINISHED)
+    jobs = [Job(film, dataset_dir / path, None, params.seed, params.size) for film, path in nih_paths(nih)]
+    jobs += [Job(film, dataset_dir / path, None, params.seed, params.size) for film, path in chexpert_paths(chexpert)]
+    jobs += _lung_jobs(lungs, films_dir, masks_dir, params)
+    drawn = _run(jobs, workers, progress)
+    _write_nih_tables(dataset_dir, nih, drawn[: len(nih)], params)
+    _write_chexpert_tables(dataset_dir, chexpert, drawn[len(nih) : len(nih) + len(chexpert)], params)
+    _write_truth(dataset_dir, jobs, drawn)
+    for folder in (films_dir, masks_dir, dataset_dir):
+        write_json(asdict(params), folder / MARKER)
+        (folder / UNFINISHED).unlink()
+    return {"written": True, **summary}
+
+
+def _summary(planned):
+    frontal = [film for film in planned if film.view != "LATERAL"]
+    films, positives = {}, {}
+    for hospital in HOSPITAL_NUMBERS:
+        own = [film for film in frontal if film.hospital == hospital]
+        films[hospital] = len(own)
+        positives[hospital] = {finding: sum(finding in film.severities for film in own) for finding in FINDINGS}
+    return {"films": films, "positives": positives}
+
+
+def _up_to_date(params, folders):
+    """Whether all folders hold these phantoms, whole; an interrupted run of the same parameters may go on."""
+    whole = []
+    for folder in folders:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")] if folder.is_dir() else []
+        names = {entry.name for entry in entries}
+        found = MARKER if MARKER in names else UNFINISHED
+        if entries and found not in names:
+            raise InputError(
+                f"{folder}: holds files that are not synthetic films (no {MARKER}). Nothing was written. "
+                "Name another folder in SETTINGS.json, or remove this one."
+            )
+        if entries and json.loads((folder / found).read_text(encoding="utf-8")) != asdict(params):
+            raise InputError(
+                f"{folder}: holds synthetic films of other parameters ({found} has {(folder / found).read_text()!r}, "
+                f"wanted {json.dumps(asdict(params))}). Nothing was written. Remove the folder and run again."
+            )
+        whole.append(MARKER in names)
+    return all(whole)
+
+
+def nih_paths(planned):
+    """Each film with its path under the dataset folder: images_001/images/00000001_000.png."""
+    return [
+        (film, f"images_{index // FILMS_PER_FOLDER + 1:03d}/images/{_nih_name(film)}")
+        for index, film in enumerate(planned)
+    ]
+
+
+def _nih_name(film):
+    return f"{film.patient:08d}_{film.number:03d}.png"
+
+
+def chexpert_paths(planned):
+    """Each film with its path: CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg."""
+    paths = []
+    for film in planned:
+        folder = "valid" if film.split == "test" else "train"
+        name = "view2_lateral" if film.view == "LATERAL" else "view1_frontal"
+        study = f"patient{film.patient:05d}/study{film.number + 1}"
+        paths.append((film, f"CheXpert-v1.0-small/{folder}/{study}/{name}.jpg"))
+    return paths
+
+
+def _lung_jobs(planned, films_dir, masks_dir, params):
+    """Film and mask in the names of the two sets; one film without a mask and one mask without a film in each."""
+    jobs = []
+    for hospital, group in groupby(planned, key=lambda film: film.hospital):
+        films = list(group)
+        prefix, suffix = {"montgomery": ("MCUCXR", ""), "shenzhen": ("CHNCXR", "_mask")}[hospital]
+        for film in films:
+            # The releases end a name in 1 if the film is abnormal.
+            stem = f"{prefix}_{film.patient:04d}_{int(bool(film.severities))}"
+            mask = masks_dir / f"{stem}{suffix}.png" if film is not films[-1] else None
+            keep_film = len(films) < 2 or film is not films[-2]
+            jobs.append(Job(film, films_dir / f"{stem}.png", mask, params.seed, params.size, keep_film))
+    return jobs
+
+
+def _run(jobs, workers, progress):
+    """Draw and write all films; what `draw_job` returns, in the order of the jobs."""
+    if workers <= 1:
+        return list(progress(map(draw_job, jobs), len(jobs)))
+    return list(progress(by_processes(draw_job, jobs, workers), len(jobs)))
+
+
+def draw_job(job):
+    """Draw one film, write it (and its mask).
+
+    Returns
+    -------
+    dict: "sex", "age", "height", "width" (pixels), "boxes" (finding to boxes (x, y, w, h) in film pixels).
+    """
+    planned = job.planned
+    key = [job.seed, HOSPITAL_NUMBERS[planned.hospital], planned.patient]
+    patient = draw_patient(np.random.default_rng([*key, 1]))
+    rng = np.random.default_rng([*key, 2 + planned.number, int(planned.view == "LATERAL")])
+    drawn = {name: value for name, value in planned.others.items() if name in DRAWN_LABELS} | planned.severities
+    film = draw_film(rng, patient, drawn, planned.view, planned.hospital, job.size)
+    rows = _cut(rng, planned.hospital, job.size)
+    if job.keep_film:
+        _write_image(film.pixels[rows], job.path)
+    if job.mask is not None:
+        _write_image(film.lungs[rows], job.mask)
+    boxes = {finding: [_cut_box(box, rows) for box in film.boxes.get(finding, ())] for finding in planned.severities}
+    return {"sex": patient.sex, "age": patient.age, "height": rows.stop - rows.start, "width": job.size, "boxes": boxes}
+
+
+def _cut(rng, hospital, size):
+    """Rows kept: NIH and Shenzhen are square here, CheXpert and Montgomery often wider than high."""
+    height = size if hospital in ("nih", "shenzhen") else round(size * rng.uniform(0.86, 1.0))
+    start = int(0.55 * (size - height))
+    return slice(start, start + height)
+
+
+def _cut_box(box, rows):
+    x, y, width, height = box
+    top, bottom = max(y, rows.start), min(y + height, rows.stop)
+    return (x, top - rows.start, width, max(bottom - top, 1.0))
+
+
+def _write_image(pixels, path):
+    options = [cv2.IMWRITE_JPEG_QUALITY, 90] if path.suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    _, encoded = cv2.imencode(path.suffix, pixels, options)
+    with written_whole(path) as temporary:
+        temporary.write_bytes(encoded)
+
+
+def _write_nih_tables(dataset_dir, planned, drawn, params):
+    lines, boxes = [NIH_HEADER], [BOX_HEADER]
+    scale = BOX_FRAME / params.size
+    for film, made in zip(planned, drawn, strict=True):
+        labels = "|".join(sorted([*film.severities, *film.others])) or "No Finding"
+        age = min(made["age"] + film.number // 3, 94)
+        line = [_nih_name(film), labels, film.number, film.patient, age, made["sex"], film.view]
+        lines.append(",".join(map(str, [*line, made["width"], made["height"], 0.7, 0.7, ""])))
+        for finding, found in made["boxes"].items():
+            boxes += [f"{_nih_name(film)},{finding},{','.join(f'{scale * v:.6f}' for v in box)},,," for box in found]
+    write_text("\n".join(lines) + "\n", dataset_dir / "Data_Entry_2017.csv")
+    write_text("\n".join(boxes) + "\n", dataset_dir / "BBox_List_2017.csv")
+    for name, split in (("train_val_list.txt", "train"), ("test_list.txt", "test")):
+        write_text("\n".join(_nih_name(film) for film in planned if film.split == split) + "\n", dataset_dir / name)
+
+
+def _write_chexpert_tables(dataset_dir, planned, drawn, params):
+    rows = {"train": [], "test": []}
+    unknown = next((film.patient for film in planned if film.split == "train"), None)  # CheXpert has one Sex Unknown
+    for (film, path), made in zip(chexpert_paths(planned), drawn, strict=True):
+        rng = np.random.default_rng([params.seed, HOSPITAL_NUMBERS["chexpert"], film.patient, film.number, 9])
+        lateral = film.view == "LATERAL"
+        row = dict.fromkeys(CHEXPERT_COLUMNS, 0.0 if film.split == "test" else "")
+        sex = "Unknown" if film.patient == unknown else {"M": "Male", "F": "Female"}[made["sex"]]
+        row |= {"Path": path, "Sex": sex, "Age": made["age"], "Frontal/Lateral": "Lateral" if lateral else "Frontal"}
+        row |= {"AP/PA": "" if lateral else film.view}
+        row |= chexpert_labels(rng, film)
+        rows[film.split].append(row)
+    for name, split in (("train.csv", "train"), ("valid.csv", "test")):
+        table = pd.DataFrame(rows[split], columns=CHEXPERT_COLUMNS)
+        write_csv(table, dataset_dir / "CheXpert-v1.0-small" / name)
+
+
+def chexpert_labels(rng, film):
+    """Labels of one film: as an expert sees it (1, 0) in valid, as a report says it (1, 0, -1, blank) in train.
+
+    A report is unsure only of what is barely visible, and does not mention most of what is absent.
+    """
+    expert = film.split == "test"
+    labels = {}
+    for finding in FINDINGS:
+        unsure, mentioned = rng.random() < UNCERTAIN_SHARE, rng.random() < MENTIONED_ABSENT[finding]
+        if finding in film.severities:
+            hedged = not expert and unsure and film.severities[finding] < UNCERTAIN_BELOW
+            labels[CHEXPERT_NAMES.get(finding, finding)] = -1.0 if hedged else 1.0
+        elif expert or mentioned:
+            labels[CHEXPERT_NAMES.get(finding, finding)] = 0.0
+    opaque = {"Consolidation", "Edema", "Pneumonia"} & set(film.severities) or "Infiltration" in film.others
+    if opaque:
+        labels["Lung Opacity"] = 1.0
+    if {"Nodule", "Mass"} & set(film.others):
+        labels["Lung Lesion"] = 1.0
+    if "Atelectasis" in film.others:
+        labels["Atelectasis"] = 1.0
+    if rng.random() < (0.6 if film.view == "AP" else 0.15):
+        labels["Support Devices"] = 1.0
+    if not film.severities and not film.others:
+        labels["No Finding"] = 1.0
+    return labels
+
+
+def _write_truth(dataset_dir, jobs, drawn):
+    """phantom_truth.csv: a row for every box of every finding, of NIH- and CheXpert-like films."""
+    rows = []
+    for job, made in zip(jobs, drawn, strict=True):
+        if job.planned.hospital not in ("nih", "chexpert") or job.planned.view == "LATERAL":
+            continue
+        path = job.path.relative_to(dataset_dir).as_posix()
+        for finding, severity in job.planned.severities.items():
+            for box in made["boxes"][finding]:
+                rows.append([path, finding, round(severity, 4), *(round(value, 2) for value in box)])
+    columns = ["path", "finding", "severity", "x", "y", "w", "h"]
+    write_csv(pd.DataFrame(rows, columns=columns), dataset_dir / "phantom_truth.csv")

@@ -1,0 +1,134 @@
+"""What the readers of all releases share: a CSV file as it was downloaded, ages, and what a reader hands on."""
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cxr.core.errors import InputError, closest
+from cxr.core.findings import FINDINGS
+from cxr.tables.schema import first_of_each, leaves_raw_folder, problems, typed
+
+OLDEST = 120  # years; NIH's table of 2017 has ages such as 411
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a reader makes of one source.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The columns of `cxr.tables.schema.COLUMNS`, in the order of the release.
+    problems : DataFrame
+        ``path``, ``problem``.
+    missing : Series of int
+        Films not on disk, by archive folder.
+    raw_counts : DataFrame or None
+        CheXpert: how often each finding is 1, 0, -1 or blank in each of its CSV files.
+    """
+
+    table: pd.DataFrame
+    problems: pd.DataFrame
+    missing: pd.Series
+    raw_counts: pd.DataFrame | None = None
+
+    def __str__(self) -> str:
+        """The numbers that a user would check, a line each."""
+        positive = (self.table[list(FINDINGS)] == 1).fillna(False)
+        known = self.table[list(FINDINGS)].notna().sum()
+        other = self.problems.loc[self.problems["problem"] != "missing", "problem"].value_counts()
+        lines = [
+            f"{len(self.table):,} films of {self.table['patient_id'].nunique():,} patients in the table, "
+            f"{len(self.table) - self.missing.sum():,} on disk",
+            *[f"not on disk: {films:,} of {folder}" for folder, films in self.missing.items()],
+            *[f"{finding}: {positive[finding].sum():,} of {known[finding]:,} known" for finding in FINDINGS],
+            f"at least one of the six findings: {positive.any(axis=1).sum():,} of {len(self.table):,} films",
+            *[f"problem: {problem}: {rows:,}" for problem, rows in other.items()],
+        ]
+        return "\n".join(lines)
+
+
+def whole_release(table: pd.DataFrame, listed: list[pd.DataFrame], on_disk: pd.Series, **more) -> Release:
+    """A reader's last step: one row a film, and the films that are not on disk counted and listed."""
+    table, twice = first_of_each(table)
+    missing = table["path"][~table["path"].isin(on_disk) & ~leaves_raw_folder(table["path"])]
+    folder = missing.str.extract(r"^(.*?)/?(?:images/|patient\d+/study\d+/)?[^/]+$")[0].replace("", "an unknown folder")
+    listed = pd.concat([*listed, twice, problems(missing, "missing")], ignore_index=True)
+    return Release(typed(table), listed, folder.value_counts(sort=False), **more)
+
+
+def read_raw_csv(path: Path, columns: Iterable[str], mend: str, aliases: dict[str, str] | None = None) -> pd.DataFrame:
+    """A release's own CSV file (``.gz`` too), every value as text, empty as NaN.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    columns : iterable of str
+        Columns that must be there.
+    mend : str
+        What to do where the file is wrong, for messages.
+    aliases : dict, optional
+        Other spellings of a column, to ours.
+
+    Raises
+    ------
+    InputError
+        No such file, no CSV, no rows, or a column is missing.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: expected a CSV file, found a folder. {mend}")
+    if not path.exists():
+        names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise InputError(f"{path}: no such table.{did_you_mean(path.name, names)} {mend}")
+    try:
+        with warnings.catch_warnings():
+            # NIH's rows may have one comma more or less than its header.
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            table = pd.read_csv(path, dtype=str, index_col=False, encoding="utf-8-sig", skipinitialspace=True)
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: the file is empty. {mend}") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read as CSV: {error}. {mend}") from None
+    table.columns = table.columns.str.strip()
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(table.columns) == 1 and mark in table.columns[0]:
+            raise InputError(f"{path}: separated by {name}; expected commas. Save it again as comma-separated CSV.")
+    table = table.rename(columns=aliases or {})
+    for column in columns:
+        if column not in table.columns:
+            hint = did_you_mean(column, table.columns)
+            raise InputError(f"{path}: no column {column!r}.{hint} Found: {', '.join(table.columns[:20])}. {mend}")
+    if table.empty:
+        raise InputError(f"{path}: the table has a header and no rows. {mend}")
+    return table
+
+
+def how_to_mend(key: str) -> str:
+    return f'Mend {key} in SETTINGS.json ("" leaves this source out), or download the file again.'
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    meant = closest(word, known)
+    return f" Did you mean {meant!r}?" if meant else ""
+
+
+def completed_years(text: pd.Series) -> pd.Series:
+    """Completed years from ``58``, ``058Y``, ``013M``, ``012W``, ``012D``; NA where not known or impossible."""
+    codes, spellings = pd.factorize(text)  # a few hundred of them
+    parts = pd.Series(spellings, dtype=str).str.extract(r"^\s*(?P<number>\d+)(?:\.0*)?(?P<unit>[YMWD]?)\s*$")
+    per_year = parts["unit"].map({"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25})
+    years = np.floor(parts["number"].astype(float) / per_year)
+    return years.where(years <= OLDEST).astype("Int16").reindex(codes).set_axis(text.index)
+
+
+def none_found(source: str, folder: Path, expected: str, on_disk: pd.Series) -> InputError:
+    there = f"{len(on_disk)} other files are there, such as {on_disk.iloc[0]}" if len(on_disk) else "it holds no files"
+    return InputError(
+        f"{folder}: no film of {source}'s table was found below it; expected for example {folder / expected}; {there}. "
+        "Mend DATASET_DIR in SETTINGS.json, or unpack the films there."
+    )
