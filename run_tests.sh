@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Goes in:  nothing.
 # Comes out: lint, format check, the test suite, and once more on JAX what computes with networks; ends with pytest's
-#            closing line. With arguments for pytest (run_tests.sh tests/cxr/test_labels.py) those tests only.
+#            closing line. With arguments for pytest (run_tests.sh tests/core) those tests only.
 set -euo pipefail
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/install.sh"
@@ -18,8 +18,6 @@ ruff format --check .
 python -m pytest "$@"
 [ $# -eq 0 ] || exit 0
 echo "the same on JAX"
-cxr=tests/cxr
 KERAS_BACKEND=jax python -m pytest \
-    $cxr/test_models.py $cxr/test_training.py $cxr/test_inference.py $cxr/test_datasets.py $cxr/test_gradcam.py \
-    $cxr/test_scoring.py $cxr/test_maps.py $cxr/test_map_scores.py tests/classification/test_predict.py tests/segmentation \
-    -k "not densenet169 and not inceptionv3 and not xception and not efficientnetb0"
+    tests/networks tests/training tests/evaluation/test_scoring.py tests/maps tests/classification/test_predict.py \
+    tests/segmentation -k "not densenet169 and not inceptionv3 and not xception and not efficientnetb0"

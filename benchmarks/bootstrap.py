@@ -29,7 +29,7 @@ def synthetic(seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def plain(truth, probabilities, patients, replicates: int, seed: int) -> np.ndarray:
-    """(replicates, F, 2): films of drawn patients gathered and sorted anew, with the draws of `cxr.evaluation.bootstrap`."""
+    """(replicates, F, 2): films of drawn patients sorted anew, drawn as `cxr.evaluation.bootstrap` does."""
     films_of = np.split(np.argsort(patients, kind="stable"), np.cumsum(np.bincount(patients))[:-1])
     random = np.random.default_rng(seed)
     results = []

@@ -18,13 +18,13 @@ HINTS = {"as delivered": {}, "float32": {"INFERENCE_PRECISION_HINT": "f32"}}
 
 
 def main(argv=None):
-    from cxr.core import config
+    from cxr.core import command_line
 
-    parser = config.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--films", type=int, default=256, help="test films timed, at most")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side is timed, by turns")
     arguments = parser.parse_args(argv)
-    settings, params = config.load(arguments)
+    settings, params = command_line.load(arguments)
 
     from cxr.networks import backend
 
@@ -36,9 +36,9 @@ def main(argv=None):
 
 def classifiers(settings, params, arguments, folder):
     """A line a member, then the ensemble's mean AUROC by each engine."""
-    from cxr.preparation import films
     from cxr.evaluation import metrics
-    from cxr.networks import models
+    from cxr.networks import saved_models
+    from cxr.preparation import films
     from cxr.tables import schema
 
     found = []
@@ -46,7 +46,7 @@ def classifiers(settings, params, arguments, folder):
         size = params.input_size(member)
         table, pack = films.load_films(settings, params, size)
         test = np.flatnonzero(table["split"] == "test")
-        network = models.load_model(settings.member_dir("ensemble", member) / "model.keras", size, "run_demo.sh")
+        network = saved_models.load_model(settings.member_dir("ensemble", member) / "model.keras", size, "run_demo.sh")
         found.append(compare(member, network, np.asarray(pack[test]), params, arguments, folder))
     truth = schema.label_array(table.loc[test])
     for engine in found[0]:
@@ -56,16 +56,16 @@ def classifiers(settings, params, arguments, folder):
 
 def lungs(settings, params, arguments, folder):
     """The U-Net: a line, then mean Dice of the cleaned masks of held-out films by each engine."""
-    from cxr.tables import lung_sets
     from cxr.evaluation import metrics
-    from cxr.networks import models
-    from cxr.preparation import packs
     from cxr.imaging.lungs import clean_mask
+    from cxr.networks import saved_models
+    from cxr.preparation import packs
+    from cxr.tables import lung_sets
 
     size = params.unet.unet_input_size
     test = np.flatnonzero(lung_sets.read_packed(settings.segmentation, size)["split"] == "test")
     films, drawn = (packs.open_pack(settings.segmentation / f"{what}_{size}.npy", "") for what in ("images", "masks"))
-    unet = models.load_model(settings.unet, size, "run_demo.sh")
+    unet = saved_models.load_model(settings.unet, size, "run_demo.sh")
     for engine, probabilities in compare("U-Net", unet, np.asarray(films[test]), params, arguments, folder).items():
         masks = np.stack([clean_mask(one, params.pack.lung_threshold)[0] for one in probabilities[..., 0]])
         print(f"U-Net, {engine}: mean Dice {metrics.dice(drawn[test], masks).mean():.5f} on {len(test)} films")

@@ -55,19 +55,18 @@ def compare_steps(member, arguments, folder):
     """Median and mean seconds of a step on each side, in turns."""
     import timing
 
-    from cxr.networks import backend
-    from cxr.networks import models
+    from cxr.networks import backend, classifiers, recomputation
     from cxr.preparation import packs
-    from cxr.training import loop
+    from cxr.training import loop, losses
 
     params = timing.params_at(arguments.size, OPTIMIZER="sgd", SCHEDULE="constant", BATCH_SIZE=arguments.batch)
     device, size = backend.start(params), params.input_size(member)
     films = (arguments.steps + 1) * arguments.batch
     pack = packs.open_pack(arguments.pack, "") if arguments.pack else timing.drawn_pack(folder, films, size)
     truth = timing.labels(films)
-    network = models.logits_of(models.build_classifier(member, params))
+    network = recomputation.logits_of(classifiers.build_classifier(member, params))
     optimizer = loop.make_optimizer(params, films)
-    loss = loop.masked_cross_entropy(np.ones(6, np.float32))
+    loss = losses.masked_cross_entropy(np.ones(6, np.float32))
     network.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
     optimizer.build(network.trainable_variables)
     sides = dict(zip(SIDES, sides_of(pack, truth, params), strict=True))
@@ -88,14 +87,14 @@ def sides_of(pack, truth, params):
     """The batches of `SIDES`: as many steps each, from the same films."""
     import timing
 
-    from cxr.networks import batches
+    from cxr.networks import film_batches
     from cxr.training import loop
 
     rows = np.arange(len(truth)) % len(pack)
     batch = params.training.batch_size
     yield timing.ConstantBatch(np.asarray(pack[rows[:batch]])[..., None], truth[:batch], len(truth) // batch)
     for changed in ({}, {"elastic": 1.0}):
-        batches = batches.FilmBatches(
+        batches = film_batches.FilmBatches(
             pack, rows, map(str, range(len(rows))), truth, batch, 1,
             params.augmentation.model_copy(update=changed), workers=loop.loader_threads(params),
         )  # fmt: skip
@@ -106,15 +105,15 @@ def sides_of(pack, truth, params):
 
 def loader_alone(pack):
     """Films a second out of a pack in memory, batch by batch from threads, without a network."""
-    from cxr.core import config
-    from cxr.networks import batches
+    from cxr.core import configuration
+    from cxr.networks import film_batches
 
-    default = config.params_from({}, "-").augmentation
+    default = configuration.params_from({}, "-").augmentation
     kinds = {"none": None, "default": default, "elastic": default.model_copy(update={"elastic": 1.0})}
     print(f"loader alone, films of {pack.shape[1]} px, films a second")
     for name, augmentation in kinds.items():
         ids = map(str, range(len(pack)))
-        batches = batches.FilmBatches(pack, np.arange(len(pack)), ids, None, 16, 1, augmentation)
+        batches = film_batches.FilmBatches(pack, np.arange(len(pack)), ids, None, 16, 1, augmentation)
         rates = []
         for threads in (1, 2):
             with ThreadPoolExecutor(threads) as pool:

@@ -84,8 +84,8 @@ def lay_out(folder, films):
     unet = folder / "models/segmentation/Unet/weights/model.keras"
     unet.parent.mkdir(parents=True)
     code = (
-        "from cxr import config, models; params = config.load_params(__import__('pathlib').Path('PARAMS.json')); "
-        f"models.build_unet(params).save({str(unet)!r})"
+        "from cxr.core import configuration; from cxr.networks import u_net; from pathlib import Path; "
+        f"u_net.build_unet(configuration.load_params(Path('PARAMS.json'))).save({str(unet)!r})"
     )
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, env=environment())
 

@@ -1,8 +1,8 @@
 """Where lung masks are made: U-Nets of several input sizes, precisions and batches; what each finds, how fast.
 
-Films a second of the U-Net alone (random weights: the time is the same), what `cxr.preparation.masking` asks of it. With --pairs
-it is also trained at every size and precision by the scripts of src/segmentation, on the same split of the same
-films. Its Dice on the held-out patients is told against the drawn masks at 512 pixels, whatever its own size.
+Films a second of the U-Net alone (random weights: the time is the same), what `cxr.preparation.masking` asks of it.
+With --pairs it is also trained at every size and precision by the scripts of src/segmentation, on the same split of the
+same films. Its Dice on the held-out patients is told against the drawn masks at 512 pixels, whatever its own size.
 
     python benchmarks/masks.py                                                  # three minutes on two cores
     python benchmarks/masks.py --pairs CXR_png masks --epochs 12                # and 40 more
@@ -50,14 +50,13 @@ def main(argv=None):
 
 def rate(size, batch, filters, precision, films):
     """Films a second of `predict_on_batch`, compiled before the clock starts."""
-    from cxr.networks import backend
-    from cxr.core import config
-    from cxr.networks import models
+    from cxr.core import configuration
+    from cxr.networks import backend, u_net
 
     keys = {"UNET_INPUT_SIZE": size, "UNET_FILTERS": filters, "PRECISION": precision, "WEIGHTS": "none"}
-    params = config.params_from(keys, "-")
+    params = configuration.params_from(keys, "-")
     backend.start(params)
-    unet = models.build_unet(params)
+    unet = u_net.build_unet(params)
     unet.compile(jit_compile=backend.jit_compile(params))
     drawn = np.random.default_rng(1).integers(0, 256, (batch, size, size, 1), np.uint8)
     unet.predict_on_batch(drawn)
@@ -99,23 +98,21 @@ def train(keys, epochs, films, masks):
 
 def judged(folder):
     """{lung set: (mean Dice, films)} of the held-out films."""
-    from cxr.networks import backend
-    from cxr.core import config
-    from cxr.networks import inference
-    from cxr.tables import lung_sets
+    from cxr.core import configuration
     from cxr.evaluation import metrics
-    from cxr.networks import models
+    from cxr.networks import backend, inference, saved_models
     from cxr.preparation import packs
+    from cxr.tables import lung_sets
 
-    settings = config.load_settings(folder / "SETTINGS.json")
-    params = config.load_params(folder / "PARAMS.json")
+    settings = configuration.load_settings(folder / "SETTINGS.json")
+    params = configuration.load_params(folder / "PARAMS.json")
     size = params.unet.unet_input_size
     backend.start(params)
     table = lung_sets.read_packed(settings.segmentation, size)
     rows = np.flatnonzero(table["split"] == "test")
     films = packs.open_pack(settings.segmentation / f"images_{size}.npy", "")
     drawn = packs.open_pack(settings.segmentation / f"masks_{JUDGED}.npy", "")
-    unet = models.load_model(settings.unet, size, "")
+    unet = saved_models.load_model(settings.unet, size, "")
     masks = [mask for mask, _ in inference.lung_masks(unet, (films[row] for row in rows), params)]
     larger = np.stack([cv2.resize(mask, (JUDGED, JUDGED), interpolation=cv2.INTER_LINEAR) > 127 for mask in masks])
     dice = table.loc[rows, ["set"]].assign(dice=metrics.dice(drawn[rows], larger))

@@ -2,9 +2,10 @@
 
 Draws films (gray PNG), or takes those of a folder, and measures in one run, by turns, the median of several rounds:
 
-* step 5, `cxr.preparation.packing.pack_shard`: without masks, for one size and for two, and with loose masks; the other side
-  only decodes and resizes (cv2.imread, cv2.resize INTER_AREA);
-* step 4, `cxr.preparation.masking.mask_shard`: reading alone, the U-Net (random weights) alone, cleaning alone, all together;
+* step 5, `cxr.preparation.packing.pack_shard`: without masks, for one size and for two, and with loose masks; the other
+  side only decodes and resizes (cv2.imread, cv2.resize INTER_AREA);
+* step 4, `cxr.preparation.masking.mask_shard`: reading alone, the U-Net (random weights) alone, cleaning alone, all
+  together;
 * what it costs that steps 4 and 5 both decode a film;
 * the memory of step 5 for n and for ten times n films.
 
@@ -23,14 +24,11 @@ from statistics import median
 import cv2
 import numpy as np
 
-from cxr.core import config
-from cxr.core import executors
-from cxr.imaging import lungs
-from cxr.preparation import masking
-from cxr.preparation import packs
-from cxr.preparation import packing
+from cxr.core import configuration, executors
 from cxr.core.artifacts import digest
-from cxr.imaging.images import list_films
+from cxr.imaging import lungs
+from cxr.imaging.listing import list_films
+from cxr.preparation import masking, packing, packs, reading
 
 TIMES_MORE = 10  # films, for memory
 PACKED = 256  # pixels, for memory
@@ -119,8 +117,8 @@ def time_packing(paths, size: int, processes: int, rounds: int, work: Path) -> f
     sides = {"OpenCV alone, one size": functools.partial(plain, sizes=one)}
     sides["OpenCV alone, two sizes"] = functools.partial(plain, sizes=two)
     for name, sizes, mode in (("one size", one, "none"), ("two sizes", two, "none"), ("one size", one, "loose")):
-        packing = packing_of(work, len(paths), sizes, mode)
-        sides[f"step 5, {mode}, {name}"] = functools.partial(packing.pack_shard, packing=packing)
+        what = packing_of(work, len(paths), sizes, mode)
+        sides[f"step 5, {mode}, {name}"] = functools.partial(packing.pack_shard, packing=what)
     seconds = {name: [] for name in sides}
     with executors.processes(processes) as pool:
         for around in range(rounds + 1):  # the first one starts the processes and reads the files into memory
@@ -141,25 +139,23 @@ def time_packing(paths, size: int, processes: int, rounds: int, work: Path) -> f
 def time_masking(paths, processes: int, arguments, work: Path) -> tuple[float, float]:
     """Prints step 4's table; returns its seconds, and those of reading alone."""
     keys = {"UNET_INPUT_SIZE": arguments.unet_size, "UNET_FILTERS": arguments.unet_filters, "WEIGHTS": "none"}
-    params = config.params_from(keys, "benchmarks/packing.py")
-    from cxr.networks import backend
-    from cxr.networks import inference
-    from cxr.networks import models  # only here: the processes that this script starts import it too
+    params = configuration.params_from(keys, "benchmarks/packing.py")
+    from cxr.networks import backend, inference, u_net
 
     device, size = backend.start(params), arguments.unet_size
     unet_path = work / "unet.keras"
-    models.build_unet(params).save(unet_path)
+    u_net.build_unet(params).save(unet_path)
     with packs.written_pack(work / "found.npy", len(paths), size):
         pass
     shared = masking.Masking(str(unet_path), digest(unet_path), str(work / "found.npy"), params)
     unet, step = masking.network(shared)[0], inference.MASK_BATCH
     unet.predict_on_batch(np.zeros((step, size, size, 1), np.uint8))  # compiled before the clock starts
-    read = functools.partial(packing.try_square, size=size, fit="pad")
+    read = functools.partial(reading.try_square, size=size, fit="pad")
     shards = list(executors.shards(list(enumerate(paths)), masking.SHARD))
     squares: list[np.ndarray] = []
     probability = np.random.default_rng(0).random((size, size)).astype(np.float32)
 
-    def reading():
+    def reading_alone():
         with executors.threads(processes) as pool:
             squares[:] = [square for square, _ in executors.in_order(read, paths, pool)]
 
@@ -179,7 +175,7 @@ def time_masking(paths, processes: int, arguments, work: Path) -> tuple[float, f
         for _ in executors.each_film(work, shards, None, here):
             pass
 
-    sides = {"reading alone": reading, "U-Net alone": network, "cleaning alone": cleaning, "step 4": together}
+    sides = {"reading alone": reading_alone, "U-Net alone": network, "cleaning alone": cleaning, "step 4": together}
     seconds = {name: [] for name in sides}
     for _ in range(max(1, arguments.rounds // 2)):
         for name, side in sides.items():

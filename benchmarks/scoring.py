@@ -1,14 +1,15 @@
 """Scoring and maps of all six findings: ours against gradient tapes, with the same weights on the same films.
 
-Ours is `cxr.networks.inference.score`: one forward pass a film gives the probabilities and the maps of three methods. The other
-sides, on TensorFlow, make Grad-CAM alone:
+Ours is `cxr.networks.inference.score`: one forward pass a film gives the probabilities and the maps of three methods.
+The other sides, on TensorFlow, make Grad-CAM alone:
 
   tape      compiled (tf.function) and batched, forward and backward pass once for every finding
   one tape  the same, but the six gradients from one forward pass
   original  as the original wrote it: film by film, a gradient for every network and finding, not compiled (a few films,
             scaled; the original made one map a film, of one finding or of all six added up: here it makes all six)
 
-Then drawing: film, heatmap and title to a PNG file, by `cxr.report.pictures.overlay` in threads as `visualize.py` does.
+Then drawing: film, heatmap and title to a PNG file, by `cxr.report.film_pictures.overlay` in threads as `visualize.py`
+does.
 
     python benchmarks/scoring.py                            # three random members at 96 pixels
     python benchmarks/scoring.py --model models/classification/ensemble/densenet169/model.keras
@@ -50,8 +51,7 @@ def classifiers(arguments, folder):
     """(name, classifier, pack of its size) of every network asked for."""
     import timing
 
-    from cxr.networks import backend
-    from cxr.networks import models
+    from cxr.networks import backend, classifiers
     from cxr.networks.backend import keras
 
     params = timing.params_at(arguments.size)
@@ -60,7 +60,7 @@ def classifiers(arguments, folder):
         if arguments.model:
             network = keras.saving.load_model(source, compile=False, safe_mode=True)
         else:
-            network = models.build_classifier(source, params)
+            network = classifiers.build_classifier(source, params)
         yield str(source), network, timing.drawn_pack(folder, arguments.films, network.input_shape[1])
 
 
@@ -166,13 +166,13 @@ def draw(pack, folder, arguments):
     import timing
 
     from cxr.maps import heatmaps
-    from cxr.report import pictures
+    from cxr.report import film_pictures
 
     films = [timing.draw(seed, 512) for seed in range(4)]
     heat = heatmaps.enlarged(np.random.default_rng(1).random((16, 16)).astype(np.float32), 512)
 
     def one(number):
-        pictures.overlay(films[number % 4], heat, folder / f"{number}.png", "a film", contour_level=0.5)
+        film_pictures.overlay(films[number % 4], heat, folder / f"{number}.png", "a film", contour_level=0.5)
 
     for threads in (1, len(os.sched_getaffinity(0))):
         with ThreadPoolExecutor(threads) as pool:

@@ -23,11 +23,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from cxr.tables.sources import chexpert
-from cxr.core import config
-from cxr.tables.sources import nih
+from cxr.core import configuration
 from cxr.core.findings import FINDINGS
-from cxr.synthetic.releases import CHEXPERT_COLUMNS, NIH_HEADER
+from cxr.synthetic.release_tables import CHEXPERT_COLUMNS, NIH_HEADER
+from cxr.tables.sources import chexpert, nih
 
 PROJECT = Path(__file__).resolve().parents[1]
 NIH_ROWS, CHEXPERT_ROWS = 112_120, 223_648
@@ -93,8 +92,8 @@ def draw(measured, path):
 
 def compare(folder, rows, end_to_end):
     """The label merge of tables in memory, ours on all rows, the original's way on some, scaled."""
-    settings = config.load_settings(folder / "SETTINGS.json")
-    params = config.params_from({}, "-").tables
+    settings = configuration.load_settings(folder / "SETTINGS.json")
+    params = configuration.params_from({}, "-").tables
     csvs = {"nih": settings.dataset_csv_dir, "chexpert": settings.dataset_chexpert_train_csv_dir}
     raw = {name: pd.read_csv(path, dtype=str, index_col=False) for name, path in csvs.items()}
     started = time.perf_counter()

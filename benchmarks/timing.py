@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.preparation import packs
-from cxr.synthetic import phantoms
-from cxr.networks.backend import keras
-from cxr.core.config import params_from
+from cxr.core.configuration import params_from
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
+from cxr.networks.backend import keras
+from cxr.preparation import packs
+from cxr.synthetic import phantoms
 
 DISTINCT = 32  # films that are drawn; a larger pack repeats them
 SMALLEST = {"densenet_input_size": 32, "inception_input_size": 75, "xception_input_size": 71}

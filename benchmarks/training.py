@@ -114,17 +114,16 @@ def ours(arguments):
     """Seconds and memory of one of `VARIANTS`; batches of several sizes share what is compiled."""
     import timing
 
-    from cxr.networks import backend
-    from cxr.networks import models
-    from cxr.training import loop
+    from cxr.networks import backend, classifiers, recomputation
+    from cxr.training import loop, losses
 
     changes, multiples = VARIANTS.get(arguments.one, ({"PRECISION": "mixed_bfloat16", "XLA": "on"}, (1,)))
     params = timing.params_at(arguments.size, **{"OPTIMIZER": "sgd", "SCHEDULE": "constant"} | changes)
     device, size = backend.start(params), params.input_size(arguments.member)
-    classifier = models.build_classifier(arguments.member, params)
-    network = models.logits_of(classifier, params.training.recompute)
+    classifier = classifiers.build_classifier(arguments.member, params)
+    network = recomputation.logits_of(classifier, params.training.recompute)
     optimizer = loop.make_optimizer(params, 1000)
-    loss = loop.masked_cross_entropy(np.ones(6, np.float32))
+    loss = losses.masked_cross_entropy(np.ones(6, np.float32))
     network.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
     optimizer.build(network.trainable_variables)
     before, found = timing.peak_megabytes(), []

@@ -10,7 +10,7 @@ import os
 import time
 
 from cxr.core import locks
-from cxr.core.config import load, parser, run
+from cxr.core.command_line import load, parser, run
 from cxr.core.progress import progress
 from cxr.synthetic.releases import ReleaseParams, write_releases
 

@@ -15,24 +15,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr.core import config
-from cxr.core import executors
-from cxr.evaluation import metrics
-from cxr.preparation import packing
-from cxr.tables import schema
+from cxr.core import command_line, executors
 from cxr.core.artifacts import need
-from cxr.preparation.films import load_films
 from cxr.core.findings import FINDINGS
+from cxr.evaluation import metrics
+from cxr.preparation import reading
+from cxr.preparation.films import load_films
+from cxr.tables import schema
 
 SIDE = 16  # pixels of a thumbnail
 
 
 def main(argv=None):
-    settings, params = config.load(config.parser(__doc__).parse_args(argv))
+    settings, params = command_line.load(command_line.parser(__doc__).parse_args(argv))
     ensemble = json.loads(need(settings.family_dir("ensemble") / "metrics.json", "evaluate_Ensemble.sh").read_text())
     films, pack = load_films(settings, params, params.pack_sizes()[0])
     paths = [settings.dataset_dir / path for path in films["path"]]
-    read = functools.partial(packing.try_square, size=SIDE, fit=params.pack.fit)
+    read = functools.partial(reading.try_square, size=SIDE, fit=params.pack.fit)
     whole = [film for film, _ in executors.by_processes(read, paths, executors.process_count(params.general.workers))]
     packed = [cv2.resize(film, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for film in pack]
     known_before = pd.get_dummies(films[["sex", "view", "source"]]).to_numpy(float)
@@ -60,4 +59,4 @@ def auroc_of_regression(seen, labels, train, test):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

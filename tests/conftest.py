@@ -9,13 +9,14 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from cxr.core import config
-from cxr.preparation import packs
-from cxr.tables import schema
-from cxr.core.artifacts import Step, digest, write_csv
+from cxr.core import configuration
+from cxr.core.artifacts import digest, write_csv
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
+from cxr.core.steps import Step
+from cxr.preparation import packs
+from cxr.tables import schema
 
 PROJECT = Path(__file__).resolve().parents[1]
 TINY = {
@@ -46,7 +47,7 @@ def load_script(relative_path: str) -> ModuleType:
 
 def tiny_params(**changes) -> Params:
     """Parameters that compute in a moment, with keys of PARAMS.json changed."""
-    return config.params_from(TINY | changes, "PARAMS.json")
+    return configuration.params_from(TINY | changes, "PARAMS.json")
 
 
 def settings_in(folder: Path) -> Settings:
@@ -60,7 +61,7 @@ def settings_in(folder: Path) -> Settings:
         "MASK_DIR": "lungs/masks",
     }
     (folder / "SETTINGS.json").write_text(json.dumps(keys))
-    return config.load_settings(folder / "SETTINGS.json")
+    return configuration.load_settings(folder / "SETTINGS.json")
 
 
 def prepare(

@@ -28,18 +28,16 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from cxr.tables.sources import chexpert
-from cxr.external import label_tables
-from cxr.external import prediction_files
-from cxr.tables.sources import nih
-from cxr.tables import schema
-from cxr.core.config import load_params, load_settings, params_from
+from cxr.core.configuration import load_params, load_settings, params_from
 from cxr.core.errors import InputError
-from cxr.imaging.images import read_film
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import STAGES
 from cxr.core.settings import Settings
-from tests.cxr.test_images import dicom
+from cxr.external import label_tables, prediction_files
+from cxr.imaging.decoding import read_film
+from cxr.tables import merging
+from cxr.tables.sources import chexpert, nih
+from tests.imaging.test_decoding import dicom
 
 MEMORY = 6_000_000_000  # bytes of address space; OpenCV, pandas and their threads take about two
 SECONDS = 20  # a case
@@ -258,7 +256,7 @@ def read_as_nih(path: Path) -> None:
     on_disk = pd.Series([f"images/{name}" for name in FILMS], dtype=str)
     release = nih.read_nih(path, path.parent, on_disk)
     str(release)
-    schema.merge([release.table], on_disk, params_from({}, "x").tables)
+    merging.merge([release.table], on_disk, params_from({}, "x").tables)
 
 
 def read_as_boxes(path: Path) -> None:
@@ -270,7 +268,7 @@ def read_as_chexpert(path: Path) -> None:
     params = params_from({}, "x").tables
     release = chexpert.read_chexpert({"DATASET_CHEXPERT_TRAIN_CSV_DIR": path}, path.parent, on_disk, params)
     str(release)
-    schema.merge([release.table], on_disk, params)
+    merging.merge([release.table], on_disk, params)
 
 
 def read_as_scores(path: Path) -> None:

@@ -115,7 +115,7 @@ class Workplace:
         process = os.fork()
         if process:
             return process
-        from cxr.core import config
+        from cxr.core import command_line
 
         status = 1
         try:
@@ -125,7 +125,7 @@ class Workplace:
             words = [word.format(raw=self.root / "raw", folder=folder) for word in arguments]
             words += ["--settings", str(folder / "SETTINGS.json"), "--params", str(folder / "PARAMS.json")]
             sys.argv = [script, *words]
-            config.run(lambda: module.main(words))
+            command_line.run(lambda: module.main(words))
             status = 0
         except SystemExit as end:
             status = end.code
@@ -271,10 +271,6 @@ def prepare_keras() -> None:
     """Import everything once, and make TensorFlow deterministic; no operation runs before the forks."""
     import tensorflow
 
-    from cxr.networks import backend
-    from cxr.networks import batches
-    from cxr.networks import inference
-    from cxr.networks import models
     from cxr.training import loop  # noqa: F401
 
     tensorflow.config.threading.set_intra_op_parallelism_threads(1)

@@ -1,6 +1,7 @@
 """The rules that keep the code as it is meant to be: imports go down, importing does nothing, scripts answer --help."""
 
 import ast
+import graphlib
 import os
 import re
 import subprocess
@@ -12,58 +13,83 @@ import pytest
 from cxr.core.findings import FINDINGS
 from tests.conftest import PROJECT
 
-# A module imports only from rows below its own.
-ROWS = """
-experiment_results
-model_card new_films_report exporting
-family_report bundle_texts
-report gallery trust_tables new_films download_check plan
-map_scores scoring bundles masking
-maps training inference releases shortcuts evaluation foreign_predictions
-films datasets models comparison preparation sources subgroups report_tables foreign_labels
-metrics
-localisation nih chexpert gradcam packs lung_sets release_plan operating_points foreign_columns film_checks film_files
-raw_tables phantoms images charts result_table calibration film_pages
-tables phantom_findings plots thresholds
-phantom_anatomy phantom_exposure canvas predictions backend rates experiments
-artifacts bootstrap heatmaps lungs config executors locks pseudonyms progress onnx_models
-settings processes
-parameters
-labels errors
+# A room imports only from rooms of the rows below its own: the order in which data flows, read upwards.
+ROOMS = """
+new_films experiments
+training external
+report
+maps
+evaluation
+preparation
+tables networks
+synthetic
+imaging
+core
 """
-LEVEL = {name: level for level, row in enumerate(reversed(ROWS.split("\n"))) for name in row.split()}
-KERAS_MODULES = {"backend", "datasets", "models", "training", "gradcam", "inference"}
-MODULES = sorted(path for path in (PROJECT / "src/cxr").glob("*.py") if path.stem != "__init__")
+LEVEL = {name: level for level, row in enumerate(reversed(ROOMS.split("\n"))) for name in row.split()}
+ONLY = {"synthetic": {"core", "imaging"}}  # films are drawn by anybody, whatever the pipeline is
+KERAS_ROOMS = {"networks", "training"}
+CXR = PROJECT / "src/cxr"
+MODULES = sorted(path for path in CXR.rglob("*.py") if path.name != "__init__.py")
 SCRIPTS = sorted([*(PROJECT / "src").glob("*/**/*.py"), *(PROJECT / "demo").glob("*.py")])
-SCRIPTS = [path for path in SCRIPTS if path.parent.name != "cxr"]
-SPELL_FINDINGS = ("labels", "nih", "chexpert", "parameters", "release", "phantom", "foreign")
+SCRIPTS = [path for path in SCRIPTS if CXR not in path.parents]
+SPELL_FINDINGS = ("core.findings", "core.parameters", "tables.sources", "synthetic", "external.column_names")
+
+
+def dotted(path: Path) -> str:
+    """A module's name below cxr, such as ``core.findings``."""
+    return ".".join(path.relative_to(CXR).with_suffix("").parts)
+
+
+def room_of(name: str) -> str:
+    return name.split(".")[0]
 
 
 def imported(path: Path) -> set[str]:
-    """Names of the modules that a file imports, anywhere; modules of cxr without their package."""
+    """Names of the modules that a file imports, anywhere in it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            inside = {f"cxr.{alias.name}" for alias in node.names} if node.module == "cxr" else {node.module}
-            names |= inside
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name if CXR_NAMES.get(name) else node.module for name in inside}
             if node.module == "cxr.networks.backend" and "keras" in {alias.name for alias in node.names}:
                 names.add("keras")
     return names
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_imports_go_down(path):
-    used = {name.removeprefix("cxr.") for name in imported(path) if name.startswith("cxr.")}
-    assert path.stem in LEVEL, f"{path.stem} has no row in ROWS"
-    assert not {name for name in used if LEVEL[name] >= LEVEL[path.stem]}
+CXR_NAMES = {f"cxr.{dotted(path)}": path for path in MODULES}
+USED = {
+    dotted(path): {name.removeprefix("cxr.") for name in imported(path) if name.startswith("cxr.")} for path in MODULES
+}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_only_a_few_modules_import_keras(path):
+@pytest.mark.parametrize("name", USED)
+def test_imports_between_rooms_go_down(name):
+    room, others = room_of(name), {room_of(used) for used in USED[name]} - {room_of(name)}
+    assert not {other for other in others if LEVEL[other] >= LEVEL[room]}
+    assert others <= ONLY.get(room, others)
+
+
+@pytest.mark.parametrize("room", LEVEL)
+def test_no_circle_in_a_room(room):
+    inside = {name: {used for used in uses if used in USED} for name, uses in USED.items() if room_of(name) == room}
+    list(graphlib.TopologicalSorter(inside).static_order())  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("room", LEVEL)
+def test_a_room_says_what_comes_in_what_goes_out_and_who_calls_it(room):
+    text = ast.get_docstring(ast.parse((CXR / room / "__init__.py").read_text()))
+    assert re.search(r"^In: .*Out: .*Called by: ", text, re.MULTILINE | re.DOTALL)
+    modules = [name for name in USED if room_of(name) == room and name.count(".") == 1]
+    assert 2 <= len(modules) <= 14
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_only_networks_and_training_import_keras(path):
     frameworks = {name.split(".")[0] for name in imported(path)} & {"keras", "tensorflow", "jax"}
-    assert not frameworks or path.stem in KERAS_MODULES
+    assert not frameworks or room_of(dotted(path)) in KERAS_ROOMS
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(PROJECT)))
@@ -77,7 +103,7 @@ def test_scripts_import_cxr_and_never_each_other(path):
 
 
 def test_importing_does_nothing(tmp_path):
-    quiet = [path.stem for path in MODULES if path.stem not in KERAS_MODULES | {"training"}]
+    quiet = [name for name in USED if room_of(name) not in KERAS_ROOMS]
     code = "; ".join(["import sys", *(f"import cxr.{name}" for name in quiet), "assert 'keras' not in sys.modules"])
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
@@ -95,9 +121,9 @@ def test_every_script_answers_help_with_its_docstring_from_anywhere(path, tmp_pa
     assert ast.get_docstring(ast.parse(path.read_text())).splitlines()[0] in result.stdout
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_findings_are_spelt_only_where_they_are_defined_and_translated(path):
-    if path.stem.startswith(SPELL_FINDINGS):
+    if dotted(path).startswith(SPELL_FINDINGS):
         return
     texts = {
         node.value
@@ -107,7 +133,7 @@ def test_findings_are_spelt_only_where_they_are_defined_and_translated(path):
     assert not texts & set(FINDINGS)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_cxr_returns_and_scripts_print(path):
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     prints = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
@@ -115,7 +141,7 @@ def test_cxr_returns_and_scripts_print(path):
     assert len(prints) == len(warnings), "only warnings on standard error"
 
 
-@pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=lambda path: str(path.relative_to(PROJECT)))
 def test_functions_fit_on_a_screen_and_no_except_is_bare(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef):

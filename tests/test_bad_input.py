@@ -17,17 +17,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxr.maps import family_maps
-from cxr.evaluation import predictions
-from cxr.core.config import load_params, load_settings
+from cxr.core.configuration import load_params, load_settings
 from cxr.core.errors import InputError
-from cxr.preparation.films import load_films
-from cxr.imaging.images import read_film, write_image
 from cxr.core.findings import FINDINGS
-from cxr.tables.lung_sets import read_pair
+from cxr.evaluation import predictions
+from cxr.imaging.decoding import read_film, write_image
+from cxr.maps import family_maps
+from cxr.preparation.films import load_films
 from cxr.preparation.packs import open_array, open_pack
+from cxr.tables.lung_sets import read_pair
 from tests.conftest import TINY, load_script, prepare, settings_in, tiny_params
-from tests.cxr.test_images import dicom
+from tests.imaging.test_decoding import dicom
 
 GRAYS = (np.add.outer(np.arange(40), np.arange(48)) * 2).astype(np.uint8)  # 0..172
 NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 48), np.uint8))
@@ -528,12 +528,12 @@ def test_a_family_that_was_never_evaluated(tmp_path):
     ],
 )
 def test_model_files(tmp_path, tiny_model, kind, spoil, expected):
-    from cxr.networks import models
+    from cxr.networks import saved_models
 
     path = tmp_path / "model.keras"
     path.write_bytes(tiny_model)
     spoil(path)
-    check(told(lambda: models.load_model(path, 48, "sh train_Ensemble.sh")), expected)
+    check(told(lambda: saved_models.load_model(path, 48, "sh train_Ensemble.sh")), expected)
 
 
 def flip(path: Path) -> None:
@@ -544,10 +544,10 @@ def flip(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def tiny_model(tmp_path_factory) -> bytes:
-    from cxr.networks import models
+    from cxr.networks import classifiers
 
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    models.build_classifier("tiny", tiny_params()).save(path)
+    classifiers.build_classifier("tiny", tiny_params()).save(path)
     return path.read_bytes()
 
 

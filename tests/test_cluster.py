@@ -14,17 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.core import artifacts
-from cxr.core import config
-from cxr.preparation import masking
-from cxr.networks import models
-from cxr.evaluation import scoring
-from cxr.tables import schema
-from cxr.networks.backend import keras
+from cxr.core import artifacts, configuration
 from cxr.core.errors import InputError, MachineError
 from cxr.core.executors import cluster, in_order, process_count
-from cxr.imaging.images import write_image
 from cxr.core.findings import FINDINGS
+from cxr.evaluation import scoring
+from cxr.imaging.decoding import write_image
+from cxr.networks import classifiers
+from cxr.networks.backend import keras
+from cxr.preparation import masking
+from cxr.tables import schema
 from tests.conftest import PROJECT, TINY, load_script, settings_in
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed (the extra dask)")
@@ -55,14 +54,14 @@ def write_data(folder) -> None:
         images[["image_id"]].assign(split=["train", "val", "test", "test"] * (FILMS // 4)), settings.split_csv
     )
     (folder / "PARAMS.json").write_text(json.dumps(TINY | {"LUNG_MASKING": "hard"}))
-    params = config.load_params(folder / "PARAMS.json")
+    params = configuration.load_params(folder / "PARAMS.json")
     keras.utils.set_random_seed(3)
     for path in (settings.unet, folder / SCORES / "model.keras"):
         path.parent.mkdir(parents=True)
     film = keras.Input((32, 32, 1))
     lung = keras.layers.Activation("sigmoid")(keras.layers.Rescaling(0.1, -12.8)(film))
     keras.Model(film, lung).save(settings.unet)
-    models.build_classifier("tiny", params).save(folder / SCORES / "model.keras")
+    classifiers.build_classifier("tiny", params).save(folder / SCORES / "model.keras")
 
 
 def run(folder, *more) -> None:
@@ -70,7 +69,7 @@ def run(folder, *more) -> None:
     given = [f"--settings={folder}/SETTINGS.json", f"--params={folder}/PARAMS.json", *more]
     for step in ("etl/4_mask_lungs.py", "etl/5_pack_arrays.py"):
         load_script(f"src/classification/{step}").main(given)
-    settings = config.load_settings(folder / "SETTINGS.json")
+    settings = configuration.load_settings(folder / "SETTINGS.json")
     made_from = {"pack": artifacts.origin(settings.pack(32).with_suffix(".json"), "-")}
     made_from["split"] = artifacts.digest(settings.split_csv)
     artifacts.write_json({"made_from": made_from}, folder / SCORES / "run.json")

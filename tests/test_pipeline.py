@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.core import config
-from cxr.preparation import films
-from cxr.evaluation import predictions
+from cxr.core import configuration
 from cxr.core.artifacts import digest
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
+from cxr.evaluation import predictions
+from cxr.preparation import films
 from tests.conftest import PROJECT, TINY, load_script, prepare, settings_in, tiny_params
 
 SETTINGS = {
@@ -409,8 +409,8 @@ def test_an_unreadable_film_stays_black_and_is_in_no_split(finished, tmp_path, c
     alone = {"DATASET_CHEXPERT_TRAIN_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": ""}
     tables_and_pack(tmp_path, settings=alone, LUNG_MASKING="none")
     assert "1 films unreadable" in capsys.readouterr().out
-    settings = config.load_settings(tmp_path / "SETTINGS.json")
-    table, pack = films.load_films(settings, config.load_params(tmp_path / "PARAMS.json"), 32)
+    settings = configuration.load_settings(tmp_path / "SETTINGS.json")
+    table, pack = films.load_films(settings, configuration.load_params(tmp_path / "PARAMS.json"), 32)
     unreadable = table["split"] == "unreadable"
     assert table.loc[unreadable, "image_id"].tolist() == [f"nih/{broken.stem}"]
     assert broken.name in table.loc[unreadable, "problem"].item()

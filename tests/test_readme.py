@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr.core.config import load_params
+from cxr.core.configuration import load_params
 from cxr.core.parameters import STAGES, Params, Stage
 from cxr.core.settings import REPLACED_SETTINGS, Settings
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.imaging.images import write_image
+from cxr.imaging.decoding import write_image
 from tests.conftest import PROJECT, TINY, settings_in
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import TINY, load_script, settings_in
-from tests.cxr.test_images import dicom
+from tests.imaging.test_decoding import dicom
 
 SECRETS = {"PatientName": "DOE^JANE", "PatientID": "SECRET-77", "InstitutionName": "ST ELSEWHERE"}
 ODD = [

@@ -17,8 +17,8 @@ def main():
     folder, devices = Path(sys.argv[1]), int(sys.argv[2])
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     from cxr.networks import backend
-    from cxr.training import loop
     from cxr.networks.backend import keras
+    from cxr.training import losses
     from tests.conftest import tiny_params
 
     if keras.backend.backend() == "tensorflow":
@@ -33,15 +33,12 @@ def main():
             keras.layers.BatchNormalization = type("Nothing", (keras.layers.Layer,), {"call": lambda self, x: x})
         np.savez(folder / f"{network}.npz", *trained(folder / network))
     if keras.backend.backend() == "tensorflow" and devices > 1:
-        losses_add_up(loop.masked_cross_entropy(np.ones(6, np.float32)), loop.dice_and_cross_entropy)
+        losses_add_up(losses.masked_cross_entropy(np.ones(6, np.float32)), losses.dice_and_cross_entropy)
 
 
 def trained(folder):
-    from cxr.networks import backend
-    from cxr.networks import batches
-    from cxr.networks import inference
-    from cxr.networks import models
-    from cxr.training import loop
+    from cxr.networks import backend, classifiers, film_batches, inference, recomputation
+    from cxr.training import epoch_callback, loop, losses
     from tests.conftest import tiny_params
 
     # SGD: Adam takes a step of full length on a gradient that is nothing but rounding.
@@ -52,15 +49,15 @@ def trained(folder):
     truth = (random.random((14, 6)) < 0.5).astype(np.float32)
     truth[3:8, 1:] = np.nan
     with backend.scope():
-        network = models.build_classifier("tiny", params)
+        network = classifiers.build_classifier("tiny", params)
         network.set_weights([random.normal(0, 0.2, weight.shape) ** 2 for weight in network.get_weights()])
-        logits = models.logits_of(network)
+        logits = recomputation.logits_of(network)
     train, val = np.arange(10), np.arange(10, 14)
     ids = [f"nih/{row}" for row in range(10)]
-    batches = batches.FilmBatches(pack, train, ids, truth[:10], 4, 1, params.augmentation)
+    batches = film_batches.FilmBatches(pack, train, ids, truth[:10], 4, 1, params.augmentation)
     score = loop.classifier_score(inference.predictor(network, pack, val, params), truth[val], np.ones(6))
-    every_epoch = loop.EveryEpoch(folder, network, score, "val_auroc", params, batches, {})
-    loss = loop.masked_cross_entropy(np.float32([3, 1, 1, 1, 1, 1]))
+    every_epoch = epoch_callback.EveryEpoch(folder, network, score, "val_auroc", params, batches, {})
+    loss = losses.masked_cross_entropy(np.float32([3, 1, 1, 1, 1, 1]))
     loop.fit(logits, loss, batches, every_epoch, 3, params)
     return network.get_weights()
 

@@ -9,24 +9,23 @@ import functools
 import numpy as np
 import pandas as pd
 
-from cxr.core import config
-from cxr.tables import download_check
-from cxr.core import executors
-from cxr.core import locks
-from cxr.report import pictures
-from cxr.preparation import packing
-from cxr.core.artifacts import refuse_problems, write_csv
+from cxr.core import command_line, executors, locks
+from cxr.core.artifacts import write_csv
 from cxr.core.errors import InputError
 from cxr.core.progress import progress
+from cxr.core.steps import refuse_problems
+from cxr.preparation import reading
+from cxr.report import film_pictures
+from cxr.tables import download_check
 
 SIDE = 256  # pixels, of a film on a sheet
 
 
 def main(argv=None):
-    parser = config.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--sample", type=int, default=0, help="films read of each set; 0 = all")
     arguments = parser.parse_args(argv)
-    settings, params = config.load(arguments)
+    settings, params = command_line.load(arguments)
     folder = settings.data_dir / "check"
     locks.hold(folder)
     found, absent = [], []
@@ -58,7 +57,7 @@ def look(checked, sample, workers, folder):
     """Read the films of a set, draw 16 of them on a sheet; those that cannot be used, as problems."""
     names = spread(list(checked.films), sample or len(checked.films))
     shown = set(spread(names, 16))
-    read = functools.partial(packing.try_film_or_pair, size=SIDE, fit="pad")
+    read = functools.partial(reading.try_film_or_pair, size=SIDE, fit="pad")
     results = executors.by_processes(read, [checked.films[name] for name in names], workers)
     wrong, sheet = [], {}
     for name, (film, mask, problem) in zip(names, progress(results, len(names), checked.name), strict=True):
@@ -68,7 +67,7 @@ def look(checked, sample, workers, folder):
             sheet[name] = (film, mask)
     if sheet:
         films, masks = zip(*sheet.values(), strict=True)
-        pictures.preview_grid(films, list(sheet), folder / f"{checked.name}.png", contours=masks)
+        film_pictures.preview_grid(films, list(sheet), folder / f"{checked.name}.png", contours=masks)
     return pd.DataFrame(wrong, columns=["path", "problem"])
 
 
@@ -79,4 +78,4 @@ def spread(names, count):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

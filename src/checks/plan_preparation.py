@@ -4,15 +4,15 @@ Reads   the tables, the names of the films, and 16 of the films that SETTINGS.js
 Writes  nothing
 """
 
-from cxr.core import config
-from cxr.tables import preparation_plan
+from cxr.core import command_line
 from cxr.core.errors import MachineError
+from cxr.tables import preparation_plan
 
 
 def main(argv=None):
-    parser = config.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--dry-run", action="store_true", help="what this script does anyway")
-    settings, params = config.load(parser.parse_args(argv))
+    settings, params = command_line.load(parser.parse_args(argv))
     planned = preparation_plan.make(settings, params)
     print(*planned.lines, "nothing was written", sep="\n")
     if planned.bytes_needed > planned.bytes_free:
@@ -23,4 +23,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

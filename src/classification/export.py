@@ -12,25 +12,21 @@ A bundle that is there is replaced, and its changelog carried on. ONNX files are
 import json
 from pathlib import Path
 
-from cxr.new_films import bundle_texts
-from cxr.new_films import bundles
-from cxr.core import config
-from cxr.new_films import exporting
-from cxr.core import locks
-from cxr.new_films import onnx_models
+from cxr.core import command_line, locks
 from cxr.core.artifacts import need, read_json, write_json
 from cxr.core.parameters import FAMILIES
+from cxr.new_films import bundle_texts, bundles, exporting, onnx_models
 
 
 def main(argv=None):
-    parser = config.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--family", choices=FAMILIES, action="append", help="default: every family that is evaluated")
     parser.add_argument("--out", type=Path, help="folder of the bundles")
     parser.add_argument("--bundle-version", default="1.0.0", help="version of the bundle (default 1.0.0)")
     parser.add_argument("--note", default="as trained", help="what is new in this version, for the changelog")
     parser.add_argument("--no-onnx", action="store_true", help="no ONNX files")
     arguments = parser.parse_args(argv)
-    settings, params = config.load(arguments)
+    settings, params = command_line.load(arguments)
     evaluated = [one for one in FAMILIES if (settings.family_dir(one) / "reference.json").is_file()]
     for family in arguments.family or evaluated or FAMILIES[:1]:
         bundle = bundles.of_models(settings, params, family)
@@ -73,4 +69,4 @@ def without_onnx(arguments):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -12,21 +12,17 @@ Exit status 3: the run is whole, but files stand in problems.csv.
 import tempfile
 from pathlib import Path
 
-from cxr.new_films import bundles
-from cxr.core import config
-from cxr.new_films import film_files
-from cxr.core import locks
-from cxr.new_films import predicting
-from cxr.new_films import new_films_report
+from cxr.core import command_line, locks
 from cxr.core.artifacts import read_csv, write_csv, write_json, write_text
 from cxr.core.errors import InputError
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.evaluation.thresholds import POOLED
+from cxr.new_films import bundles, film_files, new_films_report, predicting
 
 
 def main(argv=None):
-    parser = config.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("films", nargs="+", type=Path, metavar="FILM", help="films, or folders of films")
     parser.add_argument("--family", choices=FAMILIES, help="which family predicts (default: ensemble)")
     parser.add_argument("--bundle", type=Path, help="predict from this folder of export.sh, not from MODELS_DIR")
@@ -65,7 +61,7 @@ def main(argv=None):
 
 def open_bundle(arguments):
     if arguments.bundle is None:
-        return bundles.of_models(*config.load(arguments), arguments.family or FAMILIES[0])
+        return bundles.of_models(*command_line.load(arguments), arguments.family or FAMILIES[0])
     bundle = bundles.open_bundle(arguments.bundle)
     if arguments.family not in (None, bundle.family):
         raise InputError(f"--family {arguments.family}: {arguments.bundle} is a bundle of {bundle.family}.")
@@ -94,4 +90,4 @@ def say(predicted, out):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -8,13 +8,13 @@ Standard output holds the folder only: experiment.sh calls this in a loop, and t
 
 import sys
 
-from cxr.core import config
+from cxr.core import command_line
 from cxr.experiments import planning
 
 
 def main(argv=None):
     arguments = planning.parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    settings, params = command_line.load(arguments)
     runs = planning.plan(arguments.name, settings, params, arguments.member, arguments.seeds)
     waiting = [run for run in runs if not run.is_finished()]
     print(f"{arguments.name}: {len(runs) - len(waiting)} of {len(runs)} runs are finished", file=sys.stderr)
@@ -30,4 +30,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -4,15 +4,14 @@ Reads   MODELS_DIR/experiments/<member>/<variant>/seed_<n>/: metrics, prediction
 Writes  MODELS_DIR/experiments/<name>_<member>.md and .json, or the two files of --out
 """
 
-from cxr.core import config
-from cxr.experiments import results
-from cxr.experiments import planning
+from cxr.core import command_line
 from cxr.core.artifacts import write_json, write_text
+from cxr.experiments import planning, results
 
 
 def main(argv=None):
     arguments = planning.parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    settings, params = command_line.load(arguments)
     name, member = arguments.name, arguments.member
     runs = planning.plan(name, settings, params, member, arguments.seeds)
     found = results.collect(runs, member)
@@ -24,4 +23,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -7,10 +7,9 @@ Writes  MODELS_DIR/segmentation/Unet/evaluation/: dice.csv (a row a film), metri
 
 import numpy as np
 
-from cxr.core import config
-from cxr.core import locks
-from cxr.tables import lung_sets
+from cxr.core import command_line, configuration, locks
 from cxr.core.artifacts import digest, need, write_csv, write_json
+from cxr.tables import lung_sets
 
 
 def is_evaluated(settings):
@@ -22,8 +21,8 @@ def is_evaluated(settings):
 
 
 def main(argv=None):
-    arguments = config.unet_parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.unet_parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     target = settings.unet_dir / "evaluation"
     if arguments.if_missing and (params.pack.lung_masking == "none" or is_evaluated(settings)):
         return
@@ -33,22 +32,20 @@ def main(argv=None):
     packed = lung_sets.read_packed(folder, size)
     need(settings.unet, trained_by)
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr.networks import backend
-    from cxr.networks import inference
     from cxr.evaluation import metrics
-    from cxr.networks import models
+    from cxr.networks import backend, inference, saved_models
     from cxr.preparation import packs
-    from cxr.report import pictures
+    from cxr.report import film_pictures
 
     films = packs.open_pack(folder / f"images_{size}.npy", made_by)
     masks = packs.open_pack(folder / f"masks_{size}.npy", made_by)
     test = np.flatnonzero(packed["split"] == "test")
     if not len(test):
-        raise config.InputError(
+        raise configuration.InputError(
             f"{folder / 'split.csv'}: no test film; raise UNET_TEST_FRACTION or name UNET_TEST_SETS."
         )
     print(f"lung masks of {len(test)} held-out films; {backend.start(params)}")
-    unet = models.load_model(settings.unet, size, trained_by)
+    unet = saved_models.load_model(settings.unet, size, trained_by)
     found, qualities = zip(*inference.lung_masks(unet, (films[row] for row in test), params), strict=True)
     truth, found = masks[test], np.stack(found)
     table = packed.loc[test, ["image_id", "set", "patient_id"]].reset_index(drop=True)
@@ -81,7 +78,9 @@ def main(argv=None):
     write_json(block, target / "metrics.json")
     worst = table["dice"].nsmallest(10).index
     captions = [f"{table['image_id'][row]}  Dice {table['dice'][row]:.3f}" for row in worst]
-    pictures.worst_masks([films[test[row]] for row in worst], truth[worst], found[worst], captions, target / "worst.png")
+    film_pictures.worst_masks(
+        [films[test[row]] for row in worst], truth[worst], found[worst], captions, target / "worst.png"
+    )
     for name, values in block.items():
         if isinstance(values, dict):
             low, high = values["dice_interval"] or (float("nan"),) * 2
@@ -93,4 +92,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

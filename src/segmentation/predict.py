@@ -11,35 +11,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core import config
-from cxr.core import executors
-from cxr.imaging import images
-from cxr.core import locks
-from cxr.preparation import packing
+from cxr.core import command_line, executors, locks
 from cxr.core.artifacts import need, write_csv
 from cxr.core.progress import progress
+from cxr.imaging import decoding, geometry, listing
+from cxr.preparation import reading
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__)
+    arguments = command_line.parser(__doc__)
     arguments.add_argument("folder", type=Path, help="films to find the lungs in")
     arguments.add_argument("--out", type=Path, help="where masks and overlays go")
     arguments = arguments.parse_args(argv)
-    settings, params = config.load(arguments)
-    paths = images.list_films(arguments.folder)
+    settings, params = command_line.load(arguments)
+    paths = listing.list_films(arguments.folder)
     out = arguments.out or settings.unet_dir / "prediction"
     need(settings.unet, "src/segmentation/train.py")
     locks.hold(out)
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr.networks import backend
-    from cxr.networks import inference
-    from cxr.networks import models
-    from cxr.report import pictures
+    from cxr.networks import backend, inference, saved_models
+    from cxr.report import film_pictures
 
     size = params.unet.unet_input_size
     print(f"lung masks of {len(paths)} films; {backend.start(params)}")
-    unet = models.load_model(settings.unet, size, "src/segmentation/train.py")
-    read = functools.partial(packing.try_square, size=size, fit=params.pack.fit)
+    unet = saved_models.load_model(settings.unet, size, "src/segmentation/train.py")
+    read = functools.partial(reading.try_square, size=size, fit=params.pack.fit)
     problems = []
 
     def readable():
@@ -56,11 +52,11 @@ def main(argv=None):
         rows.append(row if not problems[number] else row | {"accepted": False, "reason": "unreadable"})
         if problems[number]:
             continue
-        film = images.read_film(paths[number])
-        affine = images.square_affine(film.shape, size, params.pack.fit)
-        whole = np.where(images.square_to_film(mask, film.shape, affine) >= 128, 255, 0).astype(np.uint8)
-        images.write_image(whole, out / "masks" / f"{name}.png")
-        pictures.lung_outline(film, whole, out / "overlays" / f"{name}.png", quality.reason)
+        film = decoding.read_film(paths[number])
+        affine = geometry.square_affine(film.shape, size, params.pack.fit)
+        whole = np.where(geometry.square_to_film(mask, film.shape, affine) >= 128, 255, 0).astype(np.uint8)
+        decoding.write_image(whole, out / "masks" / f"{name}.png")
+        film_pictures.lung_outline(film, whole, out / "overlays" / f"{name}.png", quality.reason)
     table = pd.DataFrame(rows)
     write_csv(table, out / "masks.csv")
     refused = table[~table["accepted"]]
@@ -70,4 +66,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

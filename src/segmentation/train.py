@@ -4,16 +4,14 @@ Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>
 Writes  MODELS_DIR/segmentation/Unet/weights/: model.keras (best epoch by Dice on val), log.csv, curves.png, run.json
 """
 
-from cxr.core import config
-from cxr.core import locks
-from cxr.tables import lung_sets
-from cxr.core import process_group
+from cxr.core import command_line, locks, process_group
 from cxr.core.artifacts import digest, digest_of
+from cxr.tables import lung_sets
 
 
 def main(argv=None):
-    arguments = config.unet_parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.unet_parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     reason = lung_sets.why_skip(settings, params) if arguments.if_missing else ""
     with process_group.first_speaks():
         if reason:
@@ -26,13 +24,10 @@ def train_unet(settings, params):
     if process_group.is_first():
         locks.hold(settings.unet.parent)
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr.networks import backend
-    from cxr.networks import batches
-    from cxr.networks import inference
     from cxr.evaluation import metrics
-    from cxr.networks import models
+    from cxr.networks import augmentation, backend, film_batches, inference, u_net
     from cxr.preparation import packs
-    from cxr.training import loop
+    from cxr.training import epoch_callback, loop, losses, run_records
 
     folder, size, unet_params = settings.segmentation, params.unet.unet_input_size, params.unet
     made_by = "src/segmentation/etl/2_pack_arrays.py"
@@ -60,12 +55,12 @@ def train_unet(settings, params):
         f"{device}"
     )
     backend.batch_must_divide(unet_params.unet_batch_size, "UNET_BATCH_SIZE")
-    loop.agree(identity)
+    run_records.agree(identity)
     with backend.scope():
-        unet = models.build_unet(params)
-    batches = batches.FilmBatches(
+        unet = u_net.build_unet(params)
+    batches = film_batches.FilmBatches(
         films, train, packed["image_id"][train], masks, unet_params.unet_batch_size, params.general.seed,
-        batches.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
+        augmentation.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
         loop.loader_threads(params), (process_group.index(), process_group.count()),
     )  # fmt: skip
 
@@ -75,7 +70,7 @@ def train_unet(settings, params):
         probabilities = predict()[..., 0]
         truth = masks[val]
         return {
-            "val_loss": loop.cross_entropy(truth > 127, probabilities),
+            "val_loss": losses.cross_entropy(truth > 127, probabilities),
             "val_dice": float(metrics.dice(truth, probabilities >= params.pack.lung_threshold).mean()),
         }
 
@@ -91,15 +86,13 @@ def train_unet(settings, params):
             )
         }
     )
-    every_epoch = loop.EveryEpoch(target, unet, score, "val_dice", run_params, batches, identity)
-    outcome = loop.fit(
-        unet, loop.dice_and_cross_entropy, batches, every_epoch, unet_params.unet_epochs, run_params
-    )
-    loop.finish(target, loop.run_record(params, device, identity, outcome))
+    every_epoch = epoch_callback.EveryEpoch(target, unet, score, "val_dice", run_params, batches, identity)
+    outcome = loop.fit(unet, losses.dice_and_cross_entropy, batches, every_epoch, unet_params.unet_epochs, run_params)
+    run_records.finish(target, run_records.run_record(params, device, identity, outcome))
     print(
         f"Dice on val {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s -> {settings.unet}"
     )
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

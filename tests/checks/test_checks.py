@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.tables import preparation_plan
-from cxr.core.config import load_params, load_settings
-from cxr.tables.download_check import beside_published
+from cxr.core.configuration import load_params, load_settings
 from cxr.core.errors import InputError, MachineError
-from cxr.imaging.images import write_image
 from cxr.core.findings import FINDINGS
+from cxr.imaging.decoding import write_image
+from cxr.tables import preparation_plan
+from cxr.tables.download_check import beside_published
 from tests.conftest import PROJECT, TINY, load_script, settings_in
 
 GRAYS = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8)
@@ -104,7 +104,8 @@ def test_chexperts_tables_are_told_beside_what_was_published(tmp_path, capsys, l
 
 
 def test_an_archive_that_is_missing_is_named(tmp_path):
-    import cxr.download_check as checks
+    import cxr.tables.download_check as checks
+
     from cxr.tables.sources import nih
 
     paths = pd.DataFrame({"path": [f"{n}.png" for n in range(nih.NIH_TABLE_ROWS)]})

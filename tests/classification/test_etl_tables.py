@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cxr.core.config import PROJECT, InputError
+from cxr.core.command_line import PROJECT
+from cxr.core.configuration import InputError
 from cxr.core.findings import FINDINGS
 from tests.conftest import load_script
 

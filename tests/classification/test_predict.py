@@ -13,16 +13,14 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from cxr.core import artifacts
-from cxr.new_films import bundles
-from cxr.core import config
-from cxr.new_films import predicting
-from cxr.preparation import packs
-from cxr.evaluation import predictions
-from cxr.tables import schema
+from cxr.core import artifacts, configuration
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.core.settings import Settings
+from cxr.evaluation import predictions
+from cxr.new_films import bundles, predicting
+from cxr.preparation import packs
+from cxr.tables import schema
 from tests.conftest import PROJECT, TINY, load_script, settings_in
 
 SIZE = 48
@@ -115,7 +113,7 @@ def arguments(folder, **changes) -> list[str]:
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory):
     """A family of one tiny network, evaluated on films that steps 4 and 5 packed: folder, settings."""
-    from cxr.networks import models
+    from cxr.networks import classifiers
     from cxr.networks.backend import keras
 
     folder = tmp_path_factory.mktemp("family")
@@ -139,7 +137,7 @@ def evaluated(tmp_path_factory):
     keras.utils.set_random_seed(3)
     member = settings.member_dir("ensemble", "tiny")
     member.mkdir(parents=True)
-    models.build_classifier("tiny", config.load_params(folder / "PARAMS.json")).save(member / "model.keras")
+    classifiers.build_classifier("tiny", configuration.load_params(folder / "PARAMS.json")).save(member / "model.keras")
     made_from = {"pack": artifacts.origin(settings.pack(SIZE).with_suffix(".json"), "-")}
     made_from["split"] = artifacts.digest(settings.split_csv)
     artifacts.write_json({"made_from": made_from}, member / "run.json")
@@ -181,11 +179,11 @@ def test_new_films_become_the_very_pixels_of_step_5(evaluated, tmp_path, masking
         json.dumps({**json.loads((folder / "SETTINGS.json").read_text()), "DATASET_DIR": str(folder / "raw")})
     )
     load_script("src/classification/etl/5_pack_arrays.py").main(arguments(tmp_path, LUNG_MASKING=masking))
-    params = config.load_params(tmp_path / "PARAMS.json")
+    params = configuration.load_params(tmp_path / "PARAMS.json")
     packed = packs.open_pack(elsewhere.pack(SIZE), "-")
-    models = {"tiny": settings.member_dir("ensemble", "tiny") / "model.keras"}
+    classifiers = {"tiny": settings.member_dir("ensemble", "tiny") / "model.keras"}
     unet = None if masking == "none" else settings.unet
-    bundle = bundles.Bundle("-", "ensemble", params, models, unet, {}, {}, "-")
+    bundle = bundles.Bundle("-", "ensemble", params, classifiers, unet, {}, {}, "-")
     paths = [settings.dataset_dir / name for name in schema.read_images(settings.images_csv)["path"]]
     (tmp_path / "work").mkdir()
     films, masks = predicting.prepare(bundle, paths, tmp_path / "work", lambda films, doing: films)
@@ -421,13 +419,13 @@ def test_a_new_version_replaces_the_old_one_and_carries_its_changelog_on(evaluat
 
 
 def test_onnx_files_give_the_probabilities_of_keras(evaluated, tmp_path):
-    from cxr.networks import models
+    from cxr.networks import saved_models
     from cxr.new_films import onnx_models
 
     if onnx_models.why_not():
         pytest.skip(f"no ONNX: {onnx_models.why_not()}")
     _, settings = evaluated
-    network = models.load_model(settings.member_dir("ensemble", "tiny") / "model.keras", SIZE, "-")
+    network = saved_models.load_model(settings.member_dir("ensemble", "tiny") / "model.keras", SIZE, "-")
     films = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE)).astype(np.uint8)
     assert onnx_models.export(network, tmp_path / "onnx/tiny.onnx", films) < 1e-5
     more = np.random.default_rng(1).integers(0, 256, (5, SIZE, SIZE)).astype(np.uint8)  # another number of films

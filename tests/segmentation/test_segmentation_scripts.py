@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.preparation import packs
 from cxr.core.artifacts import digest
-from cxr.networks.backend import keras
 from cxr.core.errors import InputError
+from cxr.networks.backend import keras
+from cxr.preparation import packs
 from cxr.synthetic.releases import ReleaseParams, write_releases
 from tests.conftest import TINY, load_script
 

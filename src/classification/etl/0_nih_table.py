@@ -9,17 +9,14 @@ HASH_IDS puts keyed hashes in the place of the ids of patients and films.
 
 import pandas as pd
 
-from cxr.core import artifacts
-from cxr.core import config
-from cxr.core import locks
+from cxr.core import artifacts, command_line, locks, steps
+from cxr.tables import pseudonyms, raw_files, schema
 from cxr.tables.sources import nih
-from cxr.tables import pseudonyms
-from cxr.tables import schema
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     if not nih.nih_is_used(settings):
         print('NIH is not used: DATASET_CSV_DIR is "".')
         return
@@ -28,8 +25,8 @@ def main(argv=None):
     key = pseudonyms.read_key(params.tables.hash_ids)
     problems_csv = schema.problems_csv(settings.nih_csv)
     # CheXpert's folders are not entered: one for each of its quarter of a million studies.
-    on_disk = schema.list_files(settings.dataset_dir, skip=("chexpert", "patient"))
-    step = artifacts.Step(
+    on_disk = raw_files.list_files(settings.dataset_dir, skip=("chexpert", "patient"))
+    step = steps.Step(
         record=settings.nih_csv.with_suffix(".json"),
         inputs={
             "table": artifacts.raw_state([settings.dataset_csv_dir]),
@@ -58,4 +55,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

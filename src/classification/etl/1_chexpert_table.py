@@ -8,17 +8,14 @@ What -1 (uncertain) and blank mean is said by UNCERTAIN_LABELS and BLANK_LABELS;
 these do not change. HASH_IDS puts keyed hashes in the place of the ids of patients and films.
 """
 
-from cxr.core import artifacts
+from cxr.core import artifacts, command_line, locks, steps
+from cxr.tables import pseudonyms, schema
 from cxr.tables.sources import chexpert
-from cxr.core import config
-from cxr.core import locks
-from cxr.tables import pseudonyms
-from cxr.tables import schema
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     if not chexpert.chexpert_is_used(settings):
         print('CheXpert is not used: DATASET_CHEXPERT_TRAIN_CSV_DIR and DATASET_CHEXPERT_VAL_CSV_DIR are "".')
         return
@@ -27,7 +24,7 @@ def main(argv=None):
     key = pseudonyms.read_key(params.tables.hash_ids)
     problems_csv = schema.problems_csv(settings.chexpert_csv)
     on_disk = chexpert.films_on_disk(csvs, settings.dataset_dir)
-    step = artifacts.Step(
+    step = steps.Step(
         record=settings.chexpert_csv.with_suffix(".json"),
         inputs={
             "tables": artifacts.raw_state(csvs.values()),
@@ -58,4 +55,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -11,17 +11,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr.core import artifacts
-from cxr.core import config
-from cxr.core import locks
+from cxr.core import artifacts, command_line, locks, steps
+from cxr.imaging.listing import FILM_SUFFIXES
+from cxr.tables import merging, raw_files, schema
 from cxr.tables.sources import in_use
-from cxr.tables import schema
-from cxr.imaging.images import FILM_SUFFIXES
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     releases = in_use.tables_in_use(settings)
     locks.hold(settings.classification)
     for path, made_by in releases.items():
@@ -29,8 +27,8 @@ def main(argv=None):
     problems_csv = schema.problems_csv(settings.images_csv)
     read = [schema.read_table(path, made_by) for path, made_by in releases.items()]
     known = pd.concat([table["path"] for table in read])
-    on_disk = schema.present(settings.dataset_dir, known)
-    step = artifacts.Step(
+    on_disk = raw_files.present(settings.dataset_dir, known)
+    step = steps.Step(
         record=settings.images_csv.with_suffix(".json"),
         inputs={path.name: artifacts.digest(path) for path in releases}
         | {"films": artifacts.digest_of(on_disk.tolist())},  # where they are is all that is used of them here
@@ -42,7 +40,7 @@ def main(argv=None):
         print(f"{settings.images_csv}: up to date")
         return
     step.begin()
-    merged = schema.merge(read, on_disk, params.tables)
+    merged = merging.merge(read, on_disk, params.tables)
     artifacts.write_csv(merged.images, settings.images_csv)
     artifacts.write_csv(merged.problems, problems_csv)
     step.finish()
@@ -58,9 +56,9 @@ def main(argv=None):
 
 def others_on_disk(folder, known):
     """Films that no table names; CheXpert's quarter of a million folders are not entered for that."""
-    files = schema.list_files(folder, skip=("chexpert", "patient"))
+    files = raw_files.list_files(folder, skip=("chexpert", "patient"))
     return [path for path in files[~files.isin(known)] if Path(path).suffix.lower() in FILM_SUFFIXES]
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

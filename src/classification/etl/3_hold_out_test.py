@@ -10,26 +10,21 @@ by a hash that does not hang on SEED. With SPLIT "image" a share of all films, w
 holds image_id instead of patient_id.
 """
 
-from cxr.core import artifacts
-from cxr.core import config
-from cxr.core import locks
-from cxr.tables.sources import nih
-from cxr.tables.sources import in_use
-from cxr.tables import schema
+from cxr.core import artifacts, command_line, locks, steps
+from cxr.tables import schema, splitting
+from cxr.tables.sources import in_use, nih
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     locks.hold(settings.classification)
     images = schema.read_images(settings.images_csv)
     lists = nih.nih_lists(settings)
-    whole_nih = (
-        schema.read_table(settings.nih_csv, in_use.tables_in_use(settings)[settings.nih_csv]) if lists else None
-    )
+    whole_nih = schema.read_table(settings.nih_csv, in_use.tables_in_use(settings)[settings.nih_csv]) if lists else None
     produced = [settings.images_csv, *([settings.nih_csv] if lists else [])]
     problems_csv = schema.problems_csv(settings.test_patients_csv)
-    step = artifacts.Step(
+    step = steps.Step(
         record=settings.test_patients_csv.with_suffix(".json"),
         inputs={path.name: artifacts.digest(path) for path in produced}
         | {"lists": artifacts.raw_state(lists.values())},
@@ -46,7 +41,7 @@ def main(argv=None):
         return
     step.begin()
     plan = in_use.plan_test(images, whole_nih, lists, params.tables)
-    held_out = schema.hold_out(images, plan.listed, plan.hashed, params.tables)
+    held_out = splitting.hold_out(images, plan.listed, plan.hashed, params.tables)
     artifacts.write_csv(held_out, settings.test_patients_csv)
     artifacts.write_csv(plan.problems, problems_csv)
     step.finish()
@@ -63,4 +58,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

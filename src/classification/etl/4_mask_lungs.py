@@ -11,21 +11,18 @@ import functools
 
 import numpy as np
 
-from cxr.core import config
-from cxr.core import executors
-from cxr.core import locks
-from cxr.preparation import masking
-from cxr.preparation import packs
-from cxr.report import pictures
-from cxr.preparation import packing
-from cxr.tables import schema
-from cxr.core.artifacts import Step, digest, need, raw_state, write_csv
+from cxr.core import command_line, executors, locks
+from cxr.core.artifacts import digest, need, raw_state, write_csv
 from cxr.core.progress import progress
+from cxr.core.steps import Step
+from cxr.preparation import masking, packing, packs, reading
+from cxr.report import film_pictures
+from cxr.tables import schema
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     if params.pack.lung_masking == "none":
         print('"LUNG_MASKING": "none": films are used as they are, no masks are made')
         return
@@ -58,12 +55,12 @@ def main(argv=None):
             executors.threads(executors.process_count(params.general.workers) + 1),
         )
         table = packing.gathered(progress(records, len(images), "lung masks"))
-        broken = packing.list_broken(images["path"], paths, table.pop("problem"), problems_csv)
+        broken = reading.list_broken(images["path"], paths, table.pop("problem"), problems_csv)
     table.insert(0, "image_id", images["image_id"])
     write_csv(table, masks_csv)
     rows = sorted(set(np.linspace(0, len(images) - 1, 16).astype(int)))
-    pictures.preview_grid(
-        [packing.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
+    film_pictures.preview_grid(
+        [reading.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
         [f"{images['image_id'][row]} {'' if table['accepted'][row] else 'REJECTED'}" for row in rows],
         preview,
         contours=list(packs.open_pack(masks_npy, "this script")[rows]),
@@ -79,4 +76,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -13,22 +13,20 @@ import functools
 
 import numpy as np
 
-from cxr.core import config
-from cxr.core import executors
-from cxr.core import locks
-from cxr.preparation import packs
-from cxr.report import pictures
-from cxr.preparation import packing
-from cxr.tables import schema
-from cxr.core.artifacts import Step, digest, origin, raw_state, read_csv, write_csv
+from cxr.core import command_line, executors, locks
+from cxr.core.artifacts import digest, origin, raw_state, read_csv, write_csv
 from cxr.core.errors import InputError
-from cxr.preparation.films import AFFINE
 from cxr.core.progress import progress
+from cxr.core.steps import Step
+from cxr.preparation import packing, packs, reading
+from cxr.preparation.films import AFFINE
+from cxr.report import film_pictures
+from cxr.tables import schema
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     locks.hold(settings.classification)
     images = schema.read_images(settings.images_csv)
     paths = [settings.dataset_dir / path for path in images["path"]]
@@ -61,7 +59,7 @@ def main(argv=None):
             (size, str(stack.enter_context(packs.written_pack(settings.pack(size), len(images), size))))
             for size in sizes
         ]
-        packing = packing.Packing(
+        what = packing.Packing(
             tuple(written),
             str(settings.lung_masks),
             digest(masks_record) if "masks" in inputs else "",
@@ -72,7 +70,7 @@ def main(argv=None):
         jobs = list(zip(range(len(images)), paths, accepted.tolist(), strict=True))
         workers = executors.process_count(params.general.workers)
         records = executors.each_film(
-            functools.partial(packing.pack_shard, packing=packing),
+            functools.partial(packing.pack_shard, packing=what),
             executors.shards(jobs, packing.shard_size(len(jobs), workers)),
             arguments.scheduler,
             executors.processes(workers),
@@ -80,7 +78,7 @@ def main(argv=None):
         table = packing.gathered(progress(records, len(images), "packing"))
         for size in sizes:
             problems_csv = schema.problems_csv(settings.pack(size))
-            broken = packing.list_broken(images["path"], paths, table["problem"], problems_csv)
+            broken = reading.list_broken(images["path"], paths, table["problem"], problems_csv)
     table.insert(0, "image_id", images["image_id"])
     table["mask_used"] = accepted & (params.pack.lung_masking != "none")
     for size in sizes:
@@ -89,7 +87,7 @@ def main(argv=None):
         write_csv(one, settings.pack(size).with_suffix(".csv"))
         shown = np.linspace(0, len(images) - 1, 16).astype(int)
         pack = packs.open_pack(settings.pack(size), "this script")
-        pictures.preview_grid(
+        film_pictures.preview_grid(
             list(pack[shown]), images["image_id"][shown].tolist(), settings.classification / f"preview_{size}.png"
         )
         steps[size].finish()
@@ -99,4 +97,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -8,19 +8,17 @@ patients, as the original did: patients are then in training and test, and resul
 Films of a source that is not in TRAIN_SOURCES are for the test or unused.
 """
 
-from cxr.core import artifacts
-from cxr.core import config
-from cxr.core import locks
-from cxr.tables import schema
+from cxr.core import artifacts, command_line, locks, steps
+from cxr.tables import schema, splitting
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     locks.hold(settings.classification)
     images = schema.read_images(settings.images_csv)
-    held_out = schema.read_held_out(settings.test_patients_csv, params.tables)
-    step = artifacts.Step(
+    held_out = splitting.read_held_out(settings.test_patients_csv, params.tables)
+    step = steps.Step(
         record=settings.split_csv.with_suffix(".json"),
         inputs={path.name: artifacts.digest(path) for path in (settings.images_csv, settings.test_patients_csv)},
         parameters={
@@ -35,22 +33,22 @@ def main(argv=None):
         print(f"{settings.split_csv}: up to date")
         return
     step.begin()
-    table = schema.split_images(images, held_out, params.general.seed, params.tables)
-    split = schema.check_split(images, table, params.tables.split)
+    table = splitting.split_images(images, held_out, params.general.seed, params.tables)
+    split = splitting.check_split(images, table, params.tables.split)
     artifacts.write_csv(table, settings.split_csv)
     step.finish()
 
     print("films, patients, and positives/known:")
     print(schema.count(images, {"split": split, "labels of": schema.test_source(images["image_id"])}).to_string())
-    for name, finding in schema.without_positives(images, split):
+    for name, finding in splitting.without_positives(images, split):
         print(f"WARNING: no film with {finding} in {name}")
     if params.tables.split == "image":
-        leaking = schema.shared_with_training(images, split)
+        leaking = splitting.shared_with_training(images, split)
         print(
             f'WARNING: SPLIT is "image": patients leak. {leaking:,} of {(split == "test").sum():,} test films are of '
             "patients who are also in training; the results are for comparison with the original only."
         )
-    unused = images["source"][split == schema.UNUSED]
+    unused = images["source"][split == splitting.UNUSED]
     if len(unused):
         sources = ", ".join(params.tables.train_sources)
         print(f"TRAIN_SOURCES: {sources}: {len(unused):,} films of {', '.join(sorted(set(unused)))} are not used")
@@ -58,4 +56,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -14,26 +14,21 @@ The network runs once per film and member, once more on test films without their
 weights; everything after predictions.csv is NumPy and pandas.
 """
 
-from cxr.new_films import bundles
-from cxr.evaluation import comparison
-from cxr.core import config
-from cxr.evaluation import assessment
-from cxr.core import locks
-from cxr.report import pictures
-from cxr.evaluation import predictions
-from cxr.evaluation import scoring
-from cxr.evaluation import shortcuts
-from cxr.tables import schema
+from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
 from cxr.core.parameters import FAMILIES
+from cxr.evaluation import assessment, comparison, predictions, scoring, shortcuts
+from cxr.new_films import bundles
+from cxr.report import curves
 from cxr.report.result_table import result_table, result_text
+from cxr.tables import schema
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__)
+    arguments = command_line.parser(__doc__)
     arguments.add_argument("family", choices=FAMILIES, help="which family to evaluate")
     arguments = arguments.parse_args(argv)
-    settings, params = config.load(arguments)
+    settings, params = command_line.load(arguments)
     family = arguments.family
     locks.hold(settings.family_dir(family), *(settings.member_dir(family, member) for member in params.members(family)))
     both = {
@@ -99,8 +94,8 @@ def shortcuts_of(table, without_corners, params):
 
 def draw_curves(test, folder, suffix, title):
     truth, probabilities = predictions.arrays(test)
-    pictures.roc_curves(truth, probabilities, folder / f"roc{suffix}.png", f"{title}, {len(test)} test films")
-    pictures.precision_recall_curves(
+    curves.roc_curves(truth, probabilities, folder / f"roc{suffix}.png", f"{title}, {len(test)} test films")
+    curves.precision_recall_curves(
         truth, probabilities, folder / f"precision_recall{suffix}.png", f"{title}, {len(test)} test films"
     )
 
@@ -110,4 +105,4 @@ def text(value):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -6,23 +6,20 @@ Reads   MODELS_DIR/classification/<family>/: predictions.csv, metrics.json, thre
 Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
 """
 
-from cxr.core import config
-from cxr.report import family_report
-from cxr.core import locks
-from cxr.report import model_card
-from cxr.report import html_page
+from cxr.core import command_line, locks
 from cxr.core.artifacts import write_text
-from cxr.report.gallery import MOST
 from cxr.core.parameters import FAMILIES
+from cxr.report import family_report, html_page, model_card
+from cxr.report.gallery import MOST
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__)
+    arguments = command_line.parser(__doc__)
     arguments.add_argument("family", choices=FAMILIES, help="whose report to write")
     arguments.add_argument("--films", type=int, default=MOST, help=f"films in the gallery, at most (default {MOST})")
     # visualization_*.sh hands on what was for visualize.py (--film …), which has refused misspelt words already.
     arguments, _ = arguments.parse_known_args(argv)
-    settings, params = config.load(arguments)
+    settings, params = command_line.load(arguments)
     family, folder = arguments.family, settings.family_dir(arguments.family)
     locks.hold(folder)
     model = family_report.model(settings, params, family)
@@ -38,4 +35,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

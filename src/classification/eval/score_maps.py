@@ -10,20 +10,18 @@ maps, a centre prior and the known boxes drawn on the finest grid. MAP_THRESHOLD
 fixed beforehand: NIH's boxes are all of its official test list.
 """
 
-from cxr.core import config
-from cxr.core import locks
-from cxr.maps import map_scores
-from cxr.maps import family_maps
+from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv
 from cxr.core.parameters import FAMILIES, MAP_METHODS
+from cxr.maps import family_maps, map_scores
 
 
 def main(argv=None):
-    arguments = config.parser(__doc__)
+    arguments = command_line.parser(__doc__)
     arguments.add_argument("family", choices=FAMILIES, help="whose maps to score")
     # visualization_*.sh hands on what was for visualize.py (--film …), which has refused misspelt words already.
     arguments, _ = arguments.parse_known_args(argv)
-    settings, params = config.load(arguments)
+    settings, params = command_line.load(arguments)
     family, folder = arguments.family, settings.family_dir(arguments.family)
     locks.hold(folder)
     if not settings.boxes_csv.exists():
@@ -51,4 +49,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -13,30 +13,25 @@ Thresholds and calibration come from --val FILE, from the file's own split colum
 
 from pathlib import Path
 
-from cxr.evaluation import comparison
-from cxr.core import config
-from cxr.evaluation import assessment
-from cxr.external import label_tables
-from cxr.external import prediction_files
-from cxr.core import locks
-from cxr.tables.sources import nih
-from cxr.report import pictures
-from cxr.evaluation import predictions
-from cxr.report import html_page
+from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
 from cxr.core.errors import InputError
+from cxr.evaluation import assessment, comparison, predictions
+from cxr.external import label_tables, prediction_files
+from cxr.report import curves, html_page
 from cxr.report.result_table import result_table, result_text
+from cxr.tables.sources import nih
 
 
 def main(argv=None):
-    parser = config.parser(__doc__)
+    parser = command_line.parser(__doc__)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="predictions to evaluate")
     parser.add_argument("--out", type=Path, default=Path("scores"), help="folder of the results")
     parser.add_argument("--labels", type=Path, action="append", help="table of labels; repeatable")
     parser.add_argument("--val", type=Path, action="append", help="val predictions, one for each FILE in its order")
     parser.add_argument("--val-fraction", type=float, default=0.2, help="share of patients to fit on, without --val")
     arguments = parser.parse_args(argv)
-    settings, params = config.load(arguments)
+    settings, params = command_line.load(arguments)
     check(arguments)
     label_files = arguments.labels or label_tables.label_files(settings)
     labels = label_tables.read_labels(label_files, params.tables)
@@ -98,10 +93,10 @@ def write(model, folder, name, models, differences):
     write_csv(result_table(model.metrics), folder / "result.csv")
     truth, probabilities = predictions.arrays(model.table)
     title = f"{name}, {len(truth):,} films"
-    pictures.roc_curves(truth, probabilities, folder / "roc.png", title)
-    pictures.precision_recall_curves(truth, probabilities, folder / "precision_recall.png", title)
+    curves.roc_curves(truth, probabilities, folder / "roc.png", title)
+    curves.precision_recall_curves(truth, probabilities, folder / "precision_recall.png", title)
     html_page.write(html_page.of_predictions(name, model, models, differences), folder / "report.html")
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -37,3 +37,7 @@ def one_line(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
     )
+
+
+class FilmError(InputError):
+    """A file that is no usable film; the message names the file and what is wrong with it."""

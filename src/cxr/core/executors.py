@@ -114,7 +114,7 @@ def cluster(scheduler: str) -> Iterator[Pool]:
                 "for want of memory. Give workers more, or lower SCORE_BATCH_SIZE."
             ) from None
         except (ModuleNotFoundError, RuntimeError) as error:
-            if "deserialization" not in str(error) and getattr(error, "name", None) != __package__:
+            if "deserialization" not in str(error) and getattr(error, "name", None) != __package__.partition(".")[0]:
                 raise
             raise InputError(
                 f"--scheduler {scheduler}: the scheduler or a worker lacks this project's package. In the environment "

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation import metrics
-from cxr.evaluation import subgroups
+from cxr.evaluation import metrics, subgroups
 from cxr.evaluation.operating_points import fit_on_val
 
 

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from cxr.evaluation import bootstrap
-from cxr.evaluation import predictions
 from cxr.core.findings import FINDINGS
+from cxr.evaluation import bootstrap, predictions
 from cxr.evaluation.thresholds import POOLED, label_counts
 
 BINS = 10

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation import bootstrap
-from cxr.evaluation import metrics
-from cxr.evaluation import predictions
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
+from cxr.evaluation import bootstrap, metrics, predictions
 
 
 def best_on_val(tables: Mapping[str, pd.DataFrame]) -> str:

@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxr.evaluation import bootstrap
-from cxr.evaluation import calibration
-from cxr.evaluation import predictions
-from cxr.evaluation import rates
 from cxr.core.findings import FINDINGS
+from cxr.evaluation import bootstrap, calibration, predictions, rates
 from cxr.evaluation.operating_points import at_points, none_if_nan
 from cxr.evaluation.thresholds import decide, label_counts, threshold_of, why_undefined
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
 from cxr.evaluation.calibration import fit_calibration
-from cxr.core.findings import FINDINGS
 from cxr.evaluation.rates import figures, outcomes
 from cxr.evaluation.thresholds import decide, fit_thresholds, threshold_of
 

@@ -11,17 +11,18 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import executors
-from cxr.preparation import packs
-from cxr.evaluation import predictions
-from cxr.tables import schema
-from cxr.core.artifacts import Step, digest, need, origin, read_json, write_csv
+from cxr.core.artifacts import digest, need, origin, read_json, write_csv
 from cxr.core.errors import InputError
-from cxr.preparation.films import AFFINE, load_films
-from cxr.imaging.images import blank_corners
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import MAP_METHODS, Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
+from cxr.core.steps import Step
+from cxr.evaluation import predictions
+from cxr.imaging.geometry import blank_corners
+from cxr.preparation import packs
+from cxr.preparation.films import AFFINE, load_films
+from cxr.tables import schema
 
 SHARD = 16  # batches scored at a time: their maps are written before the next ones are made
 
@@ -127,12 +128,10 @@ def _networks(scoring: Scoring) -> tuple[Any, Any, str]:
     """Classifier, the network that gives its probabilities and maps, and what it runs on; loaded once a process."""
 
     def load():
-        from cxr.networks import backend
-        from cxr.networks import inference
-        from cxr.networks import models  # only here: a process that hands out shards needs no Keras
+        from cxr.networks import backend, inference, saved_models
 
         device = backend.start(scoring.params)
-        model = models.load_model(Path(scoring.model), scoring.size, scoring.made_by)
+        model = saved_models.load_model(Path(scoring.model), scoring.size, scoring.made_by)
         return model, inference.scorer(model, scoring.params), device
 
     return executors.kept("classifier", (scoring.model_digest, scoring.params.training.precision), load)
@@ -166,11 +165,11 @@ def score_shard(shard: ScoreShard, scoring: Scoring) -> np.ndarray:
 
 def randomise(scoring: Scoring, rows: np.ndarray) -> pd.DataFrame:
     """`inference.randomisation` of rows of the pack; the classifier, which it spoils, is loaded anew afterwards."""
-    from cxr.networks import inference
+    from cxr.evaluation import randomisation
 
     model, network, _ = _networks(scoring)
     executors.forget("classifier")
-    return inference.randomisation(network, model, _pack(scoring), rows, scoring.params)
+    return randomisation.randomisation(network, model, _pack(scoring), rows, scoring.params)
 
 
 def _score(scoring: Scoring, rows: np.ndarray, grid: tuple[int, int], cams: dict[str, Path], pool) -> np.ndarray:

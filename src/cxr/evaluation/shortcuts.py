@@ -8,9 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr.evaluation import bootstrap
-from cxr.evaluation import comparison
-from cxr.evaluation import predictions
+from cxr.evaluation import bootstrap, comparison, predictions
 from cxr.evaluation.calibration import logit
 
 FEWEST = 10  # films of each hospital that a probe needs

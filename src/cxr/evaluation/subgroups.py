@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from cxr.evaluation import bootstrap
-from cxr.evaluation import predictions
-from cxr.evaluation import rates
 from cxr.core.findings import FINDINGS
+from cxr.evaluation import bootstrap, predictions, rates
 from cxr.evaluation.operating_points import none_if_nan
 from cxr.evaluation.thresholds import decide, label_counts, why_undefined
 

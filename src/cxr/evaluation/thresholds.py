@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import artifacts
-from cxr.evaluation import predictions
 from cxr.core.findings import FINDINGS
+from cxr.evaluation import predictions
 
 POOLED = "pooled"
 UNFITTED_THRESHOLD = 0.5  # where val holds no film of one class, in any source

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr.core import config
+from cxr.core import command_line, configuration
 from cxr.core.artifacts import write_json
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import BACKBONES, Params
@@ -58,7 +58,9 @@ class Run:
 
     def loaded(self) -> tuple[Settings, Params]:
         """Both files as every script reads them."""
-        return config.load_settings(self.folder / "SETTINGS.json"), config.load_params(self.folder / "PARAMS.json")
+        return configuration.load_settings(self.folder / "SETTINGS.json"), configuration.load_params(
+            self.folder / "PARAMS.json"
+        )
 
     def results(self) -> Path:
         """Folder of the run's predictions and metrics."""
@@ -73,12 +75,12 @@ class Run:
         params = _read(self.folder / "PARAMS.json")
         if _read(self.folder / "SETTINGS.json") != self.settings or not isinstance(params, dict):
             return False
-        return json.loads(json.dumps(config.params_from({}, "-").flat())) | params == self.params
+        return json.loads(json.dumps(configuration.params_from({}, "-").flat())) | params == self.params
 
 
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments of an experiment; SETTINGS.json and PARAMS.json say what is common to all of its runs."""
-    arguments = config.parser(description)
+    arguments = command_line.parser(description)
     arguments.add_argument("name", choices=NAMES, help="the experiment")
     arguments.add_argument("--member", default="densenet169", choices=BACKBONES, help="the network (densenet169)")
     arguments.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each (1 2 3)")
@@ -111,7 +113,7 @@ def plan(name: str, settings: Settings, params: Params, member: str, seeds: list
             place = BASE if changes.items() <= base.items() else f"{name}_{variant.replace(' ', '_')}"
             folder = folder_of(settings) / member / place / f"seed_{seed}"
             content = base | changes | {"SEED": seed}
-            config.params_from(content, f"{name}, {variant}")
+            configuration.params_from(content, f"{name}, {variant}")
             runs.append(Run(variant, seed, folder, _settings_of(settings, folder), content))
     return runs
 

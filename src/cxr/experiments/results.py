@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation import comparison
-from cxr.evaluation import metrics
-from cxr.evaluation import predictions
-from cxr.tables import schema
+from cxr.core.findings import FINDINGS
+from cxr.evaluation import comparison, metrics, predictions
 from cxr.experiments.planning import FAMILY, Run
 from cxr.preparation.films import load_films
-from cxr.core.findings import FINDINGS
 from cxr.report.model_card import table as markdown
+from cxr.tables import schema, splitting
 
 POOLED = "all test films"
 MACRO = "mean (macro)"
@@ -54,9 +52,9 @@ def figures_of(run: Run, member: str) -> dict[str, Any]:
         "seed": run.seed,
         "films": {
             name: {"films": int(groups.size().get(name, 0)), "patients": int(groups.nunique().get(name, 0))}
-            for name in schema.SPLITS
+            for name in splitting.SPLITS
         },
-        "leaked": schema.shared_with_training(films, films["split"]),
+        "leaked": splitting.shared_with_training(films, films["split"]),
         "recalled": recalled_auroc(films),
         **{key: record[key] for key in ("epochs", "best_epoch", "seconds", "commit")},
         "figures": {name: _chosen(part) for name, part in {POOLED: block, **block["by_source"]}.items()},

@@ -5,15 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.tables.sources import chexpert
-from cxr.tables.sources import nih
 from cxr.core.errors import InputError
-from cxr.external.column_names import film_column, find_columns, labels_of, name_films, other_column
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import TableParams
-from cxr.tables.raw_tables import completed_years, read_raw_csv
 from cxr.core.settings import Settings
+from cxr.external.column_names import film_column, find_columns, labels_of, name_films, other_column
+from cxr.tables.raw_tables import completed_years, read_raw_csv
 from cxr.tables.schema import label_array
+from cxr.tables.sources import chexpert, nih
 
 COLUMNS = ["image_id", "patient_id", "view", "sex", "age", *FINDINGS]
 MEND = "Give the table of labels with --labels FILE."

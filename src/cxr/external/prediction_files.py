@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation import predictions
-from cxr.tables import schema
 from cxr.core.errors import InputError
+from cxr.core.findings import FINDINGS
+from cxr.evaluation import predictions
 from cxr.external.column_names import film_column, find_columns, labels_of, name_films, other_column, probabilities_of
 from cxr.external.label_tables import facts_of, own_patients
-from cxr.core.findings import FINDINGS
+from cxr.tables import splitting
 from cxr.tables.raw_tables import read_raw_csv
 
 MEND = "Give a CSV with a film's name and a probability per finding."
@@ -125,7 +125,7 @@ def _splits(raw: pd.DataFrame) -> list[str]:
     given = other_column(raw, "split")
     if given is not None:
         given = given.str.strip().str.lower().replace({"valid": "val", "validation": "val"})
-        if given.isin(schema.SPLITS).all() and (given == "test").any():
+        if given.isin(splitting.SPLITS).all() and (given == "test").any():
             return given.tolist()
     return ["test"] * len(raw)
 
@@ -170,7 +170,7 @@ def with_val(foreign: Foreign, val: Foreign | None, val_fraction: float) -> tupl
         told = f"Thresholds and calibration were fitted on the {int(in_file.sum()):,} films that the file marks as val."
         return table[in_file], table[table["split"] == "test"], told
     table = table[table["split"] == "test"]
-    drawn = schema.hash_fraction("score-val", table["patient_id"]) < val_fraction
+    drawn = splitting.hash_fraction("score-val", table["patient_id"]) < val_fraction
     if not drawn.any():
         return table[drawn], table, "No films were set aside for a fit: thresholds are 0.5, nothing is calibrated."
     told = (

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cxr.imaging.images import fit_square
+from cxr.imaging.geometry import fit_square
 
 SIDE = 16  # of a thumbnail
 FEWEST_GRAYS = 32  # different grays; real films had 151 or more

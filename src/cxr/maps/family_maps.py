@@ -1,26 +1,23 @@
 """A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cxr.maps import heatmaps
-from cxr.report import pictures
-from cxr.evaluation import predictions
 from cxr.core.artifacts import digest, need, read_csv, read_json
 from cxr.core.errors import InputError
-from cxr.preparation.films import AFFINE, load_films
-from cxr.imaging.images import FILM_SUFFIXES, fit_square, read_film, square_to_film
 from cxr.core.findings import FINDINGS
-from cxr.maps.localisation import Box, Place, film_boxes
-from cxr.preparation.packs import open_array
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
+from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import POOLED, decide
+from cxr.imaging.listing import FILM_SUFFIXES
+from cxr.maps import heatmaps
+from cxr.maps.localisation import Place
+from cxr.preparation.films import AFFINE, load_films
+from cxr.preparation.packs import open_array
 
 
 @dataclass(frozen=True)
@@ -123,19 +120,6 @@ def check_scored(settings: Settings, family: str, members: tuple[str, ...]) -> N
             )
 
 
-def overlays_made_from(scored: Scored, family: str) -> dict[str, Any]:
-    """What overlays hang on: drawn anew where another is recorded in gradcam/made_from.json."""
-    predicted = digest(scored.settings.family_dir(family) / "predictions.csv")
-    chosen = scored.params.evaluation
-    return {"predictions": predicted, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
-
-
-def overlays_are_current(scored: Scored, family: str) -> bool:
-    """Whether the overlays in the family's folder are of these predictions and maps."""
-    path = scored.settings.family_dir(family) / "gradcam" / "made_from.json"
-    return path.is_file() and json.loads(path.read_text()) == overlays_made_from(scored, family)
-
-
 def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: int) -> list[int]:
     """Rows to draw: the films asked for, or test films of each outcome in turn, the surest first; 0 = no limit.
 
@@ -162,9 +146,7 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
         return rows
     test = np.flatnonzero(scored.table["split"] == "test")
     surest_first = test[np.argsort(-scored.probability(finding)[test], kind="stable")]
-    queues = {
-        outcome: [row for row in surest_first if scored.outcome(finding, row) == outcome] for outcome in pictures.OUTCOMES
-    }
+    queues = {outcome: [row for row in surest_first if scored.outcome(finding, row) == outcome] for outcome in OUTCOMES}
     for outcome in ("FN", "TN"):  # sure of a negative: the lowest probability
         queues[outcome].reverse()
     most = max(map(len, queues.values()))
@@ -180,49 +162,9 @@ def known_boxes(scored: Scored, finding: str, row: int) -> list[tuple[float, flo
     return [tuple(box) for box in mine[["x", "y", "width", "height"]].to_numpy(float) * scale]
 
 
-def film_detections(scored: Scored, finding: str, row: int) -> list[tuple[Box, float]]:
-    """((x, y, width, height), score) of what the heatmap outlines, in film pixels, clipped to the film."""
-    return film_boxes(scored.heat(finding, row), scored.params.evaluation.map_threshold, scored.place(row))
-
-
-def detect(scored: Scored) -> pd.DataFrame:
-    """Boxes of every test film and finding that is called positive, in pixels of the original film."""
-    rows = []
-    test = (scored.table["split"] == "test").to_numpy()
-    for place, finding in enumerate(FINDINGS):
-        for row in np.flatnonzero(test & scored.decisions[:, place]):
-            probability = scored.probability(finding)[row]
-            for box, score in film_detections(scored, finding, row):
-                rows.append(
-                    [scored.table["image_id"].iloc[row], finding, *np.round(box, 1), round(score, 4), probability]
-                )
-    return pd.DataFrame(rows, columns=["image_id", "finding", "x", "y", "width", "height", "score", "probability"])
-
-
-def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[np.ndarray, np.ndarray, str]:
-    """Draw one film's overlay to ``<folder>/<finding>/<image_id>.png``; returns what the overview shows of it.
-
-    Returns
-    -------
-    film (H, W) uint8, heatmap (H, W) float32 0..1, caption
-    """
-    film_row = scored.films.iloc[row]
-    film = read_film(scored.settings.dataset_dir / film_row["path"])
-    heat = heatmaps.enlarged(scored.heat(finding, row), scored.size)
-    heat = square_to_film(heat, film.shape, scored.affine(row))
-    truth, probability = scored.truth(finding)[row], scored.probability(finding)[row]
-    said = {1.0: "present", 0.0: "absent"}.get(truth, "not known")
-    outcome = scored.outcome(finding, row) or "?"
-    title = f"{film_row['image_id']}   {finding}: {said}, probability {probability:.2f} ({outcome})"
-    image_id = film_row["image_id"]
-    pictures.overlay(
-        film, heat, folder / finding / f"{image_id}.png", title,
-        contour_level=scored.params.evaluation.map_threshold * float(heat.max()) or None,
-        boxes=known_boxes(scored, finding, row),
-        detections=[box for box, _ in film_detections(scored, finding, row)],
-    )  # fmt: skip
-    side = 256
-    small, _ = fit_square(film, side)
-    small_heat, _ = fit_square((np.clip(heat, 0, 1) * 255).astype(np.uint8), side)
-    # The probability first: CheXpert's long names are cut.
-    return small, small_heat.astype(np.float32) / 255, f"{probability:.2f}  {image_id.split('/', 1)[-1]}"
+OUTCOMES = {
+    "TP": "True positives: present, and called",
+    "FP": "False positives: absent, but called",
+    "FN": "False negatives: present, but missed",
+    "TN": "True negatives: absent, and not called",
+}

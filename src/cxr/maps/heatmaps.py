@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from scipy.stats import rankdata
 
 PEAK_PERCENTILE = 99.5  # of a finding's positive map values over val: what counts as 1 in a heatmap
 
@@ -48,21 +47,6 @@ def heatmap(maps: Sequence[np.ndarray], peak: Sequence[float]) -> np.ndarray:
         positive = np.maximum(one.astype(np.float32), 0) / value
         total += cv2.resize(positive, (side, side), interpolation=cv2.INTER_LINEAR)
     return total / len(maps)
-
-
-def mean_correlation(maps: np.ndarray, others: np.ndarray) -> float:
-    """Spearman's rank correlation of pairs of maps (N, F, h, w) over their places, the mean over films and findings.
-
-    Pairs of which one is constant or not finite are left out. NaN where none is left, or with fewer than four places.
-    """
-    if maps[0, 0].size < 4:
-        return float("nan")
-    ranks = [rankdata(one.reshape(-1, one[0, 0].size).astype(np.float64), axis=1) for one in (maps, others)]
-    finite = np.isfinite(maps).all(axis=(2, 3)).ravel() & np.isfinite(others).all(axis=(2, 3)).ravel()
-    first, second = (one - one.mean(axis=1, keepdims=True) for one in ranks)
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    kept = finite & (lengths > 0)
-    return float(((first * second).sum(axis=1)[kept] / lengths[kept]).mean()) if kept.any() else float("nan")
 
 
 def detections(heat: np.ndarray, threshold: float, size: int) -> list[tuple[tuple[float, float, float, float], float]]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from cxr.imaging.geometry import to_film, to_square
 from cxr.maps import heatmaps
-from cxr.imaging.images import to_film, to_square
 
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))  # of IoBB and of IoU
 PRIOR_WIDTH = 0.25  # standard deviation of the centre prior, share of the side

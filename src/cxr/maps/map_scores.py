@@ -6,18 +6,17 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation import bootstrap
-from cxr.maps import heatmaps
-from cxr.maps import localisation
-from cxr.maps import family_maps
-from cxr.core.artifacts import Step, digest, digest_of, need, origin
-from cxr.imaging.images import square_affine
+from cxr.core.artifacts import digest, digest_of, need, origin
 from cxr.core.findings import FINDINGS
-from cxr.maps.family_maps import Scored
-from cxr.preparation.packs import open_pack
 from cxr.core.parameters import MAP_METHODS, Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
+from cxr.core.steps import Step
+from cxr.evaluation import bootstrap
+from cxr.imaging.geometry import square_affine
+from cxr.maps import family_maps, heatmaps, localisation
+from cxr.maps.family_maps import Scored
+from cxr.preparation.packs import open_pack
 
 RANDOM_DRAWS = 10  # random maps a film, whose scores are averaged
 NAMES = ("finding", "network", "method", "film", "patient")

@@ -89,7 +89,9 @@ def start(params: Params, deterministic: bool = False, together: bool = False) -
     line = f"Keras {keras.__version__} on {keras.backend.backend()}, {', '.join(found) or 'CPU'}"
     if together and len(devices()) > 1:
         line += f": {len(devices())} devices"
-        line += f" of {process_group.count()} processes train together" if process_group.count() > 1 else " train together"
+        line += (
+            f" of {process_group.count()} processes train together" if process_group.count() > 1 else " train together"
+        )
     return line
 
 

@@ -5,12 +5,8 @@ With ``logit_f = bias_f + sum_c W_cf * mean_hw(features_c)`` the gradient of a l
 beforehand: all maps of all findings come from the forward pass that gives the probabilities.
 """
 
-from collections.abc import Iterator
-
-import numpy as np
-
-from cxr.networks.backend import keras
 from cxr.core.parameters import MAP_METHODS
+from cxr.networks.backend import keras
 
 ops = keras.ops
 
@@ -42,26 +38,6 @@ def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -
     kernel = classifier.get_layer("logits").kernel
     maps = [_Maps(kernel, method, name=f"maps_{place}")(features) for place, method in enumerate(methods)]
     return keras.Model(classifier.input, [classifier.get_layer("probabilities").output, *maps], name="explainer")
-
-
-def cascade(classifier: keras.Model, stages: int, seed: int) -> Iterator[str]:
-    """Shuffle a classifier's weights, in place, from the last layer down to the first.
-
-    The cascading randomisation of Adebayo 2018: maps that stay the same do not come from what was learned. Each weight
-    tensor is shuffled within itself, not drawn anew, so that activations keep their scale and none overflows.
-
-    Yields
-    ------
-    str
-        What has been shuffled so far: the last layer, then equal shares of the layers, then all.
-    """
-    random = np.random.default_rng(seed)
-    layers = [layer for layer in classifier.layers if layer.weights][::-1]
-    ends = [1, *(round(len(layers) * step / stages) for step in range(1, stages + 1))]
-    for begin, end in zip([0, *ends], ends, strict=False):
-        for layer in layers[begin:end]:
-            layer.set_weights([random.permuted(one.ravel()).reshape(one.shape) for one in layer.get_weights()])
-        yield "last layer" if end == 1 else "all layers" if end == len(layers) else f"last {end} of {len(layers)}"
 
 
 class _Maps(keras.layers.Layer):

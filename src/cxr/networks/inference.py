@@ -4,18 +4,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-import pandas as pd
 
-from cxr.networks import backend
 from cxr.core import process_group
-from cxr.networks.backend import keras
-from cxr.networks.batches import FilmBatches
-from cxr.networks.class_activation import cascade, explainer
-from cxr.maps.heatmaps import mean_correlation
-from cxr.imaging.lungs import MaskQuality, clean_mask
 from cxr.core.parameters import MAP_METHODS, Params
+from cxr.imaging.lungs import MaskQuality, clean_mask
+from cxr.networks import backend
+from cxr.networks.backend import keras
+from cxr.networks.class_activation import explainer
+from cxr.networks.film_batches import FilmBatches
 
-RANDOMISED_FILMS = 32  # enough for a mean correlation
 # Films a step of the U-Net at most: 8 are as fast as 32, which take 12 GB with 64 filters at 512 pixels.
 MASK_BATCH = 8
 _one_at_a_time = threading.Lock()  # a network has the whole machine; other threads read and clean up meanwhile
@@ -136,42 +133,3 @@ def score(
     probabilities, *maps = map(np.concatenate, zip(*batches, strict=True))
     by_method = zip(MAP_METHODS, maps, strict=True)
     return probabilities, {name: one.transpose(0, 3, 1, 2).astype(np.float16) for name, one in by_method}
-
-
-def randomisation(
-    network: keras.Model, classifier: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params
-) -> pd.DataFrame:
-    """How much maps still resemble themselves once learned weights are shuffled (Adebayo 2018). Spoils the classifier.
-
-    Parameters
-    ----------
-    network : keras.Model
-        From `scorer`, of ``classifier``, whose weights are shuffled from the last layer down.
-    pack, rows, params
-        As in `score`; `RANDOMISED_FILMS` spread over the rows are looked at.
-
-    Returns
-    -------
-    DataFrame
-        ``method``, ``shuffled``, ``places`` (h * w), ``films``, and ``correlation``: Spearman's of a film's map before
-        and after, the mean over films and findings. Row "nothing, another film": of the maps of two films, which is
-        what maps have in common by place alone. NaN where a grid has fewer than four places, or there is one film.
-    """
-    few = min(len(rows), RANDOMISED_FILMS)
-    rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, few).astype(int)]
-    _, learned = score(network, pack, rows, params)
-    others = {method: np.roll(maps, 1, axis=0) if few > 1 else maps * np.nan for method, maps in learned.items()}
-    stages = [("nothing, another film", others)]
-    for shuffled in cascade(classifier, 4, params.general.seed):
-        stages.append((shuffled, score(network, pack, rows, params)[1]))
-    return pd.DataFrame(
-        {
-            "method": method,
-            "shuffled": shuffled,
-            "places": maps[0, 0].size,
-            "films": few,
-            "correlation": mean_correlation(learned[method], maps),
-        }
-        for shuffled, by_method in stages
-        for method, maps in by_method.items()
-    )

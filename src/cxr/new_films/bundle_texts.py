@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cxr.new_films.bundles import PIXEL_KEYS, Bundle
 from cxr.core.findings import FINDINGS
+from cxr.new_films.bundles import PIXEL_KEYS, Bundle
 
 TASK = "Multi-label classification of six findings on frontal chest radiographs"
 NOT_A_DEVICE = "Research only. Not a medical device; never evaluated in care."

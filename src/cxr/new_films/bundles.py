@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from cxr.core import config
-from cxr.imaging import film_checks
-from cxr.maps import heatmaps
-from cxr.evaluation import predictions
+from cxr.core import configuration
 from cxr.core.artifacts import digest, need, read_json
 from cxr.core.errors import InputError
-from cxr.preparation.films import load_films
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
+from cxr.evaluation import predictions
+from cxr.imaging import film_checks
+from cxr.maps import heatmaps
+from cxr.preparation.films import load_films
 
 MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
 DIGESTS = "digests.json"
@@ -151,7 +151,7 @@ def open_bundle(folder: Path) -> Bundle:
             raise InputError(f"{folder / name}: is missing from the bundle. Copy the bundle again, whole.")
         if digest(folder / name) != value:
             raise InputError(f"{folder / name}: was changed since the bundle was written. Copy the bundle again.")
-    params = config.load_params(folder / "PARAMS.json")
+    params = configuration.load_params(folder / "PARAMS.json")
     about = read_json(folder / "metadata.json", made_by)
     family = about["family"]
     models = {member: folder / "models" / f"{member}.keras" for member in params.members(family)}

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.new_films import predicting
-from cxr.new_films import onnx_models
-from cxr.preparation import packs
-from cxr.synthetic import phantoms
 from cxr.core.artifacts import digest, write_csv, write_json
-from cxr.new_films.bundles import DIGESTS, Bundle
 from cxr.core.errors import InputError
-from cxr.imaging.images import write_image
 from cxr.core.findings import FINDINGS
-from cxr.preparation.packing import try_square
 from cxr.evaluation.thresholds import POOLED
+from cxr.imaging.decoding import write_image
+from cxr.new_films import onnx_models, predicting
+from cxr.new_films.bundles import DIGESTS, Bundle
+from cxr.preparation import packs
+from cxr.preparation.reading import try_square
+from cxr.synthetic import phantoms
 
 EXAMPLES = 4
 
@@ -89,17 +88,17 @@ def write_examples(bundle: Bundle, folder: Path, onnx: bool) -> dict[str, float]
 
 
 def _write_onnx(bundle: Bundle, folder: Path, work: Path, paths: list[Path]) -> dict[str, float]:
-    from cxr.networks import models
+    from cxr.networks import saved_models
 
     differences = {}
     if bundle.unet:
         size, fit = bundle.params.unet.unet_input_size, bundle.params.pack.fit
-        network = models.load_model(bundle.unet, size, bundle.made_by)
+        network = saved_models.load_model(bundle.unet, size, bundle.made_by)
         films = np.stack([try_square(path, size, fit)[0] for path in paths])
         differences["unet"] = onnx_models.export(network, folder / "unet.onnx", films, onnx_models.PIXEL_TOLERANCE)
     for member, path in bundle.models.items():
         size = bundle.params.input_size(member)
-        network = models.load_model(path, size, bundle.made_by)
+        network = saved_models.load_model(path, size, bundle.made_by)
         films = packs.open_pack(work / f"{size}.npy", bundle.made_by)
         differences[member] = onnx_models.export(network, folder / f"{member}.onnx", films)
     return differences

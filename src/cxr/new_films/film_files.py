@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.core.errors import InputError
-from cxr.imaging.images import list_films
+from cxr.imaging.listing import list_films
 
 
 def find_films(given: Sequence[Path], out: Path) -> list[Path]:

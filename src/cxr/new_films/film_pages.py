@@ -7,8 +7,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cxr.report.canvas import CONTOUR, DETECTION, DIM, GAP, MARGIN, MASK, TEXT, blank_canvas, blend, draw_outline, fit_panel, resize_heat, rgb, save_canvas, wrap_text, write_text
 from cxr.core.findings import COLOURS, FINDINGS
+from cxr.report.canvas import (
+    CONTOUR,
+    DETECTION,
+    DIM,
+    GAP,
+    MARGIN,
+    MASK,
+    TEXT,
+    blank_canvas,
+    blend,
+    draw_outline,
+    fit_panel,
+    resize_heat,
+    rgb,
+    save_canvas,
+    wrap_text,
+    write_text,
+)
 
 SIDE = 300  # of a film on the page, pixels
 FOOT = 30  # height of the line below a film

@@ -8,19 +8,19 @@ from urllib.parse import quote
 
 import numpy as np
 
-from cxr.report import gallery
-from cxr.report import html_page
 from cxr.core.executors import process_count
+from cxr.core.findings import FINDINGS
+from cxr.evaluation.thresholds import POOLED
+from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
+from cxr.imaging.geometry import square_affine, square_to_film
+from cxr.maps.heatmaps import enlarged
 from cxr.new_films.film_files import overlay_name, printable
 from cxr.new_films.film_pages import Said, film_page
-from cxr.preparation.films import AFFINE
-from cxr.maps.heatmaps import enlarged
-from cxr.imaging.images import read_film, square_affine, square_to_film
-from cxr.core.findings import FINDINGS
 from cxr.new_films.predicting import Predicted, thresholds_used
+from cxr.preparation.films import AFFINE
+from cxr.report import gallery, html_page
 from cxr.report.page_tables import Cell, Table, count, number
-from cxr.evaluation.thresholds import POOLED
 
 PANEL = 600  # longer side of a film that maps are brought to before they are drawn
 MOST_ROWS = 5000  # of the table of all films

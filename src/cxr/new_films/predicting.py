@@ -11,18 +11,17 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import executors
-from cxr.imaging import film_checks
-from cxr.preparation import packs
-from cxr.evaluation import predictions
-from cxr.preparation import packing
-from cxr.new_films.bundles import Bundle
-from cxr.evaluation.calibration import calibrated
 from cxr.core.errors import InputError, closest
-from cxr.imaging.film_checks import FLAGS
-from cxr.preparation.films import AFFINE
 from cxr.core.findings import FINDINGS
-from cxr.maps.family_maps import Scored
+from cxr.evaluation import predictions
+from cxr.evaluation.calibration import calibrated
 from cxr.evaluation.thresholds import POOLED, decide, threshold_of
+from cxr.imaging import film_checks
+from cxr.imaging.film_checks import FLAGS
+from cxr.maps.family_maps import Scored
+from cxr.new_films.bundles import Bundle
+from cxr.preparation import packing, packs, reading
+from cxr.preparation.films import AFFINE
 
 MADE_BY = "sh predict.sh"
 FEW = 12
@@ -120,12 +119,11 @@ def _mask(bundle: Bundle, paths, work: Path, progress) -> tuple[np.ndarray | Non
     """Step 4 of prepare_data.sh: packed lung masks (None without), and by film problem, checks, accepted, reason."""
     params, unet = bundle.params, None
     if bundle.unet:
-        from cxr.networks import inference
-        from cxr.networks import models
+        from cxr.networks import inference, saved_models
 
-        unet = models.load_model(bundle.unet, params.unet.unet_input_size, bundle.made_by)
+        unet = saved_models.load_model(bundle.unet, params.unet.unet_input_size, bundle.made_by)
     size = params.unet.unet_input_size
-    read = functools.partial(packing.try_new_film, size=size, fit=params.pack.fit)
+    read = functools.partial(reading.try_new_film, size=size, fit=params.pack.fit)
     results = _each(bundle, read, paths, len(paths))
     checks: list[dict[str, Any]] = []
 
@@ -156,11 +154,11 @@ def _pack(bundle: Bundle, films: pd.DataFrame, work: Path, progress) -> pd.DataF
             (size, str(stack.enter_context(packs.written_pack(work / f"{size}.npy", len(films), size))))
             for size in sizes
         )
-        packing = packing.Packing(
+        what = packing.Packing(
             written, str(work / "masks.npy"), "", params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
         )
         jobs = list(zip(good["row"].tolist(), good["path"], accepted.tolist(), strict=True))
-        pack = functools.partial(packing.pack_shard, packing=packing)
+        pack = functools.partial(packing.pack_shard, packing=what)
         shards = _each(bundle, pack, executors.shards(jobs, 1), len(jobs))
         results = [record for shard in progress(shards, "packing") for record in shard]
     affine = {f"{name}_{bundle.size}": name for name in AFFINE}
@@ -200,11 +198,10 @@ def _score(bundle: Bundle, rows: np.ndarray, work: Path) -> tuple[np.ndarray, li
             probabilities.append(np.zeros((0, len(FINDINGS)), np.float32))
             maps.append(np.zeros((0, len(FINDINGS), 1, 1), np.float16))
             continue
-        from cxr.networks import inference
-        from cxr.networks import models
+        from cxr.networks import inference, saved_models
 
         size = bundle.params.input_size(member)
-        network = models.load_model(path, size, bundle.made_by)
+        network = saved_models.load_model(path, size, bundle.made_by)
         pack = packs.open_pack(work / f"{size}.npy", MADE_BY)
         found, by_method = inference.score(inference.scorer(network, bundle.params), pack, rows, bundle.params)
         probabilities.append(found)

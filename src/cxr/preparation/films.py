@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.tables import schema
 from cxr.core.artifacts import digest, read_csv, read_json
 from cxr.core.errors import InputError
-from cxr.preparation.packs import open_pack
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
+from cxr.preparation.packs import open_pack
+from cxr.tables import schema, splitting
 
 AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")
 PACK_COLUMNS = ("image_id", "width", "height", "mask_used", "problem", *AFFINE)
@@ -43,7 +43,7 @@ def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFr
     made_by = "sh prepare_data.sh"
     path = settings.pack(size)
     images = schema.read_images(settings.images_csv)
-    split = schema.read_split(settings.split_csv, images, params.tables.split)
+    split = splitting.read_split(settings.split_csv, images, params.tables.split)
     policies = [settings.chexpert_csv] if (images["source"] == "chexpert").any() else []
     for artifact in (*policies, settings.images_csv, settings.split_csv, path):
         _refuse_other_parameters(artifact, params, made_by)

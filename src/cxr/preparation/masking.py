@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from cxr.core.executors import kept
-from cxr.preparation.packs import write_rows
 from cxr.core.parameters import Params
-from cxr.preparation.packing import try_square
+from cxr.preparation.packs import write_rows
+from cxr.preparation.reading import try_square
 
 MADE_BY = "src/segmentation/train.py"
 SHARD = 32  # films that a thread or a worker masks at a time
@@ -30,11 +30,10 @@ def network(masking: Masking) -> tuple[Any, str]:
     """The U-Net, loaded once a process, and a line on what it runs on."""
 
     def load():
-        from cxr.networks import backend
-        from cxr.networks import models  # only here: a process that hands out shards needs no Keras
+        from cxr.networks import backend, saved_models
 
         device = backend.start(masking.params)
-        return models.load_model(Path(masking.unet), masking.params.unet.unet_input_size, MADE_BY), device
+        return saved_models.load_model(Path(masking.unet), masking.params.unet.unet_input_size, MADE_BY), device
 
     return kept("unet", (masking.unet_digest, masking.params.training.precision), load)
 

@@ -7,18 +7,15 @@ from typing import Any
 import pandas as pd
 
 from cxr.core import artifacts
-from cxr.report import gallery
-from cxr.maps import map_scores
-from cxr.maps import family_maps
-from cxr.evaluation import predictions
-from cxr.report import html_page
-from cxr.report import trust_tables
 from cxr.core.errors import InputError
-from cxr.preparation.films import load_films
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.tables.schema import UNUSED
+from cxr.evaluation import predictions
+from cxr.maps import family_maps, map_scores
+from cxr.preparation.films import load_films
+from cxr.report import gallery, html_page, overlays, trust_tables
+from cxr.tables.splitting import UNUSED
 
 NO_MAPS = "No maps are stored beside these predictions: run evaluate_{}.sh, then visualization_{}.sh."
 
@@ -119,7 +116,7 @@ def cards(settings: Settings, params: Params, family: str, most: int) -> list[di
     scored = family_maps.load(settings, params, family)
     films, pack = load_films(settings, params, scored.size)
     rows = {image_id: row for row, image_id in enumerate(films["image_id"])}
-    folder = settings.family_dir(family) if family_maps.overlays_are_current(scored, family) else None
+    folder = settings.family_dir(family) if overlays.overlays_are_current(scored, family) else None
     return gallery.film_cards(scored, pack, rows, gallery.choose_rows(scored, most), folder)
 
 

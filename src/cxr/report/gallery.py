@@ -6,11 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cxr.report.canvas import heat_layer
-from cxr.maps.heatmaps import enlarged
-from cxr.imaging.images import to_square
 from cxr.core.findings import FINDINGS
+from cxr.imaging.geometry import to_square
 from cxr.maps.family_maps import Scored, choose_films, known_boxes
+from cxr.maps.heatmaps import enlarged
+from cxr.report.canvas import heat_layer
 
 SIDE = 192  # pixels of a film on the page
 MAP_SIDE = 24  # of a map; the browser enlarges it smoothly

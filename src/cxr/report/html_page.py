@@ -12,14 +12,13 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from cxr.report import charts
-from cxr.evaluation import predictions
-from cxr.report import page_tables
 from cxr.core.artifacts import write_text
 from cxr.core.findings import COLOURS, FINDINGS
+from cxr.evaluation import predictions
+from cxr.report import charts, page_tables
 from cxr.report.page_tables import Table
 
-HERE = Path(__file__).parent
+TEMPLATES = Path(__file__).parent / "templates"
 LARGEST = 25e6  # bytes of a page: above it browsers and mail grow slow
 CAVEATS = (
     "Intervals are 95 % percentile intervals of resampled test patients. They do not cover the variance of training: "
@@ -122,17 +121,17 @@ def gallery_data(cards: list[dict[str, Any]] | None) -> Markup | None:
 
 def render(template: str, content: dict[str, Any]) -> str:
     """A page from its template: with our style, our script, and a policy that allows nothing else."""
-    script = (HERE / "report.js").read_text(encoding="utf-8")
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     frame = {
         "script": Markup(script),
-        "style": Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        "style": Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         "policy": f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'",
         "colours": COLOURS,
     }
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template(template).render({**frame, **content})

@@ -6,11 +6,11 @@ answer; the others are listed as left to the author. A figure that was not measu
 
 from typing import Any
 
-from cxr.report import family_report
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
-from cxr.report.page_tables import Cell
 from cxr.core.settings import Settings
+from cxr.report import family_report
+from cxr.report.page_tables import Cell
 
 LEFT_TO_AUTHOR = (
     "Title and abstract: that the study is about AI, its design, its main result",

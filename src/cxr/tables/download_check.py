@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr.tables.sources import chexpert
-from cxr.tables import lung_sets
-from cxr.tables.sources import nih
-from cxr.imaging.images import list_films
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.tables.schema import list_files, problems
+from cxr.imaging.listing import list_films
+from cxr.tables import lung_sets
+from cxr.tables.raw_files import list_files
+from cxr.tables.schema import problems
+from cxr.tables.sources import chexpert, nih
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import pandas as pd
 
 from cxr.core.artifacts import read_csv
 from cxr.core.errors import InputError
-from cxr.imaging.images import list_films, read_film
 from cxr.core.parameters import Params, UnetParams
 from cxr.core.settings import Settings
-from cxr.tables.schema import hash_fraction
+from cxr.imaging.decoding import read_film
+from cxr.imaging.listing import list_films
+from cxr.tables.splitting import hash_fraction
 
 SET_OF_PREFIX = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen", "JPC": "jsrt"}
 PUBLISHED_PAIRS = {"montgomery": 138, "shenzhen": 566, "jsrt": 247}

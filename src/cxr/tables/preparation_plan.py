@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.tables.sources import chexpert
-from cxr.tables import lung_sets
-from cxr.tables.sources import nih
+from cxr.core.errors import FilmError
 from cxr.core.executors import process_count
-from cxr.imaging.images import FilmError, fit_square, read_film
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.tables.schema import list_files, merge
+from cxr.imaging.decoding import read_film
+from cxr.imaging.geometry import fit_square
+from cxr.tables import lung_sets
+from cxr.tables.merging import merge
+from cxr.tables.raw_files import list_files
+from cxr.tables.sources import chexpert, nih
 
 SAMPLE = 16  # films read to estimate the time
 # Seconds a film on two CPU cores, of 64 filters at 512 px: masking, and training (forward and back). Other sizes scale

@@ -10,7 +10,9 @@ import pandas as pd
 
 from cxr.core.errors import InputError, closest
 from cxr.core.findings import FINDINGS
-from cxr.tables.schema import first_of_each, leaves_raw_folder, problems, typed
+from cxr.tables.merging import first_of_each
+from cxr.tables.raw_files import leaves_raw_folder
+from cxr.tables.schema import problems, typed
 
 OLDEST = 120  # years; NIH's table of 2017 has ages such as 411
 

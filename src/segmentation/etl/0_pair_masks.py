@@ -5,17 +5,16 @@ Reads   DATASET_DIR_SEGMENTATION and MASK_DIR of SETTINGS.json: Montgomery, Shen
 Writes  DATA_DIR/segmentation/pairs.csv, pairs_problems.csv (what has no partner)
 """
 
-from cxr.core import config
-from cxr.core import locks
-from cxr.tables import lung_sets
-from cxr.tables import pseudonyms
-from cxr.core.artifacts import Step, raw_state, write_csv
-from cxr.imaging.images import list_films
+from cxr.core import command_line, locks
+from cxr.core.artifacts import raw_state, write_csv
+from cxr.core.steps import Step
+from cxr.imaging.listing import list_films
+from cxr.tables import lung_sets, pseudonyms
 
 
 def main(argv=None):
-    arguments = config.unet_parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.unet_parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     if arguments.if_missing and lung_sets.why_skip(settings, params):
         return
     locks.hold(settings.segmentation)
@@ -45,4 +44,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -6,15 +6,15 @@ Writes  DATA_DIR/segmentation/split.csv
 A keyed hash of the patient decides, so a film added later moves nobody. UNET_TEST_SETS holds out whole hospitals.
 """
 
-from cxr.core import config
-from cxr.core import locks
+from cxr.core import command_line, locks
+from cxr.core.artifacts import digest, need, read_csv, write_csv
+from cxr.core.steps import Step
 from cxr.tables import lung_sets
-from cxr.core.artifacts import Step, digest, need, read_csv, write_csv
 
 
 def main(argv=None):
-    arguments = config.unet_parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.unet_parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     if arguments.if_missing and lung_sets.why_skip(settings, params):
         return
     locks.hold(settings.segmentation)
@@ -41,4 +41,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

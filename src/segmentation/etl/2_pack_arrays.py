@@ -7,21 +7,19 @@ Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (0/255), packe
 
 import functools
 
-from cxr.core import config
-from cxr.core import executors
-from cxr.core import locks
-from cxr.tables import lung_sets
-from cxr.preparation import packs
-from cxr.report import pictures
-from cxr.preparation import packing
-from cxr.core.artifacts import Step, digest, need, raw_state, read_csv, write_csv
-from cxr.core.config import InputError
+from cxr.core import command_line, executors, locks
+from cxr.core.artifacts import digest, need, raw_state, read_csv, write_csv
+from cxr.core.configuration import InputError
 from cxr.core.progress import progress
+from cxr.core.steps import Step
+from cxr.preparation import packs, reading
+from cxr.report import film_pictures
+from cxr.tables import lung_sets
 
 
 def main(argv=None):
-    arguments = config.unet_parser(__doc__).parse_args(argv)
-    settings, params = config.load(arguments)
+    arguments = command_line.unet_parser(__doc__).parse_args(argv)
+    settings, params = command_line.load(arguments)
     if arguments.if_missing and lung_sets.why_skip(settings, params):
         return
     locks.hold(settings.segmentation)
@@ -47,10 +45,10 @@ def main(argv=None):
         print(f"{images_npy}: up to date")
         return
     step.begin()
-    read = functools.partial(packing.try_pair, size=size, fit=params.pack.fit)
+    read = functools.partial(reading.try_pair, size=size, fit=params.pack.fit)
     results = executors.by_processes(read, jobs, executors.process_count(params.general.workers))
     films, masks, problems = zip(*progress(results, len(jobs), "lung films"), strict=True)
-    packing.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
+    reading.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
     whole = [row for row, problem in enumerate(problems) if not problem]
     if not whole:
         raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")
@@ -60,7 +58,7 @@ def main(argv=None):
                 packs.write_rows(temporary, place, squares[row][None])
     write_csv(pairs.iloc[whole], packed_csv)
     shown = whole[:: max(1, len(whole) // 16)][:16]
-    pictures.preview_grid(
+    film_pictures.preview_grid(
         [films[row] for row in shown],
         [pairs["image_id"][row] for row in shown],
         preview,
@@ -71,4 +69,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    config.run(main)
+    command_line.run(main)

@@ -8,9 +8,10 @@ import pandas as pd
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import TableParams
-from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.core.settings import Settings
-from cxr.tables.schema import leaves_raw_folder, list_files, present, problems
+from cxr.tables.raw_files import leaves_raw_folder, list_files, present
+from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
+from cxr.tables.schema import problems
 
 CHEXPERT_SPELLING = {"Effusion": "Pleural Effusion"}
 CHEXPERT_ROWS = {"train": 223_414, "valid": 234}
@@ -52,7 +53,7 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
     dataset_dir : Path
         The raw folder, for messages.
     on_disk : Series of str
-        Its files: from `films_on_disk`, or `cxr.tables.schema.list_files`.
+        Its files: from `films_on_disk`, or `cxr.tables.raw_files.list_files`.
     params : TableParams
         What -1 and blank mean: UNCERTAIN_LABELS, BLANK_LABELS.
 

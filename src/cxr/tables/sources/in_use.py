@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr.tables.sources.chexpert import chexpert_is_used
 from cxr.core.errors import InputError
-from cxr.tables.sources.nih import listed_patients, nih_is_used
 from cxr.core.parameters import TableParams
 from cxr.core.settings import Settings
 from cxr.tables.schema import problems, test_source
+from cxr.tables.sources.chexpert import chexpert_is_used
+from cxr.tables.sources.nih import listed_patients, nih_is_used
 
 
 def tables_in_use(settings: Settings) -> dict[Path, str]:

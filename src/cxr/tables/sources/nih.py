@@ -8,9 +8,10 @@ import pandas as pd
 
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
-from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.core.settings import Settings
-from cxr.tables.schema import leaves_raw_folder, problems
+from cxr.tables.raw_files import leaves_raw_folder
+from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
+from cxr.tables.schema import problems
 
 NIH_TABLE_ROWS = 112_120
 NIH_ARCHIVES = (4_999, *[10_000] * 10, 7_121)  # films in images_001 … images_012, in the order of the full table
@@ -37,7 +38,8 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
     dataset_dir : Path
         The raw folder, for messages.
     on_disk : Series of str
-        Its files (`cxr.tables.schema.list_files`); films may lie in ``images_001/images``, ``images`` or anywhere else.
+        Its files (`cxr.tables.raw_files.list_files`); films may lie in ``images_001/images``, ``images`` or anywhere
+        else.
 
     Raises
     ------

@@ -1,0 +1,107 @@
+"""The arguments that every script takes, and how it ends: an exit status and one line for whatever goes wrong."""
+
+import argparse
+import errno
+import sys
+import traceback
+from pathlib import Path
+
+from cxr.core import process_group
+from cxr.core.configuration import load_params, load_settings
+from cxr.core.errors import InputError, one_line
+from cxr.core.parameters import Params
+from cxr.core.settings import Settings
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+_FREE_SOME = "Free some room, or change DATA_DIR or MODELS_DIR; what is finished stays whole, the same command goes on."
+
+
+_ALLOW = "Make it writable, or change DATA_DIR or MODELS_DIR in SETTINGS.json; what is finished stays whole."
+
+
+MACHINE = {
+    errno.ENOSPC: _FREE_SOME,
+    errno.EDQUOT: _FREE_SOME,
+    errno.EFBIG: _FREE_SOME,
+    errno.EROFS: _ALLOW,
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EMFILE: "Raise the limit of open files: ulimit -n 4096",
+    errno.EIO: "The disk or its connection fails; check it.",
+}
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The arguments that every script takes, ready for more."""
+    arguments = argparse.ArgumentParser(
+        allow_abbrev=False, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument(
+        "--settings", type=Path, default=PROJECT / "SETTINGS.json", help="where raw data and results are"
+    )
+    arguments.add_argument("--params", type=Path, default=PROJECT / "PARAMS.json", help="how results are made")
+    arguments.add_argument("--strict", action="store_true", help="stop at problems that are else listed and left out")
+    arguments.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask scheduler (tcp://…) whose workers prepare and score films, in the steps that can",
+    )
+    arguments.add_argument("--debug", action="store_true", help="show where in the code an error arose")
+    return arguments
+
+
+def unet_parser(description: str) -> argparse.ArgumentParser:
+    """`parser` for the steps towards the U-Net, which prepare_data.sh calls only where there is none yet."""
+    arguments = parser(description)
+    arguments.add_argument("--if-missing", action="store_true", help="do nothing where a U-Net is there or not needed")
+    return arguments
+
+
+def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
+    """Both JSON files of parsed arguments, checked."""
+    return load_settings(arguments.settings), load_params(arguments.params)
+
+
+def run(main) -> None:
+    """Call a script's main; whatever goes wrong becomes one line that says what to do, and an exit status.
+
+    Main may return one itself (3: whole, but some files could not be used). 2: wrong input. 4: another run is at work
+    there. 5: the machine (disk, permission, memory). 130: Ctrl-C. 1: a bug.
+    With --debug the traceback comes first.
+    """
+    try:
+        status = main()
+    except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in sys.argv[1:]:
+            traceback.print_exc()
+        message, status = told(error)
+        who = f" in {process_group.name()}" if process_group.name() else ""
+        print(f"error{who}: {one_line(message)}", file=sys.stderr, flush=True)
+        process_group.end(status)
+    if status:
+        sys.exit(status)
+
+
+def told(error: BaseException) -> tuple[str, int]:
+    """What to tell the user of an error, and the exit status."""
+    kind = type(error).__name__
+    if isinstance(error, InputError):
+        return str(error), error.exit_status
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted. The same command goes on where it stopped.", 130
+    if kind == "BrokenProcessPool":
+        return "a process that read films was ended, most often for want of memory. Lower WORKERS in PARAMS.json.", 5
+    if isinstance(error, MemoryError) or kind == "ResourceExhaustedError":  # TensorFlow's, of a GPU
+        return "not enough memory. Lower BATCH_SIZE, SCORE_BATCH_SIZE or an input size in PARAMS.json.", 5
+    if isinstance(error, OSError):
+        # NumPy says "… requested and … written" of a full disk, without an errno.
+        full = "requested and" in str(error) or "No space left" in str(error)
+        for number, remedy in MACHINE.items():
+            if error.errno == number or (full and number == errno.ENOSPC):
+                where = f"{error.filename}: " if error.filename else ""
+                return f"{where}{error.strerror or 'No space left on device'}. {remedy}", 5
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
+    return f"{kind}: {error}{place}. This is a bug: please report it with what --debug shows.", 1

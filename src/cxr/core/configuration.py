@@ -1,0 +1,181 @@
+"""SETTINGS.json and PARAMS.json read and checked, and the arguments that every script takes."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cxr.core.errors import InputError, closest
+from cxr.core.parameters import BACKBONES, MEMBERS, SMALLEST_INPUT, STAGES, ModelParams, Params, Stage, TrainParams
+from cxr.core.settings import REPLACED_SETTINGS, Settings
+
+
+def nearest(word: str, known) -> str:
+    """A hint at the known word that a misspelt one may have meant, or nothing."""
+    meant = closest(word, known)
+    return f" Did you mean {meant}?" if meant else ""
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    def no_twins(pairs):
+        keys = [key for key, _ in pairs]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise InputError(f"{path}: {', '.join(twice)} stands more than once; keep one.")
+        return dict(pairs)
+
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=no_twins)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. Give one with --settings / --params.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
+        raise InputError(f"{path}: not valid JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise InputError(f'{path}: expected an object {{"KEY": value, …}}, found {type(content).__name__}.')
+    return content
+
+
+def _checked(stage: type[Stage], content: dict[str, Any], where: str):
+    try:
+        return stage.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("dict[", "function", "str")))
+        came = first["input"]
+        expected = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {key}: {expected}; found {came!r}. Mend the value and run again.") from None
+
+
+def params_from(content: dict[str, Any], where: str) -> Params:
+    """Checked parameters from the keys and values of a PARAMS.json.
+
+    Raises
+    ------
+    InputError
+        Names the file, the key, what was expected and what came, for the first mistake.
+    """
+    known = {key for stage in STAGES.values() for key in _keys(stage)}
+    for key in content:
+        if key not in known:
+            raise InputError(f"{where}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
+    stages = {
+        name: _checked(stage, {key: content[key] for key in _keys(stage) if key in content}, where)
+        for name, stage in STAGES.items()
+    }
+    for member in stages["models"].ensemble_members:
+        size = getattr(stages["models"], BACKBONES[member])
+        if size < SMALLEST_INPUT.get(member, 0):
+            key = BACKBONES[member].upper()
+            raise InputError(f"{where}: {key}: {member} needs {SMALLEST_INPUT[member]} pixels or more; found {size}.")
+    if isinstance(stages["models"].weights, dict):
+        _check_members(stages["models"].weights, "WEIGHTS", where)
+    _check_overrides(stages["training"].member_overrides, content, where)
+    return Params(**stages)
+
+
+def _check_members(by_member: dict[str, Any], key: str, where: str) -> None:
+    for member in by_member:
+        if member not in MEMBERS:
+            raise InputError(
+                f"{where}: {key}: no member {member}.{nearest(member, MEMBERS)} Members: {', '.join(MEMBERS)}."
+            )
+
+
+def _check_overrides(by_member: dict[str, dict[str, Any]], content: dict[str, Any], where: str) -> None:
+    _check_members(by_member, "MEMBER_OVERRIDES", where)
+    overridable = set(_keys(TrainParams)) - {"MEMBER_OVERRIDES"} | {"DROPOUT"}
+    for member, overrides in by_member.items():
+        for key in overrides:
+            if key not in overridable:
+                raise InputError(
+                    f"{where}: MEMBER_OVERRIDES of {member}: {key} cannot differ by member.{nearest(key, overridable)}"
+                )
+        merged = {**{key: content[key] for key in _keys(TrainParams) if key in content}, **overrides}
+        for stage, keys in ((TrainParams, set(merged) - {"DROPOUT"}), (ModelParams, set(merged) & {"DROPOUT"})):
+            _checked(stage, {key: merged[key] for key in keys}, f"{where}: MEMBER_OVERRIDES of {member}")
+
+
+def _keys(stage: type[Stage]) -> list[str]:
+    return [name.upper() for name in stage.model_fields]
+
+
+def load_params(path: Path) -> Params:
+    """Read and check PARAMS.json; see `params_from`. A weights file and a key file are relative to it."""
+    content = _read_json(path)
+    folder = path.resolve().parent
+
+    def placed(weights: Any) -> Any:
+        return weights if weights in ("imagenet", "none") or not isinstance(weights, str) else str(folder / weights)
+
+    if isinstance(content.get("HASH_IDS"), str) and content["HASH_IDS"]:
+        content["HASH_IDS"] = str(folder / content["HASH_IDS"])
+    if "WEIGHTS" in content:
+        given = content["WEIGHTS"]
+        by_member = isinstance(given, dict)
+        content["WEIGHTS"] = {name: placed(one) for name, one in given.items()} if by_member else placed(given)
+    return params_from(content, str(path))
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check SETTINGS.json; relative paths are relative to the file.
+
+    Raises
+    ------
+    InputError
+        For an unknown key or a value that is no path.
+    """
+    content = _read_json(path)
+    known = set(_keys(Settings))
+    replaced = sorted(REPLACED_SETTINGS & set(content))
+    for key in content:
+        if key not in known | REPLACED_SETTINGS:
+            raise InputError(f"{path}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
+    if replaced:
+        print(
+            f"{path}: {len(replaced)} output paths of the original ({replaced[0]} …) are replaced by DATA_DIR and "
+            "MODELS_DIR; remove them.",
+            file=sys.stderr,
+        )
+    settings = _checked(Settings, {key: value for key, value in content.items() if key in known}, str(path))
+    folder = path.resolve().parent
+    # "" for a table means that there is none; "" and "." for a folder, which Path does not tell apart, the file's own.
+    none = {name for name, _ in settings if name.endswith("csv_dir") and content.get(name.upper()) == ""}
+    absolute = {name: value if name in none else folder / value for name, value in settings}
+    return settings.model_copy(update=absolute)
+
+
+def chosen_members(params: Params, family: str, member: str | None) -> tuple[str, ...]:
+    """All members of a family, or the one that was asked for.
+
+    Raises
+    ------
+    InputError
+        The family has no such member.
+    """
+    members = params.members(family)
+    if member is None:
+        return members
+    if member not in members:
+        raise InputError(
+            f"--member {member}: expected one of {', '.join(members)}, the members of {family} in PARAMS.json."
+        )
+    return (member,)
+
+
+def existing(path: str, key: str) -> Path:
+    """A file that PARAMS.json names.
+
+    Raises
+    ------
+    InputError
+        It is not there.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{key}: {path}: no such file.")
+    return Path(path)

@@ -1,0 +1,86 @@
+"""Do maps come from what was learned? Weights are shuffled, and maps compared with what they were (Adebayo 2018)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from cxr.core.parameters import Params
+
+
+def cascade(classifier, stages: int, seed: int) -> Iterator[str]:
+    """Shuffle a classifier's weights, in place, from the last layer down to the first.
+
+    The cascading randomisation of Adebayo 2018: maps that stay the same do not come from what was learned. Each weight
+    tensor is shuffled within itself, not drawn anew, so that activations keep their scale and none overflows.
+
+    Yields
+    ------
+    str
+        What has been shuffled so far: the last layer, then equal shares of the layers, then all.
+    """
+    random = np.random.default_rng(seed)
+    layers = [layer for layer in classifier.layers if layer.weights][::-1]
+    ends = [1, *(round(len(layers) * step / stages) for step in range(1, stages + 1))]
+    for begin, end in zip([0, *ends], ends, strict=False):
+        for layer in layers[begin:end]:
+            layer.set_weights([random.permuted(one.ravel()).reshape(one.shape) for one in layer.get_weights()])
+        yield "last layer" if end == 1 else "all layers" if end == len(layers) else f"last {end} of {len(layers)}"
+
+
+RANDOMISED_FILMS = 32  # enough for a mean correlation
+
+
+def randomisation(network, classifier, pack: np.ndarray, rows: np.ndarray, params: Params) -> pd.DataFrame:
+    """How much maps still resemble themselves once learned weights are shuffled (Adebayo 2018). Spoils the classifier.
+
+    Parameters
+    ----------
+    network : keras.Model
+        From `scorer`, of ``classifier``, whose weights are shuffled from the last layer down.
+    pack, rows, params
+        As in `score`; `RANDOMISED_FILMS` spread over the rows are looked at.
+
+    Returns
+    -------
+    DataFrame
+        ``method``, ``shuffled``, ``places`` (h * w), ``films``, and ``correlation``: Spearman's of a film's map before
+        and after, the mean over films and findings. Row "nothing, another film": of the maps of two films, which is
+        what maps have in common by place alone. NaN where a grid has fewer than four places, or there is one film.
+    """
+    from cxr.networks.inference import score  # only here: tables of results need no Keras
+
+    few = min(len(rows), RANDOMISED_FILMS)
+    rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, few).astype(int)]
+    _, learned = score(network, pack, rows, params)
+    others = {method: np.roll(maps, 1, axis=0) if few > 1 else maps * np.nan for method, maps in learned.items()}
+    stages = [("nothing, another film", others)]
+    for shuffled in cascade(classifier, 4, params.general.seed):
+        stages.append((shuffled, score(network, pack, rows, params)[1]))
+    return pd.DataFrame(
+        {
+            "method": method,
+            "shuffled": shuffled,
+            "places": maps[0, 0].size,
+            "films": few,
+            "correlation": mean_correlation(learned[method], maps),
+        }
+        for shuffled, by_method in stages
+        for method, maps in by_method.items()
+    )
+
+
+def mean_correlation(maps: np.ndarray, others: np.ndarray) -> float:
+    """Spearman's rank correlation of pairs of maps (N, F, h, w) over their places, the mean over films and findings.
+
+    Pairs of which one is constant or not finite are left out. NaN where none is left, or with fewer than four places.
+    """
+    if maps[0, 0].size < 4:
+        return float("nan")
+    ranks = [rankdata(one.reshape(-1, one[0, 0].size).astype(np.float64), axis=1) for one in (maps, others)]
+    finite = np.isfinite(maps).all(axis=(2, 3)).ravel() & np.isfinite(others).all(axis=(2, 3)).ravel()
+    first, second = (one - one.mean(axis=1, keepdims=True) for one in ranks)
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    kept = finite & (lengths > 0)
+    return float(((first * second).sum(axis=1)[kept] / lengths[kept]).mean()) if kept.any() else float("nan")

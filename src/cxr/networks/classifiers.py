@@ -1,0 +1,121 @@
+"""The U-Net and the classifiers, and their contract: gray 0..255 in; layers features, logits, probabilities."""
+
+from pathlib import Path
+
+from cxr.core.artifacts import need
+from cxr.core.errors import InputError
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import Params
+from cxr.networks.backend import keras
+from cxr.networks.saved_models import _reason
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# (scale, offset) of 0..255 per colour, as the backbone's published weights expect it.
+STANDARDISED = (
+    [1 / (255 * std) for std in IMAGENET_STD],
+    [-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)],
+)
+SYMMETRIC = ([1 / 127.5] * 3, [-1.0] * 3)
+# EfficientNet B0-B7 divides by 255 first thing (and is told below to do no more): the net effect is STANDARDISED.
+BEFORE_EFFICIENTNET = ([255 * scale for scale in STANDARDISED[0]], [255 * offset for offset in STANDARDISED[1]])
+AS_IS = ([1.0] * 3, [0.0] * 3)  # EfficientNetV2 scales by itself, with constants
+
+
+def _tiny(input_tensor=None, input_shape=None, weights=None, include_top=False):
+    """Three convolutions: for tests and for a first look in seconds, not for results."""
+    x = inputs = keras.Input(input_shape) if input_tensor is None else input_tensor
+    for level, filters in enumerate((8, 16, 32)):
+        x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv{level}")(x)
+        x = keras.layers.BatchNormalization(name=f"norm{level}")(x)
+        x = keras.layers.Activation("relu", name=f"relu{level}")(x)
+    model = keras.Model(keras.utils.get_source_inputs(inputs), x, name="tiny")
+    if weights:
+        model.load_weights(weights)
+    return model
+
+
+# A backbone is a line here and its name and input size in config.BACKBONES.
+APPLICATIONS = {
+    "densenet121": (keras.applications.DenseNet121, STANDARDISED),
+    "densenet169": (keras.applications.DenseNet169, STANDARDISED),
+    "inceptionv3": (keras.applications.InceptionV3, SYMMETRIC),
+    "xception": (keras.applications.Xception, SYMMETRIC),
+    "tiny": (_tiny, SYMMETRIC),
+    **{f"efficientnetb{n}": (getattr(keras.applications, f"EfficientNetB{n}"), BEFORE_EFFICIENTNET) for n in range(8)},
+    **{
+        f"efficientnetv2{variant.lower()}": (getattr(keras.applications, f"EfficientNetV2{variant}"), AS_IS)
+        for variant in ("B0", "B1", "B2", "B3", "S", "M", "L")
+    },
+}
+
+
+def build_classifier(member: str, params: Params) -> keras.Model:
+    """A classifier of the six findings, its input scaling inside.
+
+    Parameters
+    ----------
+    member : str
+        A key of `APPLICATIONS`.
+    params : Params
+        Input size, first weights, dropout and batch-norm momentum.
+
+    Returns
+    -------
+    keras.Model
+        (N, size, size, 1) 0..255 -> probabilities (N, 6), float32. Its layers ``features`` (N, h, w, channels),
+        ``logits`` and ``probabilities`` (N, 6) can be reached by name, also after saving and loading.
+
+    Raises
+    ------
+    InputError
+        The first weights cannot be downloaded or do not fit.
+    """
+    constructor, (scale, offset) = APPLICATIONS[member]
+    size = params.input_size(member)
+    film = keras.Input((size, size, 1), name="film")
+    colours = keras.layers.Concatenate(name="colours")([film, film, film])
+    scaled = keras.layers.Rescaling(scale, offset, name="scaled")(colours)
+    backbone = constructor(include_top=False, weights=None, input_tensor=scaled)
+    features = keras.layers.Activation("linear", name="features")(backbone.output)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
+    kept = keras.layers.Dropout(params.models.dropout, name="dropout", seed=params.general.seed)(pooled)
+    logits = keras.layers.Dense(len(FINDINGS), dtype="float32", name="logits")(kept)
+    probabilities = keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
+    model = keras.Model(film, probabilities, name=member)
+    set_batch_norm_momentum(model, params.models.batch_norm_momentum)
+    weights = params.first_weights(member)
+    if weights != "none":
+        _load_first_weights(backbone, constructor, weights, size)
+    return model
+
+
+def _load_first_weights(backbone: keras.Model, constructor, weights: str, size: int) -> None:
+    """Copy weights from the backbone as Keras builds it for this file into ours, layer by layer.
+
+    Not ``load_weights`` on ours: the file of EfficientNet B0-B7 also holds a normalisation that Keras completes only
+    when it is told "imagenet"; here input scaling is ours alone and the same wherever weights come from.
+    """
+    if weights != "imagenet":
+        need(Path(weights), "another path in WEIGHTS of PARAMS.json, or imagenet, or none")
+    try:
+        donor = constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
+    except Exception as error:  # whatever h5py, the download or Keras' loader raise
+        raise InputError(
+            f"WEIGHTS: {weights!r} could not be loaded for {backbone.name} ({_reason(error)}). "
+            'Set WEIGHTS in PARAMS.json to "none" or to a weights file of this backbone without its top.'
+        ) from None
+
+    def weighted(model):
+        skipped = keras.layers.Normalization
+        return [layer for layer in model.layers if layer.weights and not isinstance(layer, skipped)]
+
+    for ours, theirs in zip(weighted(backbone), weighted(donor), strict=True):
+        ours.set_weights(theirs.get_weights())
+
+
+def set_batch_norm_momentum(model: keras.Model, momentum: float) -> None:
+    """Set the momentum of every batch normalisation; Keras' 0.99 is too slow for runs of a few hundred steps."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum

@@ -1,0 +1,93 @@
+"""A film, or a film with its mask, read by a worker: pixels, or the problem with it."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cxr.core.artifacts import write_csv
+from cxr.core.errors import FilmError, InputError
+from cxr.imaging.decoding import read_film
+from cxr.imaging.film_checks import FilmChecks, check_film
+from cxr.imaging.geometry import fit_square
+from cxr.tables.lung_sets import read_pair
+
+BROKEN_LIMIT = 0.1  # share of unreadable films from which something is wrong with the disk or the download
+
+
+UNREADABLE = "unreadable: "
+
+
+def try_square(path: Path, size: int, fit: str) -> tuple[np.ndarray, str]:
+    """A film for the U-Net, (size, size) uint8, and the problem with it: zeros and a text where it cannot be read."""
+    try:
+        return fit_square(read_film(path), size, fit)[0], ""
+    except FilmError as error:
+        return np.zeros((size, size), np.uint8), f"{UNREADABLE}{error}"
+
+
+def try_new_film(path: Path, size: int, fit: str) -> tuple[np.ndarray, FilmChecks | None, str]:
+    """`try_square` of a film that is new here, with what the rules of `film_checks` say of it."""
+    try:
+        film = read_film(path)
+    except InputError as error:
+        return np.zeros((size, size), np.uint8), None, str(error)
+    return fit_square(film, size, fit)[0], check_film(film), ""
+
+
+def try_pair(job: tuple[Path, list[Path]], size: int, fit: str) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    """A film and its mask, (size, size) uint8 each, or the problem with them."""
+    try:
+        film, mask = read_pair(*job)
+    except FilmError as error:
+        return None, None, f"{UNREADABLE}{error}"
+    except InputError as error:
+        return None, None, str(error)
+    return fit_square(film, size, fit)[0], fit_square(mask, size, fit, nearest=True)[0], ""
+
+
+def list_broken(names: Iterable[str], paths: Sequence[Path], problems: Iterable[str], csv: Path) -> int:
+    """Write ``path``, ``problem`` of the films that could not be used; returns how many.
+
+    Parameters
+    ----------
+    names : iterable of str
+        What the list calls each film.
+    paths : sequence of Path
+        Its file.
+    problems : iterable of str
+        "" where all is well.
+    csv : Path
+
+    Raises
+    ------
+    InputError
+        More than `BROKEN_LIMIT` of the films present on disk are unreadable, or none is there any more. A film that is
+        not there never counts as unreadable.
+    """
+    listed = [(name, path, problem) for name, path, problem in zip(names, paths, problems, strict=True) if problem]
+    write_csv(pd.DataFrame([(name, problem) for name, _, problem in listed], columns=["path", "problem"]), csv)
+    gone = sum(not path.exists() for _, path, _ in listed)
+    present = len(paths) - gone
+    unreadable = [problem for _, path, problem in listed if path.exists() and problem.startswith(UNREADABLE)]
+    if not present:
+        raise InputError(
+            f"none of the {len(paths)} films is on disk any more; the first: {paths[0]}. Mend SETTINGS.json."
+        )
+    if len(unreadable) > BROKEN_LIMIT * present:
+        shown = "; ".join(problem.removeprefix(UNREADABLE) for problem in unreadable[:10])
+        raise InputError(
+            f"{len(unreadable)} of {present} films on disk cannot be read, more than a tenth: {shown}"
+            f"{' …' if len(unreadable) > 10 else ''}. All are listed in {csv}. Check the download and the disk."
+        )
+    return len(listed)
+
+
+def try_film_or_pair(files: tuple[Path, ...], size: int, fit: str) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    """A film, and its mask where it has one: `try_pair`, or `try_square` with None for the mask."""
+    film, *masks = files
+    if masks:
+        return try_pair((film, masks), size, fit)
+    square, problem = try_square(film, size, fit)
+    return square, None, problem

@@ -1,0 +1,199 @@
+"""Pictures of films: previews, lung masks, overlays, overviews. Takes arrays, saves a PNG, returns nothing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cxr.core.findings import COLOURS
+from cxr.maps.family_maps import OUTCOMES
+from cxr.report.canvas import (
+    BAR,
+    CONTOUR,
+    DETECTION,
+    DIM,
+    GAP,
+    KNOWN_BOX,
+    LUNGS,
+    MARGIN,
+    MASK,
+    PREDICTED_MASK,
+    TEXT,
+    TRUTH_MASK,
+    blank_canvas,
+    blend,
+    draw_colour_bar,
+    draw_legend,
+    draw_outline,
+    draw_rectangle,
+    film_tile,
+    fit_panel,
+    heat_tile,
+    resize_heat,
+    rgb,
+    save_canvas,
+    tile_grid,
+    wrap_text,
+    write_text,
+)
+
+PANEL = 480  # longer side of a film in an overlay, pixels
+
+
+def preview_grid(
+    films: Sequence[np.ndarray],
+    titles: Sequence[str],
+    path: Path,
+    columns: int = 4,
+    contours: Sequence[np.ndarray | None] | None = None,
+) -> None:
+    """A grid of films for the eye.
+
+    Parameters
+    ----------
+    films : N arrays of shape (H, W), uint8
+        Shown whole and unsquashed, whatever their shape.
+    titles : N str
+        Shortened where they are too long.
+    path : Path
+    columns : int
+    contours : N masks of shape (H, W) or None, optional
+        Their outlines are drawn.
+    """
+    masks = contours if contours is not None else [None] * len(films)
+    tiles = [film_tile(film, 256, [(mask, MASK)]) for film, mask in zip(films, masks, strict=True)]
+    save_canvas(tile_grid(tiles, titles, columns), path)
+
+
+def lung_outline(film: np.ndarray, mask: np.ndarray, path: Path, note: str = "") -> None:
+    """A film with the outline of its lung mask.
+
+    Parameters
+    ----------
+    film, mask : arrays of shape (H, W), uint8
+    path : Path
+    note : str
+        Why the mask is not accepted, written below; "" where it is.
+    """
+    save_canvas(tile_grid([film_tile(film, 2 * PANEL, [(mask, MASK)])], [note or "mask accepted"], columns=1), path)
+
+
+def worst_masks(
+    films: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    captions: Sequence[str],
+    path: Path,
+) -> None:
+    """Films with the outlines of the true and of the predicted lung mask, in the order given (worst first).
+
+    Parameters
+    ----------
+    films, truths, masks : N arrays of shape (H, W), uint8
+    captions : N str
+    path : Path
+    """
+    tiles = [
+        film_tile(film, 320, [(truth, TRUTH_MASK), (mask, PREDICTED_MASK)])
+        for film, truth, mask in zip(films, truths, masks, strict=True)
+    ]
+    grid = tile_grid(tiles, captions, columns=min(5, max(len(tiles), 1)))
+    header = blank_canvas(40, grid.shape[1])
+    draw_legend(header, 27, [("true mask", TRUTH_MASK, False), ("predicted mask", PREDICTED_MASK, False)])
+    save_canvas(np.vstack([header, grid]), path)
+
+
+def overlay(
+    film: np.ndarray,
+    heatmap: np.ndarray,
+    path: Path,
+    title: str,
+    contour_level: float | None = None,
+    boxes: Sequence[Sequence[float]] = (),
+    detections: Sequence[Sequence[float]] = (),
+    lung_mask: np.ndarray | None = None,
+) -> None:
+    """A film as it is, and beside it the same film under its heatmap, with a colour bar.
+
+    Parameters
+    ----------
+    film : array of shape (H, W), uint8
+    heatmap : array of shape (h, w), float, 0 or more
+        Covers the whole film; resized to it. What is above 1 is drawn like 1.
+    path : Path
+    title : str
+        Finding, truth and probability.
+    contour_level : float, optional
+        Level of the heatmap that is outlined.
+    boxes, detections : sequences of (x, y, width, height)
+        Known boxes (solid) and detected ones (dashed), in pixels of ``film``.
+    lung_mask : array of shape (H, W), uint8, optional
+        Outlined.
+    """
+    plain, scale = fit_panel(film, PANEL)
+    height, width = plain.shape[:2]
+    heat = resize_heat(heatmap, height, width)
+    mapped = blend(plain, heat)
+    entries = []
+    if lung_mask is not None:
+        draw_outline(mapped, lung_mask, LUNGS)
+        entries.append(("lung mask", LUNGS, False))
+    if contour_level is not None:
+        draw_outline(mapped, heat >= contour_level, CONTOUR, thickness=2)
+        entries.append((f"map = {contour_level:.2f}", CONTOUR, False))
+    for rectangles, colour, dashed, name in (
+        (boxes, KNOWN_BOX, False, "known box"),
+        (detections, DETECTION, True, "detection"),
+    ):
+        for rectangle in rectangles:
+            draw_rectangle(mapped, np.asarray(rectangle, dtype=float) * scale, colour, dashed)
+        if len(rectangles):
+            entries.append((name, colour, dashed))
+    whole_width = 3 * MARGIN + 2 * width + BAR + 60
+    lines = wrap_text(title, whole_width - 2 * MARGIN, 18, weight=600)
+    top, foot = 20 + 24 * len(lines), 36
+    canvas = blank_canvas(top + height + foot, whole_width)
+    canvas[top : top + height, MARGIN : MARGIN + width] = plain
+    right = 2 * MARGIN + width
+    canvas[top : top + height, right : right + width] = mapped
+    draw_colour_bar(canvas, right + width + MARGIN // 2, top, height, contour_level)
+    for number, line in enumerate(lines):
+        write_text(canvas, line, (MARGIN, 28 + 24 * number), 18, TEXT, whole_width - 2 * MARGIN, weight=600)
+    draw_legend(canvas, canvas.shape[0] - 13, entries, left=right)
+    save_canvas(canvas, path)
+
+
+def overview(
+    groups: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray | None, str]]],
+    path: Path,
+    finding: str,
+    note: str = "",
+) -> None:
+    """A page of one finding: up to six films each of true and false positives and negatives.
+
+    Parameters
+    ----------
+    groups : mapping of "TP", "FP", "FN", "TN" to sequences of (film, heatmap, caption)
+        film (H, W) uint8; heatmap (h, w) float 0..1 or None; the caption holds the probability.
+    path : Path
+    finding : str
+    note : str
+        Beside the title, such as the threshold.
+    """
+    side, columns = 236, 6
+    width = columns * side + (columns + 1) * GAP
+    header = blank_canvas(52, width)
+    cv2.rectangle(header, (MARGIN, 16), (MARGIN + 20, 36), rgb(COLOURS[finding]), cv2.FILLED)
+    x = write_text(header, finding, (MARGIN + 32, 35), 26, TEXT, width, weight=700)
+    write_text(header, note, (x + 18, 35), 16, DIM, width - x - 18 - MARGIN)
+    rows = [header]
+    for outcome, meaning in OUTCOMES.items():
+        shown = list(groups.get(outcome, ()))[:columns]
+        bar = blank_canvas(34, width)
+        write_text(bar, meaning + ("" if shown else " (no such film)"), (MARGIN, 25), 17, TEXT, width, weight=600)
+        tiles = [heat_tile(film, heatmap, side) for film, heatmap, _ in shown]
+        rows.append(bar)
+        if tiles:
+            rows.append(tile_grid(tiles, [caption for _, _, caption in shown], columns))
+    save_canvas(np.vstack(rows), path)

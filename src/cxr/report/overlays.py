@@ -1,0 +1,57 @@
+"""Overlays of a family's test films: the film, its heat, known and detected boxes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxr.core.artifacts import digest
+from cxr.imaging.decoding import read_film
+from cxr.imaging.geometry import fit_square, square_to_film
+from cxr.maps import heatmaps
+from cxr.maps.detections import film_detections
+from cxr.maps.family_maps import Scored, known_boxes
+from cxr.report import film_pictures
+
+
+def overlays_made_from(scored: Scored, family: str) -> dict[str, Any]:
+    """What overlays hang on: drawn anew where another is recorded in gradcam/made_from.json."""
+    predicted = digest(scored.settings.family_dir(family) / "predictions.csv")
+    chosen = scored.params.evaluation
+    return {"predictions": predicted, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
+
+
+def overlays_are_current(scored: Scored, family: str) -> bool:
+    """Whether the overlays in the family's folder are of these predictions and maps."""
+    path = scored.settings.family_dir(family) / "gradcam" / "made_from.json"
+    return path.is_file() and json.loads(path.read_text()) == overlays_made_from(scored, family)
+
+
+def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[np.ndarray, np.ndarray, str]:
+    """Draw one film's overlay to ``<folder>/<finding>/<image_id>.png``; returns what the overview shows of it.
+
+    Returns
+    -------
+    film (H, W) uint8, heatmap (H, W) float32 0..1, caption
+    """
+    film_row = scored.films.iloc[row]
+    film = read_film(scored.settings.dataset_dir / film_row["path"])
+    heat = heatmaps.enlarged(scored.heat(finding, row), scored.size)
+    heat = square_to_film(heat, film.shape, scored.affine(row))
+    truth, probability = scored.truth(finding)[row], scored.probability(finding)[row]
+    said = {1.0: "present", 0.0: "absent"}.get(truth, "not known")
+    outcome = scored.outcome(finding, row) or "?"
+    title = f"{film_row['image_id']}   {finding}: {said}, probability {probability:.2f} ({outcome})"
+    image_id = film_row["image_id"]
+    film_pictures.overlay(
+        film, heat, folder / finding / f"{image_id}.png", title,
+        contour_level=scored.params.evaluation.map_threshold * float(heat.max()) or None,
+        boxes=known_boxes(scored, finding, row),
+        detections=[box for box, _ in film_detections(scored, finding, row)],
+    )  # fmt: skip
+    side = 256
+    small, _ = fit_square(film, side)
+    small_heat, _ = fit_square((np.clip(heat, 0, 1) * 255).astype(np.uint8), side)
+    # The probability first: CheXpert's long names are cut.
+    return small, small_heat.astype(np.float32) / 255, f"{probability:.2f}  {image_id.split('/', 1)[-1]}"

@@ -1,0 +1,198 @@
+"""What happens around an epoch: seeds, score, log, best model, schedule, stopping, backup."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cxr.core import process_group
+from cxr.core.artifacts import write_csv, write_json, written_whole
+from cxr.core.errors import InputError
+from cxr.core.parameters import Params
+from cxr.core.progress import progress
+from cxr.networks import backend
+from cxr.networks.backend import keras
+from cxr.report import curves
+
+ops = keras.ops
+
+
+class EveryEpoch(keras.callbacks.Callback):
+    """What happens around an epoch: seeds before it; score, log, best model, schedule, stopping and backup after it.
+
+    One class instead of Keras' five callbacks because theirs forget their counters when a run is resumed.
+    Of several processes each has the same scores and decides alike; only the first writes.
+
+    Parameters
+    ----------
+    folder : Path
+        ``log.csv``, ``curves.png``, ``model.keras`` (the best epoch) and ``backup/`` go there.
+    best_model : keras.Model
+        What is saved; shares its weights with the model in training.
+    score : callable
+        () -> dict with ``val_loss`` and the watched score, from the current weights.
+    watch : str
+        Score to maximise, where it is defined in the first epoch, else -val_loss is.
+    params : Params
+    batches : FilmBatches
+    identity : dict
+        What the run hangs on; a backup of another run is not continued.
+    """
+
+    def __init__(self, folder: Path, best_model, score, watch: str, params: Params, batches, identity: dict[str, Any]):
+        super().__init__()
+        self.folder, self.best_model, self.score, self.watch = folder, best_model, score, watch
+        self.parameters, self.batches, self.identity = params, batches, identity
+        self.state: dict[str, Any] = {
+            "epoch": 0,
+            "best": None,
+            "best_epoch": 0,
+            "waited": 0,
+            "stopped": False,
+            "log": [],
+        }
+
+    @property
+    def _backup(self) -> Path:
+        return self.folder / "backup"
+
+    def resume(self, model) -> int:
+        """Put the model back to where an interrupted run of the same identity was; returns the epoch to go on with.
+
+        Raises
+        ------
+        InputError
+            Of several processes one sees another backup than the first; or the backup cannot be read.
+        """
+        saved = self._saved()
+        epochs = backend.gathered(np.array(saved.get("epoch", 0), np.int32)).tolist()
+        if len(set(epochs)) > 1:
+            raise InputError(
+                f"{self._backup}: {process_group.count()} processes see the backups of epochs {epochs}. They need one "
+                "file system in common; on a slow one, wait a minute and start them again."
+            )
+        if not saved:
+            return 0
+        path = self._backup / f"epoch_{saved['epoch']:04d}.weights.h5"
+        try:
+            model.load_weights(path)
+        except Exception as error:  # Keras and h5py raise whatever the broken file provokes
+            raise self._spoilt(path, error) from None
+        self.state = saved
+        return saved["epoch"]
+
+    def _saved(self) -> dict[str, Any]:
+        """The state that an interrupted run of the same identity left; empty where there is none."""
+        path = self._backup / "state.json"
+        try:
+            saved = json.loads(path.read_text())
+            same = saved.pop("identity") == json.loads(json.dumps(self.identity, default=str))
+            return saved if same and isinstance(saved["epoch"], int) else {}
+        except (FileNotFoundError, KeyError, TypeError, AttributeError):
+            return {}
+        except (OSError, ValueError) as error:
+            raise self._spoilt(path, error) from None
+
+    def _spoilt(self, path: Path, error: Exception) -> InputError:
+        # Not from the beginning: the disk may only be away, and the epochs are worth a question.
+        return InputError(
+            f"{path}: this backup cannot be read ({type(error).__name__}: {error}). Mend it, or remove {self._backup} "
+            "to begin anew."
+        )
+
+    def on_train_begin(self, logs=None):
+        # From here to `finish` its presence says that the model beside it is not the last word.
+        if process_group.is_first():
+            self._backup.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+        self.batches.set_epoch(epoch)
+        # A Dropout's seed state is not in a saved file; set anew from (SEED, epoch, place) it need not be.
+        # The best model's layers: the network in training may hold them in segments.
+        for place, layer in enumerate(self.best_model.layers):
+            generator = getattr(layer, "seed_generator", None)
+            if generator is not None:
+                state = np.random.default_rng([self.parameters.general.seed, epoch, place]).integers(0, 2**31, 2)
+                generator.state.assign(state.astype("uint32"))
+
+    def on_epoch_end(self, epoch, logs=None):
+        state = self.state
+        scores = self.score()
+        value = scores[self.watch]
+        if value is None or not np.isfinite(value):
+            value = -scores["val_loss"]
+        if not np.isfinite(value):
+            raise InputError(
+                f"epoch {epoch + 1}: neither {self.watch} nor val_loss is a number. Either no label of val is known "
+                "(VAL_FRACTION), or training diverged (lower LEARNING_RATE)."
+            )
+        optimizer = self.model.optimizer
+        row = {
+            "epoch": epoch + 1,
+            "loss": float(logs["loss"]),
+            **scores,
+            "learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate)),
+        }
+        row["seconds"] = round(time.perf_counter() - self.started, 1)
+        state["log"].append({key: None if value is None or value != value else value for key, value in row.items()})
+        state["epoch"] = epoch + 1
+        if state["best"] is None or value > state["best"]:
+            state.update(best=value, best_epoch=epoch + 1, waited=0)
+            self._save(self.best_model.save, self.folder / "model.keras")
+        else:
+            state["waited"] += 1
+            self._reduce_or_stop(optimizer)
+        logs.update({key: value for key, value in row.items() if isinstance(value, float)})
+        self._write(row)
+
+    def _save(self, save: Callable, path: Path) -> None:
+        if process_group.is_first():
+            # Keras' saver makes variables of its own; shared ones would wait for the other processes.
+            with backend.own_scope(), written_whole(path) as temporary:
+                save(temporary)
+
+    def _reduce_or_stop(self, optimizer) -> None:
+        training, waited = self.parameters.training, self.state["waited"]
+        if training.schedule == "plateau" and waited % training.plateau_patience == 0:
+            optimizer.learning_rate.assign(optimizer.learning_rate * training.plateau_factor)
+        if training.early_stopping_patience and waited >= training.early_stopping_patience:
+            self.state["stopped"] = self.model.stop_training = True
+
+    def _write(self, row: dict[str, Any]) -> None:
+        if not process_group.is_first():
+            return
+        log = pd.DataFrame(self.state["log"])
+        write_csv(log, self.folder / "log.csv")
+        curves.training_curves(log, self.folder / "curves.png", self.best_model.name)
+        self._save(self.model.save_weights, self._backup / f"epoch_{row['epoch']:04d}.weights.h5")
+        # Only now does the state point to it: an interruption before this line goes on from the epoch before.
+        write_json({**self.state, "identity": self.identity}, self._backup / "state.json")
+        for path in self._backup.glob("epoch_*.weights.h5"):
+            if path.name != f"epoch_{row['epoch']:04d}.weights.h5":
+                path.unlink()
+
+
+class _Echo(keras.callbacks.Callback):
+    """One readable line an epoch, for a log that is read the next morning; steps done and time left within it."""
+
+    async_safe = True  # it never looks at a batch's loss: waiting for it would slow a GPU down
+
+    def __init__(self, echo, steps: int):
+        super().__init__()
+        self.echo, self.steps = echo, steps
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.bar = progress(None, self.steps, f"  epoch {epoch + 1}", "step")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.close()
+        values = "  ".join(f"{key} {logs[key]:.4g}" for key in logs if not key.startswith("val_auroc_"))
+        self.echo(f"  epoch {epoch + 1}: {values}")

@@ -1,0 +1,92 @@
+"""The record of a run: what it was made from, whether it is finished, what it took."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxr.core import process_group
+from cxr.core.artifacts import digest, digest_of, read_json, write_json
+from cxr.core.command_line import PROJECT
+from cxr.core.errors import InputError
+from cxr.core.parameters import Params
+from cxr.networks import backend
+
+
+def finish(folder: Path, record: dict[str, Any]) -> None:
+    """Write run.json, with the digest of the best model, and remove the backup: the run is whole."""
+    if not process_group.is_first():
+        return
+    write_json({**record, "model": digest(folder / "model.keras")}, folder / "run.json")
+    shutil.rmtree(folder / "backup", ignore_errors=True)
+
+
+def run_record(params: Params, device: str, identity: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
+    """What run.json says of a run: everything needed to repeat it."""
+    return {
+        **outcome,
+        "device": device,
+        "cpu_cores": len(os.sched_getaffinity(0)),
+        "seed": params.general.seed,
+        "made_from": identity,
+        "parameters": params.flat(),
+        "versions": backend.versions(),
+        "commit": commit(),
+    }
+
+
+def commit() -> str | None:
+    """The project's commit, with + where files were changed since; None outside a git checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", PROJECT, "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()
+
+
+def agree(identity: dict[str, Any]) -> None:
+    """Make sure that all processes are about to train the same.
+
+    Raises
+    ------
+    InputError
+        One sees other films or parameters than the first.
+    """
+    seen = backend.gathered(np.frombuffer(bytes.fromhex(digest_of(identity)), np.uint8))
+    others = [str(place) for place, digits in enumerate(seen) if not np.array_equal(digits, seen[0])]
+    if others:
+        raise InputError(
+            f"process {', '.join(others)} has other films, splits or parameters than process 0. All must read the same "
+            "files: DATA_DIR, MODELS_DIR and both JSON files lie on a file system in common."
+        )
+
+
+def begin(folder: Path, identity: dict[str, Any]) -> bool:
+    """False where the folder holds the whole result of a run of this very identity; else it is made ready for one."""
+    agree(identity)
+    # What the first process says: a file system may show the others an older state.
+    if backend.gathered(np.array(is_finished(folder, identity)))[0]:
+        return False
+    if process_group.is_first():
+        # The record of an older run must not vouch for a model that is being replaced.
+        (folder / "run.json").unlink(missing_ok=True)
+    return True
+
+
+def is_finished(folder: Path, identity: dict[str, Any]) -> bool:
+    """True where the folder holds the whole result of a run of this very identity."""
+    try:
+        record = read_json(folder / "run.json", "")
+    except InputError:
+        return False
+    same = record.get("made_from") == json.loads(json.dumps(identity, default=str))
+    return same and (folder / "model.keras").exists() and digest(folder / "model.keras") == record.get("model")

@@ -1,0 +1,221 @@
+import errno
+import json
+import re
+
+import pytest
+
+from cxr.core import command_line, configuration
+from cxr.core.configuration import InputError, chosen_members, load_params, load_settings, params_from
+from cxr.core.errors import BusyError, MachineError
+
+
+def write(folder, text, name="PARAMS.json"):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(content: dict) -> str:
+    with pytest.raises(InputError) as caught:
+        params_from(content, "my/PARAMS.json")
+    message = str(caught.value)
+    assert message.startswith("my/PARAMS.json: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"EPOCH": 3}, "unknown key EPOCH. Did you mean EPOCHS?"),
+        ({"epochs": 3}, "unknown key epochs. Did you mean EPOCHS?"),
+        ({"LUNGMASKING": "hard"}, "unknown key LUNGMASKING. Did you mean LUNG_MASKING?"),
+        ({"COLOUR_OF_THE_SKY": 1}, "unknown key COLOUR_OF_THE_SKY. All keys are in README.md."),
+        ({"EPOCHS": "50"}, "EPOCHS: Input should be a valid integer; found '50'"),
+        ({"EPOCHS": 2.5}, "EPOCHS: Input should be a valid integer"),
+        ({"EPOCHS": True}, "EPOCHS: Input should be a valid integer; found True"),
+        ({"EPOCHS": None}, "EPOCHS: Input should be a valid integer; found None"),
+        ({"EPOCHS": 0}, "EPOCHS: Input should be greater than or equal to 1; found 0"),
+        ({"ABNORMAL_ONLY": 1}, "ABNORMAL_ONLY: Input should be a valid boolean; found 1"),
+        ({"ABNORMAL_ONLY": "false"}, "ABNORMAL_ONLY: Input should be a valid boolean; found 'false'"),
+        ({"VAL_FRACTION": 1.5}, "VAL_FRACTION: Input should be less than or equal to 1; found 1.5"),
+        ({"LEARNING_RATE": 0}, "LEARNING_RATE: Input should be greater than 0; found 0"),
+        ({"LEARNING_RATE": float("nan")}, "LEARNING_RATE: "),
+        ({"FIT": "stretch"}, "FIT: Input should be 'pad' or 'squash'; found 'stretch'"),
+        ({"VIEWS": "PA"}, "VIEWS: Input should be a valid array; found 'PA'"),
+        ({"VIEWS": []}, "VIEWS: Tuple should have at least 1 item"),
+        ({"VIEWS": ["PA", "LL"]}, "VIEWS.1: Input should be 'PA', 'AP' or 'LATERAL'; found 'LL'"),
+        ({"UNCERTAIN_LABELS": {"Edma": "ignore"}}, "UNCERTAIN_LABELS.Edma"),
+        ({"UNCERTAIN_LABELS": {"Edema": "maybe"}}, "UNCERTAIN_LABELS.Edema: Input should be 'negative', 'positive' or"),
+        ({"CLASS_NUM": 14}, "CLASS_NUM: must be 6, the number of findings in src/cxr/core/findings.py; found 14"),
+        ({"UNET_INPUT_SIZE": 500}, "UNET_INPUT_SIZE: must be a multiple of 16: the U-Net halves the film four times"),
+        ({"DENSENET_INPUT_SIZE": 16}, "DENSENET_INPUT_SIZE: Input should be greater than or equal to 32; found 16"),
+        ({"INCEPTION_INPUT_SIZE": 64}, "INCEPTION_INPUT_SIZE: inceptionv3 needs 75 pixels or more; found 64"),
+        ({"XCEPTION_INPUT_SIZE": 70}, "XCEPTION_INPUT_SIZE: xception needs 71 pixels or more; found 70"),
+        ({"ENSEMBLE_MEMBERS": ["densenet196"]}, "ENSEMBLE_MEMBERS.0: Input should be 'densenet121', 'densenet169'"),
+        ({"WEIGHTS": 5}, "WEIGHTS: Input should be a valid string; found 5"),
+        ({"WEIGHTS": {"xceptoin": "x.h5"}}, "WEIGHTS: no member xceptoin. Did you mean xception? Members: dense"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_params_is_named_with_its_key_and_what_came(content, message):
+    assert message in refused(content)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"xceptoin": {"EPOCHS": 8}}, "MEMBER_OVERRIDES: no member xceptoin. Did you mean xception?"),
+        ({"xception": {"EPOCH": 8}}, "MEMBER_OVERRIDES of xception: EPOCH cannot differ by member. Did you mean"),
+        ({"xception": {"FIT": "squash"}}, "MEMBER_OVERRIDES of xception: FIT cannot differ by member."),
+        ({"xception": {"MEMBER_OVERRIDES": {}}}, "MEMBER_OVERRIDES of xception: MEMBER_OVERRIDES cannot differ"),
+        ({"xception": {"EPOCHS": 0}}, "MEMBER_OVERRIDES of xception: EPOCHS: Input should be greater than or equal"),
+        ({"xception": {"DROPOUT": 2}}, "MEMBER_OVERRIDES of xception: DROPOUT: Input should be less than 1; found 2"),
+        ({"xception": {"DROPOUT": "high"}}, "MEMBER_OVERRIDES of xception: DROPOUT: Input should be a valid number"),
+        ({"xception": 8}, "MEMBER_OVERRIDES.xception: "),
+        ([], "MEMBER_OVERRIDES: "),
+    ],
+)  # fmt: skip
+def test_overrides_of_a_member_are_checked_like_the_keys_themselves(overrides, message):
+    assert message in refused({"MEMBER_OVERRIDES": overrides})
+
+
+def test_the_override_of_a_member_that_is_not_in_use_now_is_kept():
+    assert params_from({"MEMBER_OVERRIDES": {"efficientnetb0": {"EPOCHS": 2}}}, "x").for_member("efficientnetb0")
+
+
+def test_a_small_input_is_fine_where_the_member_that_needs_more_is_not_in_use():
+    content = {"ENSEMBLE_MEMBERS": ["densenet169"], "INCEPTION_INPUT_SIZE": 64, "DENSENET_INPUT_SIZE": 64}
+    assert params_from(content, "x").models.inception_input_size == 64
+    with pytest.raises(InputError, match="inceptionv3 needs 75"):
+        params_from(content | {"ENSEMBLE_MEMBERS": ["inceptionv3"]}, "x")
+
+
+def test_whole_numbers_do_for_a_fraction():
+    assert params_from({"VAL_FRACTION": 1, "ROTATE": 0}, "x").augmentation.rotate == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"EPOCHS": 3,\n "SEED": }', "not valid JSON: Expecting value, line 2, column 10."),
+        ('{"EPOCHS": 3', "not valid JSON: Expecting ',' delimiter, line 1, column 13."),
+        ("", "not valid JSON: Expecting value, line 1, column 1."),
+        ("[1, 2]", 'expected an object {"KEY": value, …}, found list.'),
+        ('"EPOCHS"', 'expected an object {"KEY": value, …}, found str.'),
+        ('{"EPOCHS": 3, "SEED": 1, "EPOCHS": 4}', "EPOCHS stands more than once; keep one."),
+        ('{"MEMBER_OVERRIDES": {"xception": {"EPOCHS": 1, "EPOCHS": 2}}}', "EPOCHS stands more than once; keep one."),
+    ],
+)
+def test_a_broken_file_is_named_with_the_place(tmp_path, text, message):
+    path = write(tmp_path, text)
+    for load in (load_params, load_settings):
+        with pytest.raises(InputError, match=re.escape(f"{path}: {message}")):
+            load(path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    path = tmp_path / "PARAMS.json"
+    path.write_bytes(b'\xef\xbb\xbf{"EPOCHS": 3}')
+    assert load_params(path).training.epochs == 3
+
+
+def test_a_file_in_another_encoding_or_missing_or_a_folder_is_refused(tmp_path):
+    path = tmp_path / "PARAMS.json"
+    path.write_bytes('{"WEIGHTS": "Gewichte für Röntgen"}'.encode("latin-1"))
+    with pytest.raises(InputError, match=r"PARAMS.json: cannot be read: 'utf-8' codec"):
+        load_params(path)
+    with pytest.raises(InputError, match=r"other.json: no such file. Give one with --settings / --params"):
+        load_params(tmp_path / "other.json")
+    with pytest.raises(InputError, match=r"cannot be read: .*Is a directory"):
+        load_params(tmp_path)
+
+
+def test_the_original_s_params_load_unchanged(tmp_path):
+    content = {"CLASS_NUM": 6, "DENSENET_INPUT_SIZE": 256, "EFFICIENTNET_INPUT_SIZE": 528, "UNET_INPUT_SIZE": 512}
+    params = load_params(write(tmp_path, json.dumps(content)))
+    assert [params.flat()[key] for key in content] == [6, 256, 528, 512]
+
+
+def test_a_family_is_trained_whole_or_one_member_of_it():
+    params = params_from({}, "x")
+    assert chosen_members(params, "ensemble", None) == ("densenet169", "inceptionv3", "xception")
+    assert chosen_members(params, "ensemble", "xception") == ("xception",)
+    with pytest.raises(
+        InputError, match="--member resnet: expected one of densenet169, inceptionv3, xception, the mem"
+    ):
+        chosen_members(params, "ensemble", "resnet")
+
+
+def test_a_file_that_params_name_must_be_there(tmp_path):
+    with pytest.raises(InputError, match=r"WEIGHTS: .*w.h5: no such file"):
+        configuration.existing(str(tmp_path / "w.h5"), "WEIGHTS")
+    (tmp_path / "w.h5").touch()
+    assert configuration.existing(str(tmp_path / "w.h5"), "WEIGHTS") == tmp_path / "w.h5"
+
+
+def test_an_input_error_is_one_line_on_standard_error_and_exit_status_2(capsys, tmp_path):
+    path = write(tmp_path, '{"EPOCH": 1}')
+
+    def main():
+        command_line.load(command_line.parser("What it does.").parse_args(["--params", str(path)]))
+
+    with pytest.raises(SystemExit) as caught:
+        command_line.run(main)
+    assert caught.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == f"error: {path}: unknown key EPOCH. Did you mean EPOCHS? All keys are in README.md.\n"
+
+
+def fail_with(error):
+    """The exit status and what is said on standard error when a script's main raises this."""
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        command_line.run(main)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (InputError("a: wrong."), 2, "a: wrong."),
+        (MachineError("a: no room."), 5, "a: no room."),
+        (BusyError("a: busy."), 4, "a: busy."),
+        (OSError(errno.ENOSPC, "No space left on device", "a.csv"), 5, "a.csv: No space left on device. Free some"),
+        (OSError(errno.EROFS, "Read-only file system", "a.csv"), 5, "a.csv: Read-only file system. Make it writable"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 5, "a.csv: Permission denied. Make it writable"),
+        (OSError("262144 requested and 6016 written"), 5, "No space left on device. Free some"),
+        (MemoryError(), 5, "not enough memory. Lower BATCH_SIZE"),
+        (KeyboardInterrupt(), 130, "interrupted. The same command goes on"),
+        (
+            ZeroDivisionError("by 0"),
+            1,
+            r"ZeroDivisionError: by 0 \(test_configuration.py, line \d+\). This is a bug: please rep",
+        ),
+        (InputError("two\nlines \x1b[31m, \ud55c"), 2, r"two\\nlines \\x1b\[31m, \ud55c"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_error_is_one_line_that_says_what_to_do_and_has_its_exit_status(capsys, error, status, message):
+    assert fail_with(error) == status
+    said = capsys.readouterr().err
+    assert re.match(f"error: {message}", said)
+    assert said.count("\n") == 1
+
+
+def test_the_traceback_is_shown_on_demand(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["0_nih_table.py", "--debug"])
+    fail_with(InputError("a: wrong."))
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback (most recent call last)")
+    assert said.endswith("\nerror: a: wrong.\n")
+
+
+def test_the_json_files_beside_the_scripts_are_the_default():
+    arguments = command_line.parser("What it does.").parse_args([])
+    assert arguments.settings == command_line.PROJECT / "SETTINGS.json"
+    assert arguments.params == command_line.PROJECT / "PARAMS.json"
+    assert not command_line.unet_parser("What it does.").parse_args([]).if_missing

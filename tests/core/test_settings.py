@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cxr.core.command_line import PROJECT
+from cxr.core.configuration import InputError, load_settings
+from cxr.core.settings import REPLACED_SETTINGS, Settings
+from tests.conftest import settings_in
+
+
+def load(folder: Path, **content) -> Settings:
+    (folder / "SETTINGS.json").write_text(json.dumps(content))
+    return load_settings(folder / "SETTINGS.json")
+
+
+def test_every_key_has_a_default_and_lies_beside_the_file(tmp_path):
+    settings = load(tmp_path)
+    assert settings.data_dir == tmp_path / "data"
+    assert settings.models_dir == tmp_path / "models"
+    assert settings.mask_dir == tmp_path / "data/segmentation/dataset/LungSegmentation/masks"
+    assert settings.unet == tmp_path / "models/segmentation/Unet/weights/model.keras"
+
+
+def test_the_project_s_settings_json_is_the_defaults():
+    settings = load_settings(PROJECT / "SETTINGS.json")
+    assert {name: PROJECT / value for name, value in Settings()} == dict(settings)
+
+
+def test_paths_are_relative_to_the_file_not_to_the_caller(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    load(tmp_path / "here", DATA_DIR="results", MODELS_DIR="../m", DATASET_DIR="/films")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    settings = load_settings(Path("../here/SETTINGS.json"))
+    assert settings.data_dir == tmp_path / "here/results"
+    assert settings.models_dir.resolve() == tmp_path / "m"
+    assert settings.dataset_dir == Path("/films")
+
+
+@pytest.mark.parametrize("here", [".", "", "./"])
+def test_a_folder_of_a_dot_is_that_of_the_file(tmp_path, here):
+    assert load(tmp_path, DATA_DIR=here).data_dir == tmp_path
+
+
+def test_an_empty_table_means_that_there_is_none(tmp_path):
+    settings = load(tmp_path, DATASET_CSV_DIR="", DATASET_CHEXPERT_TRAIN_CSV_DIR="")
+    assert settings.dataset_csv_dir == Path()
+    assert settings.dataset_chexpert_train_csv_dir == Path()
+    assert settings.dataset_chexpert_val_csv_dir.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"DATASET_DRI": "x"}, r"SETTINGS.json: unknown key DATASET_DRI. Did you mean DATASET_DIR\?"),
+        ({"data_dir": "x"}, r"unknown key data_dir. Did you mean DATA_DIR\?"),
+        ({"EPOCHS": 3}, r"unknown key EPOCHS"),
+        ({"DATA_DIR": 3}, r"SETTINGS.json: DATA_DIR: must be a path in quotes; found 3"),
+        ({"DATA_DIR": None}, r"DATA_DIR: must be a path in quotes; found None"),
+        ({"MASK_DIR": ["a"]}, r"MASK_DIR: must be a path in quotes; found \['a'\]"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_and_what_came(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        load(tmp_path, **content)
+
+
+def test_the_original_s_settings_load_unchanged_and_say_what_is_replaced(tmp_path, capsys):
+    content = {key: f"./old/{key.lower()}" for key in sorted(REPLACED_SETTINGS)} | {"DATASET_DIR": "./films"}
+    settings = load(tmp_path, **content)
+    assert settings.dataset_dir == tmp_path / "films"
+    assert settings.data_dir == tmp_path / "data"
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert f"{len(REPLACED_SETTINGS)} output paths of the original" in shown.err
+    assert "DATA_DIR and MODELS_DIR" in " ".join(shown.err.split())
+    assert not [value for _, value in settings if "old" in value.parts]
+
+
+def test_settings_without_old_keys_say_nothing(tmp_path, capsys):
+    load(tmp_path)
+    assert capsys.readouterr().err == ""
+
+
+def test_no_key_is_both_in_use_and_replaced():
+    assert not {name.upper() for name in Settings.model_fields} & REPLACED_SETTINGS
+
+
+def test_every_produced_path_lies_below_data_or_models(tmp_path):
+    settings = settings_in(tmp_path)
+    produced = [getattr(settings, name) for name, value in vars(Settings).items() if isinstance(value, property)] + [
+        settings.pack(64),
+        settings.family_dir("ensemble"),
+        settings.member_dir("ensemble", "tiny"),
+    ]
+    assert len(produced) >= 14
+    assert [path for path in produced if not path.is_relative_to(tmp_path)] == []
+    assert settings.pack(64) == tmp_path / "data/classification/images_64.npy"
+    assert settings.member_dir("ensemble", "tiny") == tmp_path / "models/classification/ensemble/tiny"
+    assert list(tmp_path.iterdir()) == [tmp_path / "SETTINGS.json"]

@@ -1,0 +1,248 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core.artifacts import digest, write_csv, write_json
+from cxr.core.errors import InputError
+from cxr.core.findings import FINDINGS
+from cxr.evaluation import predictions
+from cxr.imaging.decoding import read_film, write_image
+from cxr.imaging.geometry import fit_square
+from cxr.maps import detections, family_maps
+from cxr.report import overlays
+from tests.conftest import prepare, settings_in, tiny_params
+
+SIZE = 50
+F0, F1 = FINDINGS[:2]
+BOX_COLUMNS = ["image_id", "finding", "x", "y", "width", "height"]
+
+
+def scored_films(tmp_path, truth, probabilities, splits=None, ids=None, film=(100, 100), box=None, heats=None):
+    """Films (width, height) scored for the first finding alone, at a threshold of 0.5."""
+    count = len(truth)
+    ids = ids or [f"nih/{n:08d}_000" for n in range(count)]
+    truths, scores = np.full((count, 6), np.nan), np.zeros((count, 6), np.float32)
+    truths[:, 0], scores[:, 0] = truth, probabilities
+    table = predictions.build(ids, [f"nih-{n}" for n in range(count)], splits or ["test"] * count, truths, scores)
+    cam = np.zeros((count, 6, SIZE, SIZE), np.float16)
+    if heats is not None:
+        cam[:, 0] = heats
+    _, affine = fit_square(np.zeros(film[::-1], np.uint8), SIZE, "pad", box)
+    films = pd.DataFrame({"image_id": ids, "width": film[0], "height": film[1]})
+    films[["scale_x", "scale_y", "offset_x", "offset_y"]] = affine
+    films["path"] = [f"{image_id.split('/')[-1]}.png" for image_id in ids]
+    boxes = pd.DataFrame(columns=BOX_COLUMNS)
+    thresholds = {"findings": {finding: {"pooled": {"threshold": 0.5}} for finding in FINDINGS}}
+    return family_maps.Scored(
+        settings_in(tmp_path), tiny_params(), table, thresholds, scores >= 0.5, [cam], [np.ones(6, np.float32)], films,
+        boxes, SIZE,
+    )  # fmt: skip
+
+
+def test_an_outcome_is_known_only_where_the_truth_is(tmp_path):
+    scored = scored_films(tmp_path, [1, 0, 1, 0, np.nan, np.nan], [0.9, 0.5, 0.49, 0.1, 0.9, 0.1])
+    assert [scored.outcome(F0, row) for row in range(6)] == ["TP", "FP", "FN", "TN", "", ""]
+
+
+def test_outcomes_take_turns_the_surest_first(tmp_path):
+    truth = [1, 1, 1, 0, 0, 1, 1, 0, 0]
+    probability = [0.6, 0.9, 0.7, 0.8, 0.55, 0.3, 0.1, 0.2, 0.05]
+    scored = scored_films(tmp_path, truth, probability)
+    #               TP FP FN TN  TP FP FN TN  TP
+    everything = [1, 3, 6, 8, 2, 4, 5, 7, 0]
+    assert family_maps.choose_films(scored, F0, None, 0) == everything
+    assert family_maps.choose_films(scored, F0, None, 5) == everything[:5]
+
+
+def test_films_of_val_and_of_unknown_truth_are_not_chosen(tmp_path):
+    scored = scored_films(tmp_path, [1, np.nan, 1], [0.9, 0.9, 0.8], splits=["val", "test", "test"])
+    assert family_maps.choose_films(scored, F0, None, 0) == [2]
+    assert family_maps.choose_films(scored, F1, None, 0) == []
+
+
+CHEXPERT = [f"chexpert/{folder}/patient{n:05d}/study1/view1_frontal" for folder in ("train", "valid") for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rows"),
+    [
+        ("nih/00000001_000", [0]),
+        ("00000001_000", [0]),
+        ("00000001_000.png", [0]),
+        ("raw/images_001/images/00000001_000.png", [0]),
+        (CHEXPERT[1], [2]),  # not every film whose name ends in view1_frontal
+        ("train/patient00002/study1/view1_frontal.jpg", [2]),
+        ("patient00002/study1/view1_frontal", [2, 4]),
+        ("view1_frontal", [1, 2, 3, 4]),
+    ],
+)
+def test_a_film_is_asked_for_by_its_name_or_the_end_of_it(tmp_path, wanted, rows):
+    scored = scored_films(tmp_path, [1] * 5, [0.9] * 5, splits=["val"] * 5, ids=["nih/00000001_000", *CHEXPERT])
+    assert family_maps.choose_films(scored, F0, [wanted], 1) == rows
+
+
+def test_a_film_that_was_not_scored_is_refused_by_name(tmp_path):
+    scored = scored_films(tmp_path, [1], [0.9])
+    with pytest.raises(InputError, match=r"--film 0001_000: not among the 1 films of val and test, such as nih/000000"):
+        family_maps.choose_films(scored, F0, ["0001_000"], 0)
+
+
+# --- geometry by hand
+
+
+def heat_with(x, y, width, height):
+    heat = np.zeros((SIZE, SIZE), np.float16)
+    heat[y : y + height, x : x + width] = 1
+    return heat[None]
+
+
+def test_a_detection_is_given_in_pixels_of_the_padded_film(tmp_path):
+    # 200 x 100 in a square of 50: a quarter of the size, 12.5 rows of margin above.
+    scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(10, 20, 10, 5))
+    assert detections.film_detections(scored, F0, 0) == [((40, 30, 40, 20), 1)]
+
+
+def test_a_detection_in_the_margin_is_clipped_or_dropped(tmp_path):
+    scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(0, 5, 10, 10))
+    assert detections.film_detections(scored, F0, 0) == [((0, 0, 40, 10), 1)]  # rows 5..15, the film begins at 12.5
+    scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(0, 0, 10, 12))
+    assert detections.film_detections(scored, F0, 0) == []
+
+
+def test_a_detection_is_given_in_pixels_of_the_film_not_of_its_crop(tmp_path):
+    # The box 100 x 80 at (40, 10), ten rows of margin above, halved.
+    scored = scored_films(tmp_path, [1], [0.9], film=(200, 150), box=(40, 10, 100, 80), heats=heat_with(10, 20, 10, 5))
+    assert detections.film_detections(scored, F0, 0) == [((60, 40, 20, 10), 1)]
+
+
+def test_known_boxes_are_shares_of_the_film(tmp_path):
+    scored = scored_films(tmp_path, [1, 1], [0.9, 0.9], film=(200, 100))
+    scored.boxes.loc[0] = ["nih/00000001_000", F0, 0.1, 0.2, 0.5, 0.25]
+    scored.boxes.loc[1] = ["nih/00000001_000", F1, 0, 0, 1, 1]
+    assert family_maps.known_boxes(scored, F0, 1) == [(20, 20, 100, 25)]
+    assert family_maps.known_boxes(scored, F0, 0) == []
+
+
+def test_only_test_films_that_are_called_positive_have_detections(tmp_path):
+    heats = np.repeat(heat_with(10, 20, 10, 5), 3, axis=0)
+    scored = scored_films(tmp_path, [1, 1, np.nan], [0.9, 0.1, 0.8], film=(200, 100), heats=heats)
+    found = detections.detect(scored)
+    assert found.columns.tolist() == ["image_id", "finding", "x", "y", "width", "height", "score", "probability"]
+    assert found["image_id"].tolist() == ["nih/00000000_000", "nih/00000002_000"]
+    assert found.iloc[0, 1:7].tolist() == [F0, 40, 30, 40, 20, 1]
+    in_val = scored_films(tmp_path, [1], [0.9], splits=["val"], heats=heats[:1])
+    assert detections.detect(in_val).empty
+
+
+def test_members_are_weighed_by_their_peaks(tmp_path):
+    scored = scored_films(tmp_path, [1], [0.9], heats=heat_with(0, 0, 10, 10))
+    scored.cams.append(1000 * scored.cams[0][:, :, ::-1, ::-1])
+    scored.peaks.append(np.full(6, 1000, np.float32))
+    heat = scored.heat(F0, 0)
+    assert heat[0, 0] == heat[-1, -1] == 0.5
+    assert heat[25, 25] == 0
+
+
+def test_an_overlay_is_drawn_and_its_heat_lies_on_the_film(tmp_path):
+    scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(10, 20, 10, 5))
+    film = np.tile(np.arange(200, dtype=np.uint8), (100, 1))
+    write_image(film, scored.settings.dataset_dir / "00000000_000.png")
+    small, heat, caption = overlays.draw_overlay(scored, F0, 0, tmp_path / "gradcam")
+    assert (tmp_path / "gradcam" / F0 / "nih" / "00000000_000.png").stat().st_size > 1000
+    assert small.shape == heat.shape == (256, 256)
+    assert caption == "0.90  00000000_000"
+    y, x = np.mgrid[:256, :256] + 0.5  # on the film 40..80, 30..50: its middle at 60, 40; 1.28 pixels a film pixel
+    assert ((x * heat).sum() / heat.sum(), (y * heat).sum() / heat.sum()) == pytest.approx((76.8, 115.2), abs=1)
+    assert read_film(tmp_path / "gradcam" / F0 / "nih" / "00000000_000.png").ndim == 2
+
+
+def test_an_empty_map_is_drawn_without_a_contour(tmp_path):
+    scored = scored_films(tmp_path, [np.nan], [0.2])
+    write_image(np.eye(100, dtype=np.uint8) * 99, scored.settings.dataset_dir / "00000000_000.png")
+    _, heat, _ = overlays.draw_overlay(scored, F0, 0, tmp_path / "gradcam")
+    assert heat.max() == 0
+
+
+# --- loading what evaluation left
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    """Settings of a family of one tiny member that has scored a val and a test film."""
+    settings, params = settings_in(tmp_path), tiny_params()
+    images = prepare(settings, params, [1, 2, 3], ["train", "val", "test"])
+    scored = images.iloc[1:]
+    table = predictions.build(
+        scored["image_id"], scored["patient_id"], ["val", "test"], np.ones((2, 6)), np.full((2, 6), 0.75)
+    )
+    folder = settings.family_dir("ensemble")
+    (folder / "tiny").mkdir(parents=True)
+    predictions.write(table, folder / "predictions.csv")
+    write_json({"findings": {f: {"pooled": {"threshold": 0.7}} for f in FINDINGS}}, folder / "thresholds.json")
+    cams = np.full((2, 6, 4, 4), 3, np.float16)
+    cams[1] = 6
+    np.save(folder / "tiny" / "cams.npy", cams)
+    return settings
+
+
+def test_a_family_is_loaded_with_peaks_from_val_alone(evaluated):
+    scored = family_maps.load(evaluated, tiny_params(), "ensemble")
+    assert scored.peaks[0].tolist() == [3] * 6
+    assert scored.decisions.all()
+    assert scored.films["image_id"].tolist() == scored.table["image_id"].tolist()
+    assert scored.affine(0) == (0.5, 0.5, 0, 0)
+    assert scored.size == 32
+    assert scored.boxes.empty
+    assert scored.outcome(F0, 1) == "TP"
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "thresholds.json", "tiny/cams.npy"])
+def test_a_family_that_was_not_evaluated_names_the_command(evaluated, name):
+    (evaluated.family_dir("ensemble") / name).unlink()
+    with pytest.raises(InputError, match=rf"{name}: not there yet. Make it with: sh evaluate_Ensemble.sh"):
+        family_maps.load(evaluated, tiny_params(), "ensemble")
+
+
+def test_a_member_that_was_trained_again_is_not_mixed_with_its_old_predictions(evaluated):
+    folder = evaluated.member_dir("ensemble", "tiny")
+    (folder / "model.keras").write_bytes(b"first")
+    write_json({"inputs": {"model": digest(folder / "model.keras")}}, folder / "predictions.json")
+    family_maps.load(evaluated, tiny_params(), "ensemble")
+    (folder / "model.keras").write_bytes(b"second")
+    with pytest.raises(InputError, match=r"was trained again since it was evaluated. Run: sh evaluate_Ensemble.sh"):
+        family_maps.load(evaluated, tiny_params(), "ensemble")
+
+
+def test_overlays_of_other_predictions_or_maps_are_not_current(evaluated):
+    scored = family_maps.load(evaluated, tiny_params(), "ensemble")
+    record = evaluated.family_dir("ensemble") / "gradcam" / "made_from.json"
+    assert not overlays.overlays_are_current(scored, "ensemble")
+    write_json(overlays.overlays_made_from(scored, "ensemble"), record)
+    assert overlays.overlays_are_current(scored, "ensemble")
+    write_json({**overlays.overlays_made_from(scored, "ensemble"), "MAP_METHOD": "layercam"}, record)
+    assert not overlays.overlays_are_current(scored, "ensemble")
+
+
+def test_maps_of_another_number_of_films_are_refused(evaluated):
+    np.save(evaluated.member_dir("ensemble", "tiny") / "cams.npy", np.zeros((3, 6, 4, 4), np.float16))
+    with pytest.raises(
+        InputError, match=r"tiny/cams.npy: maps of shape \(3, 6, 4, 4\), expected \(2, 6, h, w\).*Run: sh evaluate_Ens"
+    ):
+        family_maps.load(evaluated, tiny_params(), "ensemble")
+
+
+def test_predictions_of_films_that_are_gone_are_refused(evaluated):
+    path = evaluated.family_dir("ensemble") / "predictions.csv"
+    path.write_text(path.read_text().replace("00000003_002", "00000009_002"))
+    with pytest.raises(InputError, match=r"predictions.csv: nih/00000009_002 \(1 such films\) is not in images.csv"):
+        family_maps.load(evaluated, tiny_params(), "ensemble")
+
+
+def test_known_boxes_are_loaded_where_they_are(evaluated):
+    boxes = pd.DataFrame([["nih/00000003_002", F0, 0.5, 0.25, 0.5, 0.5]], columns=BOX_COLUMNS)
+    write_csv(boxes, evaluated.boxes_csv)
+    scored = family_maps.load(evaluated, tiny_params(), "ensemble")
+    assert family_maps.known_boxes(scored, F0, 1) == [(32, 16, 32, 32)]
+    assert json.loads((evaluated.family_dir("ensemble") / "thresholds.json").read_text()) == scored.thresholds

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from cxr.evaluation.randomisation import mean_correlation
+from cxr.maps.heatmaps import detections, enlarged, heatmap, peaks
+
+
+def test_a_peak_is_the_99_5th_percentile_of_what_is_positive():
+    maps = np.zeros((1, 3, 1, 201), np.float16)
+    maps[0, 0, 0] = np.arange(201)  # 0.5 % of 200 steps: the second largest
+    maps[0, 1, 0] = -np.arange(201)
+    maps[0, 2, 0] = np.arange(201) - 200.0
+    found = peaks(maps)
+    assert found.dtype == np.float32
+    assert found.tolist() == [199, 1, 1]  # where nothing is positive nothing is divided away
+
+
+def test_a_peak_is_over_all_films():
+    maps = np.zeros((2, 1, 1, 201), np.float16)
+    maps[0], maps[1] = 4, 8
+    assert peaks(maps).tolist() == [8]
+    assert peaks(maps[:1]).tolist() == [4]
+
+
+def test_one_member_s_heatmap_is_its_positive_map_over_its_peak():
+    heat = heatmap([np.array([[0, 1], [2, -3]], np.float16)], [2.0])
+    assert heat.dtype == np.float32
+    assert heat.tolist() == [[0, 0.5], [1, 0]]
+
+
+def test_above_the_peak_the_hottest_place_stays_the_hottest():
+    """Cut at the peak, a strong film's map would be a plateau: no hottest point, and boxes that are too large."""
+    cam = np.array([[0, 9], [2, 1]], np.float16)
+    assert heatmap([cam], [2.0]).tolist() == [[0, 4.5], [1, 0.5]]
+    assert detections(heatmap([3 * cam], [2.0]), 0.5, 32)[0][0] == detections(heatmap([cam], [2.0]), 0.5, 32)[0][0]
+
+
+def test_the_loudest_member_does_not_win():
+    quiet, loud = np.zeros((2, 2), np.float16), np.zeros((2, 2), np.float16)
+    quiet[0, 0], loud[1, 1] = 0.01, 1000
+    heat = heatmap([quiet, loud], [np.float32(quiet[0, 0]), 1000])
+    assert heat == pytest.approx(np.array([[0.5, 0], [0, 0.5]]))
+    assert heatmap([quiet, loud / 100], [np.float32(quiet[0, 0]), 10]) == pytest.approx(heat, abs=1e-3)
+
+
+def test_members_meet_on_the_finest_grid():
+    coarse, fine = np.ones((2, 2), np.float16), np.zeros((8, 8), np.float16)
+    fine[0, 0] = 1
+    heat = heatmap([coarse, fine], [1, 1])
+    assert heat.shape == (8, 8)
+    assert (heat[0, 0], heat[7, 7]) == (1, 0.5)
+
+
+def test_members_and_peaks_must_be_as_many():
+    with pytest.raises(ValueError, match="zip"):
+        heatmap([np.ones((2, 2), np.float16)], [1, 1])
+
+
+def test_detections_are_boxes_around_what_is_above_the_share_of_the_maximum():
+    heat = np.zeros((8, 8), np.float32)
+    heat[1:3, 2:6] = 0.8
+    heat[5:8, 0:2] = 0.4
+    heat[5, 6] = 0.39
+    assert detections(heat, 0.5, 8) == [((2, 1, 4, 2), pytest.approx(0.8)), ((0, 5, 2, 3), pytest.approx(0.4))]
+    assert detections(heat, 1, 8) == [((2, 1, 4, 2), pytest.approx(0.8))]
+    assert len(detections(heat, 0.4, 8)) == 3
+
+
+def test_areas_that_touch_at_a_corner_are_one_detection():
+    heat = np.zeros((8, 8), np.float32)
+    heat[1, 1] = heat[2, 2] = 1
+    assert detections(heat, 0.5, 8) == [((1, 1, 2, 2), 1)]
+
+
+def test_a_detection_s_score_is_the_largest_value_inside():
+    heat = np.zeros((8, 8), np.float32)
+    heat[1, 1:4] = [0.5, 0.7, 0.6]
+    assert detections(heat, 0.5, 8)[0] == ((1, 1, 3, 1), pytest.approx(0.7))
+
+
+def test_an_empty_map_has_no_detection():
+    assert detections(np.zeros((4, 4), np.float32), 0.5, 8) == []
+
+
+def test_detections_are_in_pixels_of_the_packed_film():
+    heat = np.zeros((4, 4), np.float32)
+    heat[1, 2] = 1
+    ((x, y, width, height), score) = detections(heat, 0.5, 32)[0]
+    assert score == pytest.approx(heat.max(), abs=0.15)
+    assert (x + width / 2, y + height / 2) == (20, 12)  # the middle of its cell, 8 pixels wide: 16..24, 8..16
+    assert 6 <= width == height <= 10
+
+
+def test_a_map_enlarged_stays_where_it_is():
+    heat = np.zeros((4, 4), np.float32)
+    heat[1, 2] = 1
+    large = enlarged(heat, 32)
+    y, x = np.mgrid[:32, :32] + 0.5
+    assert ((x * large).sum() / large.sum(), (y * large).sum() / large.sum()) == pytest.approx((20, 12))
+
+
+def test_maps_correlate_by_rank_and_place():
+    random = np.random.default_rng(0)
+    maps = random.normal(size=(5, 6, 3, 3)).astype(np.float16)
+    assert mean_correlation(maps, maps) == pytest.approx(1)
+    assert mean_correlation(maps, -maps) == pytest.approx(-1)
+    assert mean_correlation(maps, np.exp(maps)) == pytest.approx(1, abs=0.01)  # ranks alone count
+    other = random.normal(size=(5, 6, 3, 3))
+    pairs = zip(maps.reshape(30, 9), other.reshape(30, 9), strict=True)
+    expected = np.mean([spearmanr(*pair).statistic for pair in pairs])
+    assert mean_correlation(maps, other) == pytest.approx(expected)
+
+
+def test_maps_that_are_constant_broken_or_too_small_are_not_compared():
+    maps = np.random.default_rng(0).normal(size=(2, 1, 2, 2))
+    broken, flat = maps.copy(), np.ones_like(maps)
+    broken[0, 0, 0, 0] = np.inf
+    assert mean_correlation(maps, broken) == pytest.approx(1)  # the other film's
+    assert np.isnan(mean_correlation(maps, flat))
+    assert np.isnan(mean_correlation(maps[..., :1], maps[..., :1]))

@@ -1,0 +1,60 @@
+"""How devices and processes share the work; what they compute together is in tests/test_several_devices.py."""
+
+import numpy as np
+import pytest
+
+from cxr.core import process_group
+from cxr.core.errors import InputError
+from cxr.networks import backend
+from cxr.networks.backend import keras
+from tests.conftest import tiny_params
+
+
+def devices(monkeypatch, count: int) -> None:
+    monkeypatch.setattr(backend, "devices", lambda: [f"GPU:{place}" for place in range(count)])
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch):
+    devices(monkeypatch, 3)
+    backend.batch_must_divide(6, "BATCH_SIZE")
+    with pytest.raises(InputError, match=r"UNET_BATCH_SIZE is 2, and 3 devices share each batch: .* a multiple of 3"):
+        backend.batch_must_divide(2, "UNET_BATCH_SIZE")
+    if keras.backend.backend() == "jax":
+        with pytest.raises(InputError, match="BATCH_SIZE is 16, and 3 devices share each batch"):
+            backend.batch_must_divide(16, "BATCH_SIZE")
+    else:
+        backend.batch_must_divide(16, "BATCH_SIZE")  # TensorFlow's parts need not be equal
+    devices(monkeypatch, 1)
+    backend.batch_must_divide(1, "BATCH_SIZE")
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX can")
+def test_several_processes_need_jax(monkeypatch):
+    monkeypatch.setenv(process_group.COUNT, "2")
+    with pytest.raises(InputError, match="2 processes are to train together, and KERAS_BACKEND is tensorflow"):
+        backend.start(tiny_params(), together=True)
+    backend.start(tiny_params())  # what does not train hangs on no other process
+
+
+def test_one_process_gathers_its_own():
+    np.testing.assert_array_equal(backend.gathered(np.arange(3)), [[0, 1, 2]])
+
+
+def test_on_one_device_nothing_is_copied_or_spread():
+    assert len(backend.devices()) == backend.own_devices() == 1
+    assert not backend.copies_to_score()
+    with backend.scope(), backend.own_scope():
+        assert keras.distribution.distribution() is None
+    assert float(keras.ops.convert_to_numpy(backend.sum_of_replicas(keras.ops.ones(())))) == 1
+
+
+def test_devices_that_train_together_are_in_the_first_line(monkeypatch):
+    devices(monkeypatch, 4)
+    monkeypatch.setattr(backend, "gpus", lambda: ["GPU:0", "GPU:1", "GPU:2", "GPU:3"])
+    assert backend.start(tiny_params(), together=True).endswith("GPU:3: 4 devices train together")
+    assert backend.start(tiny_params()).endswith("GPU:3")
+
+
+def test_tensorflow_on_several_gpus_has_no_xla(monkeypatch):
+    monkeypatch.setattr(backend, "gpus", lambda: ["GPU:0", "GPU:1"])
+    assert backend.jit_compile(tiny_params(XLA="on")) is (keras.backend.backend() == "jax")

@@ -1,0 +1,45 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core.findings import FINDINGS
+from cxr.evaluation import predictions
+from cxr.imaging.film_checks import FLAGS
+from cxr.new_films import predicting
+
+
+def predicted(members, called=True, calibrated=0.25):
+    members = np.array(members, np.float32)[:, None, None] * np.ones((1, 1, 6), np.float32)
+    films = pd.DataFrame(
+        {"filename": ["a.png"], "width": [80], "height": [60], "row": [0], "distance": [1.0], "notes": [""]}
+    )
+    films[list(FLAGS)] = 0
+    table = predicting._table(films, "pooled", members)
+    scored = SimpleNamespace(table=table, decisions=np.full((1, 6), called))
+    return predicting.Predicted(
+        None, "pooled", films, scored, np.full((1, 6), calibrated), members, None, np.zeros(0), pd.DataFrame()
+    )
+
+
+def test_the_table_says_the_mean_of_the_members_and_how_far_they_are_apart():
+    row = predicting.result(predicted([0.2, 0.5, 0.8]), ["overlays/a.png"]).iloc[0]
+    for finding in FINDINGS:
+        assert float(row[f"{finding}_prob"]) == pytest.approx(0.5)
+        assert float(row[f"{finding}_disagreement"]) == pytest.approx(0.6)
+        assert (row[f"{finding}_calibrated"], row[f"{finding}_called"]) == ("0.25", "1")
+
+
+def test_what_is_not_known_is_empty():
+    row = predicting.result(predicted([0.2], called=False, calibrated=np.nan), [""]).iloc[0]
+    assert {row[f"{finding}_disagreement"] for finding in FINDINGS} == {""}
+    assert {row[f"{finding}_calibrated"] for finding in FINDINGS} == {""}
+    assert {row[f"{finding}_called"] for finding in FINDINGS} == {"0"}
+
+
+@pytest.mark.parametrize(("hospital", "found"), [("pooled", "unknown"), ("nih", "nih")])
+def test_a_film_is_of_the_hospital_that_was_asked_for(hospital, found):
+    films = pd.DataFrame({"row": [0, 3]})
+    table = predicting._table(films, hospital, np.zeros((2, 2, 6), np.float32))
+    assert list(predictions.hospital(table)) == [found] * 2

@@ -1,0 +1,354 @@
+"""The report: whole, escaped, offline; sorted and filtered in a browser where there is one."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core import artifacts
+from cxr.core.findings import FINDINGS
+from cxr.evaluation import assessment, predictions
+from cxr.maps import localisation, map_scores
+from cxr.report import gallery, html_page, page_tables, trust_tables
+from tests.conftest import load_script
+
+NASTY = '</script><script>alert("x")</script><img src=x>'
+
+
+def model(films=240, name="ensemble"):
+    random = np.random.default_rng(1)
+    truth = (random.random((films, 6)) < 0.3).astype(float)
+    truth[:, 4] = 0  # Pneumonia: no positive film
+    scores = np.clip(0.4 * truth + random.random((films, 6)) * 0.6, 0, 1)
+    ids = [f"{'nih' if i % 3 else 'chexpert/valid'}/{i:05d}" for i in range(films)]
+    splits = ["val" if i % 4 == 0 else "test" for i in range(films)]
+    table = predictions.build(ids, [f"p{i}" for i in range(films)], splits, truth, scores)
+    facts = pd.DataFrame({"image_id": ids, "view": ["PA", "AP"] * (films // 2), "sex": "F", "age": 50})
+    val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
+    block, thresholds = assessment.judge(val, test, facts, "f1", 20, 1)
+    return html_page.Model(name, block, thresholds, test, val, FINDINGS, ["A note."])
+
+
+def cards(number=30):
+    random = np.random.default_rng(2)
+    found = []
+    for i in range(number):
+        film = gallery.data_uri(random.integers(0, 255, (16, 16), dtype=np.uint8), "jpeg")
+        layer = gallery.data_uri(random.integers(0, 255, (4, 4, 4), dtype=np.uint8), "png")
+        outcomes = [("TP", "FP", "FN", "TN")[(i + f) % 4] for f in range(6)]
+        probabilities = np.round(random.random(6), 3).tolist()
+        found.append(
+            {"id": f"nih/{i:08d}_000", "film": film, "maps": [layer] * 6, "probabilities": probabilities,
+             "outcomes": outcomes, "called": [one in ("TP", "FP") for one in outcomes],
+             "boxes": [[[10, 10, 30, 30]]] + [[]] * 5, "overlays": [""] * 6}
+        )  # fmt: skip
+    return found
+
+
+def map_scores_table():
+    """map_scores.csv of a family of two."""
+    rows = []
+    networks = [(n, m) for n in ("ensemble", "tiny") for m in ("gradcam", "gradcam++", "layercam")]
+    for place, (network, method) in enumerate([*networks, *(("none", name) for name in localisation.ALWAYS_BESIDE)]):
+        for finding in ("Effusion", map_scores.MEAN):
+            row = {"network": network, "method": method, "finding": finding, "films": 12, "patients": 9}
+            row |= {"hit": 0.05 * place, "hit_low": 0.01, "hit_high": 0.5, "iou": 0.1, "iou_low": 0.05, "iou_high": 0.2}
+            row |= {"in_lungs": 0.6, "lungs_area": 0.3, "boxes": 1.5}
+            for overlap in ("iobb", "iou"):
+                for limit in localisation.THRESHOLDS:
+                    row |= {f"{overlap}_{limit}": 1 - limit, f"{overlap}_{limit}_false": limit}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def found_shortcuts():
+    """shortcuts.json."""
+    one = {"first": 0.7, "second": 0.8, "difference": -0.1, "interval": [-0.2, 0.0]}
+    probe = {"films": 20, "auroc": 0.9, "interval": [0.8, 1.0]}
+    return {
+        "source_probe": {"hospitals": ["chexpert", "nih"], "all films": probe,
+                         "none of the findings": {"films": 3, "auroc": None, "interval": None, "reason": "too few"}},
+        "corners": {"changed": 4, "films": 20, "mean_change": dict.fromkeys(FINDINGS, 0.01),
+                    "findings": {finding: {"auroc": one} for finding in FINDINGS}, "macro": {"auroc": one}},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return model()
+
+
+@pytest.fixture(scope="module")
+def html(ours):
+    log = pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.4], "val_loss": [0.6, 0.5], "val_auroc": [0.7, 0.8]})
+    replaced = pd.DataFrame({"method": "gradcam", "shuffled": ["nothing, another film", "last layer", "all layers"],
+                             "places": 16, "films": 4, "correlation": [0.3, 0.2, -0.1]})  # fmt: skip
+    extras = html_page.Extras(
+        cards=cards(),
+        logs={"tiny": log},
+        facts={"Run": [("seed", "1")]},
+        mask_notes=["Dice .9"],
+        map_tables=trust_tables.map_tables(map_scores_table(), "ensemble", "gradcam"),
+        randomisation=trust_tables.randomisation_table({"tiny": replaced}, "gradcam"),
+        shortcuts=trust_tables.shortcut_tables(found_shortcuts(), FINDINGS),
+    )
+    return html_page.page("Ensemble", ours, {"ensemble": ours.metrics, "tiny": ours.metrics}, (), extras)
+
+
+def test_every_section_is_there_and_the_originals_table_comes_first(html):
+    sections = re.findall(r'<section id="(\w+)"', html)
+    assert sections == ["summary", "results", "models", "curves", "calibration", "thresholds", "subgroups", "maps",
+                        "shortcuts", "masks", "training", "facts"]  # fmt: skip
+    assert set(re.findall(r'<a href="#(\w+)">', html)) <= set(sections)
+    first = html[html.index("<table") : html.index("</table>")]
+    heads = re.findall(r"<button[^>]*>(.*?)</button>", first)
+    assert heads[:6] == ["Finding", "Accuracy", "Precision", "Recall", "Prevalence", "Always-no accuracy"]
+    assert "Pneumonia: AUROC and average precision n/a: no positive film." in html
+
+
+def test_the_page_asks_the_network_for_nothing_and_its_policy_allows_its_own_script_only(html):
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1].replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'; img-src data:")
+    script = html[html.rindex("<script>") + 8 : html.rindex("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', html)
+    assert "url(http" not in html
+    assert "@import" not in html
+
+
+def test_everything_that_came_from_outside_is_escaped(ours):
+    nasty = html_page.Model(NASTY, ours.metrics, ours.thresholds, ours.table, ours.val, FINDINGS, [NASTY])
+    films = [{**cards(1)[0], "id": NASTY}]
+    extras = html_page.Extras(cards=films, mask_notes=[NASTY], facts={NASTY: [(NASTY, NASTY)]})
+    page = html_page.page(NASTY, nasty, {NASTY: ours.metrics, "b": ours.metrics}, (), extras)
+    assert "alert(" in page
+    assert '<script>alert("x")' not in page
+    assert "<img src=x>" not in page
+    embedded = page[page.index('id="films">') + 11 :]
+    assert json.loads(embedded[: embedded.index("</script>")])["films"][0]["id"] == NASTY
+
+
+def test_without_maps_the_gallery_says_so(ours):
+    page = html_page.page(
+        "Ensemble", ours, {"ensemble": ours.metrics}, (), html_page.Extras(no_maps="No maps: run it.")
+    )
+    assert "No maps: run it." in page
+    assert 'id="gallery"' not in page
+    assert 'id="models"' not in page
+
+
+def test_no_id_stands_twice(html):
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_thousand_films_stay_below_25_megabytes():
+    random = np.random.default_rng(3)
+    blurred = cv2.GaussianBlur(random.normal(0, 1, (192, 192)), (0, 0), 2.2)  # as much detail as in real films
+    film = gallery.data_uri((128 + 30 * blurred / blurred.std()).clip(0, 255).astype(np.uint8), "jpeg", (1, 72))
+    heat = cv2.GaussianBlur(np.maximum(random.normal(0, 1, (16, 16)), 0).astype(np.float32), (0, 0), 1.5)
+    one = len(film) + 6 * len(gallery._map(heat / heat.max()))
+    assert len(film) > 5500  # the mean of real films
+    assert 1000 * one + 1e6 < html_page.LARGEST
+
+
+def test_cells_say_n_a_and_signs():
+    assert page_tables.number(None).text == "n/a"
+    cell = page_tables.number(-0.0123, [-0.02, 0.01], sign=True)
+    assert (cell.text, cell.below) == ("−0.012", "−0.020 to +0.010")
+    assert html_page.distinct_names(["a", "b", "a"]) == ["a", "b", "a (2)"]
+
+
+def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp_path, capsys):
+    (tmp_path / "SETTINGS.json").write_text("{}")
+    (tmp_path / "PARAMS.json").write_text('{"ENSEMBLE_MEMBERS": ["tiny", "xception"], "TRAIN_SOURCES": ["nih"]}')
+    folder = tmp_path / "models" / "classification" / "ensemble"
+    predictions.write(pd.concat([ours.val, ours.table]), folder / "predictions.csv")
+    for path, content in {
+        "metrics.json": ours.metrics,
+        "thresholds.json": ours.thresholds,
+        "tiny/metrics.json": ours.metrics,
+        "tiny/run.json": {"seed": 7, "device": "CPU|x", "seconds": 1.5, "versions": {"keras": "3"}},
+    }.items():
+        artifacts.write_json(content, folder / path)
+    map_scores_table().to_csv(folder / "map_scores.csv", index=False)  # of other maps: nothing vouches for it
+    script = load_script("src/classification/eval/report.py")
+    script.main(["ensemble", "--settings", str(tmp_path / "SETTINGS.json"), "--params", str(tmp_path / "PARAMS.json")])
+    page, card = (folder / "report.html").read_text(), (folder / "MODEL_CARD.md").read_text()
+    assert "No maps are stored beside these predictions: run evaluate_Ensemble.sh" in page
+    assert '<th scope="row">tiny</th>' in page
+    assert "Do maps find what is known?" not in page
+    assert "No film of chexpert was in training or val (TRAIN_SOURCES)" in page
+    assert "no maps" in capsys.readouterr().out
+    assert "| device | CPU\\|x |" in card
+    assert "xception: no run.json; how it was trained is not recorded." in card
+    assert "The tables of films are not there: not recorded." in card
+    auroc = ours.metrics["by_source"]["nih"]["findings"]["Edema"]["auroc"]
+    assert f"| {auroc:.3f} (" in card
+    heads = re.findall(r"^## (.+)$", card, re.MULTILINE)
+    assert heads == ["Model", "Intended use", "Data", "Protocol", "Results", "Subgroups",
+                     "Explanations and shortcuts", "Limits", "CLAIM items left to the author"]  # fmt: skip
+
+
+def test_scored_maps_stand_beside_what_knowing_nothing_reaches():
+    over, hit, iou, iobb, _ = trust_tables.map_tables(map_scores_table(), "ensemble", "gradcam++")
+    assert [row[0].text for row in over.rows][:2] == ["ensemble, Grad-CAM", "ensemble, Grad-CAM++"]
+    assert [row[0].text for row in over.rows][-3:] == list(localisation.ALWAYS_BESIDE)
+    assert hit.heads[2:] == [
+        "Grad-CAM",
+        "Grad-CAM++",
+        "LayerCAM",
+        "Random map",
+        "Centre prior",
+        "Known box on the grid",
+    ]
+    (effusion,) = hit.rows
+    assert [cell.text for cell in effusion] == ["Effusion", "12", "0.000", "0.050", "0.100", "0.300", "0.350", "0.400"]
+    assert effusion[2].below == "0.010 – 0.500"
+    assert effusion[5].below == ""
+    assert len(iou.rows) == 1
+    assert over.notes == hit.notes == []
+    assert not effusion[2].faint
+    assert effusion[5].faint
+    assert iobb.caption == "Accuracy at T(IoBB), false boxes a film below: Grad-CAM++, ensemble"
+    assert (iobb.rows[0][1].text, iobb.rows[0][1].below) == ("0.900", "0.10 false")
+
+
+def test_findings_with_few_boxes_are_grey_and_named():
+    over, hit, *_ = trust_tables.map_tables(map_scores_table().assign(films=3), "ensemble", "gradcam")
+    assert over.notes == hit.notes == ["Too few films with a box to say much: Effusion (3)."]
+    assert all(cell.faint for cell in hit.rows[0][2:])
+
+
+def test_maps_without_learned_weights_and_shortcuts_become_tables():
+    stages = ["nothing, another film", "last layer", "last 2 of 7", "last 4 of 7", "last 5 of 7", "all layers"]
+    table = pd.DataFrame({"method": "gradcam", "shuffled": stages, "places": 16, "films": 4,
+                          "correlation": [0.3, 0.2, np.nan, 0.1, 0.0, -0.1]})  # fmt: skip
+    shown = trust_tables.randomisation_table({"tiny": table}, "gradcam")
+    assert shown.heads == ["Member", "Films", "Places of a map", "Another film", "Last layer", "Last 25 %", "Last 50 %",
+                           "Last 75 %", "All layers"]  # fmt: skip
+    assert [cell.text for cell in shown.rows[0]] == [
+        "tiny",
+        "4",
+        "16",
+        "0.300",
+        "0.200",
+        "n/a",
+        "0.100",
+        "0.000",
+        "−0.100",
+    ]
+    assert trust_tables.randomisation_table({"tiny": table}, "layercam") is None
+
+    hospital, corners = trust_tables.shortcut_tables(found_shortcuts(), FINDINGS)
+    assert hospital.caption == "Do the scores tell the hospital (chexpert or nih)?"
+    assert [cell.text for cell in hospital.rows[0]] == ["All films", "20", "0.900"]
+    assert hospital.notes == ["None of the findings: too few."]
+    assert corners.caption == "Corners blanked: the scores of 4 of 20 test films move"
+    assert [cell.text for cell in corners.rows[0]] == [FINDINGS[0], "0.800", "0.700", "−0.100", "0.010"]
+    assert trust_tables.shortcut_tables(None, FINDINGS) == []
+    lone = {"source_probe": {"hospitals": ["nih"], "reason": "there are 1"}}
+    assert trust_tables.shortcut_tables(lone, FINDINGS) == []
+
+
+@pytest.fixture(scope="module")
+def browser():
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no browser: apt-get install chromium")
+    with driver.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser, html, tmp_path):
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    said, asked = [], []
+
+    def visit(width=1280, scheme="light"):
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((tmp_path / "report.html").as_uri())
+        return page
+
+    yield visit
+    assert said == []
+    assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
+    assert len([url for url in asked if url.startswith("file:")]) == 1
+
+
+def test_a_click_on_a_head_sorts_with_what_is_not_defined_last_and_totals_where_they_were(opened):
+    page = opened()
+    table = page.locator("table").first
+    head = table.get_by_role("button", name="AUROC")
+    for direction in ("descending", "ascending"):
+        head.click()
+        cells = table.locator("tbody tr td:nth-child(7)").evaluate_all("all => all.map(one => one.dataset.value)")
+        values = [float(cell) for cell in cells[:-1]]
+        assert cells[-1] is None
+        assert values == sorted(values, reverse=direction == "descending")
+        assert table.locator(f"th[aria-sort={direction}]").count() == 1
+    assert table.locator("tfoot th").all_text_contents() == ["Total (micro)", "Mean (macro)"]
+    table.get_by_role("button", name="Finding").focus()
+    page.keyboard.press("Enter")
+    names = table.locator("tbody th").all_text_contents()
+    assert names == sorted(names, reverse=True)
+
+
+def choose(page, selector):
+    """A click on the label, as people click: the box itself is not to be seen."""
+    page.locator(f"label:has({selector})").click()
+
+
+def test_the_gallery_is_filtered_by_finding_outcome_and_name(opened):
+    page = opened()
+    films = page.locator("#gallery .film")
+    assert films.count() == 30
+    for outcome in ("FP", "FN", "TN"):
+        choose(page, f"[name=outcome][value={outcome}]")
+    assert films.count() == 8
+    assert set(films.locator("em").all_text_contents()) == {"TP"}
+    sure = [float(text) for text in films.locator("li.on span:nth-child(2)").all_text_contents()]
+    assert sure == sorted(sure, reverse=True)
+    assert films.first.locator(".stack i").count() == 1
+    choose(page, "[name=finding][value=Edema]")
+    assert films.first.locator("li.on").text_content().strip().startswith("Edema")
+    page.locator("[name=search]").fill("00000002_")
+    assert page.locator("#count").inner_text() == "1 of 1 films"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
+def test_nothing_is_wider_than_the_screen_and_text_is_legible(opened, width, scheme):
+    page = opened(width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    light = "[...getComputedStyle(document.body)[%r].matchAll(/\\d+/g)].slice(0, 3).reduce((a, b) => a + +b, 0)"
+    ink, ground = (page.evaluate(light % name) for name in ("color", "backgroundColor"))
+    assert (ink > ground) == (scheme == "dark")
+    assert abs(ink - ground) > 450
+
+
+def test_of_a_thousand_films_only_a_page_is_drawn_at_a_time(browser, ours, tmp_path):
+    (tmp_path / "report.html").write_text(
+        html_page.page("Ensemble", ours, {"ensemble": ours.metrics}, (), html_page.Extras(cards=cards(1000))),
+        encoding="utf-8",
+    )
+    page = browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.locator("#count").inner_text() == "60 of 1000 films"
+    choose(page, "[name=finding][value=Edema]")
+    assert page.locator("#gallery .film").count() == 60
+    assert page.locator("#gallery .film li.on").first.inner_text().startswith("Edema")
+    page.locator("#more").click()
+    assert page.locator("#gallery .film").count() == 120

@@ -1,0 +1,255 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from cxr.core.errors import InputError
+from cxr.imaging.decoding import write_image
+from cxr.tables.lung_sets import pair_masks, read_pair, split_pairs, why_skip
+from tests.conftest import PROJECT, settings_in, tiny_params
+
+SHARED = PROJECT.parent / "shared" / "data"
+FILM = np.arange(64 * 64, dtype=np.uint32).reshape(64, 64).astype(np.uint8)
+LUNG = np.zeros((64, 64), np.uint8)
+LUNG[10:50, 8:28] = 255
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """folders(films, masks) writes files of these names and returns both folders."""
+
+    def make(films, masks):
+        for folder, names, pixels in (("films", films, FILM), ("masks", masks, LUNG)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            for name in names:
+                (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / folder / name).touch()
+                if name.endswith(".png"):
+                    write_image(pixels, tmp_path / folder / name)
+        return tmp_path / "films", tmp_path / "masks"
+
+    return make
+
+
+def state(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(str(path), path.stat().st_mtime_ns, hashlib.md5(path.read_bytes()).hexdigest()) for path in files]
+
+
+def pairs_of(table) -> dict:
+    return {row.image_id: (row.film, row.masks) for row in table.itertuples()}
+
+
+# --- pairing
+
+
+def test_montgomery_with_merged_masks(folders):
+    pairs, problems = pair_masks(
+        *folders(["MCUCXR_0001_0.png", "MCUCXR_0002_1.png"], ["MCUCXR_0001_0.png", "MCUCXR_0002_1.png"])
+    )
+    assert list(pairs.columns) == ["image_id", "set", "patient_id", "film", "masks"]
+    assert pairs.iloc[0].tolist() == [
+        "montgomery/MCUCXR_0001_0", "montgomery", "montgomery-0001", "MCUCXR_0001_0.png", "MCUCXR_0001_0.png"
+    ]  # fmt: skip
+    assert len(pairs) == 2
+    assert problems.empty
+
+
+def test_montgomery_with_left_and_right_masks_in_subfolders(folders):
+    names = ["leftMask/MCUCXR_0001_0.png", "rightMask/MCUCXR_0001_0.png"]
+    pairs, problems = pair_masks(*folders(["MCUCXR_0001_0.png"], names))
+    assert pairs_of(pairs) == {"montgomery/MCUCXR_0001_0": ("MCUCXR_0001_0.png", "|".join(names))}
+    assert problems.empty
+
+
+def test_shenzhen_masks_end_in_mask(folders):
+    pairs, problems = pair_masks(*folders(["CHNCXR_0327_1.png"], ["CHNCXR_0327_1_mask.png"]))
+    assert pairs_of(pairs) == {"shenzhen/CHNCXR_0327_1": ("CHNCXR_0327_1.png", "CHNCXR_0327_1_mask.png")}
+    assert pairs["patient_id"].tolist() == ["shenzhen-0327"]
+    assert problems.empty
+
+
+@pytest.mark.parametrize("mask", ["JPCLN001.gif", "JPCLN001.png", "JPCLN001.IMG.png"])
+def test_jsrt_films_have_two_suffixes(folders, mask):
+    pairs, _ = pair_masks(*folders(["JPCLN001.IMG.png"], [mask]))
+    assert pairs_of(pairs) == {"jsrt/JPCLN001": ("JPCLN001.IMG.png", mask)}
+    assert pairs["patient_id"].tolist() == ["jsrt-JPCLN001"]
+
+
+def test_a_folder_of_one_s_own_pairs_by_equal_names(folders):
+    pairs, _ = pair_masks(*folders(["anna.jpg", "sub/bert.dcm"], ["anna.png", "bert.png"]))
+    assert pairs_of(pairs) == {"own/anna": ("anna.jpg", "anna.png"), "own/bert": ("sub/bert.dcm", "bert.png")}
+    assert pairs["patient_id"].tolist() == ["own-anna", "own-bert"]
+
+
+def test_names_with_dots_stay_apart(folders):
+    names = ["1.2.840.1.png", "1.2.840.2.png"]
+    pairs, problems = pair_masks(*folders(names, names))
+    assert pairs_of(pairs) == {f"own/{name[:-4]}": (name, name) for name in names}
+    assert problems.empty
+
+
+def test_all_sets_may_lie_in_one_folder_and_come_out_sorted(folders):
+    names = ["x.png", "MCUCXR_0001_0.png"]
+    pairs, _ = pair_masks(*folders([*names, "CHNCXR_0001_0.png"], [*names, "CHNCXR_0001_0_mask.png"]))
+    assert pairs["image_id"].tolist() == ["montgomery/MCUCXR_0001_0", "own/x", "shenzhen/CHNCXR_0001_0"]
+    assert pairs["patient_id"].is_unique
+
+
+def test_what_has_no_partner_is_listed_and_nothing_is_moved(folders, tmp_path):
+    films, masks = folders(["a.png", "lonely.png"], ["a.png", "widow_mask.png", "readme.txt"])
+    before = state(tmp_path)
+    pairs, problems = pair_masks(films, masks)
+    assert pairs["image_id"].tolist() == ["own/a"]
+    assert problems.to_numpy().tolist() == [
+        [str(films / "lonely.png"), "no mask of this name"],
+        [str(masks / "widow_mask.png"), "no film of this name"],
+    ]
+    assert state(tmp_path) == before
+
+
+def test_of_two_films_of_one_name_the_first_is_used_with_the_mask_in_its_own_subfolder(folders):
+    films, masks = folders(["p1/film.png", "p2/film.png"], ["p1/film.png", "p2/film.png"])
+    pairs, problems = pair_masks(films, masks)
+    assert pairs_of(pairs) == {"own/film": ("p1/film.png", "p1/film.png")}  # never p1's film with the mask of p2
+    assert problems.to_numpy().tolist() == [
+        [str(films / "p2/film.png"), f"same name as {films / 'p1/film.png'}; the first is used"]
+    ]
+
+
+def test_folders_that_do_not_fit_each_other_are_refused(folders, tmp_path):
+    films, masks = folders(["a.png", "b.png"], ["c.png"])
+    with pytest.raises(InputError, match=r"none of its 2 films has a mask of the same name in .*masks \(1 files\)"):
+        pair_masks(films, masks)
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        pair_masks(films, tmp_path / "nowhere")
+
+
+# --- reading
+
+
+def saved(folder, **images):
+    for name, pixels in images.items():
+        write_image(pixels, folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in images]
+
+
+def test_left_and_right_masks_are_united(tmp_path):
+    film, left, right = saved(tmp_path, film=FILM, left=LUNG, right=LUNG[:, ::-1])
+    pixels, mask = read_pair(film, [left, right])
+    np.testing.assert_array_equal(pixels, FILM)
+    np.testing.assert_array_equal(mask, LUNG | LUNG[:, ::-1])
+
+
+def test_gray_edges_of_an_interpolated_mask_are_cut_at_half(tmp_path):
+    gray = LUNG.copy()
+    gray[10:50, 28], gray[10:50, 29] = 128, 127
+    film, path = saved(tmp_path, film=FILM, mask=gray)
+    _, mask = read_pair(film, [path])
+    assert set(np.unique(mask)) == {0, 255}
+    assert (mask[20, 28], mask[20, 29]) == (255, 0)
+
+
+@pytest.mark.parametrize("numbers", [(1, 1), (1, 2)])
+def test_masks_drawn_with_small_numbers_are_masks_too(tmp_path, numbers):
+    drawn = np.where(LUNG > 0, numbers[0], np.where(LUNG[:, ::-1] > 0, numbers[1], 0)).astype(np.uint8)
+    film, path = saved(tmp_path, film=FILM, mask=drawn)
+    np.testing.assert_array_equal(read_pair(film, [path])[1], LUNG | LUNG[:, ::-1])
+
+
+def test_a_mask_at_another_resolution_is_brought_to_the_film(tmp_path):
+    film, path = saved(tmp_path, film=FILM, mask=np.kron(LUNG, np.ones((2, 2), np.uint8)))
+    np.testing.assert_array_equal(read_pair(film, [path])[1], LUNG)
+
+
+def test_a_mask_of_another_shape_is_refused(tmp_path):
+    film, path = saved(tmp_path, film=FILM, mask=LUNG[:40])
+    with pytest.raises(InputError, match=r"mask.png: 64x40 does not fit its film's 64x64"):
+        read_pair(film, [path])
+
+
+def test_a_mask_of_nothing_or_everything_is_refused(tmp_path):
+    speck, all_but = np.zeros((64, 64), np.uint8), np.full((64, 64), 255, np.uint8)
+    speck[0, :8], all_but[0, :8] = 255, 0
+    film, speck, all_but, empty = saved(tmp_path, film=FILM, speck=speck, all_but=all_but, empty=np.zeros_like(LUNG))
+    with pytest.raises(InputError, match=r"speck.png: covers 0% of the film; expected both lungs"):
+        read_pair(film, [speck])
+    with pytest.raises(InputError, match=r"all_but.png: covers 100% of the film; expected both lungs"):
+        read_pair(film, [all_but])
+    with pytest.raises(InputError, match=r"empty.png: every pixel is 0"):
+        read_pair(film, [empty])
+
+
+def test_public_odd_masks_are_read():
+    folder = SHARED / "odd_inputs"
+    if not folder.exists():
+        pytest.skip(f"{folder} is not on this machine")
+    left, right = (folder / f"montgomery_native_{side}mask_MCUCXR_0001_0.png" for side in ("left", "right"))
+    film, mask = read_pair(left, [left, right])
+    assert mask.shape == film.shape == (4020, 4892)
+    assert np.count_nonzero(mask) > 1.5 * np.count_nonzero(film)
+    gray = folder / "nlm512_mask_interpolated_CHNCXR_0001_0.png"
+    assert set(np.unique(read_pair(gray, [gray])[1])) == {0, 255}
+
+
+# --- splitting
+
+
+def table(folders, numbers):
+    names = [f"CHNCXR_{n:04d}_{n % 2}.png" for n in numbers]
+    return pair_masks(*folders(names, names))[0]
+
+
+def test_a_patient_s_split_stays_when_films_are_added(folders):
+    params = tiny_params(UNET_TEST_FRACTION=0.2, UNET_VAL_FRACTION=0.2).unet
+    few = table(folders, range(0, 60, 2))
+    first = dict(zip(few["patient_id"], split_pairs(few, params, 1), strict=True))
+    many = table(folders, range(60))
+    second = dict(zip(many["patient_id"], split_pairs(many, params, 1), strict=True))
+    assert set(first.values()) == {"train", "val", "test"}
+    assert {patient: second[patient] for patient in first} == first
+
+
+def test_films_of_one_patient_stay_together(folders):
+    names = [f"MCUCXR_{n:04d}_{film}.png" for n in range(40) for film in range(2)]
+    pairs = pair_masks(*folders(names, names))[0]
+    pairs["split"] = split_pairs(pairs, tiny_params(UNET_VAL_FRACTION=0.3).unet, 1)
+    assert pairs.groupby("patient_id")["split"].nunique().max() == 1
+
+
+def test_another_seed_draws_other_validation_patients_but_the_same_test(folders):
+    pairs = table(folders, range(60))
+    params = tiny_params(UNET_TEST_FRACTION=0.2, UNET_VAL_FRACTION=0.3).unet
+    one, other = np.array(split_pairs(pairs, params, 1)), np.array(split_pairs(pairs, params, 2))
+    np.testing.assert_array_equal(one == "test", other == "test")
+    assert (one == "val").sum() > 0
+    assert not np.array_equal(one == "val", other == "val")
+
+
+def test_whole_sets_can_be_held_out(folders):
+    names = [f"{kind}_{n:04d}_0.png" for kind in ("CHNCXR", "MCUCXR") for n in range(20)]
+    pairs = pair_masks(*folders(names, names))[0]
+    pairs["split"] = split_pairs(pairs, tiny_params(UNET_TEST_SETS=["montgomery"], UNET_VAL_FRACTION=0.3).unet, 1)
+    assert set(pairs.loc[pairs["set"] == "montgomery", "split"]) == {"test"}
+    assert set(pairs.loc[pairs["set"] == "shenzhen", "split"]) == {"train", "val"}
+
+
+def test_a_set_that_is_not_there_or_nothing_to_train_on_is_refused(folders):
+    pairs = table(folders, range(20))
+    with pytest.raises(InputError, match=r"UNET_TEST_SETS: no film of jsrt; the lung folders hold shenzhen\."):
+        split_pairs(pairs, tiny_params(UNET_TEST_SETS=["jsrt"]).unet, 1)
+    with pytest.raises(InputError, match="lung films: none left for train of 20"):
+        split_pairs(pairs, tiny_params(UNET_TEST_SETS=["shenzhen"]).unet, 1)
+    with pytest.raises(InputError, match=r"none left for val of 20; .*UNET_VAL_FRACTION"):
+        split_pairs(pairs, tiny_params(UNET_VAL_FRACTION=0).unet, 1)
+
+
+def test_a_u_net_is_trained_only_where_it_is_missing_and_needed(tmp_path):
+    settings = settings_in(tmp_path)
+    assert why_skip(settings, tiny_params()) == ""
+    assert why_skip(settings, tiny_params(LUNG_MASKING="none")) == '"LUNG_MASKING": "none" needs no U-Net'
+    settings.unet.parent.mkdir(parents=True)
+    settings.unet.touch()
+    assert "model.keras is there" in why_skip(settings, tiny_params())
+    (settings.unet.parent / "backup").mkdir()  # an interrupted training goes on
+    assert why_skip(settings, tiny_params()) == ""

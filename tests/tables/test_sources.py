@@ -1,0 +1,422 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core.command_line import PROJECT
+from cxr.core.configuration import InputError, Settings, params_from
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import TableParams
+from cxr.tables import raw_files, raw_tables, schema
+from cxr.tables.sources import chexpert, in_use, nih
+
+SHARED = PROJECT.parent / "shared" / "data" / "nih"
+
+HEADER_2017 = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
+)
+HEADER_2020 = HEADER_2017.rstrip(",")
+SIZES = "2048,2500,0.168,0.168"
+
+CHEXPERT_COLUMNS = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", "Lung Opacity", "Pleural Effusion"]
+CHEXPERT_COLUMNS += ["Cardiomegaly", "Edema", "Consolidation", "Pneumonia", "Pneumothorax", "Support Devices"]
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def table_params(**keys) -> TableParams:
+    return params_from(keys, "PARAMS.json").tables
+
+
+def nih_csv(folder: Path, *rows: str, header: str = HEADER_2017, end: str = ",") -> Path:
+    csv = folder / "Data_Entry_2017.csv"
+    csv.write_text("\n".join([header, *[f"{row},{SIZES}{end}" for row in rows]]) + "\n")
+    return csv
+
+
+def read_nih(csv: Path) -> raw_tables.Release:
+    return nih.read_nih(csv, csv.parent, raw_files.list_files(csv.parent))
+
+
+def chexpert_csv(csv: Path, rows: list[dict]) -> Path:
+    csv.parent.mkdir(parents=True, exist_ok=True)
+    usual = {"Sex": "Male", "Age": 60, "Frontal/Lateral": "Frontal", "AP/PA": "AP"}
+    pd.DataFrame([usual | row for row in rows], columns=CHEXPERT_COLUMNS).to_csv(csv, index=False)
+    return csv
+
+
+def read_chexpert(folder: Path, *csvs: Path, **params) -> raw_tables.Release:
+    keys = ("DATASET_CHEXPERT_TRAIN_CSV_DIR", "DATASET_CHEXPERT_VAL_CSV_DIR")
+    named = dict(zip(keys, csvs, strict=False))
+    return chexpert.read_chexpert(named, folder, raw_files.list_files(folder), table_params(**params))
+
+
+def study(number: int, view: str = "view1_frontal") -> str:
+    return f"patient{number:05d}/study1/{view}.jpg"
+
+
+@pytest.mark.parametrize(
+    ("header", "end"), [(HEADER_2017, ","), (HEADER_2017, ""), (HEADER_2020, ""), (HEADER_2020, ",")]
+)
+def test_nih_rows_are_read_with_and_without_a_comma_at_the_end(tmp_path, header, end):
+    csv = nih_csv(tmp_path, "00000001_000.png,Cardiomegaly|Effusion,0,1,58,M,PA", header=header, end=end)
+    touch(tmp_path, "images_001/images/00000001_000.png")
+    (row,) = read_nih(csv).table.to_dict("records")
+    assert {name: row[name] for name in schema.COLUMNS[:7]} == {
+        "image_id": "nih/00000001_000",
+        "path": "images_001/images/00000001_000.png",
+        "patient_id": "nih-1",
+        "view": "PA",
+        "sex": "M",
+        "age": 58,
+        "source": "nih",
+    }
+    assert [row[finding] for finding in FINDINGS] == [0, 0, 0, 1, 0, 1]
+
+
+def test_nih_table_may_be_packed_and_call_the_gender_sex(tmp_path):
+    csv = nih_csv(tmp_path, "00000001_000.png,No Finding,0,1,58,F,AP", header=HEADER_2020, end="")
+    packed = tmp_path / "Data_Entry_2017_v2020.csv.gz"
+    packed.write_bytes(gzip.compress(csv.read_bytes().replace(b"Patient Gender", b"Patient Sex")))
+    touch(tmp_path, "00000001_000.png")
+    assert read_nih(packed).table["sex"].tolist() == ["F"]
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("58", 58),
+        ("058Y", 58),
+        ("013M", 1),
+        ("012D", 0),
+        ("020W", 0),
+        ("58.0", 58),
+        ("411", None),
+        ("", None),
+        ("x", None),
+    ],
+)
+def test_nih_ages_are_completed_years_or_not_known(tmp_path, text, years):
+    csv = nih_csv(tmp_path, f"00000001_000.png,Edema,0,1,{text},M,PA")
+    touch(tmp_path, "00000001_000.png")
+    (age,) = read_nih(csv).table["age"]
+    assert (None if pd.isna(age) else age) == years
+
+
+def test_nih_films_are_found_in_archive_folders_in_images_and_flat(tmp_path):
+    names = [f"0000000{n}_000.png" for n in (1, 2, 3)]
+    csv = nih_csv(tmp_path, *[f"{name},Edema,0,{n},50,M,PA" for n, name in enumerate(names, 1)])
+    places = [f"images_002/images/{names[0]}", f"images/{names[1]}", names[2]]
+    touch(tmp_path, *places)
+    assert read_nih(csv).table["path"].tolist() == places
+
+
+def test_nih_films_that_are_missing_are_listed_and_counted_but_stop_nothing(tmp_path):
+    csv = nih_csv(tmp_path, "00000001_000.png,Edema,0,1,50,M,PA", "00000002_000.png,Edema,0,2,50,M,PA")
+    touch(tmp_path, "images/00000002_000.png")
+    release = read_nih(csv)
+    assert len(release.table) == 2
+    assert release.problems.to_dict("records") == [{"path": "00000001_000.png", "problem": "missing"}]
+    assert release.missing.to_dict() == {"an unknown folder": 1}
+    assert "2 films of 2 patients in the table, 1 on disk" in str(release)
+
+
+def test_nih_film_that_is_missing_from_the_full_table_is_named_with_its_archive(tmp_path):
+    rows = [f"{n:08d}_000.png,No Finding,0,{n},50,M,PA" for n in range(1, nih.NIH_TABLE_ROWS + 1)]
+    csv = nih_csv(tmp_path, *rows)
+    touch(tmp_path, "00000001_000.png")
+    release = read_nih(csv)
+    path = release.table["path"]
+    assert path[[4_998, 4_999, 14_998, 14_999, 112_119]].tolist() == [
+        "images_001/images/00004999_000.png",
+        "images_002/images/00005000_000.png",
+        "images_002/images/00014999_000.png",
+        "images_003/images/00015000_000.png",
+        "images_012/images/00112120_000.png",
+    ]
+    assert release.missing.to_dict() == {
+        "images_001": 4_998,
+        **{f"images_{n:03d}": 10_000 for n in range(2, 12)},
+        "images_012": 7_121,
+    }
+
+
+def test_nih_without_any_film_on_disk_says_where_it_looked_and_for_what(tmp_path):
+    csv = nih_csv(tmp_path, "00000001_000.png,Edema,0,1,50,M,PA")
+    expected = r"no film of NIH's table .* for example .*/images_001/images/00000001_000.png; 1 other .*Data_Entry"
+    with pytest.raises(InputError, match=expected):
+        read_nih(csv)
+
+
+def test_nih_oddities_become_problems_and_not_wrong_labels(tmp_path):
+    csv = nih_csv(
+        tmp_path,
+        "00000001_000.png,Edema|Effsion,0,1,50,M,PA",
+        "00000002_000.png,Teapot,0,2,50,M,XX",
+        "00000003_000.png,,0,3,50,,PA",
+        "00000002_000.png,Edema,0,2,50,M,PA",
+        ",Edema,0,2,50,M,PA",
+        "../00000004_000.png,Edema,0,4,50,M,PA",
+    )
+    touch(tmp_path, *[f"0000000{n}_000.png" for n in (1, 2, 3)])
+    release = read_nih(csv)
+    table = release.table.set_index("patient_id")
+    assert dict(zip(release.problems["problem"], release.problems["path"], strict=True)) == {
+        "unknown label 'Effsion', perhaps Effusion": "00000001_000.png",
+        "unknown label 'Teapot'": "00000002_000.png",
+        "no label": "00000003_000.png",
+        "stands more than once in the table; the first row is used": "00000002_000.png",
+        "row without Image Index or Patient ID": "",
+    }
+    assert table.loc["nih-1", "Edema"] == 1
+    assert pd.isna(table.loc["nih-1", "Effusion"])
+    assert table.loc["nih-2", list(FINDINGS)].tolist() == [0] * 6
+    assert pd.isna(table.loc["nih-2", "view"])
+    assert table.loc["nih-3", list(FINDINGS)].isna().all()
+    assert pd.isna(table.loc["nih-3", "sex"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        (HEADER_2017 + "\n", "the table has a header and no rows"),
+        ("Image Index;Finding Labels\n1;2\n", "separated by semicolons; expected commas"),
+        (
+            "image_index,Finding Labels\n1,2\n",
+            r"no column 'Image Index'. Did you mean 'image_index'\? Found: image_ind",
+        ),
+        ("a,b\n1,2,3\n1,2,3,4,5\n", "cannot be read as CSV"),
+    ],
+)
+def test_a_table_that_is_not_nihs_says_what_is_wrong_and_what_to_do(tmp_path, text, message):
+    csv = tmp_path / "Data_Entry_2017.csv"
+    csv.write_text(text)
+    with pytest.raises(InputError, match=f"Data_Entry_2017.csv: {message}"):
+        read_nih(csv)
+
+
+def test_a_table_that_is_not_there_names_one_that_may_be_meant(tmp_path):
+    touch(tmp_path, "Data_Entry_2017.csv.gz")
+    with pytest.raises(
+        InputError, match=r"no such table. Did you mean 'Data_Entry_2017.csv.gz'\? Mend DATASET_CSV_DIR"
+    ):
+        read_nih(tmp_path / "Data_Entry_2017.csv")
+    with pytest.raises(InputError, match="expected a CSV file, found a folder"):
+        read_nih(tmp_path)
+
+
+def test_boxes_are_fractions_of_the_film_and_only_of_the_six_findings(tmp_path):
+    csv = tmp_path / "BBox_List_2017.csv"
+    csv.write_text(
+        "Image Index,Finding Label,Bbox [x,y,w,h],,,\n"
+        "00000001_000.png,Effusion,256,512,128,64\n"
+        "00000001_000.png,Infiltrate,256,512,128,64\n"
+        "00000001_000.png,Teapot,256,512,128,64\n"
+        "00000009_000.png,Edema,256,512,128,64\n"
+        "00000001_000.png,Edema,1000,512,128,64\n"
+    )
+    boxes, problems = nih.read_nih_boxes(csv, pd.Series(["nih/00000001_000"]))
+    assert boxes.to_dict("records") == [
+        {"image_id": "nih/00000001_000", "finding": "Effusion", "x": 0.25, "y": 0.5, "width": 0.125, "height": 0.0625}
+    ]
+    assert problems["problem"].tolist() == [
+        "box of an unknown label",
+        "box of a film that is not in the table",
+        "box without area or outside the film",
+    ]
+
+
+def test_boxes_are_optional():
+    boxes, problems = nih.read_nih_boxes(None, pd.Series(["nih/00000001_000"]))
+    assert list(boxes.columns) == ["image_id", "finding", "x", "y", "width", "height"]
+    assert len(boxes) == len(problems) == 0
+
+
+@pytest.mark.parametrize(
+    ("prefix", "on_disk", "found"),
+    [
+        ("CheXpert-v1.0-small/train", "CheXpert-v1.0-small/train", "CheXpert-v1.0-small/train"),
+        ("CheXpert-v1.0/train", "CheXpert-v1.0/train", "CheXpert-v1.0/train"),
+        ("CheXpert-v1.0-small/train", "train", "train"),
+        ("CheXpert-v1.0/train", "archive/CheXpert-v1.0-small/train", "archive/CheXpert-v1.0-small/train"),
+        ("CheXpert-v1.0/train", "CheXpert-v1.0 batch 2 (train 1)", "CheXpert-v1.0 batch 2 (train 1)"),
+    ],
+)
+def test_chexpert_films_are_found_whatever_the_first_folder_is_called(tmp_path, prefix, on_disk, found):
+    csv = chexpert_csv(tmp_path / "train.csv", [{"Path": f"{prefix}/{study(n)}"} for n in (1, 2)])
+    touch(tmp_path, f"{on_disk}/{study(1)}", f"CheXpert-v1.0 batch 1 (validate & csv)/valid/{study(64541)}")
+    release = read_chexpert(tmp_path, csv)
+    assert release.table["path"].tolist() == [f"{found}/{study(1)}", f"{found}/{study(2)}"]
+    assert release.table["image_id"].tolist()[0] == "chexpert/train/patient00001/study1/view1_frontal"
+    assert release.missing.to_dict() == {found: 1}
+
+
+def test_chexpert_batches_hold_different_patients_of_one_table(tmp_path):
+    paths = [f"CheXpert-v1.0/train/{study(n)}" for n in (1, 30000, 3)]
+    csv = chexpert_csv(tmp_path / "train.csv", [{"Path": path} for path in paths])
+    places = [f"CheXpert-v1.0 batch 2 (train 1)/{study(1)}", f"CheXpert-v1.0 batch 3 (train 2)/{study(30000)}"]
+    touch(tmp_path, *places)
+    assert read_chexpert(tmp_path, csv).table["path"].tolist() == [*places, paths[2]]
+
+
+def test_chexpert_path_that_leaves_the_raw_folder_is_kept_for_the_merge_to_refuse(tmp_path):
+    outside = ["../CheXpert-v1.0-small/train/" + study(2), "/mnt/train/" + study(3)]
+    rows = [{"Path": path} for path in ["CheXpert-v1.0-small/train/" + study(1), *outside]]
+    csv = chexpert_csv(tmp_path / "train.csv", rows)
+    touch(tmp_path, *[f"train/{study(n)}" for n in (1, 2, 3)])
+    release = read_chexpert(tmp_path, csv)
+    assert release.table["path"].tolist() == [f"train/{study(1)}", *outside]
+    assert release.problems.empty
+
+
+def test_chexpert_views_sexes_and_ages(tmp_path):
+    rows = [
+        {"Path": "train/" + study(1), "AP/PA": "PA", "Sex": "Female", "Age": 90},
+        {"Path": "train/" + study(2), "AP/PA": "LL", "Sex": "Unknown", "Age": 0},
+        {"Path": "train/" + study(3), "AP/PA": "RL"},
+        {"Path": "train/" + study(4, "view2_lateral"), "AP/PA": None, "Frontal/Lateral": "Lateral"},
+    ]
+    csv = chexpert_csv(tmp_path / "train.csv", rows)
+    touch(tmp_path, *[row["Path"] for row in rows])
+    table = read_chexpert(tmp_path, csv).table
+    assert table["view"].fillna("").tolist() == ["PA", "", "", "LATERAL"]
+    assert table["sex"].fillna("").tolist() == ["F", "", "M", "M"]
+    assert table["age"].fillna(-1).tolist() == [90, -1, 60, 60]
+    assert table["patient_id"].tolist() == ["chexpert-1", "chexpert-2", "chexpert-3", "chexpert-4"]
+
+
+def uncertain_films(tmp_path) -> list[Path]:
+    """Two report-labelled and two expert-labelled films: positive effusion, then uncertain and blank ones."""
+    csvs = []
+    for number, folder in enumerate(("train", "valid")):
+        rows = [
+            {"Path": f"{folder}/{study(10 * number + 1)}", "Pleural Effusion": 1.0, "Edema": -1.0, "Pneumonia": -1.0},
+            {"Path": f"{folder}/{study(10 * number + 2)}", "Pleural Effusion": 0.0, "Edema": None, "Pneumonia": None},
+        ]
+        touch(tmp_path, *[row["Path"] for row in rows])
+        csvs.append(chexpert_csv(tmp_path / f"{folder}.csv", rows))
+    return csvs
+
+
+def test_chexpert_uncertain_is_positive_for_edema_and_unknown_otherwise_and_blank_is_negative(tmp_path):
+    table = read_chexpert(tmp_path, *uncertain_films(tmp_path)).table.fillna({name: -9 for name in FINDINGS})
+    train, valid = table[:2], table[2:]
+    assert train["Effusion"].tolist() == [1, 0]
+    assert train["Edema"].tolist() == [1, 0]
+    assert train["Pneumonia"].tolist() == [-9, 0]
+    assert train["Cardiomegaly"].tolist() == [0, 0]
+    assert valid["Effusion"].tolist() == [1, 0]
+    assert valid["Edema"].tolist() == [-9, -9], "no policy changes what experts left open"
+
+
+def test_chexpert_policies_are_parameters(tmp_path):
+    policies = {"UNCERTAIN_LABELS": {"Pneumonia": "negative"}, "BLANK_LABELS": {"Edema": "ignore"}}
+    table = read_chexpert(tmp_path, *uncertain_films(tmp_path), **policies).table[:2]
+    assert table["Pneumonia"].tolist() == [0, 0]
+    assert table["Edema"].isna().all()
+
+
+def test_chexpert_raw_values_are_counted_as_they_stand(tmp_path):
+    counts = read_chexpert(tmp_path, *uncertain_films(tmp_path)).raw_counts
+    assert counts.loc[("train.csv", "Pneumonia")].to_dict() == {"1": 0, "0": 0, "-1": 1, "blank": 1}
+    assert counts.loc[("valid.csv", "Effusion")].to_dict() == {"1": 1, "0": 1, "-1": 0, "blank": 0}
+
+
+def test_chexpert_oddities_become_problems(tmp_path):
+    rows = [{"Path": "train/" + study(1), "Edema": "2.0"}, {"Path": "test/" + study(2)}, {"Path": "train/" + study(1)}]
+    csv = chexpert_csv(tmp_path / "train.csv", rows)
+    touch(tmp_path, rows[0]["Path"])
+    release = read_chexpert(tmp_path, csv)
+    assert release.problems["problem"].tolist() == [
+        "expected …/train/patient00001/study1/view1_frontal.jpg",
+        "label other than 1, 0, -1 or blank: read as not known",
+        "stands more than once in the table; the first row is used",
+    ]
+    assert release.table["Edema"].isna().tolist() == [True]
+
+
+def test_chexpert_without_its_effusion_column_or_films_is_refused(tmp_path):
+    csv = chexpert_csv(tmp_path / "train.csv", [{"Path": "CheXpert-v1.0/train/" + study(1)}])
+    with pytest.raises(InputError, match=r"no film of CheXpert's table .* example .*/CheXpert-v1.0/train/patient00001"):
+        read_chexpert(tmp_path, csv)
+    csv.write_text(csv.read_text().replace("Pleural Effusion", "Pleural_Effusion"))
+    with pytest.raises(InputError, match=r"no column 'Pleural Effusion'. Did you mean 'Pleural_Effusion'"):
+        read_chexpert(tmp_path, csv)
+
+
+def test_a_source_is_used_when_the_settings_name_its_table():
+    settings = Settings().model_copy(update={"data_dir": Path("d"), "dataset_csv_dir": Path()})
+    assert list(in_use.tables_in_use(settings)) == [Path("d/classification/chexpert.csv")]
+    settings = settings.model_copy(update={"dataset_chexpert_val_csv_dir": Path()})
+    assert list(chexpert.chexpert_csvs(settings)) == ["DATASET_CHEXPERT_TRAIN_CSV_DIR"]
+    settings = settings.model_copy(update={"dataset_chexpert_train_csv_dir": Path()})
+    with pytest.raises(InputError, match="no source of films: give DATASET_CSV_DIR"):
+        in_use.tables_in_use(settings)
+
+
+def films(*image_and_patient: tuple[str, str]) -> pd.DataFrame:
+    return pd.DataFrame(image_and_patient, columns=["image_id", "patient_id"])
+
+
+def test_a_film_on_nihs_test_list_makes_its_patient_a_test_patient_whatever_the_other_list_says(tmp_path):
+    nih = films(("nih/1_000", "nih-1"), ("nih/1_001", "nih-1"), ("nih/2_000", "nih-2"))
+    # Lists name files: with HASH_IDS an image_id says nothing of them.
+    nih["path"] = "images/" + nih["image_id"].str.removeprefix("nih/") + ".png"
+    (tmp_path / "test_list.txt").write_text("1_001.png\r\n")
+    (tmp_path / "train_val_list.txt").write_text("1_000.png\n2_000.png")
+    lists = {"test": tmp_path / "test_list.txt", "train_val": tmp_path / "train_val_list.txt"}
+    plan = in_use.plan_test(nih[nih["image_id"] != "nih/1_001"], nih, lists, TableParams())
+    assert plan.listed == {"nih-1"}
+    assert plan.hashed == set()
+    assert plan.problems["path"].tolist() == ["nih-1"]
+
+
+def test_nih_without_a_test_list_is_drawn():
+    plan = in_use.plan_test(films(("nih/1_000", "nih-1")), None, {}, TableParams())
+    assert (plan.listed, plan.hashed) == (set(), {"nih"})
+
+
+@pytest.mark.parametrize(
+    ("chosen", "listed", "hashed"),
+    [
+        ("valid", {"chexpert-2"}, set()),
+        ("hash", set(), {"chexpert-train"}),
+        ("both", {"chexpert-2"}, {"chexpert-train"}),
+    ],
+)
+def test_chexperts_test_patients_are_its_experts_films_a_share_or_both(chosen, listed, hashed):
+    images = films(("chexpert/train/patient00001/s", "chexpert-1"), ("chexpert/valid/patient00002/s", "chexpert-2"))
+    plan = in_use.plan_test(images, None, {}, table_params(CHEXPERT_TEST=chosen))
+    assert (plan.listed, plan.hashed) == (listed, hashed)
+
+
+def test_chexpert_without_valid_films_is_drawn():
+    plan = in_use.plan_test(films(("chexpert/train/p/s", "chexpert-1")), None, {}, TableParams())
+    assert plan.hashed == {"chexpert-train"}
+
+
+def test_split_by_image_ignores_all_lists():
+    images = films(("nih/1_000", "nih-1"), ("chexpert/valid/p/s", "chexpert-2"))
+    plan = in_use.plan_test(images, None, {}, table_params(SPLIT="image"))
+    assert (plan.listed, plan.hashed) == (set(), {"nih", "chexpert-valid"})
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: NIH's full table is no part of the project")
+def test_the_full_nih_table_has_the_published_number_of_each_finding():
+    release = nih.read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, raw_files.list_files(SHARED))
+    positive = schema.label_array(release.table) == 1
+    assert positive.shape == (112_120, 6)
+    assert positive.sum(axis=0).tolist() == [4_667, 5_302, 2_303, 13_317, 1_431, 2_776]
+    assert np.count_nonzero(positive.any(axis=1)) == 24_747
+    assert "at least one of the six findings: 24,747 of 112,120 films" in str(release)
+    boxes, problems = nih.read_nih_boxes(SHARED / "BBox_List_2017.csv", release.table["image_id"])
+    assert len(boxes) == 517
+    assert problems.empty

@@ -1,0 +1,576 @@
+"""Losses by hand, what happens every epoch, and that an interrupted run ends where an undisturbed one does."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core.artifacts import digest
+from cxr.core.errors import InputError
+from cxr.networks import backend, classifiers, film_batches, recomputation, saved_models
+from cxr.networks.backend import keras
+from cxr.report import curves
+from cxr.training import epoch_callback, loop, losses, run_records
+from tests.conftest import tiny_params
+
+NAN = float("nan")
+IDENTITY = {"run": "one"}
+
+
+def test_loss_counts_known_labels_only_and_weighs_positives():
+    loss = losses.masked_cross_entropy(np.array([3.0, 1.0], np.float32))
+    truth = np.array([[1, NAN], [0, 1]], np.float32)
+    logits = np.zeros((2, 2), np.float32)  # cross-entropy of a logit of 0 is log 2 for either label
+    expected = np.log(2) * (3 + 1 + 1) / 3
+    assert float(loss(keras.ops.convert_to_tensor(truth), keras.ops.convert_to_tensor(logits))) == pytest.approx(
+        expected
+    )
+
+
+def test_loss_of_a_batch_without_a_known_label_is_zero_and_moves_no_weight():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(optimizer="sgd", loss=losses.masked_cross_entropy(np.ones(2, np.float32)))
+    before = [weight.copy() for weight in model.get_weights()]
+    assert model.train_on_batch(np.ones((4, 3), np.float32), np.full((4, 2), NAN, np.float32)) == 0
+    assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+
+
+def test_an_unknown_label_never_reaches_the_gradient():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(optimizer="sgd", loss=losses.masked_cross_entropy(np.ones(2, np.float32)))
+    column = model.get_weights()[0][:, 1].copy()
+    model.train_on_batch(np.ones((4, 3), np.float32), np.array([[1, NAN]] * 4, np.float32))
+    assert np.isfinite(model.get_weights()[0]).all()
+    assert np.array_equal(model.get_weights()[0][:, 1], column)
+
+
+def test_positives_weigh_as_much_as_negatives_within_a_limit():
+    truth = np.array([[1, 0, 1, NAN], [0, 0, 1, 1], [0, 0, 1, 0], [0, 0, 1, 0]])
+    assert losses.positive_weights(truth, 2.5).tolist() == pytest.approx([2.5, 1, 1, 2])
+    assert losses.class_weights(truth, tiny_params(CLASS_WEIGHTS="none")).tolist() == [1, 1, 1, 1]
+
+
+def test_cross_entropy_of_val_leaves_unknown_labels_out():
+    truth, probability = np.array([[1.0, NAN], [0.0, NAN]]), np.array([[0.5, 0.9], [0.5, 0.9]])
+    assert losses.cross_entropy(truth, probability) == pytest.approx(np.log(2))
+    assert losses.cross_entropy(truth, probability, 3.0) == pytest.approx(2 * np.log(2))
+
+
+def test_soft_dice_of_a_perfect_mask_costs_nothing():
+    mask = np.zeros((2, 8, 8, 1), np.float32)
+    mask[:, 2:6, 2:6] = 1
+    assert float(losses.dice_and_cross_entropy(mask, mask)) == pytest.approx(0, abs=1e-5)
+    assert float(losses.dice_and_cross_entropy(mask, 1 - mask)) > 1
+
+
+def test_what_is_watched_is_the_mean_auroc_of_the_defined_findings():
+    truth = np.full((4, 6), 0.0)
+    truth[:2, 0] = 1  # one finding with both classes; its probabilities rank 3 of 4 pairs right
+    probabilities = np.full((4, 6), 0.5)
+    probabilities[:, 0] = [0.9, 0.4, 0.6, 0.1]
+    scores = loop.classifier_score(lambda: probabilities, truth, np.ones(6))()
+    assert scores["val_auroc"] == scores["val_auroc_Consolidation"] == 0.75
+    assert np.isnan(scores["val_auroc_Edema"])
+
+
+def test_a_diverged_training_says_so():
+    score = loop.classifier_score(lambda: np.full((2, 6), NAN), np.zeros((2, 6)), np.ones(6))
+    with pytest.raises(InputError, match=r"training diverged.*Lower LEARNING_RATE"):
+        score()
+
+
+class Run:
+    """A tiny classifier on eight films, trained in a folder."""
+
+    def __init__(self, folder, scores=None, stop_after=None, **changes):
+        self.params = tiny_params(**({"EPOCHS": 4, "DROPOUT": 0.5, "AUGMENTATION": 1.0, "ELASTIC": 0.5} | changes))
+        backend.start(self.params, deterministic=keras.backend.backend() == "tensorflow")
+        random = np.random.default_rng(0)
+        pack = random.integers(0, 256, (8, 32, 32), np.uint8)
+        truth = (random.random((8, 6)) < 0.5).astype(np.float32)
+        truth[0, 0] = NAN
+        ids = [f"nih/{row}" for row in range(8)]
+        self.model = classifiers.build_classifier("tiny", self.params)
+        batches = film_batches.FilmBatches(pack, np.arange(8), ids, truth, 4, 1, self.params.augmentation)
+        given = iter(scores or [])
+
+        def score():
+            self.scored += 1
+            if stop_after is not None and self.scored > stop_after:
+                raise KeyboardInterrupt
+            value = next(given) if scores else float(self.scored)
+            return {"val_loss": 1.0 / self.scored, "val_auroc": value}
+
+        self.scored = 0
+        self.every_epoch = epoch_callback.EveryEpoch(
+            folder, self.model, score, "val_auroc", self.params, batches, IDENTITY
+        )
+        self.loss = losses.masked_cross_entropy(np.ones(6, np.float32))
+        self.batches = batches
+
+    def fit(self):
+        logits = recomputation.logits_of(self.model, self.params.training.recompute)
+        epochs = self.params.training.epochs
+        return loop.fit(logits, self.loss, self.batches, self.every_epoch, epochs, self.params, lambda line: None)
+
+
+# An epoch has two steps: with three batches accumulated, gradients wait over its end.
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"SCHEDULE": "cosine"},
+        {"SCHEDULE": "plateau"},
+        {"SCHEDULE": "cosine", "GRADIENT_ACCUMULATION": 3},
+        {"SCHEDULE": "plateau", "RECOMPUTE": True},
+    ],
+    ids=["cosine", "plateau", "accumulated", "recomputed"],
+)
+def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tmp_path, options):
+    changes = {"PLATEAU_PATIENCE": 1, "EARLY_STOPPING_PATIENCE": 0, **options}
+    falling = [0.9, 0.8, 0.7, 0.6]  # so that the plateau's counter must survive
+    whole = Run(tmp_path / "whole", falling, **changes)
+    whole.fit()
+    with pytest.raises(KeyboardInterrupt):
+        Run(tmp_path / "cut", falling, stop_after=2, **changes).fit()
+    resumed = Run(tmp_path / "cut", falling[2:], **changes)
+    outcome = resumed.fit()
+    assert outcome["resumed_from"] == 2
+    assert outcome["best_epoch"] == 1
+    exact = keras.backend.backend() == "tensorflow"
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0 if exact else 1e-5, atol=0 if exact else 1e-6)
+    logs = [
+        pd.read_csv(tmp_path / place / "log.csv").drop(columns=["seconds", "val_loss"]) for place in ("whole", "cut")
+    ]
+    pd.testing.assert_frame_equal(*logs)
+    if options["SCHEDULE"] == "plateau":
+        rates = logs[0]["learning_rate"]
+        assert (rates / rates[0]).tolist() == pytest.approx([1, 1, 0.5, 0.25])
+
+
+def test_a_backup_of_another_run_is_not_continued(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        Run(tmp_path, stop_after=1).fit()
+    other = Run(tmp_path)
+    other.every_epoch.identity = {"run": "two"}
+    assert other.fit()["resumed_from"] == 0
+
+
+def test_the_best_epoch_is_kept_and_not_the_last(tmp_path):
+    run = Run(tmp_path, [0.5, 0.9, 0.6, 0.6])
+    outcome = run.fit()
+    assert (outcome["best"], outcome["best_epoch"], outcome["epochs"]) == (0.9, 2, 4)
+    kept = saved_models.load_model(tmp_path / "model.keras", 32, "train.py").get_weights()
+    assert not all(np.array_equal(one, other) for one, other in zip(kept, run.model.get_weights(), strict=True))
+
+
+def test_training_stops_early_when_nothing_gets_better(tmp_path):
+    outcome = Run(tmp_path, [0.9, 0.8, 0.7, 0.6], EARLY_STOPPING_PATIENCE=2).fit()
+    assert outcome["epochs"] == 3
+
+
+def test_where_no_auroc_is_defined_the_loss_is_watched(tmp_path):
+    outcome = Run(tmp_path, [NAN] * 4).fit()
+    assert outcome["best_epoch"] == 4  # val_loss falls
+    assert pd.read_csv(tmp_path / "log.csv")["val_auroc"].isna().all()
+
+
+def test_a_finished_run_is_known_by_its_record_and_its_model(tmp_path):
+    run = Run(tmp_path)
+    outcome = run.fit()
+    assert not run_records.is_finished(tmp_path, IDENTITY)
+    run_records.finish(tmp_path, run_records.run_record(run.params, "CPU", IDENTITY, outcome))
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["parameters"]["EPOCHS"] == 4
+    assert {"keras", "numpy", "python"} <= set(record["versions"])
+    assert run_records.is_finished(tmp_path, IDENTITY)
+    assert not run_records.is_finished(tmp_path, {"run": "two"})
+    assert not (tmp_path / "backup").exists()
+    (tmp_path / "model.keras").write_bytes(b"other")
+    assert not run_records.is_finished(tmp_path, IDENTITY)
+
+
+def test_the_same_seed_trains_the_same_weights(tmp_path):
+    one = Run(tmp_path / "one", EPOCHS=2)
+    one.fit()
+    other = Run(tmp_path / "other", EPOCHS=2)
+    other.fit()
+    for first, second in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+# Gradients of the loss by automatic differentiation
+
+
+def gradient(loss, truth, logits) -> np.ndarray:
+    truth, logits = (keras.ops.convert_to_tensor(np.asarray(one, np.float32)) for one in (truth, logits))
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        with tensorflow.GradientTape() as tape:
+            tape.watch(logits)
+            value = loss(truth, logits)
+        return tape.gradient(value, logits).numpy()
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return np.asarray(jax.grad(lambda given: loss(truth, given))(logits))
+    return pytest.skip(f"gradients are tested on TensorFlow and JAX, not on {keras.backend.backend()}")
+
+
+def loss_of(weights, truth, logits) -> float:
+    loss = losses.masked_cross_entropy(np.asarray(weights, np.float32))
+    return number(loss(*(keras.ops.convert_to_tensor(np.asarray(one, np.float32)) for one in (truth, logits))))
+
+
+def number(value) -> float:
+    return keras.ops.convert_to_numpy(value).item()
+
+
+def test_the_gradient_of_the_loss_is_sigmoid_minus_label_also_at_a_logit_of_zero():
+    """Of each known cell: weight (sigmoid - label) / number known; of the others exactly zero."""
+    loss = losses.masked_cross_entropy(np.float32([2, 1, 1]))
+    np.testing.assert_allclose(gradient(loss, [[1, 0, NAN]], [[0, 0, 7]]), [[2 * -0.5 / 2, 0.5 / 2, 0]], atol=1e-7)
+    at_two = 1 / (1 + math.exp(-2))
+    np.testing.assert_allclose(gradient(loss, [[1, NAN, 0]], [[2, 0, 2]]), [[at_two - 1, 0, at_two / 2]], atol=1e-6)
+
+
+@pytest.mark.parametrize("logit", [0.0, 30.0, -30.0, 1e4, -1e4])
+def test_loss_and_gradient_are_always_finite(logit):
+    loss = losses.masked_cross_entropy(np.full(6, 20, np.float32))
+    for truth in ([1, 0, NAN, 1, NAN, 0], [NAN] * 6, [1] * 6, [0] * 6):
+        assert np.isfinite(gradient(loss, [truth], [[logit] * 6])).all()
+        assert math.isfinite(loss_of(np.full(6, 20), [truth], [[logit] * 6]))
+
+
+def test_the_loss_on_val_is_the_loss_of_training():
+    random = np.random.default_rng(0)
+    truth = random.choice([0, 1, NAN], (20, 6))
+    logits, weights = random.normal(0, 2, (20, 6)), random.uniform(0.5, 5, 6)
+    on_val = losses.cross_entropy(truth, 1 / (1 + np.exp(-logits)), weights)
+    assert on_val == pytest.approx(loss_of(weights, truth, logits), rel=1e-5)
+    assert math.isfinite(losses.cross_entropy(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])))
+
+
+def test_the_lung_loss_by_hand():
+    truth = np.zeros((1, 2, 2, 1), np.float32)
+    truth[0, 0] = 1
+    half = np.full((1, 2, 2, 1), 0.5, np.float32)
+    # Dice (2 * 1 + 1) / (2 + 2 + 1) = 0.6
+    assert number(losses.dice_and_cross_entropy(truth, half)) == pytest.approx(math.log(2) + 0.4, rel=1e-5)
+
+
+# What happens around an epoch, without training
+
+
+@pytest.fixture
+def no_curves(monkeypatch):
+    """Drawing curves is tested elsewhere and takes longer than everything here."""
+    monkeypatch.setattr(curves, "training_curves", lambda *_: None)
+
+
+class Batches:
+    epoch = None
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+
+class Epochs:
+    """A network that is trained by hand: after epoch n its only weight is n, and val scores are as given."""
+
+    def __init__(self, folder, watched, losses=None, **changes):
+        self.params = tiny_params(LEARNING_RATE=0.08, **changes)
+        self.model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, name="only")])
+        self.model.compile(optimizer=loop.make_optimizer(self.params, 100), loss="mse")
+        self.watched, self.losses = watched, losses or [1.0] * len(watched)
+        self.every_epoch = epoch_callback.EveryEpoch(
+            folder, self.model, self.score, "val_auroc", self.params, Batches(), IDENTITY
+        )
+        self.every_epoch.set_model(self.model)
+        self.model.stop_training = False
+        self.folder, self.rates = folder, []
+
+    def score(self):
+        epoch = len(self.every_epoch.state["log"])
+        return {"val_loss": self.losses[epoch], "val_auroc": self.watched[epoch]}
+
+    def run(self, first=0):
+        for epoch in range(first, len(self.watched)):
+            self.every_epoch.on_epoch_begin(epoch)
+            assert self.every_epoch.batches.epoch == epoch
+            self.model.set_weights([np.full((1, 1), epoch + 1.0)])
+            self.every_epoch.on_epoch_end(epoch, {"loss": 0.5})
+            self.rates.append(number(self.model.optimizer.learning_rate))
+            if self.model.stop_training:
+                break
+        return self
+
+    @property
+    def log(self):
+        return pd.read_csv(self.folder / "log.csv")
+
+    @property
+    def kept(self) -> float:
+        """The epoch whose weights model.keras holds."""
+        return number(keras.saving.load_model(self.folder / "model.keras", compile=False).get_weights()[0])
+
+
+@pytest.mark.usefixtures("no_curves")
+class TestAroundAnEpoch:
+    def test_of_equal_epochs_the_first_is_kept(self, tmp_path):
+        run = Epochs(tmp_path, [0.5, 0.8, 0.7, 0.8]).run()
+        assert run.kept == run.every_epoch.state["best_epoch"] == 2
+        assert run.every_epoch.state["best"] == 0.8
+
+    def test_the_rate_is_reduced_after_each_patience_and_not_before(self, tmp_path):
+        changes = {"SCHEDULE": "plateau", "PLATEAU_PATIENCE": 2, "PLATEAU_FACTOR": 0.5}
+        run = Epochs(tmp_path, [0.5, 0.4, 0.4, 0.4, 0.4, 0.6, 0.5, 0.5], **changes).run()
+        np.testing.assert_allclose(run.rates, [0.08, 0.08, 0.04, 0.04, 0.02, 0.02, 0.02, 0.01], rtol=1e-6)
+        # The log says what rate the epoch was trained with.
+        np.testing.assert_allclose(run.log["learning_rate"], [0.08, *run.rates[:-1]], rtol=1e-6)
+
+    def test_a_constant_rate_stays(self, tmp_path):
+        run = Epochs(tmp_path, [0.5] * 4, SCHEDULE="constant", PLATEAU_PATIENCE=1).run()
+        np.testing.assert_allclose(run.rates, 0.08, rtol=1e-6)
+
+    def test_a_better_epoch_sets_the_patience_back(self, tmp_path):
+        run = Epochs(tmp_path, [0.5, 0.4, 0.6, 0.5, 0.5, 0.7], EARLY_STOPPING_PATIENCE=2).run()
+        assert len(run.log) == 5
+        assert run.every_epoch.state["stopped"]
+        assert run.kept == 3
+
+    def test_a_patience_of_zero_never_stops(self, tmp_path):
+        assert len(Epochs(tmp_path, [0.5] * 12, EARLY_STOPPING_PATIENCE=0).run().log) == 12
+
+    def test_the_lowest_loss_is_kept_where_no_auroc_is_defined(self, tmp_path):
+        run = Epochs(tmp_path, [NAN, NAN, NAN], losses=[0.7, 0.4, 0.6]).run()
+        assert run.kept == 2
+        assert run.every_epoch.state["best"] == -0.4
+
+    def test_nothing_to_watch_at_all_is_said(self, tmp_path):
+        with pytest.raises(InputError, match="epoch 1: neither val_auroc nor val_loss is a number"):
+            Epochs(tmp_path, [NAN], losses=[NAN]).run()
+        assert not (tmp_path / "model.keras").exists()
+
+    def test_the_log_has_a_row_an_epoch(self, tmp_path):
+        log = Epochs(tmp_path, [0.5, 0.8, NAN], losses=[3.0, 2.0, 1.0]).run().log
+        assert list(log.columns) == ["epoch", "loss", "val_loss", "val_auroc", "learning_rate", "seconds"]
+        assert log["epoch"].tolist() == [1, 2, 3]
+        assert log["loss"].tolist() == [0.5] * 3
+        assert log["val_loss"].tolist() == [3, 2, 1]
+        assert log["val_auroc"].tolist()[:2] == [0.5, 0.8]
+        assert np.isnan(log["val_auroc"][2])
+        assert (log["seconds"] >= 0).all()
+
+    def test_only_the_last_epoch_is_backed_up_and_nothing_is_left_half_written(self, tmp_path):
+        Epochs(tmp_path, [0.5, 0.8, 0.7]).run()
+        names = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+        assert names == ["epoch_0003.weights.h5", "log.csv", "model.keras", "state.json"]
+
+    def test_counters_and_rate_survive_an_interruption(self, tmp_path):
+        changes = {"PLATEAU_PATIENCE": 2, "EARLY_STOPPING_PATIENCE": 3}
+        first = Epochs(tmp_path, [0.5, 0.4, 0.4], **changes).run()
+        again = Epochs(tmp_path, [0.5, 0.4, 0.4, 0.4, 0.9], **changes)
+        assert again.every_epoch.resume(again.model) == 3
+        assert again.every_epoch.state == first.every_epoch.state
+        assert number(again.model.get_weights()[0]) == 3
+        assert number(again.model.optimizer.learning_rate) == pytest.approx(0.04)
+        again.run(first=3)
+        assert again.every_epoch.state["stopped"]
+        assert again.kept == 1
+
+    @pytest.mark.parametrize("broken", ["state.json", "epoch_0002.weights.h5"])
+    @pytest.mark.parametrize("content", [b"", b"{"])
+    def test_a_backup_that_cannot_be_read_is_said_and_not_begun_anew(self, tmp_path, broken, content):
+        Epochs(tmp_path, [0.5, 0.4]).run()
+        (tmp_path / "backup" / broken).write_bytes(content)
+        again = Epochs(tmp_path, [0.5])
+        with pytest.raises(InputError, match=rf"{broken}: this backup cannot be read \(.*\)\. Mend it, or remove"):
+            again.every_epoch.resume(again.model)
+        assert (tmp_path / "backup" / "state.json").exists()
+
+    @pytest.mark.parametrize("content", [None, b"{}", b"[]"])
+    def test_a_backup_without_a_state_of_this_run_means_from_the_start(self, tmp_path, content):
+        Epochs(tmp_path, [0.5, 0.4]).run()
+        path = tmp_path / "backup" / "state.json"
+        path.unlink() if content is None else path.write_bytes(content)
+        again = Epochs(tmp_path, [0.5])
+        assert again.every_epoch.resume(again.model) == 0
+        assert again.every_epoch.state["epoch"] == 0
+        assert again.every_epoch.state["log"] == []
+
+
+def test_dropout_is_seeded_by_seed_epoch_and_place(tmp_path):
+    states = {}
+    for seed in (1, 1, 2):
+        film = keras.Input((4,))
+        model = keras.Model(film, keras.layers.Dropout(0.5)(keras.layers.Dropout(0.5)(film)))
+        every_epoch = epoch_callback.EveryEpoch(tmp_path, model, dict, "", tiny_params(SEED=seed), Batches(), IDENTITY)
+        every_epoch.set_model(model)
+        for epoch in (0, 1):
+            every_epoch.on_epoch_begin(epoch)
+            for place, layer in enumerate(model.layers[1:]):
+                found = keras.ops.convert_to_numpy(layer.seed_generator.state.value).tolist()
+                assert states.setdefault((seed, epoch, place), found) == found
+    assert len({tuple(state) for state in states.values()}) == 8
+
+
+def test_cosine_rises_shortly_and_falls_to_a_hundredth():
+    optimizer = loop.make_optimizer(tiny_params(SCHEDULE="cosine", LEARNING_RATE=0.1), 100)
+    rates = []
+    for step in (0, 10, 55, 100):
+        optimizer.iterations.assign(step)
+        rates.append(number(optimizer.learning_rate))
+    # A tenth, the top, half way down of 90 steps: 0.1 * (0.99 / 2 + 0.01), the end
+    np.testing.assert_allclose(rates, [0.01, 0.1, 0.0505, 0.001], rtol=1e-4)
+
+
+def test_optimizers_are_those_asked_for():
+    sgd = loop.make_optimizer(tiny_params(OPTIMIZER="sgd", SCHEDULE="constant", LEARNING_RATE=0.25), 10)
+    assert (type(sgd), sgd.momentum, number(sgd.learning_rate)) == (keras.optimizers.SGD, 0.9, 0.25)
+    adamw = loop.make_optimizer(tiny_params(WEIGHT_DECAY=0.5), 10)
+    assert (type(adamw), adamw.weight_decay) == (keras.optimizers.AdamW, 0.5)
+
+
+def moved(batch_size: int, truth: np.ndarray, **changes) -> list[np.ndarray]:
+    """Weights of a linear classifier after two passes over eight films."""
+    params = tiny_params(SCHEDULE="constant", LEARNING_RATE=0.1, **changes)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(6, kernel_initializer="ones")])
+    model.compile(loop.make_optimizer(params, 4), losses.masked_cross_entropy(np.full(6, 2, np.float32)))
+    films = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    for first in [*range(0, 8, batch_size)] * 2:
+        model.train_on_batch(films[first : first + batch_size], truth[first : first + batch_size])
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_two_batches_of_four_accumulated_are_one_batch_of_eight(optimizer):
+    truth = (np.random.default_rng(1).random((8, 6)) < 0.5).astype(np.float32)
+    options = {"OPTIMIZER": optimizer, "WEIGHT_DECAY": 0.1}
+    whole, halves = moved(8, truth, **options), moved(4, truth, GRADIENT_ACCUMULATION=2, **options)
+    for one, other in zip(whole, halves, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert np.abs(whole[0] - moved(4, truth, **options)[0]).max() > 1e-3
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="on JAX several devices accumulate")
+def test_accumulation_on_several_devices_of_tensorflow_is_refused(monkeypatch):
+    monkeypatch.setattr(backend, "devices", lambda: ["GPU:0", "GPU:1"])
+    loop.make_optimizer(tiny_params(), 10)
+    with pytest.raises(
+        InputError, match=r"GRADIENT_ACCUMULATION is 2, and TensorFlow trains on 2 devices.*Set it to 1"
+    ):
+        loop.make_optimizer(tiny_params(GRADIENT_ACCUMULATION=2), 10)
+
+
+def test_unknown_labels_weigh_a_small_batch_as_much_as_a_full_one():
+    """The one difference besides batch normalisation: the mean is over each small batch's own known labels."""
+    truth = np.ones((8, 6), np.float32)
+    truth[1:4] = NAN
+    whole, halves = moved(8, truth, OPTIMIZER="sgd"), moved(4, truth, OPTIMIZER="sgd", GRADIENT_ACCUMULATION=2)
+    assert np.abs(whole[0] - halves[0]).max() > 1e-3
+
+
+def test_weights_move_with_the_last_of_the_accumulated_batches():
+    params = tiny_params(OPTIMIZER="sgd", SCHEDULE="constant", LEARNING_RATE=0.5, GRADIENT_ACCUMULATION=3)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
+    model.compile(loop.make_optimizer(params, 6), loss=lambda truth, logits: keras.ops.mean(truth * logits))
+    found = []
+    for slope in (1, 2, 6, 1, 1, 1):  # gradients of the only weight: moved by minus half their mean of 3, then of 1 ...
+        model.train_on_batch(np.ones((1, 1), np.float32), np.full((1, 1), slope, np.float32))
+        found.append(number(model.get_weights()[0]))
+    # ... with Nesterov's momentum of 0.9: v = -1.5, step 0.9 v - 1.5; v = 0.9 * -1.5 - 0.5, step 0.9 v - 0.5
+    np.testing.assert_allclose(found, [0, 0, -2.85, -2.85, -2.85, -2.85 - 0.9 * 1.85 - 0.5], rtol=1e-6)
+
+
+def test_an_accumulated_run_warms_up_and_falls_over_the_same_films():
+    rates = {}
+    for accumulation, steps in ((1, 2000), (2, 4000)):
+        params = tiny_params(SCHEDULE="cosine", LEARNING_RATE=0.1, GRADIENT_ACCUMULATION=accumulation)
+        optimizer = loop.make_optimizer(params, steps)
+        rates[accumulation] = []
+        for share in (0, 0.025, 0.05, 0.5, 1):
+            optimizer.variables[0].assign(round(share * steps))  # batches; `iterations` tells updates
+            rates[accumulation].append(number(optimizer.learning_rate))
+    np.testing.assert_allclose(rates[1], rates[2], rtol=1e-5)
+    np.testing.assert_allclose(rates[2][:3], [0.01, 0.055, 0.1], rtol=1e-5)
+
+
+def test_the_record_says_what_it_takes_to_repeat_a_run(tmp_path):
+    params = tiny_params(SEED=7)
+    (tmp_path / "model.keras").write_bytes(b"model")
+    outcome = {"seconds": 1.5, "films_per_second": 16.0, "epochs": 2, "best_epoch": 1, "best": 0.75, "resumed_from": 0}
+    run_records.finish(tmp_path, run_records.run_record(params, "Keras on CPU", {"member": "tiny"}, outcome))
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record.items() >= outcome.items()
+    assert record["parameters"] == json.loads(json.dumps(params.flat()))
+    assert (record["seed"], record["device"], record["made_from"]) == (7, "Keras on CPU", {"member": "tiny"})
+    assert record["model"] == digest(tmp_path / "model.keras")
+    assert "commit" in record
+    assert record["cpu_cores"] >= 1
+
+
+# Interrupted at other places than before the scores, with several loader threads
+
+
+class Interrupted(BaseException):
+    """As a kill would: nothing catches it."""
+
+
+def test_where_in_an_epoch_a_run_is_interrupted_makes_no_difference(tmp_path, monkeypatch):
+    falling = [0.7, 0.8, 0.6]
+    changes = {"SCHEDULE": "cosine", "EPOCHS": 3}
+
+    def run(folder, scores):
+        made = Run(folder, scores, **changes)
+        made.batches.workers = 2
+        return made
+
+    monkeypatch.setattr(curves, "training_curves", lambda *_: None)
+    whole = run(tmp_path / "whole", falling)
+    whole.fit()
+
+    in_an_epoch = run(tmp_path / "cut", falling)
+
+    def second_batch(batch, logs=None):
+        if in_an_epoch.batches.epoch == 1 and batch == 1:
+            raise Interrupted
+
+    in_an_epoch.every_epoch.on_train_batch_end = second_batch
+    with pytest.raises(Interrupted):
+        in_an_epoch.fit()
+
+    after_the_model = run(tmp_path / "cut", falling[1:])
+
+    def slow_curves(log, *_):
+        if len(log) == 2:
+            raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(curves, "training_curves", slow_curves)
+        with pytest.raises(Interrupted):
+            after_the_model.fit()
+
+    resumed = run(tmp_path / "cut", falling[1:])
+    assert resumed.fit()["resumed_from"] == 1
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=0 if keras.backend.backend() == "tensorflow" else 1e-6)
+    kept = [
+        saved_models.load_model(tmp_path / place / "model.keras", 32, "-").get_weights() for place in ("whole", "cut")
+    ]
+    for one, other in zip(*kept, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=0 if keras.backend.backend() == "tensorflow" else 1e-6)
+
+
+def test_a_run_that_stopped_early_is_not_trained_further(tmp_path):
+    first = Run(tmp_path, [0.9, 0.8], EARLY_STOPPING_PATIENCE=1)
+    assert first.fit()["epochs"] == 2
+    again = Run(tmp_path, [0.9], EARLY_STOPPING_PATIENCE=1)
+    outcome = again.fit()
+    assert outcome["resumed_from"] == outcome["epochs"] == 2
+    assert outcome["films_per_second"] is None
+    for one, other in zip(first.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
