@@ -9,7 +9,7 @@ for argument in "$@"
 do
     if [ "$argument" = --dry-run ]; then exec "$python" "$here/src/checks/plan_preparation.py" "$@"; fi
 done
-for step in 0_nih_table.py 1_chexpert_table.py 2_merge_tables.py 3_hold_out_test.py
+for step in 0_nih_table.py 1_chexpert_table.py 1_other_tables.py 2_merge_tables.py 3_hold_out_test.py
 do
     "$python" "$here/src/classification/etl/$step" "$@"
 done

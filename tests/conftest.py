@@ -11,7 +11,6 @@ import pandas as pd
 
 from cxr.core import configuration
 from cxr.core.artifacts import digest, write_csv
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.core.steps import Step
@@ -73,13 +72,13 @@ def prepare(
     table.
     """
     ids = [f"{patient:08d}_{number:03d}" for number, patient in enumerate(patients)]
-    usual = {"view": "PA", "sex": "M", "age": 50, "source": "nih"}
-    labels = np.broadcast_to(labels, (len(ids), len(FINDINGS)))
+    usual = {"view": "PA", "sex": "M", "age": 50, "source": "nih", "label_source": "nih"}
+    labels = np.broadcast_to(labels, (len(ids), len(params.findings)))
     rows = [
         {"image_id": f"nih/{name}", "path": f"{name}.png", "patient_id": f"nih-{patient}"} | usual
         for name, patient in zip(ids, patients, strict=True)
     ]
-    images = schema.typed(pd.DataFrame(rows).assign(**dict(zip(FINDINGS, labels.T, strict=True))))
+    images = schema.typed(pd.DataFrame(rows).assign(**dict(zip(params.findings, labels.T, strict=True))), params.findings)
     write_csv(images, settings.images_csv)
     write_csv(pd.DataFrame({"image_id": images["image_id"], "split": list(splits)}), settings.split_csv)
     path = settings.pack(size)

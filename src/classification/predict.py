@@ -17,7 +17,7 @@ from cxr.core.artifacts import read_csv, write_csv, write_json, write_text
 from cxr.core.errors import InputError
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
-from cxr.evaluation.thresholds import POOLED
+from cxr.evaluation.source_fits import POOLED
 from cxr.new_films import bundles, film_files, new_films_report, predicting
 
 

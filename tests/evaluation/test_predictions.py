@@ -93,8 +93,8 @@ def test_members_that_list_other_films_or_truths_are_not_averaged():
 def test_the_source_tells_expert_labels_from_report_labels_and_the_hospital_does_not():
     ids = ["nih/1", "chexpert/valid/p/s/v", "chexpert/train/p/s/v", "seoul/1", "film"]
     listed = pd.DataFrame({"image_id": ids})
-    assert list(predictions.source(listed)) == ["nih", "chexpert-valid", "chexpert-train", "seoul", "unknown"]
-    assert list(predictions.hospital(listed)) == ["nih", "chexpert", "chexpert", "seoul", "unknown"]
+    assert list(predictions.label_source(listed)) == ["nih", "chexpert-valid", "chexpert-train", "seoul", "unknown"]
+    assert list(predictions.source(listed)) == ["nih", "chexpert", "chexpert", "seoul", "unknown"]
 
 
 def test_columns_follow_the_findings():

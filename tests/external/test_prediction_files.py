@@ -85,7 +85,7 @@ def test_chexperts_films_and_studies_get_their_labels_by_the_policies(file, labe
     found = prediction_files.read(path, labels)
     assert found.table["Edema_true"].tolist() == [1, 1]  # -1 of Edema is positive
     assert found.table["Effusion_true"].fillna(-9).tolist() == [1, -9]  # of the others not known
-    assert predictions.source(found.table).tolist() == ["chexpert-valid", "chexpert-train"]
+    assert predictions.label_source(found.table).tolist() == ["chexpert-valid", "chexpert-train"]
     assert found.films["view"].tolist() == ["AP", "AP"]
 
 

@@ -42,4 +42,4 @@ def test_what_is_not_known_is_empty():
 def test_a_film_is_of_the_hospital_that_was_asked_for(hospital, found):
     films = pd.DataFrame({"row": [0, 3]})
     table = predicting._table(films, hospital, np.zeros((2, 2, 6), np.float32))
-    assert list(predictions.hospital(table)) == [found] * 2
+    assert list(predictions.source(table)) == [found] * 2

@@ -18,6 +18,7 @@ from cxr.core.steps import Step
 from cxr.preparation import masking, packing, packs, reading
 from cxr.report import film_pictures
 from cxr.tables import schema
+from cxr.tables.sources.catalogue import film_paths
 
 
 def main(argv=None):
@@ -27,8 +28,8 @@ def main(argv=None):
         print('"LUNG_MASKING": "none": films are used as they are, no masks are made')
         return
     locks.hold(settings.classification)
-    images = schema.read_images(settings.images_csv)
-    paths = [settings.dataset_dir / path for path in images["path"]]
+    images = schema.read_images(settings.images_csv, params.findings)
+    paths = film_paths(settings, images)
     unet_path = need(settings.unet, "src/segmentation/train.py")
     masks_npy, size = settings.lung_masks, params.unet.unet_input_size
     masks_csv, preview = masks_npy.with_suffix(".csv"), masks_npy.with_name("preview_masks.png")

@@ -22,14 +22,15 @@ from cxr.preparation import packing, packs, reading
 from cxr.preparation.films import AFFINE
 from cxr.report import film_pictures
 from cxr.tables import schema
+from cxr.tables.sources.catalogue import film_paths
 
 
 def main(argv=None):
     arguments = command_line.parser(__doc__).parse_args(argv)
     settings, params = command_line.load(arguments)
     locks.hold(settings.classification)
-    images = schema.read_images(settings.images_csv)
-    paths = [settings.dataset_dir / path for path in images["path"]]
+    images = schema.read_images(settings.images_csv, params.findings)
+    paths = film_paths(settings, images)
     inputs = {"images": digest(settings.images_csv), "raw": raw_state(paths)}
     accepted = np.zeros(len(images), bool)
     if params.pack.lung_masking != "none":

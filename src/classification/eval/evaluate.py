@@ -32,11 +32,12 @@ def main(argv=None):
     family = arguments.family
     locks.hold(settings.family_dir(family), *(settings.member_dir(family, member) for member in params.members(family)))
     both = {
-        member: scoring.score_member(settings, params, family, member, arguments.scheduler)
+        member: scoring.score_member(settings, params, family, member, arguments.scheduler, print)
         for member in params.members(family)
     }
     scored = {member: one for member, (one, _) in both.items()}
-    folder, films = settings.family_dir(family), schema.read_images(settings.images_csv)
+    folder, films = settings.family_dir(family), schema.read_images(settings.images_csv, params.findings)
+    assessment.begin(folder)
     table = predictions.average(list(scored.values()))
     predictions.write(table, folder / "predictions.csv")
     for member, one in scored.items():
@@ -45,15 +46,17 @@ def main(argv=None):
         print(f"{member}: mean AUROC on test {text(block['macro']['auroc'])}")
     block, thresholds = judge(table, films, params)
     write_json(compare(family, table, scored, params), folder / "comparison.json")
+    blanked = [one for _, one in both.values() if one is not None]
     write_json(
-        shortcuts_of(table, predictions.average([one for _, one in both.values()]), params), folder / "shortcuts.json"
+        shortcuts_of(table, predictions.average(blanked) if blanked else None, params), folder / "shortcuts.json"
     )
     write_json(thresholds, folder / "thresholds.json")
     write_json(block, folder / "metrics.json")
     write_csv(result_table(block), folder / "result.csv")
     write_json(bundles.reference(settings, params, family), folder / "reference.json")
+    assessment.finish(settings, family, params.members(family))
     test = table[table["split"] == "test"]
-    sources = predictions.source(test)
+    sources = predictions.label_source(test)
     draw_curves(test, folder, "", family)
     for source in sorted(set(sources)):
         draw_curves(test[sources == source], folder, f"_{source}", f"{family}, {source}")
@@ -87,7 +90,7 @@ def shortcuts_of(table, without_corners, params):
     val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
     resampling = params.evaluation.bootstrap_replicates, params.general.seed
     found = {"source_probe": shortcuts.source_probe(val, test, *resampling)}
-    if params.evaluation.blank_corners and len(test):
+    if without_corners is not None and len(test):
         found["corners"] = shortcuts.blanked(test, without_corners, *resampling)
     return found
 

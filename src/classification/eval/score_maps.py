@@ -37,8 +37,8 @@ def main(argv=None):
     if not map_scores.pairs(by_method[MAP_METHODS[0]]):
         print("no test film has a known box: maps are not scored")
         return
-    scores = map_scores.score_all(by_method, params.members(family), family)
-    table = map_scores.summary(scores, params.evaluation.bootstrap_replicates, params.general.seed)
+    scores = map_scores.score_all(by_method, params.members(family), family, settings)
+    table = map_scores.summary(scores, params.findings, params.evaluation.bootstrap_replicates, params.general.seed)
     write_csv(scores, films_csv)
     write_csv(table, scores_csv)
     step.finish()

@@ -1,7 +1,7 @@
 """Evaluate anybody's predictions: a CSV with a film's name and a probability for each of the findings it knows.
 
 Reads   FILE … (.csv or .csv.gz): Image Index, image, filename, or CheXpert's Path or Study; prob_Edema, Edema_prob,
-        p_Edema or Edema, any of the six findings. Labels, patient, view, sex, age: --labels FILE, or NIH's and
+        p_Edema or Edema, any of FINDINGS. Labels, patient, view, sex, age: --labels FILE, or NIH's and
         CheXpert's tables as SETTINGS.json names them, or columns <Finding>_true, patient_id, view, sex, age of FILE.
         NIH's test_list.txt beside its table, if there: what remains on the official test films.
 Writes  --out DIR (default: scores): metrics.json, thresholds.json, result.csv, roc.png, precision_recall.png,
@@ -20,7 +20,7 @@ from cxr.evaluation import assessment, comparison, predictions
 from cxr.external import label_tables, prediction_files
 from cxr.report import curves, html_page
 from cxr.report.result_table import result_table, result_text
-from cxr.tables.sources import nih
+from cxr.tables.sources.catalogue import listed_films
 
 
 def main(argv=None):
@@ -34,7 +34,7 @@ def main(argv=None):
     settings, params = command_line.load(arguments)
     check(arguments)
     label_files = arguments.labels or label_tables.label_files(settings)
-    labels = label_tables.read_labels(label_files, params.tables)
+    labels = label_tables.read_labels(label_files, params)
     print("labels: " + (", ".join(map(str, label_files)) or "the files' own columns"))
     vals = arguments.val or [None] * len(arguments.files)
     models = [
@@ -63,19 +63,14 @@ def check(arguments):
 
 
 def score(path, val, arguments, labels, label_files, params):
-    foreign = prediction_files.read(path, labels)
+    foreign = prediction_files.read(path, labels, params.findings)
     val_table, table, told = prediction_files.with_val(
-        foreign, val and prediction_files.read(val, labels), arguments.val_fraction
+        foreign, val and prediction_files.read(val, labels, params.findings), arguments.val_fraction
     )
-    lists = [csv.with_name("test_list.txt") for csv in label_files if csv.with_name("test_list.txt").is_file()]
-    groups = {}
-    if lists:
-        names = set(nih.read_list(lists[0]))
-        groups["NIH list"] = assessment.on_list(table["image_id"], names, "official test_list.txt", "not on it")
     evaluated = params.evaluation
     block, thresholds = assessment.judge(
         val_table, table, foreign.films, evaluated.threshold_rule, evaluated.bootstrap_replicates, params.general.seed,
-        groups,
+        listed_films(label_files, table["image_id"]),
     )  # fmt: skip
     for finding, values in block["findings"].items():
         if finding not in foreign.findings:

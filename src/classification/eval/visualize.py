@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
+from cxr.core.errors import InputError
 from cxr.core.executors import process_count
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.maps import detections, family_maps
@@ -26,35 +26,38 @@ def main(argv=None):
     arguments = command_line.parser(__doc__)
     arguments.add_argument("family", choices=FAMILIES, help="whose maps to draw")
     arguments.add_argument("--film", action="append", help="image_id, or its last part, of a scored film; repeatable")
-    arguments.add_argument("--finding", action="append", choices=FINDINGS, help="only this finding; repeatable")
+    arguments.add_argument("--finding", action="append", help="only this finding; repeatable")
     arguments.add_argument("--limit", type=int, help="films a finding, in place of OVERLAYS_PER_FINDING; 0 = all")
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
+    for finding in arguments.finding or ():
+        if finding not in params.findings:
+            raise InputError(f"--finding {finding}: expected one of {', '.join(params.findings)}.")
     locks.hold(settings.family_dir(arguments.family))
     scored = family_maps.load(settings, params, arguments.family)
     limit = params.evaluation.overlays_per_finding if arguments.limit is None else arguments.limit
     folder = settings.family_dir(arguments.family)
-    if overlays.overlays_are_current(scored, arguments.family):
+    if overlays.overlays_are_current(scored, folder):
         locks.sweep(folder / "gradcam")
     else:  # of another model: none of them may stand beside what is said now
         shutil.rmtree(folder / "gradcam", ignore_errors=True)
-        write_json(overlays.overlays_made_from(scored, arguments.family), folder / "gradcam" / "made_from.json")
+        write_json(overlays.overlays_made_from(scored, folder), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
     print(f"maps of {grids} places: where that is few (small input sizes), they tell a region of the film at most")
     chosen = {
         finding: family_maps.choose_films(scored, finding, arguments.film, limit)
-        for finding in arguments.finding or FINDINGS
+        for finding in arguments.finding or params.findings
     }
     jobs = [(finding, row) for finding, rows in chosen.items() for row in rows]
     with ThreadPoolExecutor(process_count(params.general.workers)) as threads:
-        drawn = threads.map(lambda job: overlays.draw_overlay(scored, *job, folder / "gradcam"), jobs)
+        drawn = threads.map(lambda job: overlays.draw_overlay(scored, *job, settings, folder / "gradcam"), jobs)
         tiles = dict(zip(jobs, progress(drawn, len(jobs), "overlays"), strict=True))
     for finding, rows in chosen.items():
         if not arguments.film:
             groups = {outcome: [] for outcome in family_maps.OUTCOMES}
-            for row in rows:
-                if scored.outcome(finding, row):
-                    groups[scored.outcome(finding, row)].append(tiles[finding, row])
+            outcomes = scored.outcomes(finding)
+            for row in (row for row in rows if outcomes[row]):
+                groups[outcomes[row]].append(tiles[finding, row])
             film_pictures.overview(
                 groups, folder / "gradcam" / f"overview_{finding}.png", finding, scored.threshold_note(finding)
             )

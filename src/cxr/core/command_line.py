@@ -4,9 +4,10 @@ import argparse
 import errno
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cxr.core import process_group
+from cxr.core import locks, process_group
 from cxr.core.configuration import load_params, load_settings
 from cxr.core.errors import InputError, one_line
 from cxr.core.parameters import Params
@@ -57,6 +58,16 @@ def unet_parser(description: str) -> argparse.ArgumentParser:
     arguments = parser(description)
     arguments.add_argument("--if-missing", action="store_true", help="do nothing where a U-Net is there or not needed")
     return arguments
+
+
+def opened(
+    arguments: argparse.ArgumentParser, argv: Sequence[str] | None, folder: Callable[[Settings], Path]
+) -> tuple[argparse.Namespace, Settings, Params]:
+    """Parsed arguments and both JSON files, once this process is the only one that writes into ``folder(settings)``."""
+    parsed = arguments.parse_args(argv)
+    settings, params = load(parsed)
+    locks.hold(folder(settings))
+    return parsed, settings, params
 
 
 def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:

@@ -8,7 +8,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from cxr.core.errors import InputError, closest
-from cxr.core.parameters import BACKBONES, MEMBERS, SMALLEST_INPUT, STAGES, ModelParams, Params, Stage, TrainParams
+from cxr.core.findings import FINDINGS, canonical
+from cxr.core.parameters import (
+    BACKBONES,
+    MEMBERS,
+    SMALLEST_INPUT,
+    STAGES,
+    GeneralParams,
+    ModelParams,
+    Params,
+    Stage,
+    TableParams,
+    TrainParams,
+)
 from cxr.core.settings import REPLACED_SETTINGS, Settings
 
 
@@ -64,10 +76,13 @@ def params_from(content: dict[str, Any], where: str) -> Params:
     for key in content:
         if key not in known:
             raise InputError(f"{where}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
+    if isinstance(content.get("FINDINGS"), list):
+        content = {"CLASS_NUM": len(content["FINDINGS"])} | content
     stages = {
         name: _checked(stage, {key: content[key] for key in _keys(stage) if key in content}, where)
         for name, stage in STAGES.items()
     }
+    _check_findings(stages["general"], stages["tables"], content, where)
     for member in stages["models"].ensemble_members:
         size = getattr(stages["models"], BACKBONES[member])
         if size < SMALLEST_INPUT.get(member, 0):
@@ -77,6 +92,21 @@ def params_from(content: dict[str, Any], where: str) -> Params:
         _check_members(stages["models"].weights, "WEIGHTS", where)
     _check_overrides(stages["training"].member_overrides, content, where)
     return Params(**stages)
+
+
+def _check_findings(general: GeneralParams, tables: TableParams, content: dict[str, Any], where: str) -> None:
+    count = len(general.findings)
+    if general.class_num != count:
+        raise InputError(
+            f"{where}: CLASS_NUM: must be {count}, the number of FINDINGS; found {general.class_num}. Mend one of them."
+        )
+    known = {*general.findings, *FINDINGS}  # a default's name does no harm where it is not looked for
+    for key in ("UNCERTAIN_LABELS", "BLANK_LABELS"):
+        for name in content.get(key) or ():
+            if canonical(name) not in map(canonical, known):
+                raise InputError(
+                    f"{where}: {key}: {name}: not in FINDINGS ({', '.join(general.findings)}).{nearest(name, known)}"
+                )
 
 
 def _check_members(by_member: dict[str, Any], key: str, where: str) -> None:
@@ -145,9 +175,13 @@ def load_settings(path: Path) -> Settings:
     settings = _checked(Settings, {key: value for key, value in content.items() if key in known}, str(path))
     folder = path.resolve().parent
     # "" for a table means that there is none; "" and "." for a folder, which Path does not tell apart, the file's own.
-    none = {name for name, _ in settings if name.endswith("csv_dir") and content.get(name.upper()) == ""}
-    absolute = {name: value if name in none else folder / value for name, value in settings}
-    return settings.model_copy(update=absolute)
+    tables = {name: name.upper() for name, _ in settings if "csv" in name}
+    # Beside a table of the user's own a release counts only where the file names it.
+    unnamed = {name for name, key in tables.items() if key not in content}
+    none = {name for name, key in tables.items() if content.get(key) == ""}
+    none |= unnamed if content.get("OWN_CSV") else {name for name in unnamed if getattr(settings, name) == Path()}
+    absolute = {name: folder / value for name, value in settings if isinstance(value, Path)}
+    return settings.model_copy(update=absolute | dict.fromkeys(none, Path()))
 
 
 def chosen_members(params: Params, family: str, member: str | None) -> tuple[str, ...]:

@@ -1,4 +1,9 @@
-"""The six findings: their names, their order in every array and table, their colours in every plot."""
+"""The default findings: their names, their order in every array and table, their colours; and what a name means.
+
+Which findings a run looks for is FINDINGS of PARAMS.json; these six are its default.
+"""
+
+import re
 
 FINDINGS = ("Consolidation", "Pneumothorax", "Edema", "Effusion", "Pneumonia", "Cardiomegaly")
 
@@ -11,3 +16,15 @@ COLOURS = {
     "Pneumonia": "#D55E00",
     "Cardiomegaly": "#CC79A7",
 }
+# The same finding in other words, once spaces, case and marks are gone.
+SYNONYMS = {"pleuraleffusion": "effusion", "oedema": "edema", "infiltrate": "infiltration", "nofindings": "nofinding"}
+
+
+def canonical(name: str) -> str:
+    """What two spellings of one finding have in common.
+
+    >>> canonical("Pleural Effusion") == canonical("effusion"), canonical("Pleural_Thickening")
+    (True, 'pleuralthickening')
+    """
+    short = re.sub(r"[\W_]+", "", name.lower())
+    return SYNONYMS.get(short, short)

@@ -1,14 +1,14 @@
 """PARAMS.json as frozen models: one class a stage, one described field a key. The reference of every parameter."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cxr.core.findings import FINDINGS
+from cxr.core.findings import FINDINGS, canonical
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=32, le=2048)]
-Finding = Literal[FINDINGS]
 LabelPolicy = Literal["negative", "positive", "ignore"]
 # Backbones by name, with the key of their input size; how each is built stands in models.APPLICATIONS.
 BACKBONES = {
@@ -25,6 +25,12 @@ MAP_METHODS = ("gradcam", "gradcam++", "layercam")
 MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
 
 
+# Names that stand in our tables beside those of findings.
+RESERVED = frozenset(
+    "image_id path patient_id view sex age source label_source split finding mean films patients filename".split()
+)
+
+
 class Stage(BaseModel):
     """Parameters of one stage: a lower-case field for each upper-case key of the JSON file; nothing is converted."""
 
@@ -32,15 +38,27 @@ class Stage(BaseModel):
 
 
 class GeneralParams(Stage):
-    class_num: int = Field(len(FINDINGS), description="number of findings; the pipeline knows exactly these six")
+    findings: tuple[str, ...] = Field(
+        FINDINGS, min_length=1, max_length=30, description="what is looked for: names that a source in use labels"
+    )
+    class_num: int = Field(len(FINDINGS), description="number of findings: the length of FINDINGS")
     seed: int = Field(1, ge=0, description="source of all randomness: splits, first weights, order, augmentation")
     workers: int = Field(0, ge=0, description="processes that read films, and loader threads; 0 = one per CPU core")
 
-    @field_validator("class_num")
+    @field_validator("findings")
     @classmethod
-    def _six(cls, value: int) -> int:
-        if value != len(FINDINGS):
-            raise ValueError(f"must be {len(FINDINGS)}, the number of findings in src/cxr/core/findings.py")
+    def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # They name columns, folders and files.
+        wrong = [name for name in value if not re.fullmatch(r"[^\W_][\w -]{0,39}(?<! )", name)]
+        if wrong:
+            raise ValueError(f"must be names of letters, digits, spaces, _ and -, at most 40; {wrong[0]!r} is none")
+        reserved = sorted(set(value) & RESERVED)
+        if reserved:
+            raise ValueError(f"must not name a column of our tables, as {reserved[0]!r} does")
+        spelt = [canonical(name) for name in value]
+        twice = [name for name, short in zip(value, spelt, strict=True) if spelt.count(short) > 1]
+        if twice:
+            raise ValueError(f"must name each finding once; {' and '.join(twice)} are one")
         return value
 
 
@@ -48,30 +66,27 @@ class TableParams(Stage):
     views: tuple[Literal["PA", "AP", "LATERAL"], ...] = Field(
         ("PA", "AP"), min_length=1, description="projections kept"
     )
-    abnormal_only: bool = Field(
-        False, description="true drops films with none of the six findings, as the original did"
+    abnormal_only: bool = Field(False, description="true drops films with none of the findings, as the original did")
+    uncertain_labels: dict[str, LabelPolicy] = Field(
+        {"Edema": "positive"}, description="labels of -1, per finding: negative, positive or ignore; unnamed: ignore"
     )
-    uncertain_labels: dict[Finding, LabelPolicy] = Field(
-        {"Edema": "positive"}, description="CheXpert's -1, per finding: negative, positive or ignore; unnamed: ignore"
-    )
-    blank_labels: dict[Finding, LabelPolicy] = Field(
+    blank_labels: dict[str, LabelPolicy] = Field(
         {}, description="CheXpert's blanks, per finding: negative, positive or ignore; unnamed: negative"
     )
     split: Literal["patient", "image"] = Field(
         "patient", description="image = the original's leaking split, to compare"
     )
-    chexpert_test: Literal["valid", "hash", "both"] = Field(
+    chexpert_test: Literal["valid", "official", "hash", "both"] = Field(
         "valid",
-        description="CheXpert's test films: its expert-labelled valid.csv, a share of its train patients, or both",
+        description="CheXpert's test films: its expert-labelled valid.csv, its official test set, a share of its train "
+        "patients, or valid.csv and that share",
     )
     test_fraction: Fraction = Field(
         0.2, description="share of patients held out where a source has no official test list"
     )
     val_fraction: Fraction = Field(0.1, description="share of the remaining patients for validation")
-    train_sources: tuple[Literal["nih", "chexpert"], ...] = Field(
-        ("nih", "chexpert"),
-        min_length=1,
-        description="hospitals whose films are trained and validated on; films of the others are only tested on",
+    train_sources: tuple[str, ...] = Field(
+        (), description="sources whose films are trained and validated on, others are only tested on; [] = all"
     )
     hash_ids: str = Field(
         "", description='file with a secret key: ids become keyed hashes; "" = as the release has them'
@@ -241,6 +256,11 @@ class Params(BaseModel):
     def flat(self) -> dict[str, Any]:
         """All keys and values in force, as PARAMS.json would hold them."""
         return {key: value for stage in STAGES for key, value in getattr(self, stage).model_dump(by_alias=True).items()}
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What is looked for, in the order of every array and table."""
+        return self.general.findings
 
     def members(self, family: str) -> tuple[str, ...]:
         """The members of a family; EfficientNet is an ensemble of one."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from cxr.core.parameters import Stage
 
@@ -45,6 +45,14 @@ class Settings(Stage):
     dataset_chexpert_val_csv_dir: Path = Field(
         Path("data/classification/dataset/CheXpert-v1.0-small/valid.csv"), description='its expert labels; "" = none'
     )
+    dataset_chexpert_test_csv_dir: Path = Field(
+        Path(), description='labels of its official test set, for CHEXPERT_TEST "official"; "" = none'
+    )
+    own_csv: Path = Field(Path(), description='a table of your own films and labels; "" = none')
+    own_dataset_dir: Path = Field(Path("data/classification/own"), description="the films of OWN_CSV; only read")
+    own_columns: str | dict[str, str] = Field(
+        {}, description="which column of OWN_CSV is what, or the name of a known release; {} = guessed by usual names"
+    )
     dataset_dir_segmentation: Path = Field(
         Path("data/segmentation/dataset/LungSegmentation/CXR_png"), description="films with a lung mask; only read"
     )
@@ -56,7 +64,9 @@ class Settings(Stage):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _text(cls, value: Any) -> Any:
+    def _text(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name == "own_columns":
+            return value
         if not isinstance(value, str | Path):
             raise ValueError("must be a path in quotes")
         if "\0" in str(value):
@@ -71,13 +81,9 @@ class Settings(Stage):
     def segmentation(self) -> Path:
         return self.data_dir / "segmentation"
 
-    @property
-    def nih_csv(self) -> Path:
-        return self.classification / "nih.csv"
-
-    @property
-    def chexpert_csv(self) -> Path:
-        return self.classification / "chexpert.csv"
+    def source_csv(self, source: str) -> Path:
+        """The table of one source in our columns."""
+        return self.classification / f"{source}.csv"
 
     @property
     def images_csv(self) -> Path:

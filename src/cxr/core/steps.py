@@ -1,6 +1,7 @@
 """A step's record: what its outputs were made from; it is done again only when that changed."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,15 @@ class Step:
         if current:
             refuse_problems(self.refuse)
         return current
+
+    def run(self, make: Callable[[], list[str]]) -> list[str]:
+        """What is to be told: that the outputs are up to date, or what ``make``, which writes them, says of them."""
+        if self.is_current():
+            return [f"{self.outputs[0]}: up to date"]
+        self.begin()
+        told = make()
+        self.finish()
+        return told
 
     def begin(self) -> None:
         """Remove the old record: what it vouches for is about to be replaced."""

@@ -1,10 +1,15 @@
 """One evaluation for everybody: fit on val, metrics, subgroups; of our own models and of anybody's predictions."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cxr.core.artifacts import digest, need, read_json, write_json
+from cxr.core.errors import InputError
+from cxr.core.settings import Settings
 from cxr.evaluation import metrics, subgroups
 from cxr.evaluation.operating_points import fit_on_val
 
@@ -43,8 +48,38 @@ def judge(
     return block, thresholds
 
 
-def on_list(image_ids: pd.Series, names: set[str], inside: str, outside: str) -> np.ndarray:
-    """A grouping: whether NIH's film is on a list of file names; "" for films of other releases."""
-    bare = image_ids.str.removeprefix("nih/")
-    listed = bare.isin({name.rsplit(".", 1)[0] for name in names})
-    return np.where(image_ids.str.startswith("nih/"), np.where(listed, inside, outside), "").astype(object)
+# What stands or falls together: one written by another run than the others would be read beside them.
+EVALUATED = ("predictions.csv", "thresholds.json", "metrics.json")
+
+
+def begin(folder: Path) -> None:
+    """Say that a family's evaluation is about to be replaced: until `finish` nobody reads it."""
+    (folder / "evaluation.json").unlink(missing_ok=True)
+
+
+def finish(settings: Settings, family: str, members: Sequence[str]) -> None:
+    """Say that a family's evaluation is whole, and what it was made from."""
+    write_json(_record(settings, family, members), settings.family_dir(family) / "evaluation.json")
+
+
+def check_evaluated(settings: Settings, family: str, members: Sequence[str]) -> None:
+    """Raise an InputError where a family's files are not of one evaluation, or not of its models."""
+    folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
+    for member in members:
+        record, model = (settings.member_dir(family, member) / name for name in ("predictions.json", "model.keras"))
+        if record.is_file() and model.is_file() and read_json(record, "")["inputs"]["model"] != digest(model):
+            raise InputError(f"{model}: was trained again since it was evaluated. Run: {made_by}")
+    recorded = read_json(folder / "evaluation.json", made_by)
+    found = _record(settings, family, members)
+    for name, value in {**found["members"], **found["files"]}.items():
+        if value != {**recorded.get("members", {}), **recorded.get("files", {})}.get(name):
+            raise InputError(f"{folder}: {name} is of another evaluation than the rest. Run: {made_by}")
+
+
+def _record(settings: Settings, family: str, members: Sequence[str]) -> dict[str, Any]:
+    made_by = f"sh evaluate_{family.capitalize()}.sh"
+    scored = {member: settings.member_dir(family, member) / "predictions.csv" for member in members}
+    return {
+        "members": {member: digest(need(path, made_by)) for member, path in scored.items()},
+        "files": {name: digest(need(settings.family_dir(family) / name, made_by)) for name in EVALUATED},
+    }

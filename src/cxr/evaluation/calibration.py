@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from cxr.core.findings import FINDINGS
 from cxr.evaluation import bootstrap, predictions
-from cxr.evaluation.thresholds import POOLED, label_counts
+from cxr.evaluation.source_fits import fit_by_source, fit_of
+from cxr.evaluation.thresholds import label_counts
 
 BINS = 10
 FEWEST = 10  # positive, and negative, val films that a fit of two numbers needs
-METHODS = ("platt", "temperature")
 NEAREST = 1e-6  # to 0 and 1, in which a logit is infinite
 
 
@@ -26,44 +25,32 @@ def logit(probabilities: np.ndarray) -> np.ndarray:
     return np.log(kept) - np.log1p(-kept)
 
 
-def fit_calibration(val_table: pd.DataFrame, method: str = "platt") -> dict[str, Any]:
-    """Logistic recalibration from val: calibrated logit = slope x logit + intercept.
+def fit_calibration(val_table: pd.DataFrame) -> dict[str, Any]:
+    """Logistic recalibration from val (Platt 1999): calibrated logit = slope x logit + intercept.
 
     Parameters
     ----------
     val_table : predictions table
-    method : {"platt", "temperature"}
-        Platt's scaling (1999) fits both numbers; temperature scaling (Guo et al. 2017) keeps the intercept 0, its
-        temperature is 1 / slope.
 
     Returns
     -------
     calibration : dict that JSON can hold
-        ``method``; ``findings``: finding -> hospital or "pooled" -> slope, intercept, fitted_on, films, positives,
+        ``method``; ``findings``: finding -> source or "pooled" -> slope, intercept, fitted_on, films, positives,
         negatives, prevalence and, where it fell back to pooled (or to nothing: None), the reason.
     """
-    truth, probabilities = predictions.arrays(val_table)
-    hospitals = predictions.hospital(val_table)
-    findings = {}
-    for f, finding in enumerate(FINDINGS):
-        pooled = _fitted(truth[:, f], probabilities[:, f], method, POOLED)
-        findings[finding] = {POOLED: pooled}
-        for name in sorted(set(hospitals)):
-            here = hospitals == name
-            fitted = _fitted(truth[here, f], probabilities[here, f], method, name)
-            if "reason" in fitted:
-                fitted |= {key: pooled[key] for key in ("slope", "intercept", "fitted_on")}
-            findings[finding][name] = fitted
-    return {"method": method, "findings": findings}
+    return {
+        "method": "platt",
+        "findings": fit_by_source(val_table, _fitted, fallback=("slope", "intercept", "fitted_on")),
+    }
 
 
-def _fitted(truth: np.ndarray, probabilities: np.ndarray, method: str, name: str) -> dict[str, Any]:
+def _fitted(truth: np.ndarray, probabilities: np.ndarray, name: str) -> dict[str, Any]:
     counts = label_counts(truth)
     nothing = {"slope": None, "intercept": None, "fitted_on": None, **counts}
     if min(counts["positives"], counts["negatives"]) < FEWEST:
         return {**nothing, "reason": f"fewer than {FEWEST} positive or negative films in val"}
     known = ~np.isnan(truth)
-    model = LogisticRegression(C=np.inf, fit_intercept=method == "platt", tol=1e-8, max_iter=1000)
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000)
     model.fit(logit(probabilities[known])[:, None], truth[known])
     slope, intercept = float(model.coef_[0, 0]), float(np.ravel(model.intercept_)[0])
     if slope <= 0:
@@ -72,14 +59,12 @@ def _fitted(truth: np.ndarray, probabilities: np.ndarray, method: str, name: str
 
 
 def calibrated(table: pd.DataFrame, calibration: dict[str, Any]) -> np.ndarray:
-    """Calibrated probabilities, float64 of shape (N, F); NaN where there is no fit for a film's hospital."""
-    hospitals = predictions.hospital(table)
+    """Calibrated probabilities, float64 of shape (N, F); NaN where there is no fit for a film's source."""
+    sources = predictions.source(table)
     scores = logit(predictions.arrays(table)[1])
-    for f, finding in enumerate(FINDINGS):
-        fits = calibration["findings"][finding]
-        for name in set(hospitals):
-            fit = fits.get(name, fits[POOLED])
-            here = hospitals == name
+    for f, finding in enumerate(predictions.findings_of(table)):
+        for name in set(sources):
+            fit, here = fit_of(calibration["findings"][finding], name), sources == name
             known = fit["slope"] is not None
             scores[here, f] = fit["slope"] * scores[here, f] + fit["intercept"] if known else np.nan
     return 1 / (1 + np.exp(-scores))

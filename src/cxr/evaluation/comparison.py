@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
 from cxr.evaluation import bootstrap, metrics, predictions
 
 
@@ -48,13 +47,19 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
             f"{second['image_id'].iloc[0]}. Compare predictions of the same films."
         )
     one, other = (table.set_index("image_id", drop=False).loc[both] for table in (first, second))
+    names = predictions.findings_of(first)
+    if predictions.findings_of(second) != names:
+        raise InputError(
+            f"the first file is of {', '.join(names)}, the second of {', '.join(predictions.findings_of(second))}. "
+            "Compare predictions of the same findings."
+        )
     truth, scores = predictions.arrays(one)
     other_truth, other_scores = predictions.arrays(other)
     differs = (truth != other_truth) & ~np.isnan(truth) & ~np.isnan(other_truth)
     if differs.any():
         row, column = np.argwhere(differs)[0]
         raise InputError(
-            f"{both.iloc[row]}: {FINDINGS[column]} is {truth[row, column]:.0f} in the first file and "
+            f"{both.iloc[row]}: {names[column]} is {truth[row, column]:.0f} in the first file and "
             f"{other_truth[row, column]:.0f} in the second. Give both the same labels."
         )
     truth = np.where(np.isnan(other_truth), np.nan, truth)  # a finding that only one file has is not compared
@@ -63,18 +68,18 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
     replicated, plain = [], []
     for values in (scores, other_scores):
         replicated.append(np.stack(bootstrap.replicate_scores(truth, values, patients, replicates, seed)))  # (2, R, F)
-        names, index = np.unique(patients.astype(str), return_inverse=True)
-        ones = np.ones(len(names), dtype=int)
+        everyone, index = np.unique(patients.astype(str), return_inverse=True)
+        ones = np.ones(len(everyone), dtype=int)
         plain.append(
             np.array(
-                [bootstrap.scores(bootstrap.rank(truth[:, f], values[:, f], index), ones) for f in range(len(FINDINGS))]
+                [bootstrap.scores(bootstrap.rank(truth[:, f], values[:, f], index), ones) for f in range(len(names))]
             ).T
         )
-    findings: dict[str, Any] = {finding: {} for finding in FINDINGS}
+    findings: dict[str, Any] = {finding: {} for finding in names}
     macro = {}
     for m, name in enumerate(("auroc", "average_precision")):
         defined = np.flatnonzero(~np.isnan(plain[0][m]))
-        for f, finding in enumerate(FINDINGS):
+        for f, finding in enumerate(names):
             findings[finding][name] = _difference(
                 *(part[m][[f]] for part in plain), *(r[m][:, [f]] for r in replicated)
             )

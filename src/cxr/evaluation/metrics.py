@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxr.core.findings import FINDINGS
 from cxr.evaluation import bootstrap, calibration, predictions, rates
 from cxr.evaluation.operating_points import at_points, none_if_nan
 from cxr.evaluation.thresholds import decide, label_counts, threshold_of, why_undefined
@@ -41,7 +40,7 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
         then ``protocol``. None where undefined, with a ``reason`` where that is the AUROC.
         Recall is sensitivity, precision the positive predictive value.
     """
-    sources = predictions.source(test_table)
+    sources = predictions.label_source(test_table)
     names = sorted(set(sources))
     overall = _block(test_table, thresholds, replicates, seed)
     by_source = {
@@ -70,18 +69,18 @@ def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, see
     patients = table["patient_id"].to_numpy()
     replicates = replicates if len(set(patients)) > 1 else 0  # the interval of a single patient would have no width
     auroc, precision = bootstrap.replicate_scores(truth, probabilities, patients, replicates, seed)
-    hospitals = sorted(set(predictions.hospital(table)))
+    sources, names = sorted(set(predictions.source(table))), predictions.findings_of(table)
     test = table[table["split"] == "test"]
     test_truth, decisions = predictions.arrays(test)[0], decide(test, thresholds)
     replicated = rates.replicate_figures(test_truth, decisions, test["patient_id"], replicates, seed)
     points = at_points(test, thresholds)
     calibrations = _calibrations(test, thresholds, replicates, seed)
     findings = {}
-    for f, finding in enumerate(FINDINGS):
+    for f, finding in enumerate(names):
         reason = why_undefined(truth[:, f])
         known = ~np.isnan(truth[:, f])
         arrays = truth[known, f], probabilities[known, f]
-        used = {name: threshold_of(thresholds, finding, name) for name in hospitals}
+        used = {name: threshold_of(thresholds, finding, name) for name in sources}
         findings[finding] = {
             "auroc": None if reason else float(roc_auc_score(*arrays)),
             "auroc_interval": bootstrap.interval(auroc[:, f]),
@@ -110,7 +109,7 @@ def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
     fitted = thresholds.get("calibration")
     after = calibration.calibrated(table, fitted) if fitted else np.full_like(before, np.nan)
     judged = {}
-    for f, finding in enumerate(FINDINGS):
+    for f, finding in enumerate(predictions.findings_of(table)):
         plain, mended = (
             calibration.judge(truth[:, f], scores[:, f], table["patient_id"], replicates, seed)
             for scores in (before, after)
@@ -123,7 +122,8 @@ def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
 
 def _macro(findings: dict[str, Any], auroc: np.ndarray, precision: np.ndarray, replicated) -> dict[str, Any]:
     """Means over the findings where a figure is defined; a replicate counts where all of those findings are defined."""
-    defined = [f for f, finding in enumerate(FINDINGS) if findings[finding]["auroc"] is not None]
+    names = list(findings)
+    defined = [f for f, finding in enumerate(names) if findings[finding]["auroc"] is not None]
     means, intervals = {}, {}
     for name in ("auroc", "average_precision", *RATES, "brier", "expected_calibration_error"):
         values = [values[name] for values in findings.values() if values[name] is not None]
@@ -131,10 +131,10 @@ def _macro(findings: dict[str, Any], auroc: np.ndarray, precision: np.ndarray, r
     for name, values in {"auroc": auroc, "average_precision": precision}.items():
         intervals[f"{name}_interval"] = bootstrap.interval(values[:, defined].mean(axis=1)) if defined else None
     for name in rates.FIGURES:
-        there = [f for f, finding in enumerate(FINDINGS) if findings[finding][name] is not None]
+        there = [f for f, finding in enumerate(names) if findings[finding][name] is not None]
         values = replicated[name][:, there]
         intervals[f"{name}_interval"] = bootstrap.interval(values.mean(axis=1)) if there else None
-    return {**means, **intervals, "auroc_over": [FINDINGS[f] for f in defined]}
+    return {**means, **intervals, "auroc_over": [names[f] for f in defined]}
 
 
 def _rates(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float | int | None]:

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
 from cxr.evaluation.calibration import fit_calibration
 from cxr.evaluation.rates import figures, outcomes
@@ -20,7 +19,7 @@ POINTS = {
 SHOWN = ("recall", "specificity", "precision", "negative_predictive_value", "f1", "balanced_accuracy")
 
 
-def fit_on_val(val_table: pd.DataFrame, rule: str, method: str = "platt") -> dict[str, Any]:
+def fit_on_val(val_table: pd.DataFrame, rule: str) -> dict[str, Any]:
     """thresholds.json: `fit_thresholds` with ``operating_points`` (point -> finding -> hospital) and ``calibration``.
 
     Parameters
@@ -28,11 +27,10 @@ def fit_on_val(val_table: pd.DataFrame, rule: str, method: str = "platt") -> dic
     val_table : predictions table
     rule : str
         The operating point at which decisions are made, one of `POINTS`.
-    method : {"platt", "temperature"}
     """
     fitted = fit_thresholds(val_table, rule)
     points = {point: fit_thresholds(val_table, point)["findings"] for point in POINTS}
-    return {**fitted, "operating_points": points, "calibration": fit_calibration(val_table, method)}
+    return {**fitted, "operating_points": points, "calibration": fit_calibration(val_table)}
 
 
 def at_points(table: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -45,14 +43,14 @@ def at_points(table: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, dict
         figures, None where not defined. Empty where ``thresholds`` has no operating points.
     """
     truth = predictions.arrays(table)[0]
-    hospitals = sorted(set(predictions.hospital(table)))
-    found: dict[str, dict[str, Any]] = {finding: {} for finding in FINDINGS}
+    sources, names = sorted(set(predictions.source(table))), predictions.findings_of(table)
+    found: dict[str, dict[str, Any]] = {finding: {} for finding in names}
     for point, fitted in thresholds.get("operating_points", {}).items():
         here = {"findings": fitted}
         counts = outcomes(truth, decide(table, here)).sum(axis=0)  # (F, 4)
         values = figures(counts)
-        for f, finding in enumerate(FINDINGS):
-            used = {name: threshold_of(here, finding, name) for name in hospitals}
+        for f, finding in enumerate(names):
+            used = {name: threshold_of(here, finding, name) for name in sources}
             found[finding][point] = {
                 "threshold": {name: one["threshold"] for name, one in used.items()},
                 "fitted_on": {name: one["fitted_on"] for name, one in used.items()},

@@ -1,7 +1,8 @@
 """The predictions file: what a model said of every film beside what is known of it; written, read, averaged.
 
-Columns: ``image_id``, ``patient_id``, ``split``, then ``<finding>_true`` (1, 0 or empty = not known) of the six
-findings, then ``<finding>_prob``. Everything after this file (metrics, plots, reports) never sees a model.
+Columns: ``image_id``, ``patient_id``, ``split``, then ``<finding>_true`` (1, 0 or empty = not known) of every finding,
+then ``<finding>_prob``, in the same order. Everything after this file (metrics, plots, reports) never sees a model, and
+takes the list of findings from it.
 """
 
 from collections.abc import Sequence
@@ -12,25 +13,40 @@ import pandas as pd
 
 from cxr.core import artifacts
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
+from cxr.tables.sources.catalogue import label_source_of, source_of
+from cxr.tables.splitting import SPLITS
 
 MADE_BY = "sh evaluate_Ensemble.sh (or evaluate_Efficientnet.sh)"
-SPLITS = ("train", "val", "test")
-TRUE_COLUMNS = [f"{finding}_true" for finding in FINDINGS]
-PROB_COLUMNS = [f"{finding}_prob" for finding in FINDINGS]
-COLUMNS = ["image_id", "patient_id", "split", *TRUE_COLUMNS, *PROB_COLUMNS]
+NAMES = ["image_id", "patient_id", "split"]
 
 
-def build(image_ids: Sequence[str], patient_ids: Sequence[str], splits: Sequence[str], truth, probabilities):
+def findings_of(table: pd.DataFrame) -> list[str]:
+    """The findings of a predictions table, in its order."""
+    return [column.removesuffix("_prob") for column in table if column.endswith("_prob")]
+
+
+def true_columns(findings: Sequence[str]) -> list[str]:
+    return [f"{finding}_true" for finding in findings]
+
+
+def prob_columns(findings: Sequence[str]) -> list[str]:
+    return [f"{finding}_prob" for finding in findings]
+
+
+def build(
+    image_ids: Sequence[str], patient_ids: Sequence[str], splits: Sequence[str], truth, probabilities,
+    findings: Sequence[str],
+) -> pd.DataFrame:  # fmt: skip
     """A predictions table from its parts.
 
     Parameters
     ----------
     image_ids, patient_ids, splits : sequences of N str
     truth : array of shape (N, F)
-        1, 0 or NaN = not known, findings in the order of `cxr.core.findings.FINDINGS`.
+        1, 0 or NaN = not known.
     probabilities : array of shape (N, F)
         0..1; kept as float32, the precision that models give and the file holds exactly.
+    findings : sequence of F str
 
     Returns
     -------
@@ -39,15 +55,17 @@ def build(image_ids: Sequence[str], patient_ids: Sequence[str], splits: Sequence
     """
     names = {"image_id": list(image_ids), "patient_id": list(patient_ids), "split": list(splits)}
     names = {name: pd.Series([str(value) for value in values], dtype="str") for name, values in names.items()}
-    truths = dict(zip(TRUE_COLUMNS, np.asarray(truth, dtype=float).T, strict=True))
-    scores = dict(zip(PROB_COLUMNS, np.asarray(probabilities, dtype=np.float32).T, strict=True))
-    return pd.DataFrame({**names, **truths, **scores}, columns=COLUMNS)
+    truths = dict(zip(true_columns(findings), np.asarray(truth, dtype=float).T, strict=True))
+    scores = dict(zip(prob_columns(findings), np.asarray(probabilities, dtype=np.float32).T, strict=True))
+    return pd.DataFrame({**names, **truths, **scores})
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """The same bytes for the same table; nine digits give every float32 back exactly."""
-    text = table[COLUMNS].astype(dict.fromkeys(TRUE_COLUMNS, "Int8"))
-    for column in PROB_COLUMNS:
+    findings = findings_of(table)
+    columns = [*NAMES, *true_columns(findings), *prob_columns(findings)]
+    text = table[columns].astype(dict.fromkeys(true_columns(findings), "Int8"))
+    for column in prob_columns(findings):
         text[column] = [f"{value:.9g}" for value in table[column]]
     artifacts.write_csv(text, path)
 
@@ -63,27 +81,31 @@ def read(path: Path) -> pd.DataFrame:
     """
     artifacts.need(path, MADE_BY)
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(COLUMNS[:3], "str"), encoding="utf-8-sig")
+        table = pd.read_csv(path, dtype=dict.fromkeys(NAMES, "str"), encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a predictions table (CSV), cannot be read: {error}") from None
-    missing = [column for column in COLUMNS if column not in table]
+    findings = findings_of(table) or ["<finding>"]
+    findings += [column.removesuffix("_true") for column in table if column.endswith("_true")]
+    findings = list(dict.fromkeys(findings))
+    truths, scores = true_columns(findings), prob_columns(findings)
+    missing = [column for column in (*NAMES, *truths, *scores) if column not in table]
     if missing:
         raise InputError(
-            f"{path}: column {', '.join(missing)} is missing; expected {', '.join(COLUMNS[:3])} and, for each finding, "
+            f"{path}: column {', '.join(missing)} is missing; expected {', '.join(NAMES)} and, for each finding, "
             f"<finding>_true and <finding>_prob. Make it again with: {MADE_BY}"
         )
-    for column in COLUMNS[:3]:
+    for column in NAMES:
         _refuse(path, table, table[column].isna(), column, "a name")
     _refuse(path, table, table["image_id"].duplicated(), "image_id", "every film once")
     _refuse(path, table, ~table["split"].isin(SPLITS), "split", "train, val or test")
-    for column in TRUE_COLUMNS:
+    for column in truths:
         numbers = pd.to_numeric(table[column], errors="coerce")
         _refuse(path, table, table[column].notna() & ~numbers.isin([0, 1]), column, "1, 0 or empty")
-    for column in PROB_COLUMNS:
+    for column in scores:
         numbers = pd.to_numeric(table[column], errors="coerce")
         _refuse(path, table, ~numbers.between(0, 1), column, "a probability in 0..1")
-    ids, patients, splits = (table[column] for column in COLUMNS[:3])
-    return build(ids, patients, splits, table[TRUE_COLUMNS].astype(float), table[PROB_COLUMNS].astype(float))
+    named = (table[column] for column in NAMES)
+    return build(*named, table[truths].astype(float), table[scores].astype(float), findings)
 
 
 def _refuse(path: Path, table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
@@ -98,7 +120,8 @@ def _refuse(path: Path, table: pd.DataFrame, wrong: pd.Series, column: str, expe
 
 def arrays(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Truth (N, F) with NaN = not known, and probabilities (N, F); both float64."""
-    return table[TRUE_COLUMNS].to_numpy(dtype=float), table[PROB_COLUMNS].to_numpy(dtype=float)
+    findings = findings_of(table)
+    return tuple(table[columns(findings)].to_numpy(dtype=float) for columns in (true_columns, prob_columns))
 
 
 def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -107,11 +130,17 @@ def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     Raises
     ------
     InputError
-        Where the members do not list the same films, or differ in a film's patient, split or truth.
+        Where the members do not list the same films or findings, or differ in a film's patient, split or truth.
     """
     first = tables[0]
+    findings = findings_of(first)
     scores = [arrays(first)[1]]
     for number, other in enumerate(tables[1:], start=2):
+        if findings_of(other) != findings:
+            raise InputError(
+                f"predictions of member 1 are of {', '.join(findings)}, those of member {number} of "
+                f"{', '.join(findings_of(other))}. Evaluate both again: {MADE_BY}"
+            )
         only_one = set(first["image_id"]) ^ set(other["image_id"])
         if only_one or len(first) != len(other):
             raise InputError(
@@ -119,7 +148,7 @@ def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
                 f"{len(other)}; in one only: {', '.join(sorted(only_one)[:3])} …). Evaluate both again: {MADE_BY}"
             )
         other = other.set_index("image_id").loc[first["image_id"]].reset_index()
-        for column in COLUMNS[1:3] + TRUE_COLUMNS:
+        for column in NAMES[1:] + true_columns(findings):
             differs = (first[column].to_numpy() != other[column].to_numpy()) & ~(
                 first[column].isna().to_numpy() & other[column].isna().to_numpy()
             )
@@ -131,21 +160,14 @@ def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
                 )
         scores.append(arrays(other)[1])
     mean = np.mean(scores, axis=0)
-    return build(first["image_id"], first["patient_id"], first["split"], arrays(first)[0], mean)
+    return build(*(first[name] for name in NAMES), arrays(first)[0], mean, findings)
 
 
 def source(table: pd.DataFrame) -> np.ndarray:
-    """Whose labels a film has, for every row: ``nih``, ``chexpert-valid`` (experts'), ``chexpert-train`` (reports'),
-    the first part of any other ``image_id``, or ``unknown`` where it has only one part.
-    """
-    hospitals = hospital(table)
-    parts = table["image_id"].str.split("/", n=2)
-    return np.array(
-        [f"chexpert-{part[1]}" if name == "chexpert" else name for name, part in zip(hospitals, parts, strict=True)],
-        dtype=object,
-    )
+    """The hospital, or release, a film is of, for every row; see `cxr.tables.sources.catalogue.source_of`."""
+    return source_of(table["image_id"])
 
 
-def hospital(table: pd.DataFrame) -> np.ndarray:
-    """The release a film is of, for every row: the first part of its ``image_id``, or ``unknown``."""
-    return np.array([name.split("/")[0] if "/" in name else "unknown" for name in table["image_id"]], dtype=object)
+def label_source(table: pd.DataFrame) -> np.ndarray:
+    """Whose labels a film has, for every row; see `cxr.tables.sources.catalogue.label_source_of`."""
+    return label_source_of(table["image_id"])

@@ -13,7 +13,6 @@ import pandas as pd
 from cxr.core import executors
 from cxr.core.artifacts import digest, need, origin, read_json, write_csv
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import MAP_METHODS, Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
@@ -28,70 +27,103 @@ SHARD = 16  # batches scored at a time: their maps are written before the next o
 
 
 def score_member(
-    settings: Settings, params: Params, family: str, member: str, scheduler: str | None = None, echo: Callable = print
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predictions of val and test, and of test with blanked corners; made anew only where what they hang on changed.
+    settings: Settings, params: Params, family: str, member: str, scheduler: str | None, say: Callable[[str], None]
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Predictions of val and test, and of test with blanked corners (None where BLANK_CORNERS is false).
 
     Writes predictions.csv, predictions_blanked.csv, randomisation.csv and the maps of every method into the member's
-    folder. With a scheduler the workers of its cluster do the work.
+    folder, anew only where what they depend on changed. With a scheduler the workers of its cluster do the work.
 
     Raises
     ------
     InputError
-        The model is not trained, or was trained on another split or pack than those in force; no such scheduler.
+        The model is not trained, or was trained on another split or pack, or for other findings, than those in force;
+        no such scheduler.
     """
-    folder, size = settings.member_dir(family, member), params.input_size(member)
-    films, _ = load_films(settings, params, size)
-    made_by = f"sh train_{family.capitalize()}.sh"
+    films, _ = load_films(settings, params, params.input_size(member))
+    scoring = _scoring(settings, params, family, member)
+    written = _written(settings, params, family, member)
+    step = _step(scoring, settings.member_dir(family, member), settings, written)
+    if step.is_current():
+        say(f"{written['predictions.csv']}: up to date")
+    else:
+        step.begin()
+        _score_and_write(scoring, films, written, scheduler, say)
+        step.finish()
+    blanked = written.get("predictions_blanked.csv")
+    return predictions.read(written["predictions.csv"]), predictions.read(blanked) if blanked else None
+
+
+def _scoring(settings: Settings, params: Params, family: str, member: str) -> "Scoring":
+    """What all shards of a member share, after the check that its model is of the data and findings in force."""
+    folder, size, made_by = settings.member_dir(family, member), params.input_size(member), train_command(family)
     record = read_json(folder / "run.json", made_by)  # written last: without it the model is of an unfinished run
-    model_path = need(folder / "model.keras", made_by)
+    model, pack = need(folder / "model.keras", made_by), settings.pack(size)
+    made_from = record.get("made_from", {})
+    refuse_other_findings(model, made_from.get("findings"), params, made_by)
+    in_force = {"pack": origin(pack.with_suffix(".json"), "sh prepare_data.sh"), "split": digest(settings.split_csv)}
+    told = {"pack": "other packed films", "split": "another split: its films may be in the test now"}
+    for name, value in in_force.items():
+        if made_from.get(name) != value:
+            raise InputError(f"{model}: was trained on {told[name]}. Run: {made_by}")
+    return Scoring(str(model), digest(model), str(pack), digest(pack.with_suffix(".json")), size, made_by, params)
+
+
+def train_command(family: str) -> str:
+    return f"sh train_{family.capitalize()}.sh"
+
+
+def refuse_other_findings(model: Path, found: Sequence[str] | None, params: Params, made_by: str) -> None:
+    """Raise an InputError where a model is of other findings than PARAMS.json asks for, or in another order."""
+    if found is not None and tuple(found) != params.findings:
+        raise InputError(
+            f"{model}: was trained for {', '.join(found)}; FINDINGS in PARAMS.json are {', '.join(params.findings)}. "
+            f"Use the PARAMS file of that run, or run: sh prepare_data.sh, {made_by}"
+        )
+
+
+def _written(settings: Settings, params: Params, family: str, member: str) -> dict[str, Path]:
+    """The files that scoring a member writes: by name, and the maps by method."""
+    folder = settings.member_dir(family, member)
+    blanked = ["predictions_blanked.csv"] if params.evaluation.blank_corners else []
+    files = {name: folder / name for name in ("predictions.csv", *blanked, "randomisation.csv")}
+    return files | {method: settings.cams(family, member, method) for method in MAP_METHODS}
+
+
+def _step(scoring: "Scoring", folder: Path, settings: Settings, written: dict[str, Path]) -> Step:
+    params = scoring.params
     inputs = {
-        "model": digest(model_path),
-        "pack": origin(settings.pack(size).with_suffix(".json"), "sh prepare_data.sh"),
+        "model": scoring.model_digest,
+        "pack": origin(settings.pack(scoring.size).with_suffix(".json"), "sh prepare_data.sh"),
         "split": digest(settings.split_csv),
     }
-    for name, what in {
-        "split": "another split: its films may be in the test now",
-        "pack": "other packed films",
-    }.items():
-        if record.get("made_from", {}).get(name) != inputs[name]:
-            raise InputError(f"{model_path}: was trained on {what}. Run: {made_by}")
-    written = [folder / name for name in ("predictions.csv", "predictions_blanked.csv", "randomisation.csv")]
-    cams = {method: settings.cams(family, member, method) for method in MAP_METHODS}
-    step = Step(
-        folder / "predictions.json",
-        inputs,
-        {
-            "TEST_TIME_AUGMENTATION": params.evaluation.test_time_augmentation,
-            "BLANK_CORNERS": params.evaluation.blank_corners,
-            "PRECISION": params.training.precision,
-            "SEED": params.general.seed,
-        },
-        [*written, *cams.values()],
-    )
-    if step.is_current():
-        echo(f"{written[0]}: up to date")
-        return predictions.read(written[0]), predictions.read(written[1])
-    step.begin()
+    parameters = {
+        "TEST_TIME_AUGMENTATION": params.evaluation.test_time_augmentation,
+        "BLANK_CORNERS": params.evaluation.blank_corners,
+        "PRECISION": params.training.precision,
+        "SEED": params.general.seed,
+    }
+    return Step(folder / "predictions.json", inputs, parameters, list(written.values()))
+
+
+def _score_and_write(scoring: "Scoring", films: pd.DataFrame, written: dict[str, Path], scheduler, say) -> None:
     rows = films["split"].isin(["val", "test"]).to_numpy().nonzero()[0]
     test = films["split"].eq("test").to_numpy().nonzero()[0]
-    pack = settings.pack(size)
-    record = digest(pack.with_suffix(".json"))
-    scoring = Scoring(str(model_path), inputs["model"], str(pack), record, size, made_by, params)
+    cams = {method: written[method] for method in MAP_METHODS}
+    blanked = written.get("predictions_blanked.csv")
     # Two threads here: one reads films or writes maps while the other has the network.
     with executors.cluster(scheduler) if scheduler else executors.threads(2) as pool:
         device, grid = pool.executor.submit(describe, scoring).result()
-        echo(f"{member}: scoring {len(rows)} films; {device}")
-        table = _table(films, rows, _score(scoring, rows, grid, cams, pool))
-        without = table[table["split"] == "test"].reset_index(drop=True)
-        if params.evaluation.blank_corners:
-            without = _table(films, test, _score_blanked(scoring, films, test, pool))
+        say(f"{Path(scoring.model).parent.name}: scoring {len(rows)} films; {device}")
+        table = _table(scoring, films, rows, _score(scoring, rows, grid, cams, pool))
+        without = _table(scoring, films, test, _score_blanked(scoring, films, test, pool)) if blanked else None
         looked_at = pool.executor.submit(randomise, scoring, test if len(test) else rows).result()
-    predictions.write(without, written[1])
-    write_csv(looked_at, written[2])
-    predictions.write(table, written[0])
-    step.finish()
-    return table, without
+    if blanked:
+        predictions.write(without, blanked)
+    else:
+        written["predictions.csv"].with_name("predictions_blanked.csv").unlink(missing_ok=True)
+    write_csv(looked_at, written["randomisation.csv"])
+    predictions.write(table, written["predictions.csv"])
 
 
 @dataclass(frozen=True)
@@ -115,7 +147,7 @@ class ScoreShard:
     """Rows of a pack, from ``first`` on among all that are scored.
 
     places: (n, 6) affine, width and height of films whose corners are to be blanked. maps: (method, path) of arrays
-    (N, 6, h, w) to write maps into.
+    (N, F, h, w) to write maps into.
     """
 
     first: int
@@ -149,7 +181,7 @@ def describe(scoring: Scoring) -> tuple[str, tuple[int, int]]:
 
 
 def score_shard(shard: ScoreShard, scoring: Scoring) -> np.ndarray:
-    """Probabilities (n, 6) of a shard, whose maps are written at their rows. Twice does no harm."""
+    """Probabilities (n, F) of a shard, whose maps are written at their rows. Twice does no harm."""
     from cxr.networks import inference
 
     _, network, _ = _networks(scoring)
@@ -173,8 +205,8 @@ def randomise(scoring: Scoring, rows: np.ndarray) -> pd.DataFrame:
 
 
 def _score(scoring: Scoring, rows: np.ndarray, grid: tuple[int, int], cams: dict[str, Path], pool) -> np.ndarray:
-    """Probabilities (n, 6); the maps of every method, (n, 6, h, w) float16, go into their files."""
-    shape = (len(rows), len(FINDINGS), *grid)
+    """Probabilities (n, F); the maps of every method, (n, F, h, w) float16, go into their files."""
+    shape = (len(rows), len(scoring.params.findings), *grid)
     with contextlib.ExitStack() as stack:
         maps = tuple(
             (method, str(stack.enter_context(packs.written_array(path, shape, np.float16))))
@@ -185,7 +217,7 @@ def _score(scoring: Scoring, rows: np.ndarray, grid: tuple[int, int], cams: dict
 
 
 def _score_blanked(scoring: Scoring, films: pd.DataFrame, rows: np.ndarray, pool) -> np.ndarray:
-    """Probabilities (n, 6) of films without their corners."""
+    """Probabilities (n, F) of films without their corners."""
     places = films[[*AFFINE, "width", "height"]].to_numpy()
     shards = [ScoreShard(first, part, places[part]) for first, part in _shards(rows, scoring.params)]
     return _gathered(scoring, shards, len(rows), "without corners", pool)
@@ -202,7 +234,7 @@ def _shards(rows: np.ndarray, params: Params) -> list[tuple[int, np.ndarray]]:
 
 
 def _gathered(scoring: Scoring, shards: Sequence[ScoreShard], films: int, what: str, pool) -> np.ndarray:
-    found = [np.zeros((0, len(FINDINGS)), np.float32)]
+    found = [np.zeros((0, len(scoring.params.findings)), np.float32)]
     with progress(None, films, what) as bar:
         for part in executors.in_order(functools.partial(score_shard, scoring=scoring), shards, pool):
             found.append(part)
@@ -210,8 +242,7 @@ def _gathered(scoring: Scoring, shards: Sequence[ScoreShard], films: int, what: 
     return np.concatenate(found)
 
 
-def _table(films: pd.DataFrame, rows: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    chosen = films.iloc[rows]
-    return predictions.build(
-        chosen["image_id"], chosen["patient_id"], chosen["split"], schema.label_array(chosen), probabilities
-    )
+def _table(scoring: Scoring, films: pd.DataFrame, rows: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    chosen, findings = films.iloc[rows], scoring.params.findings
+    named = (chosen[name] for name in predictions.NAMES)
+    return predictions.build(*named, schema.label_array(chosen, findings), probabilities, findings)

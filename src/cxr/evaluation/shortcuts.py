@@ -32,7 +32,7 @@ def source_probe(val: pd.DataFrame, test: pd.DataFrame, replicates: int, seed: i
         ``hospitals``; ``all films`` and ``none of the findings``: ``films``, ``auroc`` (0.5: the scores do not tell),
         ``interval`` by patient, and a ``reason`` where not defined.
     """
-    hospitals = sorted(set(predictions.hospital(val)) | set(predictions.hospital(test)))
+    hospitals = sorted(set(predictions.source(val)) | set(predictions.source(test)))
     if len(hospitals) != 2:
         return {"hospitals": hospitals, "reason": f"needs films of two hospitals, there are {len(hospitals)}"}
     found: dict[str, Any] = {"hospitals": hospitals}
@@ -51,7 +51,7 @@ def _healthy(table: pd.DataFrame) -> np.ndarray:
 
 
 def _probe(fit: pd.DataFrame, judged: pd.DataFrame, first: str, replicates: int, seed: int) -> dict[str, Any]:
-    of_first = [(predictions.hospital(table) == first).astype(float) for table in (fit, judged)]
+    of_first = [(predictions.source(table) == first).astype(float) for table in (fit, judged)]
     counts = [min(one.sum(), len(one) - one.sum()) for one in of_first]
     if min(counts) < FEWEST:
         reason = f"fewer than {FEWEST} such films of a hospital in val or test"

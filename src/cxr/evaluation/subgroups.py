@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from cxr.core.findings import FINDINGS
 from cxr.evaluation import bootstrap, predictions, rates
 from cxr.evaluation.operating_points import none_if_nan
 from cxr.evaluation.thresholds import decide, label_counts, why_undefined
@@ -38,7 +37,7 @@ def groupings(table: pd.DataFrame, films: pd.DataFrame) -> dict[str, np.ndarray]
         bands[(age >= lowest) & (age < below)] = name
     named = {column: found[column].astype(object).where(found[column].notna(), UNKNOWN) for column in ("view", "sex")}
     return {
-        "source": predictions.source(table),
+        "source": predictions.label_source(table),
         **{name: values.to_numpy(dtype=object) for name, values in named.items()},
         "age": bands,
     }
@@ -87,6 +86,7 @@ def _order(name: str) -> tuple[int, str]:
 def _group(table: pd.DataFrame, here: np.ndarray, decided: dict[str, np.ndarray], replicates: int, seed: int):
     """Figures of one group, and its AUROC in every replicate (R, F)."""
     truth, probabilities = predictions.arrays(table)
+    names = predictions.findings_of(table)
     patients = table["patient_id"].to_numpy()
     inside = np.where(here[:, None], truth, np.nan)  # the others' labels count as not known: draws stay the same
     auroc, _ = bootstrap.replicate_scores(inside, probabilities, patients, replicates, seed)
@@ -96,7 +96,7 @@ def _group(table: pd.DataFrame, here: np.ndarray, decided: dict[str, np.ndarray]
     )
     values = rates.figures(rates.outcomes(truth[test], decided["called"][test]).sum(axis=0))
     findings = {}
-    for f, finding in enumerate(FINDINGS):
+    for f, finding in enumerate(names):
         reason = why_undefined(inside[:, f])
         known = ~np.isnan(inside[:, f])
         ill, well = (len(set(patients[inside[:, f] == label])) for label in (1, 0))
@@ -110,12 +110,12 @@ def _group(table: pd.DataFrame, here: np.ndarray, decided: dict[str, np.ndarray]
             **({"reason": reason} if reason else {}),
         }
     block = {"films": int(here.sum()), "patients": len(set(patients[here])), "findings": findings}
-    defined = [f for f, finding in enumerate(FINDINGS) if findings[finding]["auroc"] is not None]
-    aurocs = [findings[FINDINGS[f]]["auroc"] for f in defined]
+    defined = [f for f, finding in enumerate(names) if findings[finding]["auroc"] is not None]
+    aurocs = [findings[names[f]]["auroc"] for f in defined]
     block["macro"] = {
         "auroc": float(np.mean(aurocs)) if defined else None,
         "auroc_interval": bootstrap.interval(auroc[:, defined].mean(axis=1)) if defined else None,
-        "auroc_over": [FINDINGS[f] for f in defined],
+        "auroc_over": [names[f] for f in defined],
     }
     return block, auroc
 
@@ -123,7 +123,7 @@ def _group(table: pd.DataFrame, here: np.ndarray, decided: dict[str, np.ndarray]
 def _gap(first: str, second: str, blocks: dict[str, Any], replicated: dict[str, np.ndarray]) -> dict[str, Any]:
     differences = replicated[first] - replicated[second]
     gaps = {}
-    for f, finding in enumerate(FINDINGS):
+    for f, finding in enumerate(blocks[first]["findings"]):
         one, other = (blocks[name]["findings"][finding] for name in (first, second))
         defined = one["auroc"] is not None and other["auroc"] is not None
         gaps[finding] = {

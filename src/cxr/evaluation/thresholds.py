@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import artifacts
-from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
+from cxr.evaluation.source_fits import fit_by_source, fit_of
 
-POOLED = "pooled"
 UNFITTED_THRESHOLD = 0.5  # where val holds no film of one class, in any source
 
 
@@ -31,20 +30,12 @@ def fit_thresholds(val_table: pd.DataFrame, rule: str) -> dict[str, Any]:
         finding -> hospital or "pooled" -> threshold, fitted_on, films, positives, negatives, prevalence and, where it
         fell back to pooled (or to 0.5), the reason.
     """
-    truth, probabilities = predictions.arrays(val_table)
-    hospitals = predictions.hospital(val_table)
-    findings = {}
-    for f, finding in enumerate(FINDINGS):
-        pooled = _fitted(truth[:, f], probabilities[:, f], rule, POOLED)
-        if "reason" in pooled:
-            pooled |= {"threshold": UNFITTED_THRESHOLD, "fitted_on": "nothing"}
-        findings[finding] = {POOLED: pooled}
-        for name in sorted(set(hospitals)):
-            here = hospitals == name
-            fitted = _fitted(truth[here, f], probabilities[here, f], rule, name)
-            if "reason" in fitted:
-                fitted |= {"threshold": pooled["threshold"], "fitted_on": pooled["fitted_on"]}
-            findings[finding][name] = fitted
+    findings = fit_by_source(
+        val_table,
+        lambda truth, probabilities, name: _fitted(truth, probabilities, rule, name),
+        fallback=("threshold", "fitted_on"),
+        unfitted={"threshold": UNFITTED_THRESHOLD, "fitted_on": "nothing"},
+    )
     ids = sorted(val_table["image_id"])
     val = {"films": len(ids), "patients": int(val_table["patient_id"].nunique()), "digest": artifacts.digest_of(ids)}
     return {"rule": rule, "val": val, "findings": findings}
@@ -84,16 +75,16 @@ def best_threshold(truth: np.ndarray, probabilities: np.ndarray, rule: str) -> f
 
 def decide(table: pd.DataFrame, thresholds: dict[str, Any]) -> np.ndarray:
     """Decisions, bool of shape (N, F): probability >= the threshold of the finding and the film's hospital."""
-    limits = np.empty((len(table), len(FINDINGS)))
-    hospitals = predictions.hospital(table)
-    for name in set(hospitals):
-        limits[hospitals == name] = [threshold_of(thresholds, finding, name)["threshold"] for finding in FINDINGS]
+    findings, sources = predictions.findings_of(table), predictions.source(table)
+    limits = np.empty((len(table), len(findings)))
+    for name in set(sources):
+        limits[sources == name] = [threshold_of(thresholds, finding, name)["threshold"] for finding in findings]
     return predictions.arrays(table)[1] >= limits
 
 
-def threshold_of(thresholds: dict[str, Any], finding: str, hospital: str) -> dict[str, Any]:
-    fitted = thresholds["findings"][finding]
-    return fitted.get(hospital, fitted[POOLED])
+def threshold_of(thresholds: dict[str, Any], finding: str, source: str) -> dict[str, Any]:
+    """The threshold of a finding for a film's source, with ``fitted_on`` and the counts it was fitted on."""
+    return fit_of(thresholds["findings"][finding], source)
 
 
 def why_undefined(truth: np.ndarray) -> str | None:

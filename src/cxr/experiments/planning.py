@@ -8,38 +8,37 @@ import argparse
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cxr.core import command_line, configuration
 from cxr.core.artifacts import write_json
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import BACKBONES, Params
 from cxr.core.settings import Settings
+from cxr.tables.sources.catalogue import in_use
 
 NAMES = ("protocols", "hospitals", "masking", "labels")
 BASE = "base"  # folder of the runs that change nothing: several experiments share them
 FAMILY = "ensemble"  # of one member: every backbone of the ensemble can be compared
 
 
-def variants(name: str, params: Params) -> dict[str, dict[str, Any]]:
+def variants(name: str, params: Params, sources: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The variants of an experiment: what each is called, and the keys of PARAMS.json that it changes.
 
-    All others are compared with the first. A variant trained on one hospital gets twice the epochs: with half of the
+    ``sources`` are those in use. All others are compared with the first. A variant trained on one hospital gets twice
+    the epochs: with half of the
     films that is about as many steps.
     """
     twice = {"EPOCHS": 2 * params.training.epochs}
     every = {
         "protocols": {"by patient": {"SPLIT": "patient"}, "by image": {"SPLIT": "image"}},
-        "hospitals": {
-            "on both": {"TRAIN_SOURCES": ["nih", "chexpert"]},
-            "on nih": {"TRAIN_SOURCES": ["nih"], **twice},
-            "on chexpert": {"TRAIN_SOURCES": ["chexpert"], **twice},
-        },
+        "hospitals": {"on both" if len(sources) == 2 else "on all": {"TRAIN_SOURCES": []}}
+        | {f"on {source}": {"TRAIN_SOURCES": [source], **twice} for source in sources},
         "masking": {masking: {"LUNG_MASKING": masking} for masking in ("none", "crop", "loose", "hard")},
         "labels": {
-            said: {"UNCERTAIN_LABELS": dict.fromkeys(FINDINGS, policy)}
+            said: {"UNCERTAIN_LABELS": dict.fromkeys(params.findings, policy)}
             for said, policy in (("ignore", "ignore"), ("zeros", "negative"), ("ones", "positive"))
         },
     }
@@ -53,7 +52,7 @@ class Run:
     variant: str
     seed: int
     folder: Path
-    settings: dict[str, str]
+    settings: dict[str, Any]
     params: dict[str, Any]
 
     def loaded(self) -> tuple[Settings, Params]:
@@ -107,9 +106,9 @@ def plan(name: str, settings: Settings, params: Params, member: str, seeds: list
         "MEMBER_OVERRIDES": {},
     }
     base = json.loads(json.dumps(own))
-    runs = []
+    runs, sources = [], [source.name for source in in_use(settings)]
     for seed in seeds:
-        for variant, changes in variants(name, params.for_member(member)).items():
+        for variant, changes in variants(name, params.for_member(member), sources).items():
             place = BASE if changes.items() <= base.items() else f"{name}_{variant.replace(' ', '_')}"
             folder = folder_of(settings) / member / place / f"seed_{seed}"
             content = base | changes | {"SEED": seed}
@@ -118,9 +117,12 @@ def plan(name: str, settings: Settings, params: Params, member: str, seeds: list
     return runs
 
 
-def _settings_of(settings: Settings, folder: Path) -> dict[str, str]:
+def _settings_of(settings: Settings, folder: Path) -> dict[str, Any]:
     """SETTINGS.json of a run: the same raw data, produced things below its folder; "" stays "" (no such release)."""
-    raw = {key: str(path) if path.is_absolute() else "" for key, path in settings.model_dump(by_alias=True).items()}
+    raw = {
+        key: value if not isinstance(value, Path) else str(value) if value.is_absolute() else ""
+        for key, value in settings.model_dump(by_alias=True).items()
+    }
     return raw | {"DATA_DIR": str(folder / "data"), "MODELS_DIR": str(folder / "models")}
 
 

@@ -1,12 +1,12 @@
 """What came out of an experiment: the figures of its finished runs, and its tables, variants side by side."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cxr.core.findings import FINDINGS
 from cxr.evaluation import comparison, metrics, predictions
 from cxr.experiments.planning import FAMILY, Run
 from cxr.preparation.films import load_films
@@ -55,32 +55,32 @@ def figures_of(run: Run, member: str) -> dict[str, Any]:
             for name in splitting.SPLITS
         },
         "leaked": splitting.shared_with_training(films, films["split"]),
-        "recalled": recalled_auroc(films),
+        "recalled": recalled_auroc(films, params.findings),
         **{key: record[key] for key in ("epochs", "best_epoch", "seconds", "commit")},
         "figures": {name: _chosen(part) for name, part in {POOLED: block, **block["by_source"]}.items()},
     }
 
 
 def _chosen(block: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    rows = {finding: block["findings"][finding] for finding in FINDINGS} | {MACRO: block["macro"]}
+    rows = block["findings"] | {MACRO: block["macro"]}
     chosen = {name: {key: values[key] for key in FIGURES if key in values} for name, values in rows.items()}
     chosen[MACRO]["auroc_interval"] = block["macro"]["auroc_interval"]
     return chosen
 
 
-def recalled_auroc(films: pd.DataFrame) -> float | None:
+def recalled_auroc(films: pd.DataFrame, findings: Sequence[str]) -> float | None:
     """What a leak alone is worth: the mean AUROC on test of a program that looks at no film.
 
     It gives a film the mean training label of the film's patient; of a patient it does not know, the mean of all
     training films. Without a leak it cannot rank films (None: nothing to rank by).
     """
     train, test = (films[films["split"] == name] for name in ("train", "test"))
-    findings = list(FINDINGS)
+    findings = list(findings)
     remembered = train.groupby("patient_id")[findings].mean().astype(float)
     guess = test[["patient_id"]].join(remembered, on="patient_id")[findings].fillna(train[findings].mean())
     if not test["patient_id"].isin(train["patient_id"]).any():
         return None
-    return metrics.mean_auroc(schema.label_array(test), guess.to_numpy(float))
+    return metrics.mean_auroc(schema.label_array(test, findings), guess.to_numpy(float))
 
 
 def difference(one: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def on_same_films(run: Run, base: Run) -> dict[str, Any]:
     _, params = run.loaded()
     one, other = (predictions.read(each.results() / "predictions.csv").query("split == 'test'") for each in (run, base))
     one = one[one["image_id"].isin(other["image_id"])]
-    sources = predictions.source(one)
+    sources = predictions.label_source(one)
     found = {}
     for name in (POOLED, *sorted(set(sources))):
         films = one if name == POOLED else one[sources == name]
@@ -172,7 +172,7 @@ def film_notes(names: list[str], found: list[dict[str, Any]]) -> list[str]:
 def auroc_table(names: list[str], found: list[dict[str, Any]], source: str) -> str:
     """AUROC of every variant and finding on the test films of a source, and the differences to the first variant."""
     rows = []
-    for row in (*FINDINGS, MACRO):
+    for row in found[0]["figures"][source]:
         place = ("figures", source, row)
         counts = [values_of(found, name, *place, key) for name in names for key in ("positives", "films")]
         counted = dict.fromkeys(
@@ -202,7 +202,7 @@ def decisions_table(names: list[str], found: list[dict[str, Any]]) -> str:
     columns = [(name, head) for name in names for head in shown]
     rows = [
         [row, *(_mean(values_of(found, name, "figures", POOLED, row, shown[head])) for name, head in columns)]
-        for row in (*FINDINGS, MACRO)
+        for row in found[0]["figures"][POOLED]
     ]
     return markdown(["finding", *(f"{name}: {head}" for name, head in columns)], rows)
 

@@ -4,6 +4,7 @@ A CSV with a film's name or CheXpert path and a probability per finding; labels 
 table of the user's own, or from columns of the file itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
-from cxr.external.column_names import film_column, find_columns, labels_of, name_films, other_column, probabilities_of
+from cxr.external.column_names import film_column, find_columns, labels_of, other_column, probabilities_of
 from cxr.external.label_tables import facts_of, own_patients
 from cxr.tables import splitting
 from cxr.tables.raw_tables import read_raw_csv
+from cxr.tables.sources.catalogue import name_films
 
 MEND = "Give a CSV with a film's name and a probability per finding."
 
@@ -36,7 +37,7 @@ class Foreign:
     notes: list[str] = field(default_factory=list)
 
 
-def read(path: Path, labels: pd.DataFrame) -> Foreign:
+def read(path: Path, labels: pd.DataFrame, findings: Sequence[str]) -> Foreign:
     """Predictions of a file, joined with what is known of its films; all of split "test", or as its own column says.
 
     Parameters
@@ -44,7 +45,9 @@ def read(path: Path, labels: pd.DataFrame) -> Foreign:
     path : Path
         CSV, packed with gzip or not.
     labels : DataFrame
-        From `foreign_labels.read_labels`; may be empty where the file holds its labels itself.
+        From `label_tables.read_labels`; may be empty where the file holds its labels itself.
+    findings : sequence of str
+        What is looked for in the file.
 
     Raises
     ------
@@ -53,13 +56,13 @@ def read(path: Path, labels: pd.DataFrame) -> Foreign:
         with a known label.
     """
     raw = read_raw_csv(path, (), MEND)
-    columns = find_columns(raw, path)
+    columns = find_columns(raw, path, findings)
     if not columns["probability"]:
         raise InputError(
-            f"{path}: no column is a probability of {', '.join(FINDINGS)}; expected names such as prob_Edema, "
+            f"{path}: no column is a probability of {', '.join(findings)}; expected names such as prob_Edema, "
             f"Edema_prob, p_Edema or Edema; found {', '.join(raw.columns[:12])}. Rename the columns."
         )
-    scores = probabilities_of(raw, columns["probability"], path)
+    scores = probabilities_of(raw, columns["probability"], path, findings)
     image_ids, patients = name_films(raw[film_column(raw, path)])
     again = image_ids.duplicated()
     if again.any():
@@ -69,10 +72,10 @@ def read(path: Path, labels: pd.DataFrame) -> Foreign:
             "lines); expected every film once. Average its lines, or keep one."
         )
     known, notes = _known(image_ids, labels)
-    truth = known[list(FINDINGS)].to_numpy(dtype=float)
+    truth = known[list(findings)].to_numpy(dtype=float)
     if columns["truth"]:
-        own = labels_of(raw, columns["truth"], path)
-        has_own = np.array([finding in columns["truth"] for finding in FINDINGS])
+        own = labels_of(raw, columns["truth"], path, findings)
+        has_own = np.array([finding in columns["truth"] for finding in findings])
         truth = np.where(has_own, own, truth)
         notes.append(f"labels of {', '.join(columns['truth'])}: from the file's own columns")
     truth = np.where(np.isnan(scores), np.nan, truth)
@@ -95,9 +98,9 @@ def read(path: Path, labels: pd.DataFrame) -> Foreign:
             "too narrow where a patient has several. Add a column patient_id."
         )
         owners = owners.fillna(image_ids.reset_index(drop=True))
-    table = predictions.build(image_ids, owners, _splits(raw), truth, np.nan_to_num(scores))[labelled]
-    found = tuple(finding for finding in FINDINGS if finding in columns["probability"])
-    absent = [finding for finding in FINDINGS if finding not in found]
+    table = predictions.build(image_ids, owners, _splits(raw), truth, np.nan_to_num(scores), findings)[labelled]
+    found = tuple(finding for finding in findings if finding in columns["probability"])
+    absent = [finding for finding in findings if finding not in found]
     if absent:
         notes.append(f"not in the file: {', '.join(absent)}")
     name = path.name.removesuffix(".gz").removesuffix(".csv")
@@ -167,6 +170,12 @@ def with_val(foreign: Foreign, val: Foreign | None, val_fraction: float) -> tupl
         return val.table.assign(split="val"), table.assign(split="test"), told
     in_file = table["split"] == "val"
     if in_file.any():
+        shared = sorted(set(table["patient_id"][in_file]) & set(table["patient_id"][table["split"] == "test"]))
+        if shared:
+            raise InputError(
+                f"{foreign.name}: its split column puts patient {shared[0]} into val and test ({len(shared)} such "
+                "patients); thresholds would be chosen on test patients. Mend the column, or leave it out."
+            )
         told = f"Thresholds and calibration were fitted on the {int(in_file.sum()):,} films that the file marks as val."
         return table[in_file], table[table["split"] == "test"], told
     table = table[table["split"] == "test"]

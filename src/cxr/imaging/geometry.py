@@ -88,10 +88,13 @@ def square_to_film(square: np.ndarray, shape: tuple[int, int], affine: Sequence[
     ndarray of shape (H, W), dtype of ``square``
         Linearly interpolated; 0 where the square does not reach.
     """
+    return cv2.warpAffine(square, warp_matrix(affine), shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def warp_matrix(affine: Sequence[float]) -> np.ndarray:
+    """The affine as OpenCV's warps take it, (2, 3): they count from pixel centres, the affine from pixel edges."""
     scale_x, scale_y, offset_x, offset_y = affine
-    # warpAffine counts from pixel centres, the affine from pixel edges: half a pixel either way.
-    matrix = np.array([[scale_x, 0, offset_x + 0.5 * scale_x - 0.5], [0, scale_y, offset_y + 0.5 * scale_y - 0.5]])
-    return cv2.warpAffine(square, matrix, shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return np.array([[scale_x, 0, offset_x + 0.5 * scale_x - 0.5], [0, scale_y, offset_y + 0.5 * scale_y - 0.5]])
 
 
 def blank_corners(square: np.ndarray, affine: Sequence[float], width: float, height: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cxr.core.findings import FINDINGS
+from cxr.core.progress import progress
 from cxr.maps.family_maps import Scored
 from cxr.maps.localisation import Box, film_boxes
 
@@ -15,13 +15,16 @@ def film_detections(scored: Scored, finding: str, row: int) -> list[tuple[Box, f
 
 def detect(scored: Scored) -> pd.DataFrame:
     """Boxes of every test film and finding that is called positive, in pixels of the original film."""
-    rows = []
     test = (scored.table["split"] == "test").to_numpy()
-    for place, finding in enumerate(FINDINGS):
-        for row in np.flatnonzero(test & scored.decisions[:, place]):
-            probability = scored.probability(finding)[row]
-            for box, score in film_detections(scored, finding, row):
-                rows.append(
-                    [scored.table["image_id"].iloc[row], finding, *np.round(box, 1), round(score, 4), probability]
-                )
+    called = [
+        (finding, row)
+        for place, finding in enumerate(scored.findings)
+        for row in np.flatnonzero(test & scored.decisions[:, place])
+    ]
+    image_ids = scored.table["image_id"].to_numpy()
+    rows = [
+        [image_ids[row], finding, *np.round(box, 1), round(score, 4), scored.probability(finding)[row]]
+        for finding, row in progress(called, len(called), "detections")
+        for box, score in film_detections(scored, finding, row)
+    ]
     return pd.DataFrame(rows, columns=["image_id", "finding", "x", "y", "width", "height", "score", "probability"])

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.artifacts import digest, need, read_csv, read_json
+from cxr.core.artifacts import need, read_csv, read_json
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
-from cxr.evaluation.thresholds import POOLED, decide
+from cxr.evaluation.assessment import check_evaluated
+from cxr.evaluation.source_fits import POOLED
+from cxr.evaluation.thresholds import decide
 from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.maps import heatmaps
 from cxr.maps.localisation import Place
@@ -22,14 +23,13 @@ from cxr.preparation.packs import open_array
 
 @dataclass(frozen=True)
 class Scored:
-    """Everything that is known of a family's scored films, row by row.
+    """Everything that is known of scored films, row by row.
 
-    table: predictions. decisions: bool (N, F). cams: per member (N, F, h, w) float16 memory maps. peaks: per member
-    (F,). films: path, width, height, affine to the packed square of ``size``. boxes: known boxes in film pixels.
-    settings: None for new films, which are in no table of ours.
+    params: in force. table: predictions. thresholds: thresholds.json. decisions: bool (N, F). cams: per member
+    (N, F, h, w) float16 memory maps. peaks: per member (F,). films: width, height, affine to the packed square of
+    ``size``. boxes: known boxes in fractions of the film's sides.
     """
 
-    settings: Settings | None
     params: Params
     table: pd.DataFrame
     thresholds: dict
@@ -40,23 +40,29 @@ class Scored:
     boxes: pd.DataFrame
     size: int
 
+    @property
+    def findings(self) -> list[str]:
+        return predictions.findings_of(self.table)
+
     def truth(self, finding: str) -> np.ndarray:
         return self.table[f"{finding}_true"].to_numpy()
 
     def probability(self, finding: str) -> np.ndarray:
         return self.table[f"{finding}_prob"].to_numpy()
 
+    def outcomes(self, finding: str) -> np.ndarray:
+        """TP, FP, FN or TN of every film, (N,) str; "" where the truth is not known."""
+        truth, called = self.truth(finding), self.decisions[:, self.findings.index(finding)]
+        named = np.where(called, np.where(truth == 1, "TP", "FP"), np.where(truth == 1, "FN", "TN"))
+        return np.where(np.isnan(truth), "", named)
+
     def outcome(self, finding: str, row: int) -> str:
-        """TP, FP, FN or TN; "" where the truth is not known."""
-        truth = self.truth(finding)[row]
-        if np.isnan(truth):
-            return ""
-        decided = self.decisions[row, FINDINGS.index(finding)]
-        return ("T" if decided == (truth == 1) else "F") + ("P" if decided else "N")
+        """The outcome of one film; see `outcomes`."""
+        return str(self.outcomes(finding)[row])
 
     def heat(self, finding: str, row: int) -> np.ndarray:
         """The heatmap (h, w), float32, 0 or more, on the packed square."""
-        place = FINDINGS.index(finding)
+        place = self.findings.index(finding)
         return heatmaps.heatmap([cam[row, place] for cam in self.cams], [peak[place] for peak in self.peaks])
 
     def affine(self, row: int) -> tuple[float, ...]:
@@ -82,15 +88,16 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
     """
     made_by = f"sh evaluate_{family.capitalize()}.sh"
     members = params.members(family)
-    check_scored(settings, family, members)
+    check_evaluated(settings, family, members)
     table = predictions.read(need(settings.family_dir(family) / "predictions.csv", made_by))
+    findings = predictions.findings_of(table)
     thresholds = read_json(settings.family_dir(family) / "thresholds.json", made_by)
     paths = [settings.cams(family, member, method or params.evaluation.map_method) for member in members]
     cams = [open_array(path, made_by) for path in paths]
     for path, cam in zip(paths, cams, strict=True):
-        if cam.ndim != 4 or cam.shape[1] != len(FINDINGS) or len(cam) != len(table):
+        if cam.ndim != 4 or cam.shape[1] != len(findings) or len(cam) != len(table):
             raise InputError(
-                f"{path.parent.name}/{path.name}: maps of shape {cam.shape}, expected ({len(table)}, {len(FINDINGS)}, "
+                f"{path.parent.name}/{path.name}: maps of shape {cam.shape}, expected ({len(table)}, {len(findings)}, "
                 f"h, w) as in predictions.csv. Run: {made_by}"
             )
     size = max(params.input_size(member) for member in members)
@@ -104,20 +111,9 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
     if settings.boxes_csv.exists():
         boxes = read_csv(settings.boxes_csv, "sh prepare_data.sh", boxes.columns)
     return Scored(
-        settings, params, table, thresholds, decide(table, thresholds), cams,
-        [heatmaps.peaks(cam[val]) for cam in cams], films, boxes, size,
+        params=params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=cams,
+        peaks=[heatmaps.peaks(cam[val]) for cam in cams], films=films, boxes=boxes, size=size,
     )  # fmt: skip
-
-
-def check_scored(settings: Settings, family: str, members: tuple[str, ...]) -> None:
-    """Raise an InputError where a member was trained again since it was evaluated: two models would be mixed."""
-    for member in members:
-        folder = settings.member_dir(family, member)
-        record, model = folder / "predictions.json", folder / "model.keras"
-        if record.is_file() and model.is_file() and read_json(record, "")["inputs"]["model"] != digest(model):
-            raise InputError(
-                f"{model}: was trained again since it was evaluated. Run: sh evaluate_{family.capitalize()}.sh"
-            )
 
 
 def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: int) -> list[int]:
@@ -143,10 +139,11 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
                     f"--film {name}: not among the {len(ids)} films of val and test, such as {ids.iloc[0]}"
                 )
             rows.extend(found.tolist())
-        return rows
+        return list(dict.fromkeys(rows))
     test = np.flatnonzero(scored.table["split"] == "test")
     surest_first = test[np.argsort(-scored.probability(finding)[test], kind="stable")]
-    queues = {outcome: [row for row in surest_first if scored.outcome(finding, row) == outcome] for outcome in OUTCOMES}
+    outcomes = scored.outcomes(finding)[surest_first]
+    queues = {outcome: surest_first[outcomes == outcome].tolist() for outcome in OUTCOMES}
     for outcome in ("FN", "TN"):  # sure of a negative: the lowest probability
         queues[outcome].reverse()
     most = max(map(len, queues.values()))

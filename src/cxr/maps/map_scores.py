@@ -1,19 +1,18 @@
 """A family's maps against the known boxes of its test films: a row for each finding, network and method."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
 import pandas as pd
 
 from cxr.core.artifacts import digest, digest_of, need, origin
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import MAP_METHODS, Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
 from cxr.core.steps import Step
 from cxr.evaluation import bootstrap
-from cxr.imaging.geometry import square_affine
+from cxr.imaging.geometry import square_affine, warp_matrix
 from cxr.maps import family_maps, heatmaps, localisation
 from cxr.maps.family_maps import Scored
 from cxr.preparation.packs import open_pack
@@ -39,8 +38,11 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
     )
     size = max(params.input_size(member) for member in members)
     inputs = [folder / "predictions.csv", settings.boxes_csv, settings.pack(size).with_suffix(".csv")]
-    inputs += [settings.cams(family, member, method) for member in members for method in MAP_METHODS]
     made_from = {f"{path.parent.name}/{path.name}": digest(need(path, made_by)) for path in inputs}
+    for member in members:  # the record of its maps: they themselves are gigabytes
+        for method in MAP_METHODS:
+            need(settings.cams(family, member, method), made_by)
+        made_from[member] = origin(settings.member_dir(family, member) / "predictions.json", made_by)
     if settings.lung_masks.exists():
         made_from["lungs"] = origin(settings.lung_masks.with_suffix(".json"), "sh prepare_data.sh")
     parameters = {
@@ -56,12 +58,12 @@ def pairs(scored: Scored) -> list[tuple[str, int]]:
     """(finding, row) of the test films with a known box; only test films, so that nothing was chosen on them."""
     test = scored.table.loc[scored.table["split"] == "test", "image_id"]
     row_of = {image_id: row for row, image_id in test.items()}
-    known = scored.boxes[scored.boxes["finding"].isin(FINDINGS) & scored.boxes["image_id"].isin(row_of)]
+    known = scored.boxes[scored.boxes["finding"].isin(scored.findings) & scored.boxes["image_id"].isin(row_of)]
     found = known[["finding", "image_id"]].drop_duplicates()
     return [(finding, row_of[image_id]) for finding, image_id in found.itertuples(index=False)]
 
 
-def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str) -> pd.DataFrame:
+def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str, settings: Settings) -> pd.DataFrame:
     """Scores of every film with a box: one row for each finding, film, network and method.
 
     Parameters
@@ -71,6 +73,8 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str)
     members : iterable of str
         Names of the networks, in the order of the maps; where there are several, the family, their mean, comes first.
     family : str
+    settings : Settings
+        Where the lung masks are.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str)
         accepted).
     """
     first = next(iter(by_method.values()))
-    lungs = _lungs(first)
+    lungs = _lungs(first, settings)
     side = max(cam.shape[2] for cam in first.cams)
     networks = _networks(by_method, list(members), family)
     rows = []
@@ -109,7 +113,7 @@ def _networks(by_method: dict[str, Scored], members: list[str], family: str) -> 
 
     def of_member(scored: Scored, number: int) -> Heat:
         def heat(finding, row):
-            place = FINDINGS.index(finding)
+            place = scored.findings.index(finding)
             return heatmaps.heatmap([scored.cams[number][row, place]], [scored.peaks[number][place]])
 
         return heat
@@ -130,9 +134,9 @@ def _beside(scored: Scored, finding: str, row: int, side: int, known, place) -> 
     return list(noise), [localisation.centre_prior()], [localisation.known_on_grid(known, side, place)]
 
 
-def _lungs(scored: Scored) -> Callable[[int], np.ndarray | None]:
+def _lungs(scored: Scored, settings: Settings) -> Callable[[int], np.ndarray | None]:
     """row -> the lungs on the packed square (size, size), bool; None where there is no mask that was accepted."""
-    path = scored.settings.lung_masks
+    path = settings.lung_masks
     if not path.exists():
         return lambda row: None
     masks, table = open_pack(path, "sh prepare_data.sh"), pd.read_csv(path.with_suffix(".csv"))
@@ -149,18 +153,13 @@ def _lungs(scored: Scored) -> Callable[[int], np.ndarray | None]:
         # Mask square -> film -> packed square, as one affine.
         scales = [place.affine[axis] / of_mask[axis] for axis in (0, 1)]
         offsets = [place.affine[2 + axis] - scales[axis] * of_mask[2 + axis] for axis in (0, 1)]
-        matrix = np.array(
-            [
-                [scales[0], 0, offsets[0] + 0.5 * scales[0] - 0.5],
-                [0, scales[1], offsets[1] + 0.5 * scales[1] - 0.5],
-            ]
-        )
+        matrix = warp_matrix((*scales, *offsets))
         return cv2.warpAffine(masks[index], matrix, (place.size, place.size), flags=cv2.INTER_LINEAR) >= 128
 
     return lungs
 
 
-def summary(scores: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
+def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed: int) -> pd.DataFrame:
     """Means over the films, a row for each network, method and finding, and the mean over the findings.
 
     Returns
@@ -173,10 +172,8 @@ def summary(scores: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
     rows = []
     for (network, method), one in scores.groupby(["network", "method"], sort=False):
         own = []
-        for finding in FINDINGS:
+        for finding in (finding for finding in findings if (scores["finding"] == finding).any()):
             films = one[one["finding"] == finding]
-            if films.empty:
-                continue
             row = {"network": network, "method": method, "finding": finding}
             row |= {"films": films["film"].nunique(), "patients": films["patient"].nunique(), **films[figures].mean()}
             for figure in ("hit", "iou"):

@@ -12,7 +12,7 @@ ops = keras.ops
 
 
 def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -> keras.Model:
-    """One network that gives the probabilities and the maps of all six findings in one forward pass.
+    """One network that gives the probabilities and the maps of all findings in one forward pass.
 
     Maps explain the logit, not the probability, which saturates. With g = W_cf / (h * w) and m_c the mean of a channel:
 
@@ -31,7 +31,7 @@ def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -
     Returns
     -------
     keras.Model
-        (N, size, size, 1) 0..255 -> probabilities (N, 6) float32, then maps (N, h, w, 6) float32 of each method,
+        (N, size, size, 1) 0..255 -> probabilities (N, F) float32, then maps (N, h, w, F) float32 of each method,
         *without* ReLU. The sum over h and w of ``gradcam``'s, plus bias, is the logit.
     """
     features = classifier.get_layer("features").output

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from cxr.core.artifacts import need
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
 from cxr.networks.backend import keras
 from cxr.networks.saved_models import _reason
@@ -51,20 +50,20 @@ APPLICATIONS = {
 
 
 def build_classifier(member: str, params: Params) -> keras.Model:
-    """A classifier of the six findings, its input scaling inside.
+    """A classifier of the findings of a run, its input scaling inside.
 
     Parameters
     ----------
     member : str
         A key of `APPLICATIONS`.
     params : Params
-        Input size, first weights, dropout and batch-norm momentum.
+        FINDINGS, input size, first weights, dropout and batch-norm momentum.
 
     Returns
     -------
     keras.Model
-        (N, size, size, 1) 0..255 -> probabilities (N, 6), float32. Its layers ``features`` (N, h, w, channels),
-        ``logits`` and ``probabilities`` (N, 6) can be reached by name, also after saving and loading.
+        (N, size, size, 1) 0..255 -> probabilities (N, F), float32. Its layers ``features`` (N, h, w, channels),
+        ``logits`` and ``probabilities`` (N, F) can be reached by name, also after saving and loading.
 
     Raises
     ------
@@ -80,7 +79,7 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     features = keras.layers.Activation("linear", name="features")(backbone.output)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
     kept = keras.layers.Dropout(params.models.dropout, name="dropout", seed=params.general.seed)(pooled)
-    logits = keras.layers.Dense(len(FINDINGS), dtype="float32", name="logits")(kept)
+    logits = keras.layers.Dense(len(params.findings), dtype="float32", name="logits")(kept)
     probabilities = keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
     model = keras.Model(film, probabilities, name=member)
     set_batch_norm_momentum(model, params.models.batch_norm_momentum)

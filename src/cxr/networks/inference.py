@@ -115,8 +115,8 @@ def score(
 
     Returns
     -------
-    probabilities : ndarray of shape (n, 6), float32
-    maps : dict of ndarrays of shape (n, 6, h, w), float16
+    probabilities : ndarray of shape (n, F), float32
+    maps : dict of ndarrays of shape (n, F, h, w), float16
         Of each of `MAP_METHODS`: without ReLU, of the film as it is.
     """
     size = min(params.evaluation.score_batch_size, len(rows))

@@ -1,12 +1,11 @@
 """What a bundle says of itself: metadata.json in the manner of MONAI bundles, and a README."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cxr.core.findings import FINDINGS
 from cxr.new_films.bundles import PIXEL_KEYS, Bundle
 
-TASK = "Multi-label classification of six findings on frontal chest radiographs"
+TASK = "Multi-label classification of {} findings on frontal chest radiographs"
 NOT_A_DEVICE = "Research only. Not a medical device; never evaluated in care."
 
 
@@ -27,6 +26,7 @@ def metadata(
         Of those that were exported.
     versions : mapping of package to version
     """
+    findings = bundle.params.findings
     flat, limits = bundle.params.flat(), bundle.reference["distance"]
     networks = {member: bundle.params.input_size(member) for member in bundle.models}
     return {
@@ -34,7 +34,7 @@ def metadata(
         "changelog": dict(changelog),
         "name": f"cxr_{bundle.family}",
         "family": bundle.family,
-        "task": TASK,
+        "task": TASK.format(len(findings)),
         "description": f"Mean of the probabilities of {', '.join(networks)}; lungs found by a U-Net beforehand.",
         "intended_use": NOT_A_DEVICE,
         "authors": "",
@@ -43,12 +43,12 @@ def metadata(
         "data_type": "PNG, JPEG, TIFF, DICOM",
         "image_classes": "one gray channel, 0..255, bright is dense",
         "label_classes": "1, 0 or not known, for each finding",
-        "pred_classes": f"{len(FINDINGS)} independent probabilities: {', '.join(FINDINGS)}",
-        "label_order": list(FINDINGS),
+        "pred_classes": f"{len(findings)} independent probabilities: {', '.join(findings)}",
+        "label_order": list(findings),
         "eval_metrics": {
             "mean_auroc": metrics["macro"]["auroc"],
             "mean_auroc_interval": metrics["macro"]["auroc_interval"],
-            **{f"auroc_{finding}": metrics["findings"][finding]["auroc"] for finding in FINDINGS},
+            **{f"auroc_{finding}": metrics["findings"][finding]["auroc"] for finding in findings},
             "films": metrics["protocol"]["films"],
             "patients": metrics["protocol"]["patients"],
         },
@@ -58,7 +58,7 @@ def metadata(
             name: value for name, value in versions.items() if name not in ("keras", "numpy")
         },
         "network_data_format": {
-            **{name: _classifier(size) for name, size in networks.items()},
+            **{name: _classifier(size, findings) for name, size in networks.items()},
             **({"unet": _unet(bundle.params.unet.unet_input_size)} if bundle.unet else {}),
         },
         "preprocessing": {key: flat[key] for key in PIXEL_KEYS},
@@ -76,11 +76,11 @@ def _channel(size: int, kind: str, channel: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _classifier(size: int) -> dict[str, Any]:
+def _classifier(size: int, findings: Sequence[str]) -> dict[str, Any]:
     pred = {
-        "type": "probabilities", "format": "classes", "num_channels": len(FINDINGS), "spatial_shape": [],
+        "type": "probabilities", "format": "classes", "num_channels": len(findings), "spatial_shape": [],
         "dtype": "float32", "value_range": [0, 1], "is_patch_data": False,
-        "channel_def": {str(place): finding for place, finding in enumerate(FINDINGS)},
+        "channel_def": {str(place): finding for place, finding in enumerate(findings)},
     }  # fmt: skip
     image = _channel(size, "magnitude", "gray, bright is dense; masked and made square as PARAMS.json says")
     return {"layout": "N, H, W, C", "inputs": {"image": image}, "outputs": {"pred": pred}}

@@ -4,6 +4,7 @@ A bundle is a folder that stands alone: networks, parameters, thresholds, calibr
 digest of every file, which are checked before anything is read.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: sprea
 DIGESTS = "digests.json"
 # What a film goes through on its way to probabilities and maps; the rest of PARAMS.json is about training.
 EVALUATED_KEYS = ("TEST_TIME_AUGMENTATION", "MAP_METHOD")
-PIXEL_KEYS = ("UNET_INPUT_SIZE", "FIT", "LUNG_MASKING", "LUNG_MARGIN", "LUNG_THRESHOLD", *EVALUATED_KEYS)
+PIXEL_KEYS = ("FINDINGS", "UNET_INPUT_SIZE", "FIT", "LUNG_MASKING", "LUNG_MARGIN", "LUNG_THRESHOLD", *EVALUATED_KEYS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def made_from(params: Params, models: dict[str, Path], unet: Path | None) -> dic
     return {
         "models": {member: digest(path) for member, path in models.items()},
         "unet": digest(unet) if unet and unet.is_file() else None,
-        "parameters": {key: flat[key] for key in PIXEL_KEYS},
+        "parameters": json.loads(json.dumps({key: flat[key] for key in PIXEL_KEYS})),
     }
 
 

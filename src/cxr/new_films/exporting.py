@@ -12,7 +12,7 @@ import numpy as np
 from cxr.core.artifacts import digest, write_csv, write_json
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
-from cxr.evaluation.thresholds import POOLED
+from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import write_image
 from cxr.new_films import onnx_models, predicting
 from cxr.new_films.bundles import DIGESTS, Bundle
@@ -77,7 +77,7 @@ def write_examples(bundle: Bundle, folder: Path, onnx: bool) -> dict[str, float]
     paths = [folder / "examples" / f"synthetic_{number}.png" for number in range(1, EXAMPLES + 1)]
     for number, path in enumerate(paths):
         random = np.random.default_rng(number)
-        findings = dict.fromkeys(FINDINGS[number::EXAMPLES], 0.8)
+        findings = dict.fromkeys(FINDINGS[number::EXAMPLES], 0.8)  # what can be drawn, whatever the family finds
         write_image(phantoms.draw_film(random, phantoms.draw_patient(random), findings).pixels, path)
     with tempfile.TemporaryDirectory() as place:
         work = Path(place)

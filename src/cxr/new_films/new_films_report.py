@@ -9,8 +9,7 @@ from urllib.parse import quote
 import numpy as np
 
 from cxr.core.executors import process_count
-from cxr.core.findings import FINDINGS
-from cxr.evaluation.thresholds import POOLED
+from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
 from cxr.imaging.geometry import square_affine, square_to_film
@@ -66,7 +65,7 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
             float(scored.probability(finding)[row]), used[finding]["threshold"], bool(scored.decisions[row, place]),
             square_to_film(enlarged(scored.heat(finding, row), scored.size), shape, affine),
         )
-        for place, finding in enumerate(FINDINGS)
+        for place, finding in enumerate(predicted.scored.findings)
     ]  # fmt: skip
     mask = None
     if predicted.masks is not None:
@@ -84,7 +83,7 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
 def by_sureness(predicted: Predicted) -> list[int]:
     """Rows in the order in which they are drawn and shown: the highest probability above a threshold first."""
     limits = np.array([fitted["threshold"] for fitted in thresholds_used(predicted).values()])
-    probabilities = np.column_stack([predicted.scored.probability(finding) for finding in FINDINGS])
+    probabilities = np.column_stack([predicted.scored.probability(finding) for finding in predicted.scored.findings])
     return np.argsort(-(probabilities - limits).max(axis=1), kind="stable").tolist()
 
 
@@ -95,7 +94,7 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
     tiles = [
         {"finding": finding, "called": int(called[place]), "threshold": f"{used[finding]['threshold']:.2f}",
          "fitted_on": used[finding]["fitted_on"]}
-        for place, finding in enumerate(FINDINGS)
+        for place, finding in enumerate(predicted.scored.findings)
     ]  # fmt: skip
     flags = [(name.replace("_", " "), int(films[name].fillna(0).sum()), MEANINGS[name]) for name in FLAGS]
     content = {
@@ -113,7 +112,7 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
             "Files that were not predicted", ["File", "Problem"],
             [[Cell(printable(name)), Cell(printable(text))] for name, text in predicted.problems.to_numpy()],
         ),
-        "findings": FINDINGS,
+        "findings": predicted.scored.findings,
         "gallery": html_page.gallery_data(_cards(predicted, overlays)),
         "shown": min(len(films), gallery.MOST),
         "facts": facts,
@@ -129,7 +128,7 @@ def _cards(predicted: Predicted, overlays: Sequence[str]) -> list[dict[str, Any]
     for card, row in zip(cards, rows, strict=True):
         card["id"] = printable(predicted.films["filename"].iloc[row])
         card["outcomes"] = ["yes" if called else "no" for called in card["called"]]
-        card["overlays"] = [quote(overlays[row])] * len(FINDINGS)
+        card["overlays"] = [quote(overlays[row])] * len(scored.findings)
         card["notes"] = [flag for flag in [", ".join(flags_of(predicted, row))] if flag]
     return cards
 
@@ -140,12 +139,12 @@ def flags_of(predicted: Predicted, row: int) -> list[str]:
 
 def _table(predicted: Predicted) -> Table:
     """Every film with its probabilities, what is called, and its flags."""
-    heads = ["Film", *FINDINGS, "Distance", "Flags"]
+    heads = ["Film", *predicted.scored.findings, "Distance", "Flags"]
     low, high = predicted.members.min(axis=0), predicted.members.max(axis=0)
     rows = []
     for row in range(min(len(predicted.films), MOST_ROWS)):
         about, cells = predicted.films.iloc[row], []
-        for place, finding in enumerate(FINDINGS):
+        for place, finding in enumerate(predicted.scored.findings):
             value = float(predicted.scored.probability(finding)[row])
             mended = predicted.calibrated[row, place]
             below = [] if np.isnan(mended) else [f"{mended:.2f}"]

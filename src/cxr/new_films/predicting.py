@@ -12,10 +12,10 @@ import pandas as pd
 
 from cxr.core import executors
 from cxr.core.errors import InputError, closest
-from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
 from cxr.evaluation.calibration import calibrated
-from cxr.evaluation.thresholds import POOLED, decide, threshold_of
+from cxr.evaluation.source_fits import POOLED
+from cxr.evaluation.thresholds import decide, threshold_of
 from cxr.imaging import film_checks
 from cxr.imaging.film_checks import FLAGS
 from cxr.maps.family_maps import Scored
@@ -79,10 +79,11 @@ def predict(
     pack = packs.open_pack(work / f"{bundle.size}.npy", MADE_BY)
     films = films.assign(**_flags(bundle, films, pack))
     members, maps = _score(bundle, films["row"].to_numpy(), work)
-    table = _table(films, hospital, members)
+    table = _table(films, hospital, members, bundle.params.findings)
     return Predicted(
-        bundle, hospital, films, _scored(bundle, films, table, maps),
-        calibrated(table, bundle.thresholds["calibration"]), members, masks, pack, problems,
+        bundle=bundle, hospital=hospital, films=films, scored=_scored(bundle, films, table, maps),
+        calibrated=calibrated(table, bundle.thresholds["calibration"]), members=members, masks=masks, pack=pack,
+        problems=problems,
     )  # fmt: skip
 
 
@@ -192,11 +193,11 @@ def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, A
 
 def _score(bundle: Bundle, rows: np.ndarray, work: Path) -> tuple[np.ndarray, list[np.ndarray]]:
     """Probabilities (M, N, F) and maps of every member; each network is read, used and let go."""
-    probabilities, maps = [], []
+    probabilities, maps, findings = [], [], bundle.params.findings
     for member, path in bundle.models.items():
         if not len(rows):
-            probabilities.append(np.zeros((0, len(FINDINGS)), np.float32))
-            maps.append(np.zeros((0, len(FINDINGS), 1, 1), np.float16))
+            probabilities.append(np.zeros((0, len(findings)), np.float32))
+            maps.append(np.zeros((0, len(findings), 1, 1), np.float16))
             continue
         from cxr.networks import inference, saved_models
 
@@ -209,12 +210,12 @@ def _score(bundle: Bundle, rows: np.ndarray, work: Path) -> tuple[np.ndarray, li
     return np.stack(probabilities), maps
 
 
-def _table(films: pd.DataFrame, hospital: str, members: np.ndarray) -> pd.DataFrame:
+def _table(films: pd.DataFrame, hospital: str, members: np.ndarray, findings: Sequence[str]) -> pd.DataFrame:
     """A predictions table whose image_ids say the hospital; the mean of the members, as evaluation takes it."""
     names = [f"{row:06d}" for row in films["row"]]
     ids = names if hospital == POOLED else [f"{hospital}/{name}" for name in names]
     truth = np.full(members.shape[1:], np.nan)
-    return predictions.build(ids, ids, ["test"] * len(ids), truth, members.astype(float).mean(axis=0))
+    return predictions.build(ids, ids, ["test"] * len(ids), truth, members.astype(float).mean(axis=0), findings)
 
 
 def _scored(bundle: Bundle, films: pd.DataFrame, table: pd.DataFrame, maps: list[np.ndarray]) -> Scored:
@@ -222,15 +223,15 @@ def _scored(bundle: Bundle, films: pd.DataFrame, table: pd.DataFrame, maps: list
     peaks = [np.array(bundle.reference["peaks"][member], np.float32) for member in bundle.models]
     thresholds = bundle.thresholds
     return Scored(
-        None, bundle.params, table, thresholds, decide(table, thresholds), maps, peaks,
-        films.assign(image_id=table["image_id"]), boxes, bundle.size,
+        params=bundle.params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=maps,
+        peaks=peaks, films=films.assign(image_id=table["image_id"]), boxes=boxes, size=bundle.size,
     )  # fmt: skip
 
 
 def thresholds_used(predicted: Predicted) -> dict[str, dict[str, Any]]:
     """Finding -> threshold and fitted_on, as `thresholds.threshold_of` gives them."""
     fitted = predicted.bundle.thresholds
-    return {finding: threshold_of(fitted, finding, predicted.hospital) for finding in FINDINGS}
+    return {finding: threshold_of(fitted, finding, predicted.hospital) for finding in predicted.scored.findings}
 
 
 def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
@@ -250,7 +251,7 @@ def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
     }
     table = films[["filename", "width", "height"]].astype({"width": "Int64", "height": "Int64"})
     for name, values in parts.items():
-        for place, finding in enumerate(FINDINGS):
+        for place, finding in enumerate(predicted.scored.findings):
             column = values[:, place]
             text = [str(value) if name == "called" else "" if np.isnan(value) else f"{value:.6g}" for value in column]
             table[f"{finding}_{name}"] = pd.Series(text, table.index, dtype="str")

@@ -42,11 +42,13 @@ def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFr
     """
     made_by = "sh prepare_data.sh"
     path = settings.pack(size)
-    images = schema.read_images(settings.images_csv)
+    _refuse_other_parameters(settings.images_csv, params, made_by)  # first: of other findings it has other columns
+    images = schema.read_images(settings.images_csv, params.findings)
     split = splitting.read_split(settings.split_csv, images, params.tables.split)
-    policies = [settings.chexpert_csv] if (images["source"] == "chexpert").any() else []
-    for artifact in (*policies, settings.images_csv, settings.split_csv, path):
+    tables = [settings.source_csv(source) for source in sorted(set(images["source"]))]
+    for artifact in (*tables, settings.test_patients_csv, settings.split_csv, path):
         _refuse_other_parameters(artifact, params, made_by)
+    _refuse_other_hold_out(settings, made_by)
     record = read_json(path.with_suffix(".json"), made_by)
     if record.get("inputs", {}).get("images") != digest(settings.images_csv):
         raise InputError(f"{path}: made from another {settings.images_csv.name}. Run: {made_by}")
@@ -57,6 +59,15 @@ def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFr
     films = pd.concat([images, packed.drop(columns="image_id")], axis=1)
     films["split"] = split.where((films["problem"] == "").to_numpy(), "unreadable").to_numpy()
     return films, pack
+
+
+def _refuse_other_hold_out(settings: Settings, made_by: str) -> None:
+    """Raise an InputError where the split was made from other test patients than those that are set aside now."""
+    record, held_out = settings.split_csv.with_suffix(".json"), settings.test_patients_csv
+    if not (record.exists() and held_out.exists()):
+        return
+    if read_json(record, made_by).get("inputs", {}).get(held_out.name) != digest(held_out):
+        raise InputError(f"{settings.split_csv}: made from another {held_out.name}. Run: {made_by}")
 
 
 def _refuse_other_parameters(artifact: Path, params: Params, made_by: str) -> None:

@@ -1,6 +1,7 @@
 """What the report and the model card of a family are filled with: everything that the pipeline wrote about it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,10 @@ import pandas as pd
 
 from cxr.core import artifacts
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
+from cxr.evaluation.assessment import check_evaluated
 from cxr.maps import family_maps, map_scores
 from cxr.preparation.films import load_films
 from cxr.report import gallery, html_page, overlays, trust_tables
@@ -33,7 +34,7 @@ def model(settings: Settings, params: Params, family: str) -> html_page.Model:
         The family was not evaluated yet.
     """
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
-    family_maps.check_scored(settings, family, params.members(family))
+    check_evaluated(settings, family, params.members(family))
     table = predictions.read(artifacts.need(folder / "predictions.csv", made_by))
     block = artifacts.read_json(folder / "metrics.json", made_by)
     thresholds = artifacts.read_json(folder / "thresholds.json", made_by)
@@ -42,13 +43,14 @@ def model(settings: Settings, params: Params, family: str) -> html_page.Model:
     if params.tables.split == "image":
         notes = ['SPLIT is "image": test patients are in training too, and in val. These numbers are too good.']
     test = table[table["split"] == "test"].reset_index(drop=True)
-    unseen = sorted(set(predictions.hospital(test)) - set(params.tables.train_sources))
+    trained = params.tables.train_sources or set(predictions.source(table[table["split"] == "val"]))
+    unseen = sorted(set(predictions.source(test)) - set(trained))
     if unseen:
         notes.append(
             f"No film of {', '.join(unseen)} was in training or val (TRAIN_SOURCES): figures on them are those at a "
             "hospital never seen, at thresholds of another one."
         )
-    return html_page.Model(family, block, thresholds, test, val, FINDINGS, notes)
+    return html_page.Model(family, block, thresholds, test, val, params.findings, notes)
 
 
 def blocks(settings: Settings, params: Params, family: str, own: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -104,7 +106,7 @@ def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
     return {
         "map_tables": trust_tables.map_tables(scores, network, method) if scores is not None else [],
         "randomisation": trust_tables.randomisation_table(shuffled, method),
-        "shortcuts": trust_tables.shortcut_tables(read_json(folder / "shortcuts.json"), FINDINGS),
+        "shortcuts": trust_tables.shortcut_tables(read_json(folder / "shortcuts.json"), params.findings),
     }
 
 
@@ -116,7 +118,7 @@ def cards(settings: Settings, params: Params, family: str, most: int) -> list[di
     scored = family_maps.load(settings, params, family)
     films, pack = load_films(settings, params, scored.size)
     rows = {image_id: row for row, image_id in enumerate(films["image_id"])}
-    folder = settings.family_dir(family) if overlays.overlays_are_current(scored, family) else None
+    folder = settings.family_dir(family) if overlays.overlays_are_current(scored, settings.family_dir(family)) else None
     return gallery.film_cards(scored, pack, rows, gallery.choose_rows(scored, most), folder)
 
 
@@ -177,13 +179,13 @@ def run_facts(run: dict[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
-def counts(settings: Settings) -> pd.DataFrame | None:
+def counts(settings: Settings, findings: Sequence[str]) -> pd.DataFrame | None:
     """Films, patients and positives of each source and split, or None where there are no tables."""
     if not (settings.images_csv.is_file() and settings.split_csv.is_file()):
         return None
     images = pd.read_csv(settings.images_csv).merge(pd.read_csv(settings.split_csv), on="image_id")
     grouped = images[images["split"] != UNUSED].groupby(["source", "split"], sort=True)
     found = grouped["patient_id"].agg(films="size", patients="nunique")
-    for finding in FINDINGS:
+    for finding in findings:
         found[finding] = grouped[finding].sum().astype(int)
     return found.reset_index()

@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cxr.core.findings import FINDINGS
 from cxr.imaging.geometry import to_square
 from cxr.maps.family_maps import Scored, choose_films, known_boxes
 from cxr.maps.heatmaps import enlarged
@@ -35,7 +34,7 @@ def picture_uri(path: Path, widest: int) -> str | None:
 
 def choose_rows(scored: Scored, most: int = MOST) -> list[int]:
     """Test films of the gallery: each finding's outcomes in turn, the surest first, until there are ``most``."""
-    queues = [choose_films(scored, finding, None, most) for finding in FINDINGS]
+    queues = [choose_films(scored, finding, None, most) for finding in scored.findings]
     rows: dict[int, None] = {}
     for place in range(max(map(len, queues))):
         for queue in queues:
@@ -67,20 +66,20 @@ def film_cards(
         id, film (data URI), and by finding: maps (data URI), probabilities, outcomes, called, boxes (percent of the
         square), overlays (relative link or nothing).
     """
-    cards = []
+    cards, findings = [], scored.findings
     for row in rows:
         image_id = scored.table["image_id"].iloc[row]
         film = cv2.resize(pack[pack_rows[image_id]], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        links = [f"gradcam/{finding}/{image_id}.png" for finding in FINDINGS]
+        links = [f"gradcam/{finding}/{image_id}.png" for finding in findings]
         cards.append(
             {
                 "id": image_id,
                 "film": data_uri(film, "jpeg", (cv2.IMWRITE_JPEG_QUALITY, 72)),
-                "maps": [_map(scored.heat(finding, row)) for finding in FINDINGS],
-                "probabilities": [round(float(scored.probability(finding)[row]), 3) for finding in FINDINGS],
-                "outcomes": [scored.outcome(finding, row) for finding in FINDINGS],
+                "maps": [_map(scored.heat(finding, row)) for finding in findings],
+                "probabilities": [round(float(scored.probability(finding)[row]), 3) for finding in findings],
+                "outcomes": [scored.outcome(finding, row) for finding in findings],
                 "called": [bool(called) for called in scored.decisions[row]],
-                "boxes": [_boxes(scored, finding, row) for finding in FINDINGS],
+                "boxes": [_boxes(scored, finding, row) for finding in findings],
                 "overlays": [link if folder and (folder / link).is_file() else "" for link in links],
             }
         )

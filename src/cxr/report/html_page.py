@@ -23,7 +23,7 @@ LARGEST = 25e6  # bytes of a page: above it browsers and mail grow slow
 CAVEATS = (
     "Intervals are 95 % percentile intervals of resampled test patients. They do not cover the variance of training: "
     "another seed would give another model.",
-    "Labels that come from reports (NIH, CheXpert train) are wrong for a share of the films; a model is measured "
+    "Labels that come from reports are wrong for a share of the films; a model is measured "
     "against the label, not against the patient.",
     "Pooled figures of several sources can be good because the model recognises the hospital; the figures of each "
     "source stand beside them.",
@@ -44,7 +44,7 @@ class Model:
     thresholds: dict[str, Any]
     table: pd.DataFrame
     val: pd.DataFrame
-    findings: Sequence[str] = FINDINGS
+    findings: Sequence[str]
     notes: Sequence[str] = ()
 
 
@@ -99,7 +99,7 @@ def page(
     extras : Extras, optional
     """
     extras = extras or Extras()
-    findings = page_tables.shown_findings(model.findings)
+    findings = [finding for finding in model.metrics["findings"] if finding in model.findings]
     content = {
         "title": title,
         "summary": _summary(model, findings),
@@ -208,7 +208,7 @@ def _tables(model: Model, blocks, compared, findings: Sequence[str]) -> dict[str
     for source, block in sources.items():
         films = metrics["protocol"]["sources"][source]
         if len(sources) > 1:
-            of_source = (predictions.source(model.table) == source) & (model.table["split"] == "test").to_numpy()
+            of_source = (predictions.label_source(model.table) == source) & (model.table["split"] == "test").to_numpy()
             original.append(
                 page_tables.original_form(block, f"{source}: {films:,} films", findings, int(of_source.sum()))
             )

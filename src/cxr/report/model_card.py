@@ -6,18 +6,20 @@ answer; the others are listed as left to the author. A figure that was not measu
 
 from typing import Any
 
-from cxr.core.findings import FINDINGS
+import pandas as pd
+
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.report import family_report
 from cxr.report.page_tables import Cell
+from cxr.tables.sources.catalogue import caveats
 
 LEFT_TO_AUTHOR = (
     "Title and abstract: that the study is about AI, its design, its main result",
     "Clinical background and intended role; hypotheses",
     "Ethics approval, consent, de-identification",
     "Eligibility, where and when the films were made, scanners",
-    "How the reference standard was made, by whom, with which agreement (NIH, CheXpert: see their papers)",
+    "How the reference standard was made, by whom, with which agreement (of a public release: see its paper)",
     "How the number of films was chosen",
     "Missing data beyond what is counted here",
     "External test on a hospital that is in no part of this training",
@@ -25,12 +27,10 @@ LEFT_TO_AUTHOR = (
     "Registration, protocol, funding, conflicts of interest, availability of the trained model",
 )
 LIMITS = (
-    "Labels of NIH and of CheXpert's train set were read from reports by a program; they are wrong for a share of "
-    "the films.",
-    "A film that is labelled 0 may still be abnormal: only six findings are looked at.",
+    "A film that is labelled 0 may still be abnormal: only the findings above are looked at.",
     "Results of several hospitals pooled can be good because the network recognises the hospital.",
     "Intervals cover the drawing of test patients, not the variance of training.",
-    "Grad-CAM shows where evidence for the network's answer lies, not where disease is.",
+    "Maps show where evidence for the network's answer lies, not where disease is.",
 )
 
 
@@ -43,7 +43,7 @@ def of_family(settings: Settings, params: Params, family: str, metrics: dict[str
         *_model(settings, params, family),
         "## Intended use",
         "Research on chest radiographs: to study and to compare methods on the findings "
-        f"{', '.join(FINDINGS)}. Frontal films ({', '.join(params.tables.views)}).",
+        f"{', '.join(params.findings)}. Frontal films ({', '.join(params.tables.views)}).",
         "**Not for diagnosis.** Not a medical device; never evaluated in care. Not for groups of patients, views or "
         "hospitals that the tables below do not show.",
         "## Data",
@@ -57,11 +57,16 @@ def of_family(settings: Settings, params: Params, family: str, metrics: dict[str
         "## Explanations and shortcuts",
         *_trust(settings, params, family),
         "## Limits",
-        "\n".join(f"* {limit}" for limit in LIMITS),
+        "\n".join(f"* {limit}" for limit in (*caveats(metrics["protocol"]["sources"]), *LIMITS)),
         "## CLAIM items left to the author",
         "\n".join(f"* [ ] {item}" for item in LEFT_TO_AUTHOR),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def trained_on(counted: pd.DataFrame) -> list[str]:
+    """The sources that films of train are of."""
+    return sorted(set(counted["source"][counted["split"] == "train"]))
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
@@ -92,17 +97,17 @@ def _model(settings: Settings, params: Params, family: str) -> list[str]:
 
 
 def _data(settings: Settings, params: Params) -> list[str]:
-    counted = family_report.counts(settings)
+    counted = family_report.counts(settings, params.findings)
     if counted is None:
         return ["The tables of films are not there: not recorded."]
-    heads = ["source", "split", "films", "patients", *(f"{finding}, positive" for finding in FINDINGS)]
+    heads = ["source", "split", "films", "patients", *(f"{finding}, positive" for finding in params.findings)]
     lines = [table(heads, [[str(cell) for cell in row] for row in counted.to_numpy().tolist()])]
     tables = params.tables
     lines.append(
-        f"Uncertain labels of CheXpert (−1): {tables.uncertain_labels or 'none named'}, unnamed: ignore; blank: "
+        f"Uncertain labels (−1): {tables.uncertain_labels or 'none named'}, unnamed: ignore; blank: "
         f"{tables.blank_labels or 'negative'}. Films with none of the findings: "
         f"{'left out' if tables.abnormal_only else 'kept as negatives'}. Lung masking: {params.pack.lung_masking}; "
-        f"films are made square by: {params.pack.fit}. Trained on films of: {', '.join(tables.train_sources)}."
+        f"films are made square by: {params.pack.fit}. Trained on films of: {', '.join(trained_on(counted))}."
     )
     lines += family_report.mask_notes(settings)
     return lines
@@ -131,8 +136,7 @@ def _results(metrics: dict[str, Any]) -> list[str]:
     lines = []
     for name, block in blocks.items():
         rows = []
-        for finding in FINDINGS:
-            values = block["findings"][finding]
+        for finding, values in block["findings"].items():
             keys = ("auroc", "average_precision", "recall", "specificity", "precision", "negative_predictive_value")
             rows.append(
                 [finding, f"{values['films']:,}", f"{values['positives']:,}"]
@@ -176,6 +180,6 @@ def _subgroups(metrics: dict[str, Any]) -> list[str]:
             ]
             rows.append([grouping, name, f"{group['films']:,}", f"{group['patients']:,}", *cells])
     return [
-        table(["by", "group", "films", "patients", *(f"{finding}, AUROC" for finding in FINDINGS)], rows),
+        table(["by", "group", "films", "patients", *(f"{finding}, AUROC" for finding in metrics["findings"])], rows),
         "Too few: fewer than ten patients with, or without, the finding.",
     ]

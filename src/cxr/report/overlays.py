@@ -7,28 +7,32 @@ from typing import Any
 import numpy as np
 
 from cxr.core.artifacts import digest
+from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import fit_square, square_to_film
 from cxr.maps import heatmaps
 from cxr.maps.detections import film_detections
 from cxr.maps.family_maps import Scored, known_boxes
 from cxr.report import film_pictures
+from cxr.tables.sources.catalogue import film_paths
 
 
-def overlays_made_from(scored: Scored, family: str) -> dict[str, Any]:
-    """What overlays hang on: drawn anew where another is recorded in gradcam/made_from.json."""
-    predicted = digest(scored.settings.family_dir(family) / "predictions.csv")
+def overlays_made_from(scored: Scored, family_dir: Path) -> dict[str, Any]:
+    """What overlays depend on: drawn anew where another is recorded in gradcam/made_from.json."""
     chosen = scored.params.evaluation
+    predicted = digest(family_dir / "predictions.csv")
     return {"predictions": predicted, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
 
 
-def overlays_are_current(scored: Scored, family: str) -> bool:
+def overlays_are_current(scored: Scored, family_dir: Path) -> bool:
     """Whether the overlays in the family's folder are of these predictions and maps."""
-    path = scored.settings.family_dir(family) / "gradcam" / "made_from.json"
-    return path.is_file() and json.loads(path.read_text()) == overlays_made_from(scored, family)
+    path = family_dir / "gradcam" / "made_from.json"
+    return path.is_file() and json.loads(path.read_text()) == overlays_made_from(scored, family_dir)
 
 
-def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[np.ndarray, np.ndarray, str]:
+def draw_overlay(
+    scored: Scored, finding: str, row: int, settings: Settings, folder: Path
+) -> tuple[np.ndarray, np.ndarray, str]:
     """Draw one film's overlay to ``<folder>/<finding>/<image_id>.png``; returns what the overview shows of it.
 
     Returns
@@ -36,9 +40,9 @@ def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[
     film (H, W) uint8, heatmap (H, W) float32 0..1, caption
     """
     film_row = scored.films.iloc[row]
-    film = read_film(scored.settings.dataset_dir / film_row["path"])
-    heat = heatmaps.enlarged(scored.heat(finding, row), scored.size)
-    heat = square_to_film(heat, film.shape, scored.affine(row))
+    film = read_film(film_paths(settings, scored.films.iloc[[row]])[0])
+    on_square = heatmaps.enlarged(scored.heat(finding, row), scored.size)
+    heat = square_to_film(on_square, film.shape, scored.affine(row))
     truth, probability = scored.truth(finding)[row], scored.probability(finding)[row]
     said = {1.0: "present", 0.0: "absent"}.get(truth, "not known")
     outcome = scored.outcome(finding, row) or "?"
@@ -46,7 +50,8 @@ def draw_overlay(scored: Scored, finding: str, row: int, folder: Path) -> tuple[
     image_id = film_row["image_id"]
     film_pictures.overlay(
         film, heat, folder / finding / f"{image_id}.png", title,
-        contour_level=scored.params.evaluation.map_threshold * float(heat.max()) or None,
+        # Of the peak on the square, as the detections have it: the film may show less of the map.
+        contour_level=scored.params.evaluation.map_threshold * float(on_square.max()) or None,
         boxes=known_boxes(scored, finding, row),
         detections=[box for box, _ in film_detections(scored, finding, row)],
     )  # fmt: skip

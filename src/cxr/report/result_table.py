@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from cxr.core.findings import FINDINGS
-from cxr.evaluation.thresholds import POOLED, UNFITTED_THRESHOLD
+from cxr.evaluation.source_fits import POOLED
+from cxr.evaluation.thresholds import UNFITTED_THRESHOLD
 
 RESULT_COLUMNS = {
     "Accuracy": "accuracy",
@@ -36,7 +36,7 @@ def result_table(metrics: dict[str, Any]) -> pd.DataFrame:
     table : DataFrame
         A row a finding, then Total (micro) and Mean (macro); NaN where not defined.
     """
-    rows = [(finding, metrics["findings"][finding]) for finding in FINDINGS]
+    rows = list(metrics["findings"].items())
     rows += [("Total (micro)", metrics["total"]), ("Mean (macro)", metrics["macro"])]
     table = pd.DataFrame(
         [{"finding": name, **{head: values.get(key) for head, key in RESULT_COLUMNS.items()}} for name, values in rows]
@@ -62,13 +62,13 @@ def result_text(metrics: dict[str, Any]) -> str:
 
 def _text(block: dict[str, Any], title: str) -> str:
     table = result_table(block)
-    cells = table.astype(object)
+    cells, findings = table.astype(object), block["findings"]
     for head in table.columns[1:]:
         whole = head in ("Films", "Positives")
         for row, name in enumerate(table["finding"]):
             value = table[head].iloc[row]
             if pd.isna(value):
-                applies = name in FINDINGS or head in RATE_HEADS
+                applies = name in findings or head in RATE_HEADS
                 cells.loc[row, head] = "n/a" if applies else ""
             elif head != "95 % interval":
                 cells.loc[row, head] = f"{value:,}" if whole else f"{value:.3f}"
@@ -82,7 +82,8 @@ def _text(block: dict[str, Any], title: str) -> str:
         for line in lines
     ]
     rule = "-" * len(aligned[0])
-    body = [title, aligned[0], rule, *aligned[1:7], rule, *aligned[7:]]
+    last = 1 + len(findings)
+    body = [title, aligned[0], rule, *aligned[1:last], rule, *aligned[last:]]
     return "\n".join([line.rstrip() for line in body] + _footnotes(block))
 
 
@@ -105,6 +106,6 @@ def _footnotes(block: dict[str, Any]) -> list[str]:
         for reason in reasons:
             notes.setdefault(reason, []).append(finding)
     over = block["macro"]["auroc_over"]
-    if 0 < len(over) < len(FINDINGS):
+    if 0 < len(over) < len(block["findings"]):
         notes[f"AUROC and AP are means over {len(over)} findings"] = ["Mean (macro)"]
     return [f"* {', '.join(names)}: {reason}." for reason, names in notes.items()]

@@ -1,6 +1,6 @@
 """All releases -> one table of the films that are on disk and wanted."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from cxr.core.errors import InputError
 from cxr.core.parameters import TableParams
 from cxr.tables.raw_files import leaves_raw_folder
-from cxr.tables.schema import label_array, problems
+from cxr.tables.schema import findings_of, label_array, problems
 
 
 def first_of_each(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -27,15 +27,15 @@ class Merged:
     left_out: dict[str, int]
 
 
-def merge(releases: Iterable[pd.DataFrame], on_disk: pd.Series, params: TableParams) -> Merged:
+def merge(releases: Mapping[str, pd.DataFrame], on_disk: Mapping[str, pd.Series], params: TableParams) -> Merged:
     """One table of all films that are on disk and wanted, sorted by ``image_id``.
 
     Parameters
     ----------
-    releases : iterable of DataFrame
-        The tables of the sources.
-    on_disk : Series of str
-        The files below the raw folder, from `list_files`.
+    releases : mapping of source to DataFrame
+        The tables of the sources, with the same findings.
+    on_disk : mapping of source to Series of str
+        The files below each source's folder, or those of them that its table names.
     params : TableParams
         VIEWS and ABNORMAL_ONLY.
 
@@ -44,17 +44,24 @@ def merge(releases: Iterable[pd.DataFrame], on_disk: pd.Series, params: TablePar
     InputError
         No film is left.
     """
-    table, listed = first_of_each(pd.concat(releases, ignore_index=True))
+    there = [table["path"].isin(on_disk[name]) for name, table in releases.items()]
+    table = pd.concat(releases.values(), ignore_index=True).assign(there=pd.concat(there, ignore_index=True))
+    table, listed = first_of_each(table)
+    there = table.pop("there")
     outside = leaves_raw_folder(table["path"])
     listed = pd.concat([listed, problems(table.loc[outside, "path"], "outside the raw folder")], ignore_index=True)
-    abnormal = pd.Series((label_array(table) == 1).any(axis=1), index=table.index)
+    findings = findings_of(table)
+    abnormal = pd.Series((label_array(table, findings) == 1).any(axis=1), index=table.index)
     left_out, total = {"twice in a table": len(listed) - int(outside.sum())}, len(table)
+    unknown = table["view"].isna()
+    # A source that says of no film whether it is PA or AP (an own table without that column) is taken as frontal.
+    frontal = table["view"].isin(["PA", "AP"]).groupby(table["label_source"]).transform("any")
     for reason, drop in {
         "outside the raw folder": outside,
-        "not on disk": ~table["path"].isin(on_disk),
-        "view not known": table["view"].isna(),
-        f"view not in VIEWS ({', '.join(params.views)})": ~table["view"].isin(params.views),
-        "none of the six findings (ABNORMAL_ONLY)": ~abnormal & params.abnormal_only,
+        "not on disk": ~there,
+        "view not known": unknown & frontal,
+        f"view not in VIEWS ({', '.join(params.views)})": ~unknown & ~table["view"].isin(params.views),
+        f"none of the {len(findings)} findings (ABNORMAL_ONLY)": ~abnormal & params.abnormal_only,
     }.items():
         drop = drop.reindex(table.index)
         left_out[reason] = int(drop.sum())

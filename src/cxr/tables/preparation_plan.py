@@ -19,8 +19,7 @@ from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import fit_square
 from cxr.tables import lung_sets
 from cxr.tables.merging import merge
-from cxr.tables.raw_files import list_files
-from cxr.tables.sources import chexpert, nih
+from cxr.tables.sources.catalogue import check_findings, film_paths, in_use
 
 SAMPLE = 16  # films read to estimate the time
 # Seconds a film on two CPU cores, of 64 filters at 512 px: masking, and training (forward and back). Other sizes scale
@@ -93,16 +92,15 @@ def _is_made(path: Path, films: int, parameters: dict[str, Any]) -> bool:
 
 
 def _films(settings: Settings, params: Params) -> tuple[pd.DataFrame, list[str]]:
-    on_disk, releases, lines = list_files(settings.dataset_dir), {}, []
-    if nih.nih_is_used(settings):
-        releases["NIH"] = nih.read_nih(settings.dataset_csv_dir, settings.dataset_dir, on_disk)
-    if chexpert.chexpert_is_used(settings):
-        csvs = chexpert.chexpert_csvs(settings)
-        releases["CheXpert"] = chexpert.read_chexpert(csvs, settings.dataset_dir, on_disk, params.tables)
-    for name, release in releases.items():
-        found = int(release.table["path"].isin(on_disk).sum())
-        lines.append(f"{name}: {found:,} of the {len(release.table):,} films of its table are on disk")
-    merged = merge([release.table for release in releases.values()], on_disk, params.tables)
+    check_findings(settings, params)
+    tables, on_disk, lines = {}, {}, []
+    for source in in_use(settings):
+        files = source.on_disk(settings)
+        table = source.read(settings, params, files).table
+        found = int(table["path"].isin(files).sum())
+        lines.append(f"{source.title}: {found:,} of the {len(table):,} films of its table are on disk")
+        tables[source.name], on_disk[source.name] = table, files
+    merged = merge(tables, on_disk, params.tables)
     left_out = "; ".join(f"{reason}: {films:,}" for reason, films in merged.left_out.items()) or "none"
     lines.append(f"films to prepare: {len(merged.images):,} (left out: {left_out})")
     return merged.images, lines
@@ -111,10 +109,10 @@ def _films(settings: Settings, params: Params) -> tuple[pd.DataFrame, list[str]]
 def _seconds_a_film(settings: Settings, images: pd.DataFrame, params: Params) -> float:
     """Of reading one and fitting it to every size, the median of some of them."""
     places, took = np.unique(np.linspace(0, len(images) - 1, SAMPLE).astype(int)), []
-    for path in images["path"].iloc[places]:
+    for path in film_paths(settings, images.iloc[places]):
         started = time.perf_counter()
         with contextlib.suppress(FilmError):  # check_data.sh lists those
-            film = read_film(settings.dataset_dir / path)
+            film = read_film(path)
             for size in params.pack_sizes():
                 fit_square(film, size, params.pack.fit)
         took.append(time.perf_counter() - started)

@@ -35,15 +35,15 @@ def fingerprint(key: bytes | None) -> str:
     return "" if key is None else _hashed("", key)
 
 
-def replace_ids(table: pd.DataFrame, key: bytes | None) -> pd.DataFrame:
+def replace_ids(table: pd.DataFrame, key: bytes | None, readable: str = r"^([^/]+/)") -> pd.DataFrame:
     """The table with ``image_id`` and ``patient_id`` (those it has) as keyed hashes; as it is where there is no key.
 
-    What a film is of stays readable: ``nih/00000001_000`` becomes ``nih/<16 hex digits>``, CheXpert's
-    ``chexpert/train/patient00001/…`` becomes ``chexpert/train/<…>``, and ``nih-1`` becomes ``nih-<…>``.
+    What a film is of stays readable: ``nih/00000001_000`` becomes ``nih/<16 hex digits>``, and ``nih-1`` ``nih-<…>``.
+    ``readable`` is a regular expression of the part of an image_id that stays.
     """
     if key is None:
         return table
-    of_release = {"image_id": r"^(chexpert/[^/]+/|[^/]+/)", "patient_id": r"^([^-]+-)"}
+    of_release = {"image_id": readable, "patient_id": r"^([^-]+-)"}
     hashed = {}
     for column in table.columns.intersection(list(of_release)):
         prefix = table[column].str.extract(of_release[column])[0].fillna("")

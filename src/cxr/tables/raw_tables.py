@@ -2,17 +2,16 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cxr.core.errors import InputError, closest
-from cxr.core.findings import FINDINGS
 from cxr.tables.merging import first_of_each
 from cxr.tables.raw_files import leaves_raw_folder
-from cxr.tables.schema import problems, typed
+from cxr.tables.schema import COLUMNS, findings_of, problems, typed
 
 OLDEST = 120  # years; NIH's table of 2017 has ages such as 411
 
@@ -30,25 +29,36 @@ class Release:
     missing : Series of int
         Films not on disk, by archive folder.
     raw_counts : DataFrame or None
-        CheXpert: how often each finding is 1, 0, -1 or blank in each of its CSV files.
+        How often each finding is 1, 0, -1 or blank as the source has it, where it has such values.
+    boxes, box_problems : DataFrame or None
+        Known boxes (image_id, finding, x, y, width, height; fractions of the film's sides), and those of no use.
+    split : DataFrame or None
+        ``image_id``, ``split`` (train, val, test) of the films that the source's own table puts into one.
+    notes : list of str
+        How the table was read, to be told.
     """
 
     table: pd.DataFrame
     problems: pd.DataFrame
     missing: pd.Series
     raw_counts: pd.DataFrame | None = None
+    boxes: pd.DataFrame | None = None
+    box_problems: pd.DataFrame | None = None
+    split: pd.DataFrame | None = None
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """The numbers that a user would check, a line each."""
-        positive = (self.table[list(FINDINGS)] == 1).fillna(False)
-        known = self.table[list(FINDINGS)].notna().sum()
+        findings = findings_of(self.table)
+        positive = (self.table[findings] == 1).fillna(False)
+        known = self.table[findings].notna().sum()
         other = self.problems.loc[self.problems["problem"] != "missing", "problem"].value_counts()
         lines = [
             f"{len(self.table):,} films of {self.table['patient_id'].nunique():,} patients in the table, "
             f"{len(self.table) - self.missing.sum():,} on disk",
             *[f"not on disk: {films:,} of {folder}" for folder, films in self.missing.items()],
-            *[f"{finding}: {positive[finding].sum():,} of {known[finding]:,} known" for finding in FINDINGS],
-            f"at least one of the six findings: {positive.any(axis=1).sum():,} of {len(self.table):,} films",
+            *[f"{finding}: {positive[finding].sum():,} of {known[finding]:,} known" for finding in findings],
+            f"one or more of the {len(findings)} findings: {positive.any(axis=1).sum():,} of {len(self.table):,} films",
             *[f"problem: {problem}: {rows:,}" for problem, rows in other.items()],
         ]
         return "\n".join(lines)
@@ -56,11 +66,11 @@ class Release:
 
 def whole_release(table: pd.DataFrame, listed: list[pd.DataFrame], on_disk: pd.Series, **more) -> Release:
     """A reader's last step: one row a film, and the films that are not on disk counted and listed."""
-    table, twice = first_of_each(table)
+    table, twice = first_of_each(table[[*COLUMNS, *table.columns.difference(COLUMNS, sort=False)]])
     missing = table["path"][~table["path"].isin(on_disk) & ~leaves_raw_folder(table["path"])]
     folder = missing.str.extract(r"^(.*?)/?(?:images/|patient\d+/study\d+/)?[^/]+$")[0].replace("", "an unknown folder")
     listed = pd.concat([*listed, twice, problems(missing, "missing")], ignore_index=True)
-    return Release(typed(table), listed, folder.value_counts(sort=False), **more)
+    return Release(typed(table, findings_of(table)), listed, folder.value_counts(sort=False), **more)
 
 
 def read_raw_csv(path: Path, columns: Iterable[str], mend: str, aliases: dict[str, str] | None = None) -> pd.DataFrame:
@@ -101,13 +111,18 @@ def read_raw_csv(path: Path, columns: Iterable[str], mend: str, aliases: dict[st
         if len(table.columns) == 1 and mark in table.columns[0]:
             raise InputError(f"{path}: separated by {name}; expected commas. Save it again as comma-separated CSV.")
     table = table.rename(columns=aliases or {})
+    need_columns(table, path, columns, mend)
+    if table.empty:
+        raise InputError(f"{path}: the table has a header and no rows. {mend}")
+    return table
+
+
+def need_columns(table: pd.DataFrame, path: Path, columns: Iterable[str], mend: str) -> None:
+    """Raise an InputError where a column is missing."""
     for column in columns:
         if column not in table.columns:
             hint = did_you_mean(column, table.columns)
             raise InputError(f"{path}: no column {column!r}.{hint} Found: {', '.join(table.columns[:20])}. {mend}")
-    if table.empty:
-        raise InputError(f"{path}: the table has a header and no rows. {mend}")
-    return table
 
 
 def how_to_mend(key: str) -> str:

@@ -1,7 +1,7 @@
 """Who is for training, validation and test: by patient, by a keyed hash."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +9,10 @@ import pandas as pd
 
 from cxr.core.artifacts import read_csv
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import TableParams
-from cxr.tables.schema import ETL, test_source
+from cxr.tables.schema import ETL
 
 SPLITS = ("train", "val", "test")
-
-
 UNUSED = "unused"  # the split of films that are neither tested on nor of a hospital in TRAIN_SOURCES
 
 
@@ -43,13 +40,12 @@ def hold_out(images: pd.DataFrame, listed: set[str], hashed: set[str], params: T
     listed : set of str
         Patients of official test lists.
     hashed : set of str
-        The sources (as `test_source` names them) of which a share TEST_FRACTION of the patients is drawn.
+        The label sources of which a share TEST_FRACTION of the patients is drawn.
     params : TableParams
         SPLIT and TEST_FRACTION. The draw does not hang on SEED: test patients are set aside once.
     """
     unit = "image_id" if params.split == "image" else "patient_id"
-    drawn = np.isin(test_source(images["image_id"]), sorted(hashed))
-    drawn &= hash_fraction("test", images[unit]) < params.test_fraction
+    drawn = images["label_source"].isin(hashed) & (hash_fraction("test", images[unit]) < params.test_fraction)
     given = images["patient_id"].isin(listed)
     return pd.DataFrame({unit: sorted(set(images.loc[drawn | given, unit]))}, dtype=str)
 
@@ -67,7 +63,9 @@ def read_held_out(path: Path, params: TableParams) -> pd.DataFrame:
     return held_out
 
 
-def split_images(images: pd.DataFrame, held_out: pd.DataFrame, seed: int, params: TableParams) -> pd.DataFrame:
+def split_images(
+    images: pd.DataFrame, held_out: pd.DataFrame, seed: int, params: TableParams, given: pd.Series | None = None
+) -> pd.DataFrame:
     """``image_id`` and ``split`` of every film, in the order of the images.
 
     Parameters
@@ -79,6 +77,9 @@ def split_images(images: pd.DataFrame, held_out: pd.DataFrame, seed: int, params
     params : TableParams
         VAL_FRACTION: the share, of what is not held out, for validation. TRAIN_SOURCES: films of other hospitals that
         are not held out are `UNUSED`.
+    given : Series of str, optional
+        ``image_id`` -> train or val, where a source's own table says so; of its other films none is drawn for val as
+        soon as it says val of one.
 
     Raises
     ------
@@ -86,14 +87,18 @@ def split_images(images: pd.DataFrame, held_out: pd.DataFrame, seed: int, params
         There is no film of TRAIN_SOURCES.
     """
     (unit,) = held_out.columns
-    wanted = images["source"].isin(params.train_sources)
+    sources = set(images["source"])
+    wanted = images["source"].isin(params.train_sources or sources)
     if not wanted.any():
-        found = ", ".join(sorted(set(images["source"])))
+        found = ", ".join(sorted(sources))
         raise InputError(
             f"TRAIN_SOURCES: {', '.join(params.train_sources)}: no such film; the films are of {found}. Change it in "
             "PARAMS.json, or name that release in SETTINGS.json."
         )
     val = hash_fraction(f"val-{seed}", images[unit]) < params.val_fraction
+    if given is not None and params.split == "patient":
+        said = images["image_id"].map(given)
+        val = np.where(said.isna(), val, said == "val")
     test = images[unit].isin(held_out[unit])
     split = np.select([test, ~wanted, val], ["test", UNUSED, "val"], "train")
     return pd.DataFrame({"image_id": images["image_id"], "split": split.astype(str)})
@@ -136,10 +141,10 @@ def read_split(path: Path, images: pd.DataFrame, by: str = "patient") -> pd.Seri
     return check_split(images, read_csv(path, f"{ETL}/6_split_train_val.py", dtype=str), by)
 
 
-def without_positives(images: pd.DataFrame, split: pd.Series) -> list[tuple[str, str]]:
+def without_positives(images: pd.DataFrame, split: pd.Series, findings: Sequence[str]) -> list[tuple[str, str]]:
     """Split and finding, where a split has no positive film of a finding."""
-    positives = images[list(FINDINGS)].groupby(split.to_numpy()).sum().reindex(list(SPLITS), fill_value=0)
-    return [(name, finding) for name in SPLITS for finding in FINDINGS if positives.at[name, finding] == 0]
+    positives = images[list(findings)].groupby(split.to_numpy()).sum().reindex(list(SPLITS), fill_value=0)
+    return [(name, finding) for name in SPLITS for finding in findings if positives.at[name, finding] == 0]
 
 
 def shared_with_training(images: pd.DataFrame, split: pd.Series) -> int:

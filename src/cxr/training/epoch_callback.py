@@ -182,9 +182,9 @@ class _Echo(keras.callbacks.Callback):
 
     async_safe = True  # it never looks at a batch's loss: waiting for it would slow a GPU down
 
-    def __init__(self, echo, steps: int):
+    def __init__(self, say, steps: int):
         super().__init__()
-        self.echo, self.steps = echo, steps
+        self.say, self.steps = say, steps
 
     def on_epoch_begin(self, epoch, logs=None):
         self.bar = progress(None, self.steps, f"  epoch {epoch + 1}", "step")
@@ -195,4 +195,4 @@ class _Echo(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
         values = "  ".join(f"{key} {logs[key]:.4g}" for key in logs if not key.startswith("val_auroc_"))
-        self.echo(f"  epoch {epoch + 1}: {values}")
+        self.say(f"  epoch {epoch + 1}: {values}")

@@ -4,17 +4,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from cxr.core.errors import InputError
 from cxr.core.executors import process_count
-from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
-from cxr.evaluation import metrics
 from cxr.networks import backend
 from cxr.networks.backend import keras
 from cxr.training.epoch_callback import EveryEpoch, _Echo
-from cxr.training.losses import cross_entropy
 
 ops = keras.ops
 
@@ -55,7 +50,7 @@ def make_optimizer(params: Params, steps: int):
 
 
 def fit(
-    model, loss, batches, every_epoch: EveryEpoch, epochs: int, params: Params, echo: Callable = print
+    model, loss, batches, every_epoch: EveryEpoch, epochs: int, params: Params, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Train, or go on with an interrupted run, to the last epoch or the early stop.
 
@@ -68,7 +63,7 @@ def fit(
     every_epoch : EveryEpoch
     epochs : int
     params : Params
-    echo : callable
+    say : callable
         Takes the line of each epoch.
 
     Returns
@@ -76,7 +71,7 @@ def fit(
     dict
         ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
     """
-    callbacks = [every_epoch, _Echo(echo, len(batches))]
+    callbacks = [every_epoch, _Echo(say, len(batches))]
     if params.training.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
     with backend.scope():
@@ -85,7 +80,7 @@ def fit(
         optimizer.build(model.trainable_variables)  # else fit traces the step twice
         first = every_epoch.resume(model)
         if first:
-            echo(f"  resumed after epoch {first}")
+            say(f"  resumed after epoch {first}")
         started = time.perf_counter()
         if first < epochs and not every_epoch.state["stopped"]:
             model.fit(batches, initial_epoch=first, epochs=epochs, callbacks=callbacks, verbose=0, shuffle=False)
@@ -105,27 +100,3 @@ def fit(
 def loader_threads(params: Params) -> int:
     """Threads that read and augment batches; a few suffice, OpenCV does the work outside Python's lock."""
     return min(8, process_count(params.general.workers))
-
-
-def classifier_score(predict: Callable[[], np.ndarray], truth: np.ndarray, weights: np.ndarray) -> Callable:
-    """What is watched: scikit-learn's AUROC on val, the mean and each finding's, and the loss on val.
-
-    ``predict`` gives the current probabilities (N, F) of the films that ``truth`` (N, F) belongs to.
-    """
-
-    def score() -> dict[str, Any]:
-        probabilities = predict()
-        if not np.isfinite(probabilities).all():
-            raise InputError("training diverged: probabilities are no numbers. Lower LEARNING_RATE in PARAMS.json.")
-        each = {
-            f"val_auroc_{finding}": metrics.mean_auroc(truth[:, [place]], probabilities[:, [place]])
-            for place, finding in enumerate(FINDINGS)
-        }
-        defined = [value for value in each.values() if np.isfinite(value)]
-        return {
-            "val_loss": cross_entropy(truth, probabilities, weights),
-            "val_auroc": float(np.mean(defined)) if defined else float("nan"),
-            **each,
-        }
-
-    return score

@@ -1,33 +1,51 @@
 """CheXpert: what is peculiar to this release is undone here, and nowhere else."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
-from cxr.core.parameters import TableParams
+from cxr.core.parameters import Params
 from cxr.core.settings import Settings
+from cxr.tables.label_values import apply_policies, spelling
 from cxr.tables.raw_files import leaves_raw_folder, list_files, present
-from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
+from cxr.tables.raw_tables import (
+    Release,
+    completed_years,
+    how_to_mend,
+    need_columns,
+    none_found,
+    read_raw_csv,
+    whole_release,
+)
 from cxr.tables.schema import problems
+from cxr.tables.sources.source import Source, TestRule, beside_published
 
-CHEXPERT_SPELLING = {"Effusion": "Pleural Effusion"}
-CHEXPERT_ROWS = {"train": 223_414, "valid": 234}
-CHEXPERT_POSITIVES = dict(zip(FINDINGS, (14_783, 19_448, 52_246, 86_187, 6_039, 27_000), strict=True))  # 1 in train.csv
-CHEXPERT_FILM = r"(?P<folder>train|valid)[^/]*/(?P<film>patient(?P<patient>\d+)/study\d+/view\d+[^/]*?)\.\w+$"
+CHEXPERT_LABELS = (
+    "No Finding|Enlarged Cardiomediastinum|Cardiomegaly|Lung Opacity|Lung Lesion|Edema|Consolidation|Pneumonia|"
+    "Atelectasis|Pneumothorax|Pleural Effusion|Pleural Other|Fracture|Support Devices"
+).split("|")
+CHEXPERT_ROWS = {"train": 223_414, "valid": 234, "test": 668}
+CHEXPERT_POSITIVES = {  # 1 in train.csv
+    "Consolidation": 14_783, "Pneumothorax": 19_448, "Edema": 52_246, "Effusion": 86_187, "Pneumonia": 6_039,
+    "Cardiomegaly": 27_000,
+}  # fmt: skip
+# In three releases folders are named otherwise: ``CheXpert-v1.0 batch 2 (train 1)``, ``… batch 1 (validate & csv)``.
+CHEXPERT_FILM = r"(?P<folder>train|valid|test)[^/]*/(?P<film>patient(?P<patient>\d+)/study\d+/view\d+[^/]*?)\.\w+$"
+CHEXPERT_STUDY = r"(?P<folder>train|valid|test)[^/]*/(?P<study>patient\d+/study\d+)/?$"
+CHEXPERT_NAME = r"(?P<folder>train|valid|test)[^/]*/(?P<film>patient(?P<patient>\d+)/study\d+(?:/view\d+[^/.]*)?)"
+EXPERT_FOLDERS = ("valid", "test")  # labelled by radiologists who read the films
+TEST_KEY = "DATASET_CHEXPERT_TEST_CSV_DIR"
 
 
-def chexpert_is_used(settings: Settings) -> bool:
-    return bool(chexpert_csvs(settings))
-
-
-def chexpert_csvs(settings: Settings) -> dict[str, Path]:
+def _tables(settings: Settings) -> dict[str, Path]:
     """CheXpert's tables that SETTINGS.json names, by their key."""
     csvs = {
         "DATASET_CHEXPERT_TRAIN_CSV_DIR": settings.dataset_chexpert_train_csv_dir,
         "DATASET_CHEXPERT_VAL_CSV_DIR": settings.dataset_chexpert_val_csv_dir,
+        TEST_KEY: settings.dataset_chexpert_test_csv_dir,
     }
     return {key: csv for key, csv in csvs.items() if csv != Path()}
 
@@ -37,34 +55,36 @@ def films_on_disk(csvs: dict[str, Path], dataset_dir: Path) -> pd.Series:
 
     Its quarter of a million folders are only listed where a film is missing or somewhere else.
     """
-    named = pd.concat([read_raw_csv(csv, ("Path",), how_to_mend(key))["Path"] for key, csv in csvs.items()]).dropna()
+    named = pd.concat(
+        [read_raw_csv(csv, (), how_to_mend(key)).get("Path", pd.Series([""])) for key, csv in csvs.items()]
+    ).dropna()
     there = present(dataset_dir, named[~leaves_raw_folder(named)])
-    return there if len(there) == len(named) else list_files(dataset_dir, skip=("images",))  # NIH's folders
+    return there if len(there) == len(named) else list_files(dataset_dir)
 
 
-def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, params: TableParams) -> Release:
+def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, params: Params) -> Release:
     """CheXpert (Irvin et al., AAAI 2019), the full or the small release, whatever folder it was unpacked to.
 
     Parameters
     ----------
     csvs : dict
-        Key of SETTINGS.json to CSV file, for one or both of ``train.csv`` (labels from reports) and ``valid.csv``
-        (expert labels, which no policy changes).
+        Key of SETTINGS.json to CSV file, for one or more of ``train.csv`` (labels from reports; train_cheXbert.csv and
+        train_visualCheXbert.csv are of the same form), ``valid.csv`` and the official test set's labels (experts',
+        which no policy changes; a row a film, or a row a study, as CheXlocalize ships them).
     dataset_dir : Path
         The raw folder, for messages.
     on_disk : Series of str
         Its files: from `films_on_disk`, or `cxr.tables.raw_files.list_files`.
-    params : TableParams
-        What -1 and blank mean: UNCERTAIN_LABELS, BLANK_LABELS.
+    params : Params
+        FINDINGS; what -1 and blank mean: UNCERTAIN_LABELS, BLANK_LABELS.
 
     Raises
     ------
     InputError
         A table is not there or not CheXpert's, or no film is on disk.
     """
-    spelling = {finding: CHEXPERT_SPELLING.get(finding, finding) for finding in FINDINGS}
-    columns = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *spelling.values())
-    raw = pd.concat([read_raw_csv(csv, columns, how_to_mend(key)).assign(csv=csv.name) for key, csv in csvs.items()])
+    spelt = spelling(params.findings, CHEXPERT_LABELS)
+    raw = pd.concat([_read_csv(key, csv, list(spelt.values()), on_disk) for key, csv in csvs.items()])
     raw = raw.reset_index(drop=True)
     film = raw["Path"].str.extract(CHEXPERT_FILM)
     readable = film["patient"].notna()
@@ -76,10 +96,10 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
     path = _chexpert_paths(raw["Path"], film, on_disk)
     if not path.isin(on_disk).any():
         raise none_found("CheXpert", dataset_dir, raw["Path"].iloc[0], on_disk)
-    values = raw[[*spelling.values()]].set_axis(list(FINDINGS), axis=1)
+    values = raw[[*spelt.values()]].set_axis(list(spelt), axis=1)
     numbers = values.apply(pd.to_numeric, errors="coerce")
     odd = values.notna() & ~numbers.isin([1, 0, -1])
-    states = numbers.mask(odd, np.inf)
+    raw_labels = numbers.mask(odd, np.inf)
     listed.append(problems(path[odd.any(axis=1)], "label other than 1, 0, -1 or blank: read as not known"))
 
     side = raw["Frontal/Lateral"]
@@ -88,6 +108,7 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
     side = side.map({name: name.lower() for name in side.dropna().unique()})
     view = raw["AP/PA"].where(raw["AP/PA"].isin(["AP", "PA"])).mask(side == "lateral", "LATERAL")
     age = completed_years(raw["Age"])
+    labels = apply_policies(raw_labels, film["folder"].isin(EXPERT_FOLDERS), params.tables, blank="negative")
     table = pd.DataFrame(
         {
             "image_id": "chexpert/" + film["folder"] + "/" + film["film"],
@@ -97,9 +118,30 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
             "sex": raw["Sex"].map({"Male": "M", "Female": "F"}),
             "age": age.mask(age == 0),  # a hospital for adults: 0 stands for not known
             "source": "chexpert",
+            "label_source": "chexpert-" + film["folder"],
         }
-    ).join(apply_policies(states, film["folder"] == "valid", params))
-    return whole_release(table, listed, on_disk, raw_counts=_raw_counts(states, raw["csv"]))
+    ).join(labels.reindex(columns=list(params.findings)))
+    return whole_release(table, listed, on_disk, raw_counts=_raw_counts(raw_labels, raw["csv"]))
+
+
+def _read_csv(key: str, csv: Path, labels: Sequence[str], on_disk: pd.Series) -> pd.DataFrame:
+    """One of its tables, with a row a film; what a table of labels alone lacks is empty."""
+    about = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
+    raw = read_raw_csv(csv, labels, how_to_mend(key))
+    if "Path" not in raw and "Study" in raw:
+        raw = _films_of_studies(raw, on_disk)
+    # The test set's tables hold labels alone; train.csv and valid.csv have all of the others.
+    need_columns(raw, csv, ("Path", *(about if set(about) & set(raw) else ())), how_to_mend(key))
+    return raw.reindex(columns=["Path", *about, *labels]).assign(csv=csv.name)
+
+
+def _films_of_studies(raw: pd.DataFrame, on_disk: pd.Series) -> pd.DataFrame:
+    """A row for every film on disk of each study: CheXpert's labels are of studies."""
+    study = raw["Study"].str.extract(CHEXPERT_STUDY)
+    film = on_disk.str.extract(r"(?P<folder>train|valid|test)[^/]*/(?P<study>patient\d+/study\d+)/view").assign(
+        Path=on_disk.to_numpy()
+    )
+    return raw.join(study).merge(film.dropna(), on=["folder", "study"], how="inner").drop(columns=["folder", "study"])
 
 
 def _chexpert_paths(given: pd.Series, film: pd.DataFrame, on_disk: pd.Series) -> pd.Series:
@@ -129,21 +171,81 @@ def _chexpert_paths(given: pd.Series, film: pd.DataFrame, on_disk: pd.Series) ->
     return path
 
 
-def apply_policies(states: pd.DataFrame, expert: pd.Series, params: TableParams) -> pd.DataFrame:
-    """1, 0, NaN from CheXpert's 1, 0, -1, NaN (blank) and inf (something else); experts' blanks are just not known."""
-    meaning = {"negative": 0.0, "positive": 1.0, "ignore": np.nan}
-    labels = states.where(states.isin([0, 1]))
-    for finding in FINDINGS:
-        uncertain = meaning[params.uncertain_labels.get(finding, "ignore")]
-        blank = meaning[params.blank_labels.get(finding, "negative")]
-        labels[finding] = labels[finding].mask(~expert & (states[finding] == -1), uncertain)
-        labels[finding] = labels[finding].mask(~expert & states[finding].isna(), blank)
-    return labels
-
-
-def _raw_counts(states: pd.DataFrame, csv: pd.Series) -> pd.DataFrame:
-    marks = {"1": states == 1, "0": states == 0, "-1": states == -1, "blank": states.isna(), "other": states == np.inf}
+def _raw_counts(raw: pd.DataFrame, csv: pd.Series) -> pd.DataFrame:
+    marks = {"1": raw == 1, "0": raw == 0, "-1": raw == -1, "blank": raw.isna(), "other": raw == np.inf}
     counts = {
         value: mark.groupby(csv, sort=False).sum().stack() for value, mark in marks.items() if mark.any(axis=None)
     }
     return pd.DataFrame(counts).rename_axis(["csv", "finding"])
+
+
+def chexpert_test_rule(settings: Settings, params: Params, images: pd.DataFrame, table: pd.DataFrame) -> TestRule:
+    """CHEXPERT_TEST. The official test set, where its table is given, is always set aside."""
+    wanted, labelled_by = params.tables.chexpert_test, images["label_source"]
+    experts, official = (set(images["patient_id"][labelled_by == f"chexpert-{folder}"]) for folder in EXPERT_FOLDERS)
+    if wanted == "official" and not official:
+        raise InputError(
+            f'CHEXPERT_TEST is "official", and no film of the official test set is on disk. Give its labels as '
+            f"{TEST_KEY} in SETTINGS.json and its films below DATASET_DIR (…/test/patient64741/study1/…), or change "
+            "CHEXPERT_TEST."
+        )
+    listed, hashed, notes = set(official), set(), []
+    if official:
+        notes.append("CheXpert: the official test set, labelled by experts")
+    if experts and wanted in ("valid", "both"):
+        listed |= experts
+        notes.append("CheXpert: valid.csv, labelled by experts")
+    if "chexpert-train" in set(labelled_by) and wanted != "official" and (not experts or wanted != "valid"):
+        hashed.add("chexpert-train")
+        why = "" if wanted != "valid" else ", for no film of valid.csv is on disk"
+        notes.append(f"CheXpert: a share TEST_FRACTION of the train patients, labelled from reports{why}")
+    return TestRule(listed, hashed, notes=notes)
+
+
+def check_chexpert(settings: Settings, params: Params, release: Release, on_disk: pd.Series) -> list[str]:
+    """CheXpert's tables against the release, as they have their labels."""
+    folder, lines = release.table["image_id"].str.split("/").str[1], []
+    for part, published in CHEXPERT_ROWS.items():
+        if (folder == part).any():
+            lines.append(beside_published(f"films in {part}.csv", int((folder == part).sum()), published))
+            missing = int((~release.table["path"].isin(on_disk) & (folder == part)).sum())
+            lines.append(f"  of them not on disk: {missing:,}")
+    positives = release.raw_counts.reindex(columns=["1"], fill_value=0)["1"]
+    for (name, finding), found in positives.items():
+        if name == "train.csv" and finding in CHEXPERT_POSITIVES:
+            lines.append(beside_published(f"{finding} in {name}", int(found), CHEXPERT_POSITIVES[finding]))
+    return lines
+
+
+def _label_table(path: Path, params: Params) -> pd.DataFrame:
+    """Labels of films, and of studies where the table is of studies: their films are not known then."""
+    raw = read_raw_csv(path, (), how_to_mend("--labels"))
+    names = raw["Path"] if "Path" in raw else raw["Study"].str.rstrip("/") + "/view1_frontal.jpg"
+    return read_chexpert({"--labels": path}, path.parent, names.dropna(), params).table
+
+
+CHEXPERT = Source(
+    name="chexpert",
+    title="CheXpert",
+    script="1_chexpert_table.py",
+    keys=("DATASET_CHEXPERT_TRAIN_CSV_DIR", "DATASET_CHEXPERT_VAL_CSV_DIR", TEST_KEY),
+    tables=_tables,
+    films_dir=lambda settings: settings.dataset_dir,
+    on_disk=lambda settings: films_on_disk(_tables(settings), settings.dataset_dir),
+    read=lambda settings, params, on_disk: read_chexpert(_tables(settings), settings.dataset_dir, on_disk, params),
+    labelled=lambda settings: list(CHEXPERT_LABELS),
+    test_rule=chexpert_test_rule,
+    check=check_chexpert,
+    film_name=CHEXPERT_NAME,
+    recognises=lambda columns: (
+        bool({"Path", "Study"} & set(columns))
+        and len(set(CHEXPERT_LABELS) & set(columns)) > 1
+        and not set(columns) & {"image_id", "Image Index"}
+    ),
+    label_table=_label_table,
+    parameters=("UNCERTAIN_LABELS", "BLANK_LABELS"),
+    by_study=True,
+    folders_label=True,
+    caveat="Labels of CheXpert's train set were read from reports by a program; they are wrong for a share of the "
+    "films. Those of its valid and test sets are radiologists'.",
+)

@@ -1,34 +1,44 @@
 """NIH ChestX-ray14: what is peculiar to this release is undone here, and nowhere else."""
 
 import difflib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cxr.core.errors import InputError
-from cxr.core.findings import FINDINGS
+from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.tables.raw_files import leaves_raw_folder
+from cxr.tables.label_values import spelling
+from cxr.tables.raw_files import leaves_raw_folder, list_files
 from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.tables.schema import problems
+from cxr.tables.sources.source import Source, TestRule, beside_published
 
 NIH_TABLE_ROWS = 112_120
 NIH_ARCHIVES = (4_999, *[10_000] * 10, 7_121)  # films in images_001 … images_012, in the order of the full table
-NIH_POSITIVES = dict(zip(FINDINGS, (4_667, 5_302, 2_303, 13_317, 1_431, 2_776), strict=True))  # of the full table
+NIH_POSITIVES = {  # of the full table
+    "Consolidation": 4_667, "Pneumothorax": 5_302, "Edema": 2_303, "Effusion": 13_317, "Pneumonia": 1_431,
+    "Cardiomegaly": 2_776,
+}  # fmt: skip
 NIH_LISTS = {"test": 25_596, "train_val": 86_524}  # films
 NIH_BOX_FRAME = 1024  # pixels: boxes were drawn on films of this side
 NIH_OTHERS = "No Finding|Atelectasis|Infiltration|Mass|Nodule|Emphysema|Fibrosis|Pleural_Thickening|Hernia"
-NIH_LABELS = (*FINDINGS, *NIH_OTHERS.split("|"))
+NIH_LABELS = (*NIH_POSITIVES, *NIH_OTHERS.split("|"))
 NIH_BOX_SPELLING = {"Infiltrate": "Infiltration"}
+NIH_BOXES = 984  # films of all labels; 517 of the default findings
+# CheXpert has a folder for each of its quarter of a million studies: they are not entered to find films of NIH.
+STUDY_FOLDERS = ("chexpert", "patient")
 BOX_COLUMNS = ["image_id", "finding", "x", "y", "width", "height"]
 
 
-def nih_is_used(settings: Settings) -> bool:
-    return settings.dataset_csv_dir != Path()
+def _tables(settings: Settings) -> dict[str, Path]:
+    return {"DATASET_CSV_DIR": settings.dataset_csv_dir} if settings.dataset_csv_dir != Path() else {}
 
 
-def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
+def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series, findings: Sequence[str]) -> Release:
     """NIH ChestX-ray14 (Wang et al., CVPR 2017), its table of 2017 or the revision of 2020.
 
     Parameters
@@ -40,6 +50,7 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
     on_disk : Series of str
         Its files (`cxr.tables.raw_files.list_files`); films may lie in ``images_001/images``, ``images`` or anywhere
         else.
+    findings : sequence of str
 
     Raises
     ------
@@ -66,7 +77,7 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
     if place.isna().all():
         raise none_found("NIH", dataset_dir, f"images_001/images/{name.iloc[0]}", on_disk)
 
-    findings, unknown = nih_labels(raw["Finding Labels"])
+    labels, unknown = nih_labels(raw["Finding Labels"], findings)
     listed += [problems(path[rows], f"unknown label {label!r}{hint}") for label, (rows, hint) in unknown.items()]
     listed.append(problems(path[raw["Finding Labels"].isna()], "no label"))
     table = pd.DataFrame(
@@ -78,26 +89,33 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series) -> Release:
             "sex": raw["Patient Gender"].str[:1].where(raw["Patient Gender"].str[:1].isin(["M", "F"])),
             "age": completed_years(raw["Patient Age"]),
             "source": "nih",
+            "label_source": "nih",
         }
-    ).join(findings)
+    ).join(labels)
     return whole_release(table, listed, on_disk)
 
 
-def nih_labels(text: pd.Series) -> tuple[pd.DataFrame, dict[str, tuple[pd.Series, str]]]:
-    """One column a finding from ``Effusion|Mass``, and each unknown label's rows with a hint at what it may mean."""
+def nih_labels(text: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFrame, dict[str, tuple[pd.Series, str]]]:
+    """One column a finding from ``Effusion|Mass``, and each unknown label's rows with a hint at what it may mean.
+
+    A finding that NIH does not label is not known of any film.
+    """
     codes, combinations = pd.factorize(text)
     told_apart = pd.Series(combinations, dtype=str).str.replace(r"\s*\|\s*", "|", regex=True).str.strip()
     marks = told_apart.str.get_dummies("|").reindex(codes).set_axis(text.index)  # rows without a label become NaN
-    findings = marks.reindex(columns=list(FINDINGS), fill_value=0).where(text.notna())
+    spelt = spelling(findings, NIH_LABELS)
+    labels = marks.reindex(columns=list(spelt.values()), fill_value=0).where(text.notna())
+    labels = labels.set_axis(list(spelt), axis=1).reindex(columns=list(findings))
+    ours = {name: finding for finding, name in spelt.items()}
     unknown = {}
     for label in sorted(set(marks) - set(NIH_LABELS)):
         close = difflib.get_close_matches(label.lower(), [name.lower() for name in NIH_LABELS], n=1, cutoff=0.75)
         meant = next((name for name in NIH_LABELS if [name.lower()] == close), None)
         rows = marks[label] == 1
         unknown[label] = (rows, f", perhaps {meant}" if meant else "")
-        if meant in FINDINGS:  # a misspelt finding must not pass for its absence
-            findings[meant] = findings[meant].mask(rows & (findings[meant] == 0))
-    return findings, unknown
+        if meant in ours:  # a misspelt finding must not pass for its absence
+            labels[ours[meant]] = labels[ours[meant]].mask(rows & (labels[ours[meant]] == 0))
+    return labels, unknown
 
 
 def _beside(settings: Settings, name: str) -> Path | None:
@@ -111,7 +129,9 @@ def nih_boxes_csv(settings: Settings) -> Path | None:
     return _beside(settings, "BBox_List_2017.csv")
 
 
-def read_nih_boxes(csv: Path | None, image_ids: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_nih_boxes(
+    csv: Path | None, image_ids: pd.Series, findings: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The boxes of our findings as fractions (0..1) of the film's sides, so that they fit films of any size; problems.
 
     Parameters
@@ -120,6 +140,8 @@ def read_nih_boxes(csv: Path | None, image_ids: pd.Series) -> tuple[pd.DataFrame
         ``BBox_List_2017.csv``, or None where there is none: no boxes then.
     image_ids : Series of str
         The films of NIH's table.
+    findings : sequence of str
+        Boxes of others are left out.
     """
     if csv is None:
         return pd.DataFrame(columns=BOX_COLUMNS), problems()
@@ -140,15 +162,15 @@ def read_nih_boxes(csv: Path | None, image_ids: pd.Series) -> tuple[pd.DataFrame
         "box without area or outside the film": ~inside | ~(numbers[["width", "height"]] > 0).all(axis=1),
     }
     listed = pd.concat([problems(raw.loc[rows, "Image Index"], why) for why, rows in wrong.items()], ignore_index=True)
-    good = boxes["finding"].isin(FINDINGS) & ~np.logical_or.reduce(list(wrong.values()))
+    ours = {name: finding for finding, name in spelling(findings, NIH_LABELS).items()}
+    boxes["finding"] = boxes["finding"].map(ours)
+    good = boxes["finding"].notna() & ~np.logical_or.reduce(list(wrong.values()))
     return boxes.loc[good, BOX_COLUMNS].reset_index(drop=True), listed
 
 
 def nih_lists(settings: Settings) -> dict[str, Path]:
     """NIH's official lists on disk: of ``test`` and ``train_val``, those that are there."""
-    lists = (
-        {name: _beside(settings, f"{name}_list.txt") for name in ("test", "train_val")} if nih_is_used(settings) else {}
-    )
+    lists = {name: _beside(settings, f"{name}_list.txt") for name in ("test", "train_val")} if _tables(settings) else {}
     return {name: path for name, path in lists.items() if path}
 
 
@@ -172,3 +194,85 @@ def listed_patients(path: Path, nih: pd.DataFrame) -> set[str]:
     """The patients of a list, by the names of their films: ids may be hashed."""
     names = {Path(name).stem for name in read_list(path)}
     return set(nih.loc[nih["path"].map(lambda film: Path(film).stem).isin(names), "patient_id"])
+
+
+def nih_test_rule(settings: Settings, params: Params, images: pd.DataFrame, table: pd.DataFrame) -> TestRule:
+    """The patients of the official test list; without one that has films on disk, a share of all.
+
+    A listed film need not be on disk to make its patient a test patient.
+    """
+    lists = nih_lists(settings)
+    patients = {name: listed_patients(path, table) for name, path in lists.items()}
+    official = patients.get("test", set())
+    if not official & set(images["patient_id"]):
+        note = "NIH: a share TEST_FRACTION of the patients, for there is no test_list.txt with films on disk"
+        return TestRule(hashed={"nih"}, notes=[note])
+    both = sorted(official & patients.get("train_val", set()))
+    in_both = problems(both, "in NIH's test and train_val list: held out for the test")
+    return TestRule(listed=official, problems=in_both, notes=[f"NIH: official {lists['test'].name}"])
+
+
+def check_nih(settings: Settings, params: Params, release: Release, on_disk: pd.Series) -> list[str]:
+    """NIH's table, lists and boxes against the release, and its archives by name."""
+    table, whole = release.table, len(release.table) == NIH_TABLE_ROWS
+    lines = [beside_published("films in the table", len(table), NIH_TABLE_ROWS)]
+    lines.append(f"films on disk: {table['path'].isin(on_disk).sum():,}")
+    if whole:
+        for finding in (finding for finding in NIH_POSITIVES if finding in table):
+            lines.append(beside_published(finding, int((table[finding] == 1).sum()), NIH_POSITIVES[finding]))
+        lines += _archives(table, on_disk)
+    lists = nih_lists(settings)
+    for name, published in NIH_LISTS.items():
+        if name in lists:
+            lines.append(beside_published(f"{name}_list.txt", len(read_list(lists[name])), published))
+        else:
+            lines.append(f"{name}_list.txt: not there; without the lists a share of the patients is drawn for the test")
+    if nih_boxes_csv(settings) is None:
+        return [*lines, "BBox_List_2017.csv: not there"]
+    return [*lines, f"boxes of our findings that can be used: {len(release.boxes):,}"]
+
+
+def _archives(table: pd.DataFrame, on_disk: pd.Series) -> list[str]:
+    """A line for each of NIH's twelve archives that is not whole on disk."""
+    lines, first = [], 0
+    there = table["path"].isin(on_disk)
+    for number, films in enumerate(NIH_ARCHIVES, start=1):
+        found, first = int(there[first : first + films].sum()), first + films
+        if not found:
+            lines.append(f"images_{number:03d}.tar.gz: MISSING, none of its {films:,} films is on disk")
+        elif found < films:
+            lines.append(f"images_{number:03d}.tar.gz: {films - found:,} of its {films:,} films are missing")
+    return lines or ["all twelve archives are whole"]
+
+
+def _read(settings: Settings, params: Params, on_disk: pd.Series) -> Release:
+    release = read_nih(settings.dataset_csv_dir, settings.dataset_dir, on_disk, params.findings)
+    boxes, wrong = read_nih_boxes(nih_boxes_csv(settings), release.table["image_id"], params.findings)
+    return replace(release, boxes=boxes, box_problems=wrong)
+
+
+def _label_table(path: Path, params: Params) -> pd.DataFrame:
+    names = read_raw_csv(path, ("Image Index",), how_to_mend("--labels"))["Image Index"]
+    return read_nih(path, path.parent, names.dropna().str.strip(), params.findings).table
+
+
+NIH = Source(
+    name="nih",
+    title="NIH",
+    script="0_nih_table.py",
+    keys=("DATASET_CSV_DIR",),
+    tables=_tables,
+    films_dir=lambda settings: settings.dataset_dir,
+    on_disk=lambda settings: list_files(settings.dataset_dir, skip=STUDY_FOLDERS),
+    read=_read,
+    labelled=lambda settings: list(NIH_LABELS),
+    test_rule=nih_test_rule,
+    check=check_nih,
+    film_name=r"(?:^|/)(?P<film>(?P<patient>\d{8})_\d{3})(?:\.\w+)?$",
+    recognises=lambda columns: {"Image Index", "Finding Labels"} <= set(columns),
+    label_table=_label_table,
+    lists=nih_lists,
+    has_boxes=True,
+    boxes=nih_boxes_csv,
+    caveat="NIH's labels were read from reports by a program; they are wrong for a share of the films.",
+)

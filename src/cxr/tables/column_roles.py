@@ -1,0 +1,60 @@
+"""What the columns of anybody's table are: the film, patient, view, sex, age, split; by their usual names."""
+
+import re
+from collections.abc import Iterable
+
+import pandas as pd
+
+# In this order: a file may have both a path and a name.
+FILM_COLUMNS = (
+    "imageid imageindex image imagename imagefile filename file path imagepath filepath img imgname dicomid study "
+    "studyid name"
+).split()
+ROLES = {
+    # A path tells more than a name.
+    "path": "path filepath imagepath filename file imagefile imagename imageindex image imageid img imgname".split(),
+    "patient": "patientid patient subjectid subject".split(),
+    "view": "view viewposition appa projection".split(),
+    "sex": "sex gender patientsex patientgender".split(),
+    "age": "age patientage".split(),
+    "split": ["split"],
+}
+
+
+def plain(name: str) -> str:
+    """A column's name without case, spaces and marks."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def role_column(columns: Iterable[str], role: str) -> str | None:
+    """The column that plays a role of `ROLES` under one of its usual names, or None."""
+    found = {plain(column): column for column in columns}
+    return next((found[name] for name in ROLES[role] if name in found), None)
+
+
+def views(column: pd.Series) -> pd.Series:
+    """PA, AP, LATERAL from what people write; NaN for anything else."""
+    text = column.astype("string").str.upper().str.strip()
+    letters = text.str.replace(r"[^A-Z]", "", regex=True)
+    view = text.where(text.isin(["PA", "AP"])).mask(letters.str.match("POSTEROANT|PA"), "PA")
+    view = view.mask(letters.str.match("ANTEROPOST|AP"), "AP")
+    return view.mask(letters.isin(["L", "LL", "RL"]) | letters.str.startswith("LAT"), "LATERAL").astype(object)
+
+
+def sexes(column: pd.Series) -> pd.Series:
+    """M, F from what people write; NaN for anything else."""
+    first = column.astype("string").str.upper().str.strip().str[:1]
+    return first.where(first.isin(["M", "F"])).astype(object)
+
+
+def splits(column: pd.Series) -> pd.Series:
+    """train, val, test from what people write; what is none of it stays as it is, blank is NaN."""
+    words = {
+        "training": "train",
+        "valid": "val",
+        "validate": "val",
+        "validation": "val",
+        "dev": "val",
+        "testing": "test",
+    }
+    return column.astype("string").str.strip().str.lower().replace("", pd.NA).replace(words).astype(object)

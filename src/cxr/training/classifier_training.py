@@ -1,0 +1,107 @@
+"""Training one member of a family: what it is made from, its batches, its loss, and what is watched."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cxr.core import configuration, process_group
+from cxr.core.artifacts import digest, origin
+from cxr.core.errors import InputError
+from cxr.core.parameters import Params
+from cxr.core.settings import Settings
+from cxr.evaluation import metrics
+from cxr.networks import backend, classifiers, film_batches, inference, recomputation
+from cxr.preparation.films import load_films
+from cxr.tables import schema
+from cxr.training import epoch_callback, loop, losses, run_records
+from cxr.training.losses import cross_entropy
+
+
+def train_member(settings: Settings, params: Params, family: str, member: str, say: Callable[[str], None]) -> None:
+    """Train a member of a family, or go on with an interrupted run of it; nothing where it is trained already.
+
+    Raises
+    ------
+    InputError
+        Films, split or parameters are not there or not of one run; there is nothing to train or validate on.
+    """
+    size, folder = params.input_size(member), settings.member_dir(family, member)
+    films, pack = load_films(settings, params, size)
+    identity = identity_of(settings, params, member)
+    device = backend.start(params, together=True)
+    if not run_records.begin(folder, identity):
+        say(f"{folder / 'model.keras'}: up to date")
+        return
+    truth = schema.label_array(films, params.findings)
+    train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
+    if not len(train) or not len(val):
+        raise InputError(
+            f"{settings.split_csv}: {len(train)} films for training and {len(val)} for validation; one or more of each "
+            "are needed. Change VAL_FRACTION in PARAMS.json and run: sh prepare_data.sh"
+        )
+    say(f"{member} at {size} px: {len(train)} films, {len(val)} for validation; {device}")
+    backend.batch_must_divide(params.training.batch_size, "BATCH_SIZE")
+    with backend.scope():
+        classifier = classifiers.build_classifier(member, params)
+        logits = recomputation.logits_of(classifier, params.training.recompute)
+    positive = losses.class_weights(truth[train], params)
+    batches = film_batches.FilmBatches(
+        pack, train, films["image_id"][train], truth[train], params.training.batch_size, params.general.seed,
+        params.augmentation, loop.loader_threads(params), (process_group.index(), process_group.count()),
+    )  # fmt: skip
+    predict = inference.predictor(classifier, pack, val, params)
+    score = classifier_score(predict, truth[val], positive, params.findings)
+    every_epoch = epoch_callback.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity)
+    loss = losses.masked_cross_entropy(positive)
+    outcome = loop.fit(logits, loss, batches, every_epoch, params.training.epochs, params, say)
+    run_records.finish(folder, run_records.run_record(params, device, identity, outcome))
+    say(
+        f"{member}: val_auroc {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s "
+        f"-> {folder / 'model.keras'}"
+    )
+
+
+def identity_of(settings: Settings, params: Params, member: str) -> dict[str, Any]:
+    """What a member depends on: another identity is another run."""
+    size, weights = params.input_size(member), params.first_weights(member)
+    named = weights in ("imagenet", "none")
+    return {
+        "member": member,
+        "findings": list(params.findings),
+        "size": size,
+        "first_weights": weights if named else digest(configuration.existing(weights, "WEIGHTS")),
+        "pack": origin(settings.pack(size).with_suffix(".json"), "sh prepare_data.sh"),
+        "split": digest(settings.split_csv),
+        "seed": params.general.seed,
+        "dropout": params.models.dropout,
+        "batch_norm_momentum": params.models.batch_norm_momentum,
+        "training": params.training.model_dump(exclude={"member_overrides", "tensorboard"}),
+        "augmentation": params.augmentation.model_dump(),
+    }
+
+
+def classifier_score(
+    predict: Callable[[], np.ndarray], truth: np.ndarray, weights: np.ndarray, findings: Sequence[str]
+) -> Callable:
+    """What is watched: scikit-learn's AUROC on val, the mean and each finding's, and the loss on val.
+
+    ``predict`` gives the current probabilities (N, F) of the films that ``truth`` (N, F) belongs to.
+    """
+
+    def score() -> dict[str, Any]:
+        probabilities = predict()
+        if not np.isfinite(probabilities).all():
+            raise InputError("training diverged: probabilities are no numbers. Lower LEARNING_RATE in PARAMS.json.")
+        each = {
+            f"val_auroc_{finding}": metrics.mean_auroc(truth[:, [place]], probabilities[:, [place]])
+            for place, finding in enumerate(findings)
+        }
+        defined = [value for value in each.values() if np.isfinite(value)]
+        return {
+            "val_loss": cross_entropy(truth, probabilities, weights),
+            "val_auroc": float(np.mean(defined)) if defined else float("nan"),
+            **each,
+        }
+
+    return score
