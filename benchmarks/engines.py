@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cxr.core.findings import FINDINGS
+
 HINTS = {"as delivered": {}, "float32": {"INFERENCE_PRECISION_HINT": "f32"}}
 
 
@@ -48,7 +50,7 @@ def classifiers(settings, params, arguments, folder):
         test = np.flatnonzero(table["split"] == "test")
         network = saved_models.load_model(settings.member_dir("ensemble", member) / "model.keras", size, "run_demo.sh")
         found.append(compare(member, network, np.asarray(pack[test]), params, arguments, folder))
-    truth = schema.label_array(table.loc[test])
+    truth = schema.label_array(table.loc[test], FINDINGS)
     for engine in found[0]:
         mean = np.mean([one[engine] for one in found], axis=0)
         print(f"ensemble, {engine}: mean AUROC {metrics.mean_auroc(truth, mean):.5f} on {len(test)} films")

@@ -115,7 +115,7 @@ def compare(folder, rows, end_to_end):
 
 def vectorised(nih_table, chexpert_table, params):
     """Our labels: 1, 0, NaN, and the name of each film."""
-    present, _ = nih.nih_labels(nih_table["Finding Labels"])
+    present, _ = nih.nih_labels(nih_table["Finding Labels"], FINDINGS)
     spelling = [chexpert.CHEXPERT_SPELLING.get(finding, finding) for finding in FINDINGS]
     states = chexpert_table[spelling].set_axis(list(FINDINGS), axis=1).apply(pd.to_numeric)
     reported = chexpert.apply_policies(states, pd.Series(False, index=states.index), params)

@@ -36,7 +36,7 @@ def main(argv=None):
     packed = [cv2.resize(film, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for film in pack]
     known_before = pd.get_dummies(films[["sex", "view", "source"]]).to_numpy(float)
     age = films["age"].astype(float).fillna(films["age"].astype(float).median()).to_numpy()[:, None]
-    truth = schema.label_array(films)
+    truth = schema.label_array(films, FINDINGS)
     train, test = ((films["split"] == name).to_numpy() for name in ("train", "test"))
     columns = {"ensemble": [ensemble["findings"][finding]["auroc"] for finding in FINDINGS]}
     for name, thumbnails in (("whole film", whole), ("as packed", packed)):

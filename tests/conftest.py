@@ -78,7 +78,9 @@ def prepare(
         {"image_id": f"nih/{name}", "path": f"{name}.png", "patient_id": f"nih-{patient}"} | usual
         for name, patient in zip(ids, patients, strict=True)
     ]
-    images = schema.typed(pd.DataFrame(rows).assign(**dict(zip(params.findings, labels.T, strict=True))), params.findings)
+    images = schema.typed(
+        pd.DataFrame(rows).assign(**dict(zip(params.findings, labels.T, strict=True))), params.findings
+    )
     write_csv(images, settings.images_csv)
     write_csv(pd.DataFrame({"image_id": images["image_id"], "split": list(splits)}), settings.split_csv)
     path = settings.pack(size)

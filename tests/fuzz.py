@@ -254,13 +254,13 @@ def strategies():
 
 def read_as_nih(path: Path) -> None:
     on_disk = pd.Series([f"images/{name}" for name in FILMS], dtype=str)
-    release = nih.read_nih(path, path.parent, on_disk)
+    release = nih.read_nih(path, path.parent, on_disk, FINDINGS)
     str(release)
     merging.merge([release.table], on_disk, params_from({}, "x").tables)
 
 
 def read_as_boxes(path: Path) -> None:
-    nih.read_nih_boxes(path, pd.Series([f"nih/{name[:-4]}" for name in FILMS]))
+    nih.read_nih_boxes(path, pd.Series([f"nih/{name[:-4]}" for name in FILMS]), FINDINGS)
 
 
 def read_as_chexpert(path: Path) -> None:
@@ -272,7 +272,7 @@ def read_as_chexpert(path: Path) -> None:
 
 
 def read_as_scores(path: Path) -> None:
-    prediction_files.read(path, label_tables.read_labels([], params_from({}, "x").tables))
+    prediction_files.read(path, label_tables.read_labels([], params_from({}, "x").tables), FINDINGS)
 
 
 def read_as_list(path: Path) -> None:

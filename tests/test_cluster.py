@@ -48,7 +48,7 @@ def write_data(folder) -> None:
             {"image_id": f"nih/{n:02d}", "path": f"{n:02d}.png", "patient_id": f"nih-{n}", "view": "PA", "sex": "M",
              "age": 50, "source": "nih", **dict(zip(FINDINGS, random.integers(0, 2, 6), strict=True))}
         )  # fmt: skip
-    images = schema.typed(pd.DataFrame(rows))
+    images = schema.typed(pd.DataFrame(rows), FINDINGS)
     artifacts.write_csv(images, settings.images_csv)
     artifacts.write_csv(
         images[["image_id"]].assign(split=["train", "val", "test", "test"] * (FILMS // 4)), settings.split_csv

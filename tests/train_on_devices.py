@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cxr.core.findings import FINDINGS
+
 
 def main():
     folder, devices = Path(sys.argv[1]), int(sys.argv[2])
@@ -55,10 +57,10 @@ def trained(folder):
     train, val = np.arange(10), np.arange(10, 14)
     ids = [f"nih/{row}" for row in range(10)]
     batches = film_batches.FilmBatches(pack, train, ids, truth[:10], 4, 1, params.augmentation)
-    score = loop.classifier_score(inference.predictor(network, pack, val, params), truth[val], np.ones(6))
+    score = loop.classifier_score(inference.predictor(network, pack, val, params), truth[val], np.ones(6), FINDINGS)
     every_epoch = epoch_callback.EveryEpoch(folder, network, score, "val_auroc", params, batches, {})
     loss = losses.masked_cross_entropy(np.float32([3, 1, 1, 1, 1, 1]))
-    loop.fit(logits, loss, batches, every_epoch, 3, params)
+    loop.fit(logits, loss, batches, every_epoch, 3, params, print)
     return network.get_weights()
 
 

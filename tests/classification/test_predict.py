@@ -126,7 +126,7 @@ def evaluated(tmp_path_factory):
          **dict(zip(FINDINGS, random.integers(0, 2, 6), strict=True))}
         for number, name in enumerate(names)
     ]  # fmt: skip
-    images = schema.typed(pd.DataFrame(rows)).sort_values("image_id").reset_index(drop=True)
+    images = schema.typed(pd.DataFrame(rows), FINDINGS).sort_values("image_id").reset_index(drop=True)
     artifacts.write_csv(images, settings.images_csv)
     splits = [("train", "val", "test")[number % 3] for number in range(FILMS)]
     artifacts.write_csv(pd.DataFrame({"image_id": images["image_id"], "split": splits}), settings.split_csv)
@@ -184,7 +184,7 @@ def test_new_films_become_the_very_pixels_of_step_5(evaluated, tmp_path, masking
     classifiers = {"tiny": settings.member_dir("ensemble", "tiny") / "model.keras"}
     unet = None if masking == "none" else settings.unet
     bundle = bundles.Bundle("-", "ensemble", params, classifiers, unet, {}, {}, "-")
-    paths = [settings.dataset_dir / name for name in schema.read_images(settings.images_csv)["path"]]
+    paths = [settings.dataset_dir / name for name in schema.read_images(settings.images_csv, FINDINGS)["path"]]
     (tmp_path / "work").mkdir()
     films, masks = predicting.prepare(bundle, paths, tmp_path / "work", lambda films, doing: films)
     assert set(films["problem"]) == {""}
@@ -202,7 +202,7 @@ def test_a_film_of_the_test_split_gets_the_probabilities_that_evaluation_gave_it
     assert predict(settings.dataset_dir, f"--out={tmp_path}", *arguments(folder)) == 0
     found = read(tmp_path).set_index("filename")
     known = predictions.read(settings.family_dir("ensemble") / "predictions.csv").set_index("image_id")
-    images = schema.read_images(settings.images_csv).set_index("image_id").loc[known.index]
+    images = schema.read_images(settings.images_csv, FINDINGS).set_index("image_id").loc[known.index]
     new = found.loc[[str(settings.dataset_dir / path) for path in images["path"]]]
     for finding in FINDINGS:
         np.testing.assert_allclose(new[f"{finding}_prob"].astype(float), known[f"{finding}_prob"], atol=2e-6)

@@ -21,7 +21,7 @@ def table(truth, probabilities, ids=None, patients=None, split="test") -> pd.Dat
     truth, probabilities = (np.repeat(np.asarray(a, dtype=float)[:, None], 6, axis=1) for a in (truth, probabilities))
     ids = ids or [f"nih/{i:08d}_000" for i in range(len(truth))]
     return predictions.build(
-        ids, patients or [f"p{i}" for i in range(len(truth))], [split] * len(ids), truth, probabilities
+        ids, patients or [f"p{i}" for i in range(len(truth))], [split] * len(ids), truth, probabilities, FINDINGS
     )
 
 
@@ -260,7 +260,7 @@ def test_a_published_network_gets_its_published_aurocs_to_the_last_digit():
     truth = np.stack([labels["Finding Labels"].str.contains(finding) for finding in FINDINGS], axis=1)
     probabilities = peer[[f"prob_{finding}" for finding in FINDINGS]]
     ids = "nih/" + peer["Image Index"].str.removesuffix(".png")
-    real = predictions.build(ids, labels["Patient ID"], ["test"] * len(peer), truth, probabilities)
+    real = predictions.build(ids, labels["Patient ID"], ["test"] * len(peer), truth, probabilities, FINDINGS)
     begin = time.process_time()
     result = metrics.evaluate(real, thresholds.fit_thresholds(real[:4000], "f1"), 200, 1)
     assert time.process_time() - begin < 10

@@ -16,13 +16,15 @@ def table(probability: float = 0.25, ids=IDS) -> pd.DataFrame:
     truth[0, 0], truth[1, 1] = 1, np.nan
     patients = ["nih-1", "nih-1", "chexpert-1"][: len(ids)]
     return predictions.build(
-        ids, patients, ["val", "val", "test"][: len(ids)], truth, np.full((len(ids), 6), probability)
+        ids, patients, ["val", "val", "test"][: len(ids)], truth, np.full((len(ids), 6), probability), FINDINGS
     )
 
 
 def test_a_table_comes_back_from_its_file_as_it_was_and_every_float32_exactly(tmp_path):
     numbers = np.random.default_rng(1).random((3, 6), dtype=np.float32)
-    written = predictions.build(IDS, ["a", "a", "b"], ["train", "val", "test"], np.full((3, 6), np.nan), numbers)
+    written = predictions.build(
+        IDS, ["a", "a", "b"], ["train", "val", "test"], np.full((3, 6), np.nan), numbers, FINDINGS
+    )
     predictions.write(written, tmp_path / "predictions.csv")
     back = predictions.read(tmp_path / "predictions.csv")
     pd.testing.assert_frame_equal(back, written)
@@ -98,4 +100,12 @@ def test_the_source_tells_expert_labels_from_report_labels_and_the_hospital_does
 
 
 def test_columns_follow_the_findings():
-    assert predictions.COLUMNS[3:] == [f"{f}_true" for f in FINDINGS] + [f"{f}_prob" for f in FINDINGS]
+    made = predictions.build(["a"], ["p"], ["test"], [[1.0]], [[0.5]], ["Mass"])
+    assert list(made) == ["image_id", "patient_id", "split", "Mass_true", "Mass_prob"]
+    assert predictions.findings_of(made) == ["Mass"]
+
+
+def test_members_of_other_findings_are_not_averaged():
+    made = [predictions.build(["a"], ["p"], ["test"], [[1.0]], [[0.5]], [name]) for name in ("Mass", "Nodule")]
+    with pytest.raises(InputError, match="predictions of member 1 are of Mass, those of member 2 of Nodule"):
+        predictions.average(made)

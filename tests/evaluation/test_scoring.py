@@ -31,27 +31,42 @@ def test_a_model_is_not_judged_on_films_that_it_may_have_been_trained_on(trained
     settings.split_csv.write_text(settings.split_csv.read_text().replace("train", "x").replace("test", "train"))
     settings.split_csv.write_text(settings.split_csv.read_text().replace(",x", ",test"))
     with pytest.raises(InputError, match=r"was trained on another split.*Run: sh train_Ensemble.sh"):
-        score_member(settings, params, "ensemble", "tiny")
+        score_member(settings, params, "ensemble", "tiny", None, str)
 
 
 def test_a_model_is_not_judged_on_films_that_were_packed_in_another_way(trained):
     settings, params, folder, made_from = trained
     write_json({"made_from": {**made_from, "pack": "another"}}, folder / "run.json")
     with pytest.raises(InputError, match=r"was trained on other packed films. Run: sh train_Ensemble.sh"):
-        score_member(settings, params, "ensemble", "tiny")
+        score_member(settings, params, "ensemble", "tiny", None, str)
 
 
 def test_the_same_films_and_split_are_no_reason_to_refuse(trained):
     settings, params, _, _ = trained
     with pytest.raises(InputError, match="not a whole Keras model"):
-        score_member(settings, params, "ensemble", "tiny")
+        score_member(settings, params, "ensemble", "tiny", None, str)
+
+
+def test_a_model_of_other_findings_is_refused_by_name(trained):
+    settings, params, folder, made_from = trained
+    write_json({"made_from": {**made_from, "findings": ["Mass", "Nodule"]}}, folder / "run.json")
+    with pytest.raises(InputError, match=r"was trained for Mass, Nodule; FINDINGS in PARAMS.json are Consolidation, "):
+        score_member(settings, params, "ensemble", "tiny", None, str)
+
+
+def test_without_blanked_corners_there_is_no_file_of_that_name(member):
+    settings, _, folder = member
+    assert score_member(settings, tiny_params(), "ensemble", "tiny", None, str)[1] is not None
+    assert (folder / "predictions_blanked.csv").exists()
+    assert score_member(settings, tiny_params(BLANK_CORNERS=False), "ensemble", "tiny", None, str)[1] is None
+    assert not (folder / "predictions_blanked.csv").exists()
 
 
 def test_an_unfinished_run_is_not_scored(trained):
     settings, params, folder, _ = trained
     (folder / "run.json").unlink()
     with pytest.raises(InputError, match=r"run.json: not there yet. Make it with: sh train_Ensemble.sh"):
-        score_member(settings, params, "ensemble", "tiny")
+        score_member(settings, params, "ensemble", "tiny", None, str)
 
 
 @pytest.fixture
@@ -77,7 +92,7 @@ def test_probabilities_and_maps_are_those_of_the_network_row_by_row_and_whole_sh
     for batches in (16, 2):  # all at once; shards of 8 films
         monkeypatch.setattr(scoring, "SHARD", batches)
         (folder / "predictions.json").unlink(missing_ok=True)
-        table, without = score_member(settings, params, "ensemble", "tiny", echo=lambda line: None)
+        table, without = score_member(settings, params, "ensemble", "tiny", None, str)
         np.testing.assert_array_equal(predictions.arrays(table)[1].astype(np.float32), probabilities)
         for method in MAP_METHODS:
             written = np.load(settings.cams("ensemble", "tiny", method))
@@ -112,16 +127,16 @@ def test_a_batch_that_is_filled_up_gives_what_its_films_give(member, count):
 
 def test_shuffled_weights_are_not_kept_for_the_next_scoring(member):
     settings, params, folder = member
-    first, _ = score_member(settings, params, "ensemble", "tiny", echo=lambda line: None)
+    first, _ = score_member(settings, params, "ensemble", "tiny", None, str)
     (folder / "predictions.json").unlink()
-    second, _ = score_member(settings, params, "ensemble", "tiny", echo=lambda line: None)
+    second, _ = score_member(settings, params, "ensemble", "tiny", None, str)
     assert first.equals(second)
 
 
 def test_no_scheduler_is_needed_where_the_scores_are_up_to_date(member, monkeypatch):
     settings, params, _ = member
-    score_member(settings, params, "ensemble", "tiny", echo=lambda line: None)
+    score_member(settings, params, "ensemble", "tiny", None, str)
     monkeypatch.setattr(executors, "SCHEDULER_SECONDS", 1)
     said = []
-    score_member(settings, params, "ensemble", "tiny", "tcp://127.0.0.1:9", echo=said.append)
+    score_member(settings, params, "ensemble", "tiny", "tcp://127.0.0.1:9", said.append)
     assert "up to date" in said[0]

@@ -11,7 +11,7 @@ def table(hospitals, probabilities, truth=0, split="test"):
     ids = [f"{name}/{split}{n}" for n, name in enumerate(hospitals)]
     scores = np.repeat(np.asarray(probabilities, np.float32)[:, None], 6, axis=1)
     truths = np.full((count, 6), truth, float)
-    return predictions.build(ids, [f"p-{split}{n}" for n in range(count)], [split] * count, truths, scores)
+    return predictions.build(ids, [f"p-{split}{n}" for n in range(count)], [split] * count, truths, scores, FINDINGS)
 
 
 HOSPITALS = ["chexpert", "nih"] * 30

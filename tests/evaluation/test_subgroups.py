@@ -8,10 +8,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cxr.core.errors import InputError
+from cxr.core.findings import FINDINGS
 from cxr.evaluation import bootstrap, comparison, predictions, subgroups, thresholds
 
 NONE = {"rule": "f1", "findings": thresholds.fit_thresholds(
-    predictions.build([], [], [], np.empty((0, 6)), np.empty((0, 6))), "f1")["findings"]}  # fmt: skip
+    predictions.build([], [], [], np.empty((0, 6)), np.empty((0, 6)), FINDINGS), "f1")["findings"]}  # fmt: skip
 
 
 def films(n=600, quality=(1.5, 0.5), seed=1):
@@ -22,7 +23,7 @@ def films(n=600, quality=(1.5, 0.5), seed=1):
     strength = np.where(first, *quality)[:, None]
     probabilities = 1 / (1 + np.exp(-random.normal(strength * (truth - 0.5) * 2, 1)))
     ids = [f"nih/{i:08d}_000" for i in range(n)]
-    table = predictions.build(ids, [f"p{i // 3:04d}" for i in range(n)], ["test"] * n, truth, probabilities)
+    table = predictions.build(ids, [f"p{i // 3:04d}" for i in range(n)], ["test"] * n, truth, probabilities, FINDINGS)
     facts = pd.DataFrame({"image_id": ids, "view": np.where(first, "PA", "AP"), "sex": "F", "age": np.arange(n) % 100})
     return table, facts
 

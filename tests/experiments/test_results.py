@@ -29,14 +29,14 @@ POOLED, MACRO = results.POOLED, results.MACRO
 
 def films(*rows) -> pd.DataFrame:
     """Films as (patient, split, label of all findings)."""
-    usual = {"path": "", "view": "PA", "sex": "M", "age": 50, "source": "nih"}
+    usual = {"path": "", "view": "PA", "sex": "M", "age": 50, "source": "nih", "label_source": "nih"}
     table = pd.DataFrame(
         [
             {"image_id": f"nih/{n}", "patient_id": patient, **usual, **dict.fromkeys(FINDINGS, label)}
             for n, (patient, _, label) in enumerate(rows)
         ]
     )
-    return typed(table).assign(split=[split for _, split, _ in rows])
+    return typed(table, FINDINGS).assign(split=[split for _, split, _ in rows])
 
 
 def run(variant, seed, auroc, train=100, test=50, **more):
@@ -60,23 +60,26 @@ def test_recalling_training_labels_is_worth_what_the_leak_is():
     known = [("a", "train", 1), ("a", "train", 1), ("b", "train", 0), ("c", "train", 0)]
     leaking = films(*known, ("a", "test", 1), ("b", "test", 0), ("b", "test", 1))
     # Positives are called 1 and 0, the negative 0: of the two pairs one is won and one is a tie.
-    assert recalled_auroc(leaking) == pytest.approx(0.75)
+    assert recalled_auroc(leaking, FINDINGS) == pytest.approx(0.75)
     # A patient that is not known gets the training share, 1/2: below a, above b and c.
-    assert recalled_auroc(films(*known, ("a", "test", 1), ("new", "test", 0), ("b", "test", None))) == 1.0
+    assert recalled_auroc(films(*known, ("a", "test", 1), ("new", "test", 0), ("b", "test", None)), FINDINGS) == 1.0
 
 
 def test_without_a_leak_there_is_nothing_to_recall():
-    assert recalled_auroc(films(("a", "train", 1), ("b", "train", 0), ("c", "test", 1), ("d", "test", 0))) is None
+    assert (
+        recalled_auroc(films(("a", "train", 1), ("b", "train", 0), ("c", "test", 1), ("d", "test", 0)), FINDINGS)
+        is None
+    )
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: NIH's table is no part of the project")
 def test_on_all_of_nih_knowing_the_patient_is_worth_much_without_any_film():
-    table = read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, list_files(SHARED)).table
+    table = read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, list_files(SHARED), FINDINGS).table
     params = params_from({"SPLIT": "image", "TEST_FRACTION": 0.075, "VAL_FRACTION": 0.1}, "the original").tables
     split = split_images(table, hold_out(table, set(), {"nih"}, params), 1, params)["split"]
     assert (split == "test").sum() == 8438
     assert shared_with_training(table, split) == 7009
-    assert recalled_auroc(table.assign(split=split)) == pytest.approx(0.758, abs=0.0005)
+    assert recalled_auroc(table.assign(split=split), FINDINGS) == pytest.approx(0.758, abs=0.0005)
 
 
 def test_differences_are_paired_by_seed_and_averaged():
@@ -108,7 +111,7 @@ def test_two_runs_are_compared_on_the_test_films_that_both_have(tmp_path):
         begin(one, settings, tiny_params(), [])
         names = [f"{'chexpert/valid' if n == 2 else 'nih'}/{n}" for n in range(5)]
         named = ["test" if split == "t" else "val" for split in splits]
-        table = predictions.build(names, names, named, np.tile(np.c_[truth], 6), np.tile(np.c_[scores], 6))
+        table = predictions.build(names, names, named, np.tile(np.c_[truth], 6), np.tile(np.c_[scores], 6), FINDINGS)
         predictions.write(table, one.results() / "predictions.csv")
     same = on_same_films(theirs, ours)
     assert (same[POOLED]["films"], same["nih"]["films"], same["chexpert-valid"]["films"]) == (3, 2, 1)

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 from cxr.core.errors import InputError
-from cxr.core.parameters import TableParams
+from cxr.core.findings import FINDINGS
+from cxr.core.parameters import Params
 from cxr.evaluation import predictions
 from cxr.external import label_tables, prediction_files
-from cxr.external.column_names import meaning, name_films
+from cxr.external.column_names import meaning
+from cxr.tables.sources.catalogue import name_films
 
 NIH = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position\n"
@@ -34,7 +36,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def labels(file):
-    return label_tables.read_labels([file(NIH, "nih.csv"), file(CHEXPERT, "chexpert.csv")], TableParams())
+    return label_tables.read_labels([file(NIH, "nih.csv"), file(CHEXPERT, "chexpert.csv")], Params())
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def labels(file):
     ],
 )
 def test_columns_are_understood_under_their_usual_spellings(column, expected):
-    assert meaning(column) == expected
+    assert meaning(column, FINDINGS) == expected
 
 
 def test_films_are_named_by_nih_chexpert_or_as_the_users_own():
@@ -70,7 +72,7 @@ def test_films_are_named_by_nih_chexpert_or_as_the_users_own():
 
 def test_labels_patient_view_sex_and_age_come_from_nihs_table(file, labels):
     path = file("Image Index,prob_Effusion,prob_Hernia\n00000002_000.png,.25,.1\n00000001_000.png,0.75,.1\n")
-    found = prediction_files.read(path, labels)
+    found = prediction_files.read(path, labels, FINDINGS)
     assert found.table["image_id"].tolist() == ["nih/00000002_000", "nih/00000001_000"]
     assert found.table["patient_id"].tolist() == ["nih-2", "nih-1"]
     assert found.table["Effusion_true"].tolist() == [0, 1]
@@ -82,7 +84,7 @@ def test_labels_patient_view_sex_and_age_come_from_nihs_table(file, labels):
 
 def test_chexperts_films_and_studies_get_their_labels_by_the_policies(file, labels):
     path = file("Study,Edema,Pleural Effusion\nvalid/patient64541/study1,.9,.8\ntrain/patient00002/study2,.5,.5\n")
-    found = prediction_files.read(path, labels)
+    found = prediction_files.read(path, labels, FINDINGS)
     assert found.table["Edema_true"].tolist() == [1, 1]  # -1 of Edema is positive
     assert found.table["Effusion_true"].fillna(-9).tolist() == [1, -9]  # of the others not known
     assert predictions.label_source(found.table).tolist() == ["chexpert-valid", "chexpert-train"]
@@ -94,7 +96,7 @@ def test_a_file_may_hold_its_labels_and_facts_itself(file):
         "filename,patient,sex,age,view,Edema,Edema_true,p_Effusion,Effusion\n"
         "x/1.png,A,female,40,pa,.2,0,.3,1\nx/2.png,A,female,41,ap,.9,1,.4,\n"
     )
-    found = prediction_files.read(path, label_tables.read_labels([], TableParams()))
+    found = prediction_files.read(path, label_tables.read_labels([], Params()), FINDINGS)
     assert found.table[["Edema_true", "Edema_prob"]].to_numpy().round(6).tolist() == [[0, 0.2], [1, 0.9]]
     assert found.table["Effusion_true"].fillna(-9).tolist() == [1, -9]
     assert found.table["patient_id"].tolist() == ["A", "A"]
@@ -104,9 +106,11 @@ def test_a_file_may_hold_its_labels_and_facts_itself(file):
 
 def test_our_own_predictions_file_is_read_as_any_other(file, tmp_path):
     table = predictions.build(["nih/00000001_000", "nih/00000002_000"], ["nih-1", "nih-2"], ["val", "test"],
-                              [[1, 0, 0, 1, 0, np.nan]] * 2, np.full((2, 6), 0.3))  # fmt: skip
+                              [[1, 0, 0, 1, 0, np.nan]] * 2, np.full((2, 6), 0.3), FINDINGS)  # fmt: skip
     predictions.write(table, tmp_path / "ours.csv")
-    found = prediction_files.read(tmp_path / "ours.csv", pd.DataFrame(columns=label_tables.COLUMNS))
+    found = prediction_files.read(
+        tmp_path / "ours.csv", pd.DataFrame(columns=[*label_tables.ABOUT, *FINDINGS]), FINDINGS
+    )
     pd.testing.assert_frame_equal(found.table, table, check_dtype=False)
     val, test, told = prediction_files.with_val(found, None, 0.2)
     assert (val["patient_id"].tolist(), test["patient_id"].tolist()) == (["nih-1"], ["nih-2"])
@@ -115,15 +119,15 @@ def test_our_own_predictions_file_is_read_as_any_other(file, tmp_path):
 
 def test_a_table_of_the_users_own_is_matched_by_the_last_part_of_the_name(file):
     labels = file("name,patient_id,Edema\nfilms/one.png,A,1\nfilms/two.png,B,0\n", "labels.csv")
-    known = label_tables.read_labels([labels], TableParams())
-    found = prediction_files.read(file("image,prob_Edema\ntwo.png,.1\none.png,.9\n"), known)
+    known = label_tables.read_labels([labels], Params())
+    found = prediction_files.read(file("image,prob_Edema\ntwo.png,.1\none.png,.9\n"), known, FINDINGS)
     assert found.table["Edema_true"].tolist() == [0, 1]
     assert found.table["patient_id"].tolist() == ["B", "A"]
     assert "by the last part" in found.notes[0]
 
 
 def test_films_without_labels_are_left_out_and_counted(file, labels):
-    found = prediction_files.read(file("image,Edema\n00000002_000.png,.2\n00000099_000.png,.2\n"), labels)
+    found = prediction_files.read(file("image,Edema\n00000002_000.png,.2\n00000099_000.png,.2\n"), labels, FINDINGS)
     assert len(found.table) == len(found.films) == 1
     assert found.notes[0] == "1 of 2 films without a known label are left out"
 
@@ -147,12 +151,12 @@ def test_films_without_labels_are_left_out_and_counted(file, labels):
 )
 def test_what_is_wrong_is_said_with_its_place_and_what_to_do(file, labels, text, message):
     with pytest.raises(InputError, match=message):
-        prediction_files.read(file(text), labels)
+        prediction_files.read(file(text), labels, FINDINGS)
 
 
 def test_val_is_a_share_of_the_patients_or_a_file_of_other_patients(file, labels):
     text = "image,patient,Edema,Edema_true\n" + "".join(f"{n}.png,P{n // 2},0.5,{n % 2}\n" for n in range(400))
-    found = prediction_files.read(file(text), labels)
+    found = prediction_files.read(file(text), labels, FINDINGS)
     val, table, told = prediction_files.with_val(found, None, 0.25)
     assert 0.15 < len(val) / 400 < 0.35
     assert len(table) == 400

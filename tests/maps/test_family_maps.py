@@ -7,7 +7,7 @@ import pytest
 from cxr.core.artifacts import digest, write_csv, write_json
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
-from cxr.evaluation import predictions
+from cxr.evaluation import assessment, predictions
 from cxr.imaging.decoding import read_film, write_image
 from cxr.imaging.geometry import fit_square
 from cxr.maps import detections, family_maps
@@ -25,7 +25,9 @@ def scored_films(tmp_path, truth, probabilities, splits=None, ids=None, film=(10
     ids = ids or [f"nih/{n:08d}_000" for n in range(count)]
     truths, scores = np.full((count, 6), np.nan), np.zeros((count, 6), np.float32)
     truths[:, 0], scores[:, 0] = truth, probabilities
-    table = predictions.build(ids, [f"nih-{n}" for n in range(count)], splits or ["test"] * count, truths, scores)
+    table = predictions.build(
+        ids, [f"nih-{n}" for n in range(count)], splits or ["test"] * count, truths, scores, FINDINGS
+    )
     cam = np.zeros((count, 6, SIZE, SIZE), np.float16)
     if heats is not None:
         cam[:, 0] = heats
@@ -35,9 +37,10 @@ def scored_films(tmp_path, truth, probabilities, splits=None, ids=None, film=(10
     films["path"] = [f"{image_id.split('/')[-1]}.png" for image_id in ids]
     boxes = pd.DataFrame(columns=BOX_COLUMNS)
     thresholds = {"findings": {finding: {"pooled": {"threshold": 0.5}} for finding in FINDINGS}}
+    films["source"] = "nih"
     return family_maps.Scored(
-        settings_in(tmp_path), tiny_params(), table, thresholds, scores >= 0.5, [cam], [np.ones(6, np.float32)], films,
-        boxes, SIZE,
+        params=tiny_params(), table=table, thresholds=thresholds, decisions=scores >= 0.5, cams=[cam],
+        peaks=[np.ones(6, np.float32)], films=films, boxes=boxes, size=SIZE,
     )  # fmt: skip
 
 
@@ -148,8 +151,9 @@ def test_members_are_weighed_by_their_peaks(tmp_path):
 def test_an_overlay_is_drawn_and_its_heat_lies_on_the_film(tmp_path):
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(10, 20, 10, 5))
     film = np.tile(np.arange(200, dtype=np.uint8), (100, 1))
-    write_image(film, scored.settings.dataset_dir / "00000000_000.png")
-    small, heat, caption = overlays.draw_overlay(scored, F0, 0, tmp_path / "gradcam")
+    settings = settings_in(tmp_path)
+    write_image(film, settings.dataset_dir / "00000000_000.png")
+    small, heat, caption = overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
     assert (tmp_path / "gradcam" / F0 / "nih" / "00000000_000.png").stat().st_size > 1000
     assert small.shape == heat.shape == (256, 256)
     assert caption == "0.90  00000000_000"
@@ -160,8 +164,9 @@ def test_an_overlay_is_drawn_and_its_heat_lies_on_the_film(tmp_path):
 
 def test_an_empty_map_is_drawn_without_a_contour(tmp_path):
     scored = scored_films(tmp_path, [np.nan], [0.2])
-    write_image(np.eye(100, dtype=np.uint8) * 99, scored.settings.dataset_dir / "00000000_000.png")
-    _, heat, _ = overlays.draw_overlay(scored, F0, 0, tmp_path / "gradcam")
+    settings = settings_in(tmp_path)
+    write_image(np.eye(100, dtype=np.uint8) * 99, settings.dataset_dir / "00000000_000.png")
+    _, heat, _ = overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
     assert heat.max() == 0
 
 
@@ -175,7 +180,7 @@ def evaluated(tmp_path):
     images = prepare(settings, params, [1, 2, 3], ["train", "val", "test"])
     scored = images.iloc[1:]
     table = predictions.build(
-        scored["image_id"], scored["patient_id"], ["val", "test"], np.ones((2, 6)), np.full((2, 6), 0.75)
+        scored["image_id"], scored["patient_id"], ["val", "test"], np.ones((2, 6)), np.full((2, 6), 0.75), FINDINGS
     )
     folder = settings.family_dir("ensemble")
     (folder / "tiny").mkdir(parents=True)
@@ -184,6 +189,9 @@ def evaluated(tmp_path):
     cams = np.full((2, 6, 4, 4), 3, np.float16)
     cams[1] = 6
     np.save(folder / "tiny" / "cams.npy", cams)
+    write_json({}, folder / "metrics.json")
+    predictions.write(table, folder / "tiny" / "predictions.csv")
+    assessment.finish(settings, "ensemble", ["tiny"])
     return settings
 
 
@@ -215,14 +223,26 @@ def test_a_member_that_was_trained_again_is_not_mixed_with_its_old_predictions(e
         family_maps.load(evaluated, tiny_params(), "ensemble")
 
 
+@pytest.mark.parametrize("name", ["thresholds.json", "metrics.json", "tiny/predictions.csv"])
+def test_files_of_two_evaluations_are_not_read_beside_each_other(evaluated, name):
+    """A run that was killed between predictions.csv and metrics.json leaves old ones beside new ones."""
+    path = evaluated.family_dir("ensemble") / name
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(InputError, match=r"is of another evaluation than the rest. Run: sh evaluate_Ensemble.sh"):
+        family_maps.load(evaluated, tiny_params(), "ensemble")
+    assessment.begin(evaluated.family_dir("ensemble"))
+    with pytest.raises(InputError, match=r"evaluation.json: not there yet. Make it with: sh evaluate_Ensemble.sh"):
+        family_maps.load(evaluated, tiny_params(), "ensemble")
+
+
 def test_overlays_of_other_predictions_or_maps_are_not_current(evaluated):
     scored = family_maps.load(evaluated, tiny_params(), "ensemble")
     record = evaluated.family_dir("ensemble") / "gradcam" / "made_from.json"
-    assert not overlays.overlays_are_current(scored, "ensemble")
-    write_json(overlays.overlays_made_from(scored, "ensemble"), record)
-    assert overlays.overlays_are_current(scored, "ensemble")
-    write_json({**overlays.overlays_made_from(scored, "ensemble"), "MAP_METHOD": "layercam"}, record)
-    assert not overlays.overlays_are_current(scored, "ensemble")
+    assert not overlays.overlays_are_current(scored, record.parents[1])
+    write_json(overlays.overlays_made_from(scored, record.parents[1]), record)
+    assert overlays.overlays_are_current(scored, record.parents[1])
+    write_json({**overlays.overlays_made_from(scored, record.parents[1]), "MAP_METHOD": "layercam"}, record)
+    assert not overlays.overlays_are_current(scored, record.parents[1])
 
 
 def test_maps_of_another_number_of_films_are_refused(evaluated):
@@ -236,6 +256,7 @@ def test_maps_of_another_number_of_films_are_refused(evaluated):
 def test_predictions_of_films_that_are_gone_are_refused(evaluated):
     path = evaluated.family_dir("ensemble") / "predictions.csv"
     path.write_text(path.read_text().replace("00000003_002", "00000009_002"))
+    assessment.finish(evaluated, "ensemble", ["tiny"])
     with pytest.raises(InputError, match=r"predictions.csv: nih/00000009_002 \(1 such films\) is not in images.csv"):
         family_maps.load(evaluated, tiny_params(), "ensemble")
 

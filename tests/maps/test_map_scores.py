@@ -8,6 +8,7 @@ from cxr.core.artifacts import write_csv
 from cxr.core.findings import FINDINGS
 from cxr.maps import map_scores
 from cxr.preparation.packs import write_rows, written_pack
+from tests.conftest import settings_in
 from tests.maps.test_family_maps import BOX_COLUMNS, SIZE, scored_films
 
 F0, F1 = FINDINGS[:2]
@@ -32,44 +33,44 @@ def test_only_test_films_with_a_box_of_a_known_finding_are_scored(scored):
     assert map_scores.pairs(scored) == [(F0, 0), (F0, 1)]
 
 
-def test_a_map_on_the_box_hits_and_one_elsewhere_does_not(scored):
-    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
+def test_a_map_on_the_box_hits_and_one_elsewhere_does_not(scored, tmp_path):
+    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble", settings_in(tmp_path))
     own = scores[scores["network"] == "tiny"].set_index("film")
     assert own["hit"].tolist() == [1, 0]
     assert own["iou"].iloc[0] == pytest.approx(1, abs=0.05)
     assert own["iou"].iloc[1] == 0
 
 
-def test_random_maps_the_centre_prior_and_the_known_box_stand_beside(scored):
-    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
+def test_random_maps_the_centre_prior_and_the_known_box_stand_beside(scored, tmp_path):
+    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble", settings_in(tmp_path))
     beside = scores[scores["network"] == "none"].groupby("method")["hit"].mean()
     assert beside["known box on the grid"] == 1
     assert beside["centre prior"] == 0  # the box is in a corner
     assert 0 <= beside["random map"] < 0.5
-    again = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
+    again = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble", settings_in(tmp_path))
     pd.testing.assert_frame_equal(scores, again)
 
 
-def test_a_family_of_several_is_scored_as_their_mean_too(scored):
+def test_a_family_of_several_is_scored_as_their_mean_too(scored, tmp_path):
     second = np.zeros_like(scored.cams[0])
     second[:2, 0, :10, :10] = 1
     scored.cams.append(second)
     scored.peaks.append(np.ones(6, np.float32))
-    scores = map_scores.score_all({"gradcam": scored}, ["one", "two"], "ensemble")
+    scores = map_scores.score_all({"gradcam": scored}, ["one", "two"], "ensemble", settings_in(tmp_path))
     hits = scores[scores["method"] == "gradcam"].groupby("network")["hit"].mean()
     assert hits[["one", "two"]].tolist() == [0.5, 1]
     assert set(hits.index) == {"ensemble", "one", "two"}
 
 
-def test_a_mask_that_was_not_accepted_says_nothing_of_the_lungs(scored):
-    path = scored.settings.lung_masks
+def test_a_mask_that_was_not_accepted_says_nothing_of_the_lungs(scored, tmp_path):
+    path = settings_in(tmp_path).lung_masks
     with written_pack(path, 3, 20) as temporary:
         left = np.zeros((3, 20, 20), np.uint8)
         left[:, :, :10] = 255
         write_rows(temporary, 0, left)
     accepted = pd.DataFrame({"image_id": scored.table["image_id"], "accepted": [True, False, True]})
     write_csv(accepted, path.with_suffix(".csv"))
-    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
+    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble", settings_in(tmp_path))
     own = scores[scores["network"] == "tiny"].set_index("film")
     assert own["in_lungs"].iloc[0] == pytest.approx(1, abs=0.03)
     assert own["lungs_area"].iloc[0] == pytest.approx(0.5, abs=0.03)
@@ -82,7 +83,7 @@ def test_means_over_films_and_then_over_findings():
     scores = pd.DataFrame(
         [{"finding": f, **names, "film": film, "patient": p, "hit": hit, "iou": hit / 2} for f, film, p, hit in films]
     )
-    table = map_scores.summary(scores, replicates=200, seed=1).set_index("finding")
+    table = map_scores.summary(scores, FINDINGS, replicates=200, seed=1).set_index("finding")
     assert table["hit"].tolist() == [0.5, 1, 0.75]
     assert table["iou"].tolist() == [0.25, 0.5, 0.375]
     assert table.loc[F0, ["films", "patients"]].tolist() == [2, 2]

@@ -28,7 +28,7 @@ def model(films=240, name="ensemble"):
     scores = np.clip(0.4 * truth + random.random((films, 6)) * 0.6, 0, 1)
     ids = [f"{'nih' if i % 3 else 'chexpert/valid'}/{i:05d}" for i in range(films)]
     splits = ["val" if i % 4 == 0 else "test" for i in range(films)]
-    table = predictions.build(ids, [f"p{i}" for i in range(films)], splits, truth, scores)
+    table = predictions.build(ids, [f"p{i}" for i in range(films)], splits, truth, scores, FINDINGS)
     facts = pd.DataFrame({"image_id": ids, "view": ["PA", "AP"] * (films // 2), "sex": "F", "age": 50})
     val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
     block, thresholds = assessment.judge(val, test, facts, "f1", 20, 1)

@@ -7,7 +7,7 @@ import pytest
 from cxr.core.configuration import load_params
 from cxr.core.errors import InputError
 from cxr.tables.pseudonyms import fingerprint, read_key, replace_ids
-from cxr.tables.schema import test_source as source_of
+from cxr.tables.sources.catalogue import id_prefix, label_source_of
 
 KEY, OTHER = b"0123456789abcdef", b"0123456789abcdeg"
 FILMS = pd.DataFrame(
@@ -29,11 +29,11 @@ def test_without_a_key_ids_stay_as_the_release_has_them():
 
 
 def test_ids_become_keyed_hashes_that_keep_the_release_and_the_patient_together():
-    found = replace_ids(pd.concat([FILMS, FILMS.assign(image_id="nih/x")]), KEY)
+    found = replace_ids(pd.concat([FILMS, FILMS.assign(image_id="nih/x")]), KEY, id_prefix())
     assert found["image_id"].str.fullmatch(r"(nih|chexpert/train|montgomery)/[0-9a-f]{16}").all()
     assert found["patient_id"].str.fullmatch(r"(nih|chexpert|montgomery)-[0-9a-f]{16}").all()
     assert found["patient_id"].tolist()[:3] == found["patient_id"].tolist()[3:]
-    assert source_of(found["image_id"]).tolist()[:2] == ["nih", "chexpert-train"]
+    assert label_source_of(found["image_id"]).tolist()[:2] == ["nih", "chexpert-train"]
     assert found["path"].tolist() == ["a.png", "b.jpg", "c.png"] * 2
 
 

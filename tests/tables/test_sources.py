@@ -8,9 +8,9 @@ import pytest
 from cxr.core.command_line import PROJECT
 from cxr.core.configuration import InputError, Settings, params_from
 from cxr.core.findings import FINDINGS
-from cxr.core.parameters import TableParams
+from cxr.core.parameters import Params
 from cxr.tables import raw_files, raw_tables, schema
-from cxr.tables.sources import chexpert, in_use, nih
+from cxr.tables.sources import catalogue, chexpert, nih
 
 SHARED = PROJECT.parent / "shared" / "data" / "nih"
 
@@ -31,8 +31,8 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
-def table_params(**keys) -> TableParams:
-    return params_from(keys, "PARAMS.json").tables
+def params_with(**keys) -> Params:
+    return params_from(keys, "PARAMS.json")
 
 
 def nih_csv(folder: Path, *rows: str, header: str = HEADER_2017, end: str = ",") -> Path:
@@ -42,7 +42,7 @@ def nih_csv(folder: Path, *rows: str, header: str = HEADER_2017, end: str = ",")
 
 
 def read_nih(csv: Path) -> raw_tables.Release:
-    return nih.read_nih(csv, csv.parent, raw_files.list_files(csv.parent))
+    return nih.read_nih(csv, csv.parent, raw_files.list_files(csv.parent), FINDINGS)
 
 
 def chexpert_csv(csv: Path, rows: list[dict]) -> Path:
@@ -55,7 +55,7 @@ def chexpert_csv(csv: Path, rows: list[dict]) -> Path:
 def read_chexpert(folder: Path, *csvs: Path, **params) -> raw_tables.Release:
     keys = ("DATASET_CHEXPERT_TRAIN_CSV_DIR", "DATASET_CHEXPERT_VAL_CSV_DIR")
     named = dict(zip(keys, csvs, strict=False))
-    return chexpert.read_chexpert(named, folder, raw_files.list_files(folder), table_params(**params))
+    return chexpert.read_chexpert(named, folder, raw_files.list_files(folder), params_with(**params))
 
 
 def study(number: int, view: str = "view1_frontal") -> str:
@@ -69,7 +69,7 @@ def test_nih_rows_are_read_with_and_without_a_comma_at_the_end(tmp_path, header,
     csv = nih_csv(tmp_path, "00000001_000.png,Cardiomegaly|Effusion,0,1,58,M,PA", header=header, end=end)
     touch(tmp_path, "images_001/images/00000001_000.png")
     (row,) = read_nih(csv).table.to_dict("records")
-    assert {name: row[name] for name in schema.COLUMNS[:7]} == {
+    assert {name: row[name] for name in schema.COLUMNS} == {
         "image_id": "nih/00000001_000",
         "path": "images_001/images/00000001_000.png",
         "patient_id": "nih-1",
@@ -77,6 +77,7 @@ def test_nih_rows_are_read_with_and_without_a_comma_at_the_end(tmp_path, header,
         "sex": "M",
         "age": 58,
         "source": "nih",
+        "label_source": "nih",
     }
     assert [row[finding] for finding in FINDINGS] == [0, 0, 0, 1, 0, 1]
 
@@ -213,7 +214,7 @@ def test_a_table_that_is_not_there_names_one_that_may_be_meant(tmp_path):
         read_nih(tmp_path)
 
 
-def test_boxes_are_fractions_of_the_film_and_only_of_the_six_findings(tmp_path):
+def test_boxes_are_fractions_of_the_film_and_only_of_the_findings_looked_for(tmp_path):
     csv = tmp_path / "BBox_List_2017.csv"
     csv.write_text(
         "Image Index,Finding Label,Bbox [x,y,w,h],,,\n"
@@ -223,7 +224,7 @@ def test_boxes_are_fractions_of_the_film_and_only_of_the_six_findings(tmp_path):
         "00000009_000.png,Edema,256,512,128,64\n"
         "00000001_000.png,Edema,1000,512,128,64\n"
     )
-    boxes, problems = nih.read_nih_boxes(csv, pd.Series(["nih/00000001_000"]))
+    boxes, problems = nih.read_nih_boxes(csv, pd.Series(["nih/00000001_000"]), FINDINGS)
     assert boxes.to_dict("records") == [
         {"image_id": "nih/00000001_000", "finding": "Effusion", "x": 0.25, "y": 0.5, "width": 0.125, "height": 0.0625}
     ]
@@ -235,7 +236,7 @@ def test_boxes_are_fractions_of_the_film_and_only_of_the_six_findings(tmp_path):
 
 
 def test_boxes_are_optional():
-    boxes, problems = nih.read_nih_boxes(None, pd.Series(["nih/00000001_000"]))
+    boxes, problems = nih.read_nih_boxes(None, pd.Series(["nih/00000001_000"]), FINDINGS)
     assert list(boxes.columns) == ["image_id", "finding", "x", "y", "width", "height"]
     assert len(boxes) == len(problems) == 0
 
@@ -331,7 +332,8 @@ def test_chexpert_raw_values_are_counted_as_they_stand(tmp_path):
 
 
 def test_chexpert_oddities_become_problems(tmp_path):
-    rows = [{"Path": "train/" + study(1), "Edema": "2.0"}, {"Path": "test/" + study(2)}, {"Path": "train/" + study(1)}]
+    first = {"Path": "train/" + study(1)}
+    rows = [first | {"Edema": "2.0"}, {"Path": "elsewhere/" + study(2)}, first]
     csv = chexpert_csv(tmp_path / "train.csv", rows)
     touch(tmp_path, rows[0]["Path"])
     release = read_chexpert(tmp_path, csv)
@@ -352,36 +354,53 @@ def test_chexpert_without_its_effusion_column_or_films_is_refused(tmp_path):
         read_chexpert(tmp_path, csv)
 
 
+def settings_with(**paths) -> Settings:
+    none = dict.fromkeys(
+        ("dataset_csv_dir", "dataset_chexpert_train_csv_dir", "dataset_chexpert_val_csv_dir", "own_csv"), Path()
+    )
+    return Settings().model_copy(update=none | paths)
+
+
 def test_a_source_is_used_when_the_settings_name_its_table():
-    settings = Settings().model_copy(update={"data_dir": Path("d"), "dataset_csv_dir": Path()})
-    assert list(in_use.tables_in_use(settings)) == [Path("d/classification/chexpert.csv")]
-    settings = settings.model_copy(update={"dataset_chexpert_val_csv_dir": Path()})
-    assert list(chexpert.chexpert_csvs(settings)) == ["DATASET_CHEXPERT_TRAIN_CSV_DIR"]
-    settings = settings.model_copy(update={"dataset_chexpert_train_csv_dir": Path()})
+    both = settings_with(dataset_csv_dir=Path("a.csv"), dataset_chexpert_train_csv_dir=Path("b.csv"))
+    assert [source.name for source in catalogue.in_use(both)] == ["nih", "chexpert"]
+    assert list(chexpert.CHEXPERT.tables(both)) == ["DATASET_CHEXPERT_TRAIN_CSV_DIR"]
+    assert [source.name for source in catalogue.in_use(settings_with(own_csv=Path("c.csv")))] == ["own"]
     with pytest.raises(InputError, match="no source of films: give DATASET_CSV_DIR"):
-        in_use.tables_in_use(settings)
+        catalogue.in_use(settings_with())
 
 
 def films(*image_and_patient: tuple[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(image_and_patient, columns=["image_id", "patient_id"])
+    table = pd.DataFrame(image_and_patient, columns=["image_id", "patient_id"])
+    ids = table["image_id"]
+    return table.assign(source=catalogue.source_of(ids), label_source=catalogue.label_source_of(ids), path=ids + ".png")
+
+
+def planned(images, settings=None, whole=None, **keys):
+    whole = images if whole is None else whole
+    tables = {name: whole[whole["source"] == name] for name in set(whole["source"])}
+    return catalogue.plan_test(images, tables, settings or settings_with(), params_with(**keys))
 
 
 def test_a_film_on_nihs_test_list_makes_its_patient_a_test_patient_whatever_the_other_list_says(tmp_path):
-    nih = films(("nih/1_000", "nih-1"), ("nih/1_001", "nih-1"), ("nih/2_000", "nih-2"))
+    whole = films(("nih/1_000", "nih-1"), ("nih/1_001", "nih-1"), ("nih/2_000", "nih-2"))
     # Lists name files: with HASH_IDS an image_id says nothing of them.
-    nih["path"] = "images/" + nih["image_id"].str.removeprefix("nih/") + ".png"
+    whole["path"] = "images/" + whole["image_id"].str.removeprefix("nih/") + ".png"
     (tmp_path / "test_list.txt").write_text("1_001.png\r\n")
     (tmp_path / "train_val_list.txt").write_text("1_000.png\n2_000.png")
-    lists = {"test": tmp_path / "test_list.txt", "train_val": tmp_path / "train_val_list.txt"}
-    plan = in_use.plan_test(nih[nih["image_id"] != "nih/1_001"], nih, lists, TableParams())
+    settings = settings_with(dataset_csv_dir=tmp_path / "Data_Entry_2017.csv")
+    plan = planned(whole[whole["image_id"] != "nih/1_001"], settings, whole)
     assert plan.listed == {"nih-1"}
     assert plan.hashed == set()
     assert plan.problems["path"].tolist() == ["nih-1"]
 
 
 def test_nih_without_a_test_list_is_drawn():
-    plan = in_use.plan_test(films(("nih/1_000", "nih-1")), None, {}, TableParams())
+    plan = planned(films(("nih/1_000", "nih-1")))
     assert (plan.listed, plan.hashed) == (set(), {"nih"})
+
+
+CHEXPERT_FILMS = (("chexpert/train/patient00001/s", "chexpert-1"), ("chexpert/valid/patient00002/s", "chexpert-2"))
 
 
 @pytest.mark.parametrize(
@@ -393,30 +412,106 @@ def test_nih_without_a_test_list_is_drawn():
     ],
 )
 def test_chexperts_test_patients_are_its_experts_films_a_share_or_both(chosen, listed, hashed):
-    images = films(("chexpert/train/patient00001/s", "chexpert-1"), ("chexpert/valid/patient00002/s", "chexpert-2"))
-    plan = in_use.plan_test(images, None, {}, table_params(CHEXPERT_TEST=chosen))
+    plan = planned(films(*CHEXPERT_FILMS), CHEXPERT_TEST=chosen)
     assert (plan.listed, plan.hashed) == (listed, hashed)
 
 
+def test_chexperts_official_test_set_is_always_held_out_and_alone_where_it_is_asked_for():
+    images = films(*CHEXPERT_FILMS, ("chexpert/test/patient64741/s", "chexpert-64741"))
+    plan = planned(images, CHEXPERT_TEST="official")
+    assert (plan.listed, plan.hashed) == ({"chexpert-64741"}, set())
+    assert planned(images).listed == {"chexpert-2", "chexpert-64741"}
+    with pytest.raises(InputError, match=r'"official", and no film of the official .* DATASET_CHEXPERT_TEST_CSV_DIR'):
+        planned(films(*CHEXPERT_FILMS), CHEXPERT_TEST="official")
+
+
 def test_chexpert_without_valid_films_is_drawn():
-    plan = in_use.plan_test(films(("chexpert/train/p/s", "chexpert-1")), None, {}, TableParams())
-    assert plan.hashed == {"chexpert-train"}
+    assert planned(films(("chexpert/train/p/s", "chexpert-1"))).hashed == {"chexpert-train"}
 
 
 def test_split_by_image_ignores_all_lists():
-    images = films(("nih/1_000", "nih-1"), ("chexpert/valid/p/s", "chexpert-2"))
-    plan = in_use.plan_test(images, None, {}, table_params(SPLIT="image"))
+    plan = planned(films(("nih/1_000", "nih-1"), ("chexpert/valid/p/s", "chexpert-2")), SPLIT="image")
     assert (plan.listed, plan.hashed) == (set(), {"nih", "chexpert-valid"})
+
+
+@pytest.mark.parametrize("column", ["Path", "Study"])
+def test_chexperts_official_test_labels_are_read_by_film_and_by_study(tmp_path, column):
+    """CheXlocalize ships test_labels.csv (by film) and groundtruth.csv (by study), without sex, age and view."""
+    paths = [f"test/{study(64741)}", f"test/{study(64741, 'view2_frontal')}", f"test/{study(64742, 'view3_lateral')}"]
+    touch(tmp_path, *(f"CheXpert-v1.0/{path}" for path in paths))
+    names = {"Path": [paths[0], paths[1], paths[2]], "Study": ["CheXpert-v1.0/test/patient64741/study1",
+             "CheXpert-v1.0/test/patient64742/study1"]}[column]  # fmt: skip
+    labels = {name: [1.0] * (len(names) - 1) + [0.0] for name in chexpert.CHEXPERT_LABELS}
+    csv = tmp_path / "groundtruth.csv"
+    pd.DataFrame({column: names, **labels}).to_csv(csv, index=False)
+    on_disk = raw_files.list_files(tmp_path)
+    release = chexpert.read_chexpert({chexpert.TEST_KEY: csv}, tmp_path, on_disk, params_with())
+    table = release.table.set_index("image_id").sort_index()
+    assert table.index.tolist() == [
+        "chexpert/test/patient64741/study1/view1_frontal",
+        "chexpert/test/patient64741/study1/view2_frontal",
+        "chexpert/test/patient64742/study1/view3_lateral",
+    ]
+    assert table["Edema"].tolist() == [1, 1, 0]
+    assert set(table["label_source"]) == {"chexpert-test"}
+    assert table["view"].fillna("").tolist() == ["", "", "LATERAL"]
+
+
+def test_label_files_of_other_labellers_are_read_as_chexperts_train_table(tmp_path):
+    """train_visualCheXbert.csv has the columns of train.csv, without -1 and blanks."""
+    csv = chexpert_csv(tmp_path / "train_visualCheXbert.csv", [{"Path": "CheXpert-v1.0/train/" + study(1), "Edema": 1}])
+    touch(tmp_path, "CheXpert-v1.0/train/" + study(1))
+    release = read_chexpert(tmp_path, csv)
+    assert release.table[["label_source", "Edema"]].to_numpy().tolist() == [["chexpert-train", 1]]
+
+
+def test_nihs_sample_of_kaggle_is_read_as_its_table(tmp_path):
+    header = (
+        "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+        "OriginalImageWidth,OriginalImageHeight,OriginalImagePixelSpacing_x,OriginalImagePixelSpacing_y"
+    )
+    csv = tmp_path / "sample_labels.csv"
+    csv.write_text(f"{header}\n00000013_005.png,Emphysema|Infiltration,5,13,060Y,M,AP,3056,2544,0.139,0.139\n")
+    touch(tmp_path, "sample/images/00000013_005.png")
+    table = nih.read_nih(csv, tmp_path, raw_files.list_files(tmp_path), ["Emphysema", "Edema"]).table
+    assert table[["age", "view", "Emphysema", "Edema"]].to_numpy().tolist() == [[60, "AP", 1, 0]]
+
+
+FOURTEEN = [name for name in nih.NIH_LABELS if name != "No Finding"]
+
+
+def test_a_finding_that_a_source_does_not_label_is_not_known_there(tmp_path):
+    csv = nih_csv(tmp_path, "00000001_000.png,Mass|Effusion,0,1,58,M,PA")
+    touch(tmp_path, "00000001_000.png")
+    asked = ["Mass", "Lung Opacity", "Pleural Effusion"]
+    table = nih.read_nih(csv, tmp_path, raw_files.list_files(tmp_path), asked).table
+    assert table[asked].fillna(-9).to_numpy().tolist() == [[1, -9, 1]]
+    rows = [{"Path": "train/" + study(1), "Lung Opacity": 1.0, "Pleural Effusion": 0.0}]
+    train = chexpert_csv(tmp_path / "train.csv", rows)
+    touch(tmp_path, "train/" + study(1))
+    table = read_chexpert(tmp_path, train, FINDINGS=asked).table
+    assert table[asked].fillna(-9).to_numpy().tolist() == [[-9, 1, 0]]
+
+
+def test_a_finding_that_no_source_labels_is_refused_with_what_there_is():
+    settings = settings_with(dataset_csv_dir=Path("a.csv"))
+    with pytest.raises(
+        InputError, match=r"FINDINGS: no source in use labels Noddule. Did you mean Nodule\? There are NIH"
+    ):
+        catalogue.check_findings(settings, params_with(FINDINGS=["Noddule"]))
+    catalogue.check_findings(settings, params_with(FINDINGS=FOURTEEN))
+    with pytest.raises(InputError, match=r"TRAIN_SOURCES: nhi: expected some of nih, chexpert, own. Did you mean nih"):
+        catalogue.check_findings(settings, params_with(TRAIN_SOURCES=["nhi"]))
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: NIH's full table is no part of the project")
 def test_the_full_nih_table_has_the_published_number_of_each_finding():
-    release = nih.read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, raw_files.list_files(SHARED))
-    positive = schema.label_array(release.table) == 1
+    release = nih.read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, raw_files.list_files(SHARED), FINDINGS)
+    positive = schema.label_array(release.table, FINDINGS) == 1
     assert positive.shape == (112_120, 6)
     assert positive.sum(axis=0).tolist() == [4_667, 5_302, 2_303, 13_317, 1_431, 2_776]
     assert np.count_nonzero(positive.any(axis=1)) == 24_747
-    assert "at least one of the six findings: 24,747 of 112,120 films" in str(release)
-    boxes, problems = nih.read_nih_boxes(SHARED / "BBox_List_2017.csv", release.table["image_id"])
+    assert "one or more of the 6 findings: 24,747 of 112,120 films" in str(release)
+    boxes, problems = nih.read_nih_boxes(SHARED / "BBox_List_2017.csv", release.table["image_id"], FINDINGS)
     assert len(boxes) == 517
     assert problems.empty

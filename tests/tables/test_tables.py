@@ -9,6 +9,7 @@ from cxr.core.configuration import InputError, params_from
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import TableParams
 from cxr.tables import merging, raw_files, schema, splitting
+from cxr.tables.sources import catalogue
 
 
 def table_params(**keys) -> TableParams:
@@ -17,14 +18,14 @@ def table_params(**keys) -> TableParams:
 
 def films(*rows: dict) -> pd.DataFrame:
     """Films of one patient each, healthy men of 50, PA, but for what a row says."""
-    usual = {"view": "PA", "sex": "M", "age": 50} | dict.fromkeys(FINDINGS, 0)
+    usual = {"view": "PA", "sex": "M", "age": 50, "source": "nih", "label_source": "nih"} | dict.fromkeys(FINDINGS, 0)
     table = pd.DataFrame(
         [
-            {"image_id": f"nih/{n}", "path": f"{n}.png", "patient_id": f"nih-{n}", "source": "nih"} | usual | row
+            {"image_id": f"nih/{n}", "path": f"{n}.png", "patient_id": f"nih-{n}"} | usual | row
             for n, row in enumerate(rows)
         ]
     )
-    return schema.typed(table)
+    return schema.typed(table, FINDINGS)
 
 
 def write(table: pd.DataFrame, folder):
@@ -36,14 +37,14 @@ def test_a_table_comes_back_as_it_was_written(tmp_path):
     written = films({"age": None, "view": None, "sex": None, "Edema": None}, {"Edema": 1})
     path = write(written, tmp_path)
     assert path.read_text().splitlines()[1:] == [
-        "nih/0,0.png,nih-0,,,,nih,0,0,,0,0,0",
-        "nih/1,1.png,nih-1,PA,M,50,nih,0,0,1,0,0,0",
+        "nih/0,0.png,nih-0,,,,nih,nih,0,0,,0,0,0",
+        "nih/1,1.png,nih-1,PA,M,50,nih,nih,0,0,1,0,0,0",
     ]
-    pd.testing.assert_frame_equal(schema.read_images(path), written)
+    pd.testing.assert_frame_equal(schema.read_images(path, FINDINGS), written)
 
 
 def test_labels_are_float32_with_nan_where_not_known():
-    labels = schema.label_array(films({"Consolidation": 1, "Edema": None}))
+    labels = schema.label_array(films({"Consolidation": 1, "Edema": None}), FINDINGS)
     assert labels.dtype == np.float32
     np.testing.assert_array_equal(labels, [[1, 0, np.nan, 0, 0, 0]])
 
@@ -66,15 +67,15 @@ def test_a_table_that_is_not_as_the_step_wrote_it_is_refused_with_the_command_th
         table.loc[1, column] = value
     path = write(table, tmp_path)
     with pytest.raises(InputError, match=rf"images.csv: {message}.* with: sh prepare_data.sh"):
-        schema.read_images(path)
+        schema.read_images(path, FINDINGS)
 
 
 def test_a_table_with_other_columns_or_none_at_all_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"not there yet. Make it with: sh prepare_data.sh"):
-        schema.read_images(tmp_path / "images.csv")
+        schema.read_images(tmp_path / "images.csv", FINDINGS)
     path = write(films({}).drop(columns="Edema"), tmp_path)
     with pytest.raises(InputError, match=r"expected the columns image_id, path.*found image_id, path"):
-        schema.read_images(path)
+        schema.read_images(path, FINDINGS)
 
 
 def test_files_are_listed_sorted_through_links_without_hidden_and_skipped_ones(tmp_path):
@@ -93,7 +94,9 @@ def test_merging_sorts_and_keeps_what_is_on_disk_and_wanted_and_counts_the_rest(
     nih = films({"view": "AP"}, {"view": None}, {"view": "LATERAL"}, {}, {"path": "../4.png"}, {"path": "/5.png"})
     chexpert = films({"image_id": "chexpert/0", "path": "c.jpg"}, {"image_id": "nih/0", "path": "again.png"})
     on_disk = pd.Series(["0.png", "1.png", "2.png", "c.jpg", "again.png", "../4.png", "/5.png"])
-    merged = merging.merge([nih, chexpert], on_disk, TableParams())
+    merged = merging.merge(
+        {"nih": nih, "chexpert": chexpert}, dict.fromkeys(("nih", "chexpert"), on_disk), TableParams()
+    )
     assert merged.images["image_id"].tolist() == ["chexpert/0", "nih/0"]
     assert merged.left_out == {
         "twice in a table": 1,
@@ -111,15 +114,24 @@ def test_merging_sorts_and_keeps_what_is_on_disk_and_wanted_and_counts_the_rest(
 
 def test_healthy_films_are_kept_unless_only_abnormal_ones_are_asked_for():
     table = films({}, {"Edema": 1}, {"Edema": None})
-    on_disk = table["path"]
-    assert len(merging.merge([table], on_disk, TableParams()).images) == 3
-    merged = merging.merge([table], on_disk, table_params(ABNORMAL_ONLY=True))
+    on_disk = {"nih": table["path"]}
+    assert len(merging.merge({"nih": table}, on_disk, TableParams()).images) == 3
+    merged = merging.merge({"nih": table}, on_disk, table_params(ABNORMAL_ONLY=True))
     assert merged.images["image_id"].tolist() == ["nih/1"]
+
+
+def test_films_of_unknown_view_are_frontal_where_their_source_tells_no_view_at_all():
+    told = films({"view": "PA"}, {"view": None})
+    untold = films({"image_id": "own/0", "view": None}, {"image_id": "own/1", "view": "LATERAL"})
+    untold[["source", "label_source"]] = "own"
+    tables = {"nih": told, "own": untold}
+    merged = merging.merge(tables, {name: table["path"] for name, table in tables.items()}, TableParams())
+    assert merged.images["image_id"].tolist() == ["nih/0", "own/0"]
 
 
 def test_merging_to_nothing_says_why():
     with pytest.raises(InputError, match=r"no film is left of 1 \(view not in VIEWS \(AP\): 1\). Widen VIEWS"):
-        merging.merge([films({})], pd.Series(["0.png"]), table_params(VIEWS=["AP"]))
+        merging.merge({"nih": films({})}, {"nih": pd.Series(["0.png"])}, table_params(VIEWS=["AP"]))
 
 
 @pytest.mark.parametrize("path", ["/a.png", "../a.png", "a/../../b.png", "a/..", "C:/a.png", r"..\a.png", r"\\host\a"])
@@ -146,7 +158,7 @@ def test_the_hash_is_the_same_for_ever_even_and_independent_between_draws():
 
 def test_whose_labels_a_film_has_is_read_from_its_id():
     ids = ["nih/00000001_000", "chexpert/valid/patient1/study1/view1_frontal", "chexpert/train/patient2/study1/view1"]
-    assert schema.test_source(ids).tolist() == ["nih", "chexpert-valid", "chexpert-train"]
+    assert catalogue.label_source_of(ids).tolist() == ["nih", "chexpert-valid", "chexpert-train"]
 
 
 def many(patients: int, films_each: int = 2) -> pd.DataFrame:
@@ -215,6 +227,16 @@ def test_films_of_a_source_that_is_not_trained_on_are_tested_on_or_unused():
     assert (split == "test").tolist() == (both == "test").tolist()
 
 
+def test_a_split_that_a_source_gives_is_obeyed_and_the_rest_is_drawn():
+    images = many(100)
+    held_out = splitting.hold_out(images, {"nih-3"}, set(), TableParams())
+    given = pd.Series({"nih/0001_0": "val", "nih/0001_1": "val", "nih/0002_0": "train", "nih/0002_1": "train"})
+    for seed in range(5):
+        split = splitting.split_images(images, held_out, seed, TableParams(), given).set_index("image_id")["split"]
+        assert split[given.index].tolist() == given.tolist()
+        assert (split == "val").sum() > 2
+
+
 def test_training_on_a_source_without_films_is_refused():
     params = table_params(TRAIN_SOURCES=["chexpert"])
     with pytest.raises(InputError, match=r"TRAIN_SOURCES: chexpert: no such film; the films are of nih\."):
@@ -241,9 +263,9 @@ def test_what_was_held_out_for_the_other_kind_of_split_is_refused(tmp_path):
 def test_counts_are_positives_of_known_ones_and_gaps_are_named():
     images = films({"Edema": 1}, {"Edema": None}, {"patient_id": "nih-0", "Edema": 1})
     split = pd.Series(["train", "train", "val"])
-    counts = schema.count(images, {"split": split})
+    counts = schema.count(images, {"split": split}, FINDINGS)
     assert counts.loc["train", ["films", "patients", "Edema", "Effusion"]].tolist() == [2, 2, "1/1", "0/2"]
-    gaps = splitting.without_positives(images, split)
+    gaps = splitting.without_positives(images, split, FINDINGS)
     assert ("test", "Edema") in gaps
     assert ("train", "Edema") not in gaps
     assert ("train", "Effusion") in gaps
