@@ -1,7 +1,7 @@
 """Evaluate anybody's predictions: a CSV with a film's name and a probability for each of the findings it knows.
 
 Reads   FILE … (.csv or .csv.gz): Image Index, image, filename, or CheXpert's Path or Study; prob_Edema, Edema_prob,
-        p_Edema or Edema, any of the six findings. Labels, patient, view, sex, age: --labels FILE, or NIH's and
+        p_Edema or Edema, any of the findings. Labels, patient, view, sex, age: --labels FILE, or NIH's and
         CheXpert's tables as SETTINGS.json names them, or columns <Finding>_true, patient_id, view, sex, age of FILE.
         NIH's test_list.txt beside its table, if there: what remains on the official test films.
 Writes  --out DIR (default: scores): metrics.json, thresholds.json, result.csv, roc.png, precision_recall.png,
@@ -16,7 +16,7 @@ from pathlib import Path
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
 from cxr.core.errors import InputError
-from cxr.evaluation import assessment, comparison, predictions
+from cxr.evaluation import assessment, comparison
 from cxr.external import label_tables, prediction_files
 from cxr.report import curves, html_page
 from cxr.report.result_table import result_table, result_text
@@ -91,10 +91,7 @@ def write(model, folder, name, models, differences):
     write_json(model.metrics, folder / "metrics.json")
     write_json(model.thresholds, folder / "thresholds.json")
     write_csv(result_table(model.metrics), folder / "result.csv")
-    truth, probabilities = predictions.arrays(model.table)
-    title = f"{name}, {len(truth):,} films"
-    curves.roc_curves(truth, probabilities, folder / "roc.png", title)
-    curves.precision_recall_curves(truth, probabilities, folder / "precision_recall.png", title)
+    curves.save_curves(model.table, folder, f"{name}, {len(model.table):,} films")
     html_page.write(html_page.of_predictions(name, model, models, differences), folder / "report.html")
 
 

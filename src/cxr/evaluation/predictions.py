@@ -96,6 +96,11 @@ def _refuse(path: Path, table: pd.DataFrame, wrong: pd.Series, column: str, expe
         )
 
 
+def findings(table: pd.DataFrame) -> list[str]:
+    """The findings of a predictions table, in the order of `arrays`."""
+    return [column.removesuffix("_prob") for column in table if column.endswith("_prob")]
+
+
 def arrays(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Truth (N, F) with NaN = not known, and probabilities (N, F); both float64."""
     return table[TRUE_COLUMNS].to_numpy(dtype=float), table[PROB_COLUMNS].to_numpy(dtype=float)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import numpy as np
 
 from cxr.core.executors import process_count
-from cxr.core.findings import FINDINGS
+from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation.thresholds import POOLED
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
@@ -114,7 +114,8 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
             [[Cell(printable(name)), Cell(printable(text))] for name, text in predicted.problems.to_numpy()],
         ),
         "findings": FINDINGS,
-        "gallery": html_page.gallery_data(_cards(predicted, overlays)),
+        "colours": colours(FINDINGS),
+        "gallery": html_page.gallery_data(_cards(predicted, overlays), FINDINGS),
         "shown": min(len(films), gallery.MOST),
         "facts": facts,
         "caveats": CAVEATS,

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cxr.core.findings import FINDINGS
 from cxr.evaluation.operating_points import POINTS
 from cxr.evaluation.thresholds import POOLED
 
@@ -216,8 +215,3 @@ def subgroups(block: dict[str, Any], findings: Sequence[str]) -> list[Table]:
         heads = ["Group", "Films", "Patients", *findings, "Mean"]
         found.append(Table(f"AUROC by {grouping}", heads, rows, foot=foot))
     return found
-
-
-def shown_findings(findings: Sequence[str]) -> list[str]:
-    """Findings in our order."""
-    return [finding for finding in FINDINGS if finding in findings]

@@ -27,7 +27,7 @@ document.querySelectorAll("section").forEach(section => sight.observe(section));
 // The gallery: cards are made as they are asked for, a page of them at a time.
 const data = document.getElementById("films");
 if (data) {
-  const {findings, colours, films} = JSON.parse(data.textContent);
+  const {findings, films} = JSON.parse(data.textContent);
   const form = document.getElementById("controls"), gallery = document.getElementById("gallery");
   const more = document.getElementById("more"), count = document.getElementById("count");
   const PAGE = 60;
