@@ -57,15 +57,15 @@ def test_a_preview_draws_the_masks_it_is_given_and_long_titles_take_two_lines(tm
     assert drawn(tmp_path / "long.png").shape[0] == drawn(tmp_path / "short.png").shape[0] + 18
 
 
-def test_an_overlay_shows_film_map_boxes_and_lungs_and_the_same_bytes_each_time(tmp_path):
+def test_an_overlay_shows_film_map_and_boxes_and_the_same_bytes_each_time(tmp_path):
     heat = np.zeros((8, 8), dtype=np.float32)
     heat[3:5, 3:5] = 1
-    extras = {"contour_level": 0.5, "boxes": [(10, 10, 40, 40)], "detections": [(50, 50, 80, 80)], "lung_mask": disc()}
+    extras = {"contour_level": 0.5, "boxes": [(10, 10, 40, 40)], "detections": [(50, 50, 80, 80)]}
     for name in ("one.png", "two.png"):
         film_pictures.overlay(film(), heat, tmp_path / name, "Edema · truth 1 · probability 0.83", **extras)
     film_pictures.overlay(film(), heat, tmp_path / "plain.png", "Edema · truth 1 · probability 0.83")
     full, plain = drawn(tmp_path / "one.png"), drawn(tmp_path / "plain.png")
-    for colour in (canvas.KNOWN_BOX, canvas.DETECTION, canvas.LUNGS):
+    for colour in (canvas.KNOWN_BOX, canvas.DETECTION):
         assert has(full, colour)
         assert not has(plain, colour)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
@@ -99,9 +99,13 @@ def test_an_overlay_takes_a_fraction_of_a_second(tmp_path):
 
 def test_an_overview_has_a_row_an_outcome_and_says_where_there_is_no_film(tmp_path):
     group = [(film(), np.full((4, 4), 0.9), "film 1  p 0.91"), (film(), None, "film 2  p 0.90")]
-    film_pictures.overview({"TP": group, "FP": group, "FN": group, "TN": group}, tmp_path / "all.png", "Edema")
-    film_pictures.overview({"TP": group, "FP": [], "TN": group}, tmp_path / "some.png", "Edema", note="threshold 0.41")
+    whole, colour = {"TP": group, "FP": group, "FN": group, "TN": group}, "#C3D200"
+    film_pictures.overview(whole, tmp_path / "all.png", "Mass", colour)
+    some = {"TP": group, "FP": [], "TN": group}
+    film_pictures.overview(some, tmp_path / "some.png", "Mass", colour, note="Grad-CAM++, positive from 0.41")
     assert drawn(tmp_path / "all.png").shape[0] - drawn(tmp_path / "some.png").shape[0] > 2 * 236
+    assert has(drawn(tmp_path / "all.png")[:52, :60], canvas.rgb(colour))
+    assert (drawn(tmp_path / "all.png")[:52] != drawn(tmp_path / "some.png")[:52]).any()  # the note
 
 
 def test_worst_masks_are_outlined_in_two_colours(tmp_path):
@@ -151,7 +155,7 @@ def test_a_legend_of_any_findings_is_whole_and_covers_no_axes_where_it_is_long(n
             assert page.y0 <= box.y0, kind
             assert box.x1 <= page.x1, kind
             assert box.y1 <= page.y1, kind
-        if kind != "training" or style.alone:
+        if style.alone or (number <= 8 and kind != "training"):  # the page has a key
             assert {name.split("  ")[0] for name in names_in(figure)} >= set(findings), kind
         assert min(axes.get_window_extent().width / figure.dpi for axes in figure.axes) > 2, kind
 
@@ -160,6 +164,9 @@ def test_each_findings_line_has_the_colour_of_its_finding_and_from_the_ninth_on_
     lines = {line.get_label(): line for line in curves.roc(*numbers(30), NAMES).axes[0].lines}
     assert {finding: lines[finding].get_color() for finding in NAMES} == colours(NAMES)
     assert [lines[finding].is_dashed() for finding in NAMES] == [False] * 8 + [True] * 22
+    key = curves.dashes(NAMES)
+    assert [key[finding] for finding in NAMES[:9]] == [""] * 8 + ["8.5 2.55"]
+    assert len(set(key.values())) == 4
 
 
 def test_training_curves_of_thirty_findings_take_a_moment():

@@ -10,6 +10,7 @@ import numpy as np
 
 from cxr.core.executors import process_count
 from cxr.core.findings import FINDINGS, colours
+from cxr.core.parameters import METHOD_NAMES
 from cxr.evaluation.thresholds import POOLED
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
@@ -115,8 +116,9 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
         ),
         "findings": FINDINGS,
         "colours": colours(FINDINGS),
+        "method": METHOD_NAMES[predicted.bundle.params.evaluation.map_method],
         "gallery": html_page.gallery_data(_cards(predicted, overlays), FINDINGS),
-        "shown": min(len(films), gallery.MOST),
+        "shown": min(len(films), gallery.most_films(len(FINDINGS))),
         "facts": facts,
         "caveats": CAVEATS,
     }  # fmt: skip
@@ -124,7 +126,7 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
 
 
 def _cards(predicted: Predicted, overlays: Sequence[str]) -> list[dict[str, Any]]:
-    scored, rows = predicted.scored, by_sureness(predicted)[: gallery.MOST]
+    scored, rows = predicted.scored, by_sureness(predicted)[: gallery.most_films(len(FINDINGS))]
     pack_rows = dict(zip(scored.table["image_id"], predicted.films["row"], strict=True))
     cards = gallery.film_cards(scored, predicted.pack, pack_rows, rows, Path("overlays"))
     for card, row in zip(cards, rows, strict=True):

@@ -18,6 +18,7 @@ from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import why_undefined
 from cxr.report.figures import PAGE, PRINT, Style, dressed, label_of, place_legend, save_png, square, thinned
 
+LINE_WIDTH = 1.7  # points
 # A dash for every eight findings: with more than eight, colour alone does not tell them apart.
 DASHES = ("-", (0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (6, 1, 1, 1, 1, 1)))
 
@@ -65,7 +66,7 @@ def precision_recall(
             drawstyle="steps-post", label=label_of(style, finding, figures), **look,
         )  # fmt: skip
         axes.axhline(labels.mean(), color=look["color"], linestyle=":", linewidth=1)
-    place_legend(axes, style, "upper right", "Average precision (prevalence, dotted)")
+    place_legend(axes, style, "best", "Average precision (prevalence, dotted)")
     return figure
 
 
@@ -191,12 +192,18 @@ def _row_name(name: str, values: dict[str, Any] | None) -> str:
     return f"{name} ({values['positives']}/{values['films']})" + ("" if values["auroc"] is not None else " n/a")
 
 
+def dashes(findings: Sequence[str]) -> dict[str, str]:
+    """Dash of each finding's line as SVG writes it, for a key; "" = none."""
+    looks = {finding: look["linestyle"] for finding, look in _looks(findings).items()}
+    scaled = {finding: [] if line == "-" else line[1] for finding, line in looks.items()}
+    return {finding: " ".join(f"{LINE_WIDTH * part:g}" for part in parts) for finding, parts in scaled.items()}
+
+
 def _looks(findings: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Colour and dash of each finding's line."""
-    dashes = {finding: DASHES[place // 8 % len(DASHES)] for place, finding in enumerate(findings)}
     return {
-        finding: {"color": colour, "linestyle": dashes[finding], "linewidth": 1.7}
-        for finding, colour in colours(findings).items()
+        finding: {"color": colour, "linestyle": DASHES[place // 8 % len(DASHES)], "linewidth": LINE_WIDTH}
+        for place, (finding, colour) in enumerate(colours(findings).items())
     }
 
 

@@ -27,8 +27,8 @@ class Style:
     """How a figure is dressed.
 
     alone: nothing around it explains it, so it has a title, and figures and what is not defined in its legend. ink,
-    line: colours of text and of thin lines. side: of a square figure, inches. points: of a curve, at most. beside:
-    where a legend of many names stands. settings: Matplotlib's.
+    line: colours of text and of thin lines. side: of a square figure, inches. points: of a curve, at most. settings:
+    Matplotlib's.
     """
 
     alone: bool
@@ -36,17 +36,16 @@ class Style:
     line: str
     side: float
     points: int
-    beside: str
     settings: Mapping[str, Any]
 
 
 PRINT = Style(
-    True, "0.1", "0.6", 6.6, 2000, "outside right upper",
+    True, "0.1", "0.6", 6.6, 2000,
     COMMON | {"figure.dpi": 130, "grid.color": "0.92", "legend.fontsize": 9,
               "figure.titlesize": 12, "figure.titleweight": "bold"},
 )  # fmt: skip
 PAGE = Style(
-    False, INK, LINE, 4.4, 300, "outside lower left",
+    False, INK, LINE, 4.4, 300,
     COMMON | {"font.size": 9, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": LINE, "xtick.color": INK,
               "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "grid.color": LINE,
               "grid.linewidth": 0.6, "legend.frameon": False, "legend.fontsize": 8},
@@ -107,23 +106,24 @@ def thinned(style: Style, *arrays: np.ndarray) -> list[np.ndarray]:
 
 
 def place_legend(axes: Axes, style: Style, place: str, title: str = "") -> None:
-    """Names of the lines: in the axes, or, where they are many, beside or below; the figure grows by what they take."""
+    """Names of the lines: in the axes; where they are many beside them, and the figure grows by what they take.
+
+    A page has a key of all findings, so many names stand there alone.
+    """
     handles, names = axes.get_legend_handles_labels()
     heading = {"title": title if style.alone else None, "alignment": "left"}
     if len(names) <= MOST_INSIDE:
         if names:
             axes.legend(loc=place, **heading)
         return
-    figure, beside = axes.figure, "right" in style.beside
+    if not style.alone:
+        return
+    figure = axes.figure
     width, height = figure.get_size_inches()
-
-    def outside(columns: int) -> tuple[float, float]:
-        for legend in list(figure.legends):
-            legend.remove()
-        legend = figure.legend(handles, names, loc=style.beside, ncols=columns, **heading)
-        box = legend.get_window_extent()
-        return box.width / figure.dpi + SPARE, box.height / figure.dpi + SPARE
-
-    wide, high = outside(1)
-    wide, high = outside(math.ceil(high / height) if beside else max(1, int(width / wide)))
-    figure.set_size_inches((width + wide, height) if beside else (width, height + high))
+    outside = functools.partial(figure.legend, handles, names, loc="outside right upper", **heading)
+    legend = outside()
+    columns = math.ceil(legend.get_window_extent().height / figure.dpi / (height - SPARE))
+    if columns > 1:
+        legend.remove()
+        legend = outside(ncols=columns)
+    figure.set_figwidth(width + legend.get_window_extent().width / figure.dpi + SPARE)

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cxr.core.findings import FINDINGS
+from cxr.evaluation import predictions
 from cxr.imaging.geometry import to_square
 from cxr.maps.family_maps import Scored, choose_films, known_boxes
 from cxr.maps.heatmaps import enlarged
@@ -14,7 +14,8 @@ from cxr.report.canvas import heat_layer
 
 SIDE = 192  # pixels of a film on the page
 MAP_SIDE = 24  # of a map; the browser enlarges it smoothly
-MOST = 1000  # films on a page
+MOST = 1000  # films on a page; fewer where each has so many maps that the page would be too large
+FILM_BYTES, MAP_BYTES, ALL_BYTES = 8000, 2250, 24e6  # of a film, of a map, of all films of a page
 
 
 def data_uri(image: np.ndarray, kind: str, options: tuple[int, ...] = ()) -> str:
@@ -33,9 +34,18 @@ def picture_uri(path: Path, widest: int) -> str | None:
     return data_uri(small, "jpeg", (cv2.IMWRITE_JPEG_QUALITY, 80))
 
 
-def choose_rows(scored: Scored, most: int = MOST) -> list[int]:
+def most_films(findings: int) -> int:
+    """Films on a page of so many findings, so that it stays one that opens and can be sent.
+
+    >>> most_films(1), most_films(6), most_films(14), most_films(30)
+    (1000, 1000, 607, 317)
+    """
+    return min(MOST, int(ALL_BYTES / (FILM_BYTES + MAP_BYTES * findings)))
+
+
+def choose_rows(scored: Scored, most: int) -> list[int]:
     """Test films of the gallery: each finding's outcomes in turn, the surest first, until there are ``most``."""
-    queues = [choose_films(scored, finding, None, most) for finding in FINDINGS]
+    queues = [choose_films(scored, finding, None, most) for finding in predictions.findings(scored.table)]
     rows: dict[int, None] = {}
     for place in range(max(map(len, queues))):
         for queue in queues:
@@ -67,20 +77,20 @@ def film_cards(
         id, film (data URI), and by finding: maps (data URI), probabilities, outcomes, called, boxes (percent of the
         square), overlays (relative link or nothing).
     """
-    cards = []
+    cards, findings = [], predictions.findings(scored.table)
     for row in rows:
         image_id = scored.table["image_id"].iloc[row]
         film = cv2.resize(pack[pack_rows[image_id]], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        links = [f"gradcam/{finding}/{image_id}.png" for finding in FINDINGS]
+        links = [f"gradcam/{finding}/{image_id}.png" for finding in findings]
         cards.append(
             {
                 "id": image_id,
                 "film": data_uri(film, "jpeg", (cv2.IMWRITE_JPEG_QUALITY, 72)),
-                "maps": [_map(scored.heat(finding, row)) for finding in FINDINGS],
-                "probabilities": [round(float(scored.probability(finding)[row]), 3) for finding in FINDINGS],
-                "outcomes": [scored.outcome(finding, row) for finding in FINDINGS],
+                "maps": [_map(scored.heat(finding, row)) for finding in findings],
+                "probabilities": [round(float(scored.probability(finding)[row]), 3) for finding in findings],
+                "outcomes": [scored.outcome(finding, row) for finding in findings],
                 "called": [bool(called) for called in scored.decisions[row]],
-                "boxes": [_boxes(scored, finding, row) for finding in FINDINGS],
+                "boxes": [_boxes(scored, finding, row) for finding in findings],
                 "overlays": [link if folder and (folder / link).is_file() else "" for link in links],
             }
         )

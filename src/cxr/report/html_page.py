@@ -54,12 +54,13 @@ class Model:
 class Extras:
     """What only a model of our own has: films with maps, lung masks, logs of training, facts of the run.
 
-    cards: from `gallery.film_cards`, or None with ``no_maps`` saying why. map_tables, randomisation, shortcuts: from
-    `trust_tables`. masks: pictures (title, data URI), with lines
-    of text in mask_notes. logs: member -> log.csv. facts: title -> (name, value) pairs.
+    cards: from `gallery.film_cards`, their maps by ``method``, in words; or None with ``no_maps`` saying why.
+    map_tables, randomisation, shortcuts: from `trust_tables`. masks: pictures (title, data URI), with lines of text in
+    mask_notes. logs: member -> log.csv. facts: title -> (name, value) pairs.
     """
 
     cards: list[dict[str, Any]] | None = None
+    method: str = ""
     no_maps: str = "These predictions came as numbers: there are no films and no maps to show."
     map_tables: list[Table] = field(default_factory=list)
     randomisation: Table | None = None
@@ -111,6 +112,7 @@ def page(
         "tables": _tables(model, blocks, compared, findings),
         "charts": _charts(model, findings, extras),
         "colours": colours(every),
+        "dashes": curves.dashes(every),
         "extras": extras,
         "findings": findings,
         "gallery": gallery_data(extras.cards, every),
