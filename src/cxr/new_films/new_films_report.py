@@ -64,7 +64,8 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
     used = thresholds_used(predicted)
     said = [
         Said(
-            float(scored.probability(finding)[row]), used[finding]["threshold"], bool(scored.decisions[row, place]),
+            finding, float(scored.probability(finding)[row]), used[finding]["threshold"],
+            bool(scored.decisions[row, place]),
             square_to_film(enlarged(scored.heat(finding, row), scored.size), shape, affine),
         )
         for place, finding in enumerate(FINDINGS)
