@@ -1,32 +1,93 @@
+import hashlib
+
 import cv2
 import numpy as np
+import pytest
 
-from cxr.core.findings import COLOURS, FINDINGS
-from cxr.new_films.film_pages import SIDE, Said, film_page
+from cxr.core.findings import FINDINGS, colours
+from cxr.new_films.film_pages import FOOT, SIDE, Said, film_page
+from cxr.report import canvas
 from cxr.report.canvas import GAP, rgb
 
 FILM = np.tile(np.linspace(0, 255, 120).astype(np.uint8), (80, 1))
+HEAT = np.zeros((80, 120), np.float32)
+HEAT[20:60, 30:90] = 1
+HEAD = 46  # height of a title without notes
+PLAIN = "Atelectasis Infiltration Mass Nodule Emphysema Fibrosis Pleural_Thickening Hernia".split()
+NAMES = [*FINDINGS, *PLAIN, *(f"Finding {n}" for n in range(16))]
+LONG = "A finding with a name of forty letters 0"
 
 
-def page(tmp_path, called=(), notes=(), mask=None, name="film"):
-    heat = np.zeros((80, 120), np.float32)
-    heat[20:60, 30:90] = 1
-    said = [Said(0.7, 0.5, place in called, heat) for place in range(len(FINDINGS))]
+def page(tmp_path, called=(), notes=(), mask=None, name="film", findings=FINDINGS):
+    said = [Said(finding, 0.7, 0.5, place in called, HEAT) for place, finding in enumerate(findings)]
     path = tmp_path / "page.png"
     film_page(FILM, said, path, name, notes, mask, True, 0.5)
     return cv2.imread(str(path))[..., ::-1]
 
 
+def square(picture, place, below=FOOT):
+    """What stands in a place of the page, SIDE pixels wide and high; the film itself has place 0."""
+    row, column = divmod(place, 4)
+    top, left = HEAD + row * (SIDE + below + GAP), GAP + column * (SIDE + GAP)
+    return picture[top : top + SIDE, left : left + SIDE]
+
+
+def expected_map():
+    plain, _ = canvas.fit_panel(FILM, SIDE)
+    whole = canvas.blank_canvas(SIDE, SIDE)
+    top = (SIDE - len(plain)) // 2
+    whole[top : top + len(plain)] = canvas.blend(plain, canvas.resize_heat(HEAT, *plain.shape[:2]))
+    return whole
+
+
+def test_of_six_findings_the_page_is_what_it_always_was(tmp_path):
+    picture = page(tmp_path, called={1, 4}, notes=["far from the training films"])
+    assert hashlib.blake2b(picture.tobytes(), digest_size=8).hexdigest() == "a6671533b5973a6d"
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 6, 7, 14, 30])
+def test_every_finding_has_a_map_and_a_bar_and_no_bar_covers_a_map(tmp_path, number):
+    findings = NAMES[:number]
+    picture = page(tmp_path, findings=findings)
+    for place in range(number):
+        np.testing.assert_array_equal(square(picture, place + 1), expected_map(), findings[place])
+    rest = picture.copy()
+    for place in range(number + 1):
+        square(rest, place)[:] = 0
+    for finding, colour in colours(findings).items():
+        bar = (rest == rgb(colour)).all(axis=2)
+        rows, columns = np.nonzero(bar)
+        # 0.7 of a bar's 278 pixels, nine high, less the tick of two at 0.5
+        assert bar.sum() == pytest.approx(9 * (0.7 * 278 - 2), abs=20), finding
+        assert np.ptp(rows) == 8, finding
+        assert np.ptp(columns) == pytest.approx(0.7 * 278, abs=1), finding
+
+
+@pytest.mark.parametrize("number", [1, 3, 14])
+def test_a_long_name_is_whole_and_takes_a_line_of_its_own(tmp_path, number):
+    findings = [LONG, *NAMES[: number - 1]]
+    below, whole = FOOT + 22, page(tmp_path, called={0}, findings=findings)
+    rows = -(-(number + 1) // 4)
+    assert whole.shape[0] >= HEAD + rows * (SIDE + below + GAP)
+    other = page(tmp_path, called={0}, findings=[LONG[:-1] + "1", *findings[1:]])
+    differs = (whole != other).any(axis=2)
+    top, left = HEAD + SIDE, GAP + SIDE + GAP
+    assert differs[top : top + below, left : left + SIDE].any()  # its last sign is drawn below the map
+    differs[top : top + below, left : left + SIDE] = False
+    assert differs.any()  # and above the bar
+    assert not (whole[:, -GAP:] != canvas.BACKGROUND).any()
+
+
 def test_a_called_finding_has_a_frame_of_its_colour_and_no_other_has(tmp_path):
     plain, framed = page(tmp_path), page(tmp_path, called={1})
-    top = plain.shape[0] - 2 * (SIDE + 30 + GAP)
-    x = GAP + 2 * (SIDE + GAP)  # the film itself comes first, then the findings
-    assert (framed[top : top + SIDE, x] == rgb(COLOURS[FINDINGS[1]])).all()
-    assert (plain[top : top + SIDE, x] != rgb(COLOURS[FINDINGS[1]])).any(axis=1).all()
+    colour = rgb(colours(FINDINGS)[FINDINGS[1]])
+    assert (square(framed, 2)[:, 0] == colour).all()
+    assert (square(plain, 2)[:, 0] != colour).any(axis=1).all()
+    x = GAP + 2 * (SIDE + GAP)
     np.testing.assert_array_equal(framed[:, : x - GAP], plain[:, : x - GAP])
 
 
-def test_each_reason_has_a_line_and_a_long_name_stays_inside(tmp_path):
+def test_each_reason_has_a_line_and_a_long_title_stays_inside(tmp_path):
     assert page(tmp_path, notes=["one", "two"], name="x" * 500).shape[0] == page(tmp_path).shape[0] + 2 * 22
     assert page(tmp_path, name="x" * 500).shape == page(tmp_path).shape
 

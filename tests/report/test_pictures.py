@@ -1,5 +1,6 @@
 """Pictures: drawn whole, of the right size, with what was asked for in them, quickly, and without any global state."""
 
+import io
 import subprocess
 import sys
 import time
@@ -8,9 +9,18 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from cxr.core.findings import FINDINGS
-from cxr.report import canvas, curves, film_pictures
+from cxr.core.findings import FINDINGS, colours
+from cxr.report import canvas, curves, figures, film_pictures
+
+# NIH's fourteen, more of CheXpert's, and names as long as they may be.
+NAMES = [
+    *FINDINGS,
+    *"Atelectasis Infiltration Mass Nodule Emphysema Fibrosis Pleural_Thickening Hernia".split(),
+    *("Enlarged Cardiomediastinum", "Lung Opacity", "Lung Lesion", "Fracture", "Support Devices", "Pleural Other"),
+    *(f"A finding with a name of forty letters {n}" for n in range(10)),
+]
 
 
 def film(height=96, width=96, gray=90) -> np.ndarray:
@@ -47,15 +57,15 @@ def test_a_preview_draws_the_masks_it_is_given_and_long_titles_take_two_lines(tm
     assert drawn(tmp_path / "long.png").shape[0] == drawn(tmp_path / "short.png").shape[0] + 18
 
 
-def test_an_overlay_shows_film_map_boxes_and_lungs_and_the_same_bytes_each_time(tmp_path):
+def test_an_overlay_shows_film_map_and_boxes_and_the_same_bytes_each_time(tmp_path):
     heat = np.zeros((8, 8), dtype=np.float32)
     heat[3:5, 3:5] = 1
-    extras = {"contour_level": 0.5, "boxes": [(10, 10, 40, 40)], "detections": [(50, 50, 80, 80)], "lung_mask": disc()}
+    extras = {"contour_level": 0.5, "boxes": [(10, 10, 40, 40)], "detections": [(50, 50, 80, 80)]}
     for name in ("one.png", "two.png"):
         film_pictures.overlay(film(), heat, tmp_path / name, "Edema · truth 1 · probability 0.83", **extras)
     film_pictures.overlay(film(), heat, tmp_path / "plain.png", "Edema · truth 1 · probability 0.83")
     full, plain = drawn(tmp_path / "one.png"), drawn(tmp_path / "plain.png")
-    for colour in (canvas.KNOWN_BOX, canvas.DETECTION, canvas.LUNGS):
+    for colour in (canvas.KNOWN_BOX, canvas.DETECTION):
         assert has(full, colour)
         assert not has(plain, colour)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
@@ -89,9 +99,13 @@ def test_an_overlay_takes_a_fraction_of_a_second(tmp_path):
 
 def test_an_overview_has_a_row_an_outcome_and_says_where_there_is_no_film(tmp_path):
     group = [(film(), np.full((4, 4), 0.9), "film 1  p 0.91"), (film(), None, "film 2  p 0.90")]
-    film_pictures.overview({"TP": group, "FP": group, "FN": group, "TN": group}, tmp_path / "all.png", "Edema")
-    film_pictures.overview({"TP": group, "FP": [], "TN": group}, tmp_path / "some.png", "Edema", note="threshold 0.41")
+    whole, colour = {"TP": group, "FP": group, "FN": group, "TN": group}, "#C3D200"
+    film_pictures.overview(whole, tmp_path / "all.png", "Mass", colour)
+    some = {"TP": group, "FP": [], "TN": group}
+    film_pictures.overview(some, tmp_path / "some.png", "Mass", colour, note="Grad-CAM++, positive from 0.41")
     assert drawn(tmp_path / "all.png").shape[0] - drawn(tmp_path / "some.png").shape[0] > 2 * 236
+    assert has(drawn(tmp_path / "all.png")[:52, :60], canvas.rgb(colour))
+    assert (drawn(tmp_path / "all.png")[:52] != drawn(tmp_path / "some.png")[:52]).any()  # the note
 
 
 def test_worst_masks_are_outlined_in_two_colours(tmp_path):
@@ -102,27 +116,102 @@ def test_worst_masks_are_outlined_in_two_colours(tmp_path):
     assert has(picture[60:], canvas.PREDICTED_MASK)
 
 
+def names_in(figure) -> list[str]:
+    """What the legend says, in the axes or outside them."""
+    legends = [legend for axes in figure.axes if (legend := axes.get_legend())] + figure.legends
+    return [text.get_text() for legend in legends for text in legend.get_texts()]
+
+
+def numbers(findings, films=120):
+    """Truth and probabilities (films, findings)."""
+    random = np.random.default_rng(2)
+    truth = (random.random((films, findings)) < 0.4).astype(float)
+    return truth, np.clip(0.3 * truth + 0.7 * random.random((films, findings)), 0, 1)
+
+
+def training_log(findings, epochs=20):
+    log = pd.DataFrame({"epoch": np.arange(1, epochs + 1), "loss": 0.5, "val_loss": 0.6, "learning_rate": 1e-3})
+    return log.assign(val_auroc=0.8, **{f"val_auroc_{finding}": 0.7 for finding in findings})
+
+
+@pytest.mark.parametrize("style", [figures.PRINT, figures.PAGE], ids=["print", "page"])
+@pytest.mark.parametrize("number", [1, 6, 7, 14, 30])
+def test_a_legend_of_any_findings_is_whole_and_covers_no_axes_where_it_is_long(number, style):
+    findings = NAMES[:number]
+    drawings = {
+        "roc": curves.roc(*numbers(number), findings, "ensemble, 120 test films", style=style),
+        "precision_recall": curves.precision_recall(*numbers(number), findings, "ensemble", style=style),
+        "training": curves.training(training_log(findings), "densenet169", style=style),
+    }
+    for kind, figure in drawings.items():
+        figure.draw_without_rendering()
+        page, boxes = figure.bbox, [axes.get_tightbbox() for axes in figure.axes]
+        for legend in figure.legends:
+            box = legend.get_window_extent()
+            assert not any(box.overlaps(other) for other in boxes), kind
+            boxes.append(box)
+        for box in boxes:
+            assert page.x0 <= box.x0, kind
+            assert page.y0 <= box.y0, kind
+            assert box.x1 <= page.x1, kind
+            assert box.y1 <= page.y1, kind
+        if style.alone or (number <= 8 and kind != "training"):  # the page has a key
+            assert {name.split("  ")[0] for name in names_in(figure)} >= set(findings), kind
+        assert min(axes.get_window_extent().width / figure.dpi for axes in figure.axes) > 2, kind
+
+
+def test_each_findings_line_has_the_colour_of_its_finding_and_from_the_ninth_on_a_dash():
+    lines = {line.get_label(): line for line in curves.roc(*numbers(30), NAMES).axes[0].lines}
+    assert {finding: lines[finding].get_color() for finding in NAMES} == colours(NAMES)
+    assert [lines[finding].is_dashed() for finding in NAMES] == [False] * 8 + [True] * 22
+    key = curves.dashes(NAMES)
+    assert [key[finding] for finding in NAMES[:9]] == [""] * 8 + ["8.5 2.55"]
+    assert len(set(key.values())) == 4
+
+
+def test_training_curves_of_thirty_findings_take_a_moment():
+    log = training_log(NAMES, 50)
+    begin = time.process_time()
+    as_drawn = io.BytesIO()
+    curves.training(log, "densenet169", style=figures.PRINT).savefig(as_drawn)
+    assert time.process_time() - begin < 2  # about 0.5 s on a free core
+
+
+def test_a_figure_for_the_page_has_its_colours_few_points_and_no_size():
+    text = figures.as_svg(curves.roc(*numbers(6, 9000), FINDINGS), "roc", 'ROC <"&">')
+    assert text.startswith('<svg role="img" aria-label="ROC &lt;&quot;&amp;&quot;>"')
+    assert "currentColor" in text
+    assert "var(--line)" in text
+    assert figures.INK not in text
+    assert len(text) < 60_000  # as drawn from 9,000 films, ten times as much
+    assert ' width="' not in text[: text.index(">", 60)]
+
+
 def test_curves_are_drawn_for_findings_with_both_classes_and_survive_those_without(tmp_path):
     random = np.random.default_rng(2)
     truth = (random.random((80, 6)) < 0.4).astype(float)
     truth[:, 0], truth[:, 1], truth[5, 2] = np.nan, 0, np.nan
     probabilities = random.random((80, 6))
-    for draw, name in ((curves.roc_curves, "roc.png"), (curves.precision_recall_curves, "pr.png")):
-        draw(truth, probabilities, tmp_path / name, "Ensemble · test films")
-        assert min(drawn(tmp_path / name).shape[:2]) > 700
-    legends = [entry[1:] for entry in curves._curves(truth, probabilities)]
-    assert legends[0] == ("no known label", None)
-    assert legends[1] == ("all 80 are 0", None)
+    for draw in (curves.roc, curves.precision_recall):
+        figure = draw(truth, probabilities, FINDINGS, "Ensemble · test films", style=figures.PRINT)
+        figures.save_png(figure, tmp_path / "curve.png")
+        assert min(drawn(tmp_path / "curve.png").shape[:2]) > 700
+        shown = dict(name.split("  ", 1) for name in names_in(figure))
+        assert shown[FINDINGS[0]] == "n/a (no film with a known label)"
+        assert shown[FINDINGS[1]] == "n/a (no positive film)"
+        assert names_in(draw(truth, probabilities, FINDINGS)) == list(FINDINGS[2:])
+    auroc = roc_auc_score(truth[:, 3], probabilities[:, 3])
+    assert f"{FINDINGS[3]}  {auroc:.3f}" in names_in(curves.roc(truth, probabilities, FINDINGS, style=figures.PRINT))
 
 
 @pytest.mark.parametrize("epochs", [1, 40])
 def test_training_curves_need_one_epoch_and_no_optional_column(tmp_path, epochs):
     log = pd.DataFrame({"epoch": np.arange(1, epochs + 1), "loss": 0.5, "val_loss": 0.6, "learning_rate": 1e-3})
-    curves.training_curves(log, tmp_path / "bare.png", "densenet169")
+    curves.save_training(log, tmp_path / "bare.png", "densenet169")
     log = log.assign(val_auroc=np.nan, **{f"val_auroc_{finding}": 0.7 for finding in FINDINGS})
-    curves.training_curves(log, tmp_path / "undefined.png", "densenet169")
-    curves.training_curves(log.assign(val_auroc=0.8), tmp_path / "full.png", "densenet169")
-    curves.training_curves(log[["epoch", "loss"]].assign(dice=0.9, val_dice=0.8), tmp_path / "unet.png", "U-Net")
+    curves.save_training(log, tmp_path / "undefined.png", "densenet169")
+    curves.save_training(log.assign(val_auroc=0.8), tmp_path / "full.png", "densenet169")
+    curves.save_training(log[["epoch", "loss"]].assign(dice=0.9, val_dice=0.8), tmp_path / "unet.png", "U-Net")
     assert len({drawn(tmp_path / f"{name}.png").shape for name in ("bare", "undefined", "full", "unet")}) == 1
 
 

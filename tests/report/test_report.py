@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from cxr.core import artifacts
-from cxr.core.findings import FINDINGS
+from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation import assessment, predictions
 from cxr.maps import localisation, map_scores
 from cxr.report import gallery, html_page, page_tables, trust_tables
@@ -35,18 +35,18 @@ def model(films=240, name="ensemble"):
     return html_page.Model(name, block, thresholds, test, val, FINDINGS, ["A note."])
 
 
-def cards(number=30):
+def cards(number=30, findings=6):
     random = np.random.default_rng(2)
     found = []
     for i in range(number):
         film = gallery.data_uri(random.integers(0, 255, (16, 16), dtype=np.uint8), "jpeg")
         layer = gallery.data_uri(random.integers(0, 255, (4, 4, 4), dtype=np.uint8), "png")
-        outcomes = [("TP", "FP", "FN", "TN")[(i + f) % 4] for f in range(6)]
-        probabilities = np.round(random.random(6), 3).tolist()
+        outcomes = [("TP", "FP", "FN", "TN")[(i + f) % 4] for f in range(findings)]
+        probabilities = np.round(random.random(findings), 3).tolist()
         found.append(
-            {"id": f"nih/{i:08d}_000", "film": film, "maps": [layer] * 6, "probabilities": probabilities,
+            {"id": f"nih/{i:08d}_000", "film": film, "maps": [layer] * findings, "probabilities": probabilities,
              "outcomes": outcomes, "called": [one in ("TP", "FP") for one in outcomes],
-             "boxes": [[[10, 10, 30, 30]]] + [[]] * 5, "overlays": [""] * 6}
+             "boxes": [[[10, 10, 30, 30]]] + [[]] * (findings - 1), "overlays": [""] * findings}
         )  # fmt: skip
     return found
 
@@ -91,6 +91,7 @@ def html(ours):
                              "places": 16, "films": 4, "correlation": [0.3, 0.2, -0.1]})  # fmt: skip
     extras = html_page.Extras(
         cards=cards(),
+        method="Grad-CAM++",
         logs={"tiny": log},
         facts={"Run": [("seed", "1")]},
         mask_notes=["Dice .9"],
@@ -110,6 +111,14 @@ def test_every_section_is_there_and_the_originals_table_comes_first(html):
     heads = re.findall(r"<button[^>]*>(.*?)</button>", first)
     assert heads[:6] == ["Finding", "Accuracy", "Precision", "Recall", "Prevalence", "Always-no accuracy"]
     assert "Pneumonia: AUROC and average precision n/a: no positive film." in html
+
+
+def test_the_page_names_the_method_of_its_maps_and_the_line_of_each_finding(html):
+    assert "Where the evidence for a finding lies (Grad-CAM++), on the film" in html
+    key = html[html.index('<ul class="key"') : html.index("</ul>", html.index('<ul class="key"'))]
+    assert re.findall(r'stroke="(#\w{6})" stroke-dasharray=""/></svg>(\w+)</li>', key) == [
+        (colour, finding) for finding, colour in colours(FINDINGS).items()
+    ]
 
 
 def test_the_page_asks_the_network_for_nothing_and_its_policy_allows_its_own_script_only(html):
@@ -149,14 +158,17 @@ def test_no_id_stands_twice(html):
     assert len(ids) == len(set(ids))
 
 
-def test_a_thousand_films_stay_below_25_megabytes():
+def test_as_many_films_as_a_gallery_shows_stay_below_25_megabytes():
     random = np.random.default_rng(3)
     blurred = cv2.GaussianBlur(random.normal(0, 1, (192, 192)), (0, 0), 2.2)  # as much detail as in real films
     film = gallery.data_uri((128 + 30 * blurred / blurred.std()).clip(0, 255).astype(np.uint8), "jpeg", (1, 72))
     heat = cv2.GaussianBlur(np.maximum(random.normal(0, 1, (16, 16)), 0).astype(np.float32), (0, 0), 1.5)
-    one = len(film) + 6 * len(gallery._map(heat / heat.max()))
+    layer = gallery._map(heat / heat.max())
     assert len(film) > 5500  # the mean of real films
-    assert 1000 * one + 1e6 < html_page.LARGEST
+    assert gallery.most_films(1) == gallery.most_films(6) == 1000
+    for findings in (1, 6, 14, 30):
+        assert gallery.most_films(findings) * (len(film) + findings * len(layer)) + 1e6 < html_page.LARGEST
+    assert gallery.most_films(30) > 300
 
 
 def test_cells_say_n_a_and_signs():
@@ -168,7 +180,8 @@ def test_cells_say_n_a_and_signs():
 
 def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp_path, capsys):
     (tmp_path / "SETTINGS.json").write_text("{}")
-    (tmp_path / "PARAMS.json").write_text('{"ENSEMBLE_MEMBERS": ["tiny", "xception"], "TRAIN_SOURCES": ["nih"]}')
+    params = {"ENSEMBLE_MEMBERS": ["tiny", "xception"], "TRAIN_SOURCES": ["nih"], "MAP_METHOD": "layercam"}
+    (tmp_path / "PARAMS.json").write_text(json.dumps(params))
     folder = tmp_path / "models" / "classification" / "ensemble"
     predictions.write(pd.concat([ours.val, ours.table]), folder / "predictions.csv")
     for path, content in {
@@ -190,6 +203,7 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
     assert "| device | CPU\\|x |" in card
     assert "xception: no run.json; how it was trained is not recorded." in card
     assert "The tables of films are not there: not recorded." in card
+    assert "* LayerCAM shows where evidence for the network's answer lies" in card
     auroc = ours.metrics["by_source"]["nih"]["findings"]["Edema"]["auroc"]
     assert f"| {auroc:.3f} (" in card
     heads = re.findall(r"^## (.+)$", card, re.MULTILINE)
@@ -327,6 +341,25 @@ def test_the_gallery_is_filtered_by_finding_outcome_and_name(opened):
     assert films.first.locator("li.on").text_content().strip().startswith("Edema")
     page.locator("[name=search]").fill("00000002_")
     assert page.locator("#count").inner_text() == "1 of 1 films"
+
+
+def test_of_many_findings_a_card_shows_the_chosen_one_first_then_the_likeliest(browser, html, tmp_path):
+    names = [*FINDINGS, "Pleural_Thickening", "Enlarged Cardiomediastinum", *(f"Finding {n}" for n in range(22))]
+    start = html.index('id="films">') + 11
+    rest = html[html.index("</script>", start) :]
+    films = str(html_page.gallery_data(cards(3, 30), names))  # a Markup would escape the rest
+    (tmp_path / "report.html").write_text(html[:start] + films + rest, encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "report.html").as_uri())
+    choose(page, "[name=finding][value=Edema]")
+    shown = page.locator("#gallery .film").first.locator("ul")
+    assert shown.locator("li").count() == 30
+    assert shown.locator("li").first.text_content().startswith("Edema")
+    likely = [float(text) for text in shown.locator("li:not(.on) span:nth-child(2)").all_text_contents()]
+    assert likely == sorted(likely, reverse=True)
+    height, inside, wide, room = shown.evaluate("e => [e.clientHeight, e.scrollHeight, e.scrollWidth, e.clientWidth]")
+    assert height < 250 < inside  # the others by scrolling
+    assert wide <= room
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])

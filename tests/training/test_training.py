@@ -269,7 +269,7 @@ def test_the_lung_loss_by_hand():
 @pytest.fixture
 def no_curves(monkeypatch):
     """Drawing curves is tested elsewhere and takes longer than everything here."""
-    monkeypatch.setattr(curves, "training_curves", lambda *_: None)
+    monkeypatch.setattr(curves, "save_training", lambda *_: None)
 
 
 class Batches:
@@ -530,7 +530,7 @@ def test_where_in_an_epoch_a_run_is_interrupted_makes_no_difference(tmp_path, mo
         made.batches.workers = 2
         return made
 
-    monkeypatch.setattr(curves, "training_curves", lambda *_: None)
+    monkeypatch.setattr(curves, "save_training", lambda *_: None)
     whole = run(tmp_path / "whole", falling)
     whole.fit()
 
@@ -551,7 +551,7 @@ def test_where_in_an_epoch_a_run_is_interrupted_makes_no_difference(tmp_path, mo
             raise Interrupted
 
     with monkeypatch.context() as patched:
-        patched.setattr(curves, "training_curves", slow_curves)
+        patched.setattr(curves, "save_training", slow_curves)
         with pytest.raises(Interrupted):
             after_the_model.fit()
 

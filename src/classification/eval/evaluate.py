@@ -1,7 +1,7 @@
 """Score val and test with every member, average the members, and say what that is worth.
 
 Reads   DATA_DIR/classification/…, MODELS_DIR/classification/<family>/<member>/model.keras
-Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.json, cams.npy (Grad-CAM of all six
+Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.json, cams.npy (Grad-CAM of all
         findings), cams_gradcam++.npy, cams_layercam.npy, predictions_blanked.csv (test films without their corners),
         randomisation.csv (do maps hang on what was learned?)
         MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (with operating points and calibration,
@@ -57,9 +57,10 @@ def main(argv=None):
     assessment.finish(settings, family, params.members(family))
     test = table[table["split"] == "test"]
     sources = predictions.label_source(test)
-    draw_curves(test, folder, "", family)
+    curves.save_curves(test, folder, f"{family}, {len(test)} test films")
     for source in sorted(set(sources)):
-        draw_curves(test[sources == source], folder, f"_{source}", f"{family}, {source}")
+        own = test[sources == source]
+        curves.save_curves(own, folder, f"{family}, {source}, {len(own)} test films", f"_{source}")
     print(f"\n{family} on {len(test)} test films of {test['patient_id'].nunique()} patients:\n")
     print(result_text(block))
     if params.tables.split == "image":
@@ -93,14 +94,6 @@ def shortcuts_of(table, without_corners, params):
     if without_corners is not None and len(test):
         found["corners"] = shortcuts.blanked(test, without_corners, *resampling)
     return found
-
-
-def draw_curves(test, folder, suffix, title):
-    truth, probabilities = predictions.arrays(test)
-    curves.roc_curves(truth, probabilities, folder / f"roc{suffix}.png", f"{title}, {len(test)} test films")
-    curves.precision_recall_curves(
-        truth, probabilities, folder / f"precision_recall{suffix}.png", f"{title}, {len(test)} test films"
-    )
 
 
 def text(value):

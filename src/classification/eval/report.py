@@ -16,7 +16,7 @@ from cxr.report.gallery import MOST
 def main(argv=None):
     arguments = command_line.parser(__doc__)
     arguments.add_argument("family", choices=FAMILIES, help="whose report to write")
-    arguments.add_argument("--films", type=int, default=MOST, help=f"films in the gallery, at most (default {MOST})")
+    arguments.add_argument("--films", type=int, help=f"films in the gallery (default {MOST}, fewer for many findings)")
     # visualization_*.sh hands on what was for visualize.py (--film …), which has refused misspelt words already.
     arguments, _ = arguments.parse_known_args(argv)
     settings, params = command_line.load(arguments)

@@ -16,7 +16,7 @@ from pathlib import Path
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
 from cxr.core.errors import InputError
-from cxr.evaluation import assessment, comparison, predictions
+from cxr.evaluation import assessment, comparison
 from cxr.external import label_tables, prediction_files
 from cxr.report import curves, html_page
 from cxr.report.result_table import result_table, result_text
@@ -86,10 +86,7 @@ def write(model, folder, name, models, differences):
     write_json(model.metrics, folder / "metrics.json")
     write_json(model.thresholds, folder / "thresholds.json")
     write_csv(result_table(model.metrics), folder / "result.csv")
-    truth, probabilities = predictions.arrays(model.table)
-    title = f"{name}, {len(truth):,} films"
-    curves.roc_curves(truth, probabilities, folder / "roc.png", title)
-    curves.precision_recall_curves(truth, probabilities, folder / "precision_recall.png", title)
+    curves.save_curves(model.table, folder, f"{name}, {len(model.table):,} films")
     html_page.write(html_page.of_predictions(name, model, models, differences), folder / "report.html")
 
 

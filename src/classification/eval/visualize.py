@@ -1,4 +1,4 @@
-"""Grad-CAM overlays: where each film's evidence for a finding lies, and the boxes that this outlines.
+"""Overlays of maps: where each film's evidence for a finding lies, and the boxes that this outlines.
 
 Reads   MODELS_DIR/classification/<family>/predictions.csv, thresholds.json, <member>/cams*.npy; the films themselves;
         DATA_DIR/classification/boxes.csv (known boxes), where there is one
@@ -16,7 +16,8 @@ from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
 from cxr.core.errors import InputError
 from cxr.core.executors import process_count
-from cxr.core.parameters import FAMILIES
+from cxr.core.findings import colours
+from cxr.core.parameters import FAMILIES, METHOD_NAMES
 from cxr.core.progress import progress
 from cxr.maps import detections, family_maps
 from cxr.report import film_pictures, overlays
@@ -58,9 +59,9 @@ def main(argv=None):
             outcomes = scored.outcomes(finding)
             for row in (row for row in rows if outcomes[row]):
                 groups[outcomes[row]].append(tiles[finding, row])
-            film_pictures.overview(
-                groups, folder / "gradcam" / f"overview_{finding}.png", finding, scored.threshold_note(finding)
-            )
+            path = folder / "gradcam" / f"overview_{finding}.png"
+            note = f"{METHOD_NAMES[params.evaluation.map_method]}, {scored.threshold_note(finding)}"
+            film_pictures.overview(groups, path, finding, colours(scored.findings)[finding], note)
         print(f"{finding}: {len(rows)} overlays -> {folder / 'gradcam' / finding}")
     if not arguments.film and not arguments.finding:
         found = detections.detect(scored)

@@ -1,9 +1,10 @@
-"""The default findings: their names, their order in every array and table, their colours; and what a name means.
+"""The default findings: their names, their order in every array and table; what a name means; colours of any findings.
 
 Which findings a run looks for is FINDINGS of PARAMS.json; these six are its default.
 """
 
 import re
+from collections.abc import Sequence
 
 FINDINGS = ("Consolidation", "Pneumothorax", "Edema", "Effusion", "Pneumonia", "Cardiomegaly")
 
@@ -28,3 +29,23 @@ def canonical(name: str) -> str:
     """
     short = re.sub(r"[\W_]+", "", name.lower())
     return SYNONYMS.get(short, short)
+
+
+# Each is as far as can be (in OKLab) from those before it, from black, white and gray, and, less and less down the
+# list, as red-green-blind eyes see it (Machado 2009). Of a lightness that shows on paper and on a dark page.
+FURTHER_COLOURS = (
+    "#A5004B #9669FF #5AD296 #694B78 #4B3CC3 #A53C00 #FF4B69 #5A87D2 #2D690F #B43CB4 "
+    "#F087FF #87784B #F0B4C3 #C3D200 #870096 #87A500 #4BE1F0 #0F5A69 #A55A78 #694B2D "
+    "#B4C3FF #FF8769 #D21E3C #C3C387 #785AC3 #2D69F0 #5A8700 #2D7869 #00C34B #B48700"
+).split()
+
+
+def colours(findings: Sequence[str]) -> dict[str, str]:
+    """A colour for each finding: the defaults have their own wherever they stand, others the next free one.
+
+    >>> colours(["Hernia", "Edema", "Mass"])
+    {'Hernia': '#A5004B', 'Edema': '#009E73', 'Mass': '#9669FF'}
+    """
+    others = [finding for finding in findings if finding not in COLOURS]
+    own = COLOURS | dict(zip(others, FURTHER_COLOURS, strict=False))
+    return {finding: own[finding] for finding in findings}

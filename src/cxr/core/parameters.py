@@ -21,7 +21,8 @@ BACKBONES = {
 SMALLEST_INPUT = {"inceptionv3": 75, "xception": 71}
 FAMILIES = ("ensemble", "efficientnet")
 EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2B3", "V2S", "V2M", "V2L"])
-MAP_METHODS = ("gradcam", "gradcam++", "layercam")
+METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}  # as pages and pictures say
+MAP_METHODS = tuple(METHOD_NAMES)
 MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
 
 

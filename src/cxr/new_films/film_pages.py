@@ -1,13 +1,13 @@
 """One picture a new film: the film with its lung mask, the map of each finding, and probabilities with thresholds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from cxr.core.findings import COLOURS, FINDINGS
+from cxr.core.findings import colours
 from cxr.report.canvas import (
     CONTOUR,
     DETECTION,
@@ -20,21 +20,25 @@ from cxr.report.canvas import (
     blend,
     draw_outline,
     fit_panel,
+    fitting_size,
     resize_heat,
     rgb,
     save_canvas,
+    text_width,
     wrap_text,
     write_text,
 )
 
 SIDE = 300  # of a film on the page, pixels
 FOOT = 30  # height of the line below a film
+COLUMNS = 4  # films in a row
 
 
 @dataclass(frozen=True)
 class Said:
     """What is said of one finding: its probability and threshold, whether it is called, its map on the film (h, w)."""
 
+    finding: str
     probability: float
     threshold: float
     called: bool
@@ -45,13 +49,12 @@ def film_page(
     film: np.ndarray, said: Sequence[Said], path: Path, title: str, notes: Sequence[str], mask: np.ndarray | None,
     mask_used: bool, contour_share: float,
 ) -> None:  # fmt: skip
-    """Draw one film's page.
+    """Draw one film's page: the film, a map each finding, then all probabilities.
 
     Parameters
     ----------
     film : ndarray of shape (H, W), uint8
     said : sequence of F Said
-        In the order of the findings.
     path : Path
     title : str
         The film's name.
@@ -65,16 +68,23 @@ def film_page(
     plain, _ = fit_panel(film, SIDE)
     about = "film" if mask is None else "film, lung mask" if mask_used else "film, lung mask (not used)"
     tiles = [(_outlined(plain, mask), about, "", None)]
-    for finding, one in zip(FINDINGS, said, strict=True):
-        shown = blend(plain, resize_heat(one.heat, *plain.shape[:2]))
+    colour_of = {finding: rgb(colour) for finding, colour in colours([one.finding for one in said]).items()}
+    for one in said:
+        heat = resize_heat(one.heat, *plain.shape[:2])
+        shown = blend(plain, heat)
         if one.called and one.heat.max() > 0:
-            heat = resize_heat(one.heat, *plain.shape[:2])
             draw_outline(shown, heat >= contour_share * heat.max(), CONTOUR)
         verdict = f"{one.probability:.2f}" + (", called" if one.called else "")
-        tiles.append((shown, finding, verdict, rgb(COLOURS[finding]) if one.called else None))
-    rows = [_row(tiles[:4]), _row(tiles[4:], _bars(said))]
-    width = rows[0].shape[1]
-    save_canvas(np.vstack([_head(title, notes, width), *rows]), path)
+        tiles.append((shown, one.finding, verdict, colour_of[one.finding] if one.called else None))
+    below, bars = _foot(said), _bars(said, colour_of, 1)
+    rows = [_row(tiles[start : start + COLUMNS], below) for start in range(0, len(tiles), COLUMNS)]
+    used = len(tiles) % COLUMNS
+    if used == 0 or len(bars) > SIDE:  # no place is left, or they need more than one
+        used, bars = 0, _bars(said, colour_of, COLUMNS)
+        rows.append(blank_canvas(len(bars), rows[0].shape[1]))
+    left = GAP + used * (SIDE + GAP)
+    rows[-1][: bars.shape[0], left : left + bars.shape[1]] = bars
+    save_canvas(np.vstack([_head(title, notes, rows[0].shape[1]), *rows]), path)
 
 
 def _head(title: str, notes: Sequence[str], width: int) -> np.ndarray:
@@ -94,37 +104,50 @@ def _outlined(plain: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return shown
 
 
-def _row(tiles, last: np.ndarray | None = None) -> np.ndarray:
-    """Four tiles (shown, name, verdict, colour of the frame or None) side by side, ``last`` in place of the fourth."""
-    canvas = blank_canvas(SIDE + FOOT + GAP, GAP + 4 * (SIDE + GAP))
+def _foot(said: Sequence[Said]) -> int:
+    """Height of what stands below a film: of two lines where a name has no room beside its probability."""
+    room = SIDE - 4 - 10 - text_width("0.00, called", 16, 600)
+    return FOOT if all(text_width(one.finding, 16, 600) <= room for one in said) else FOOT + 22
+
+
+def _row(tiles, below: int) -> np.ndarray:
+    """Up to four tiles (shown, name, verdict, colour of the frame or None) side by side."""
+    canvas = blank_canvas(SIDE + below + GAP, GAP + COLUMNS * (SIDE + GAP))
     for number, (shown, name, verdict, colour) in enumerate(tiles):
         x = GAP + number * (SIDE + GAP)
         height, width = shown.shape[:2]
         top, left = (SIDE - height) // 2, x + (SIDE - width) // 2
         canvas[top : top + height, left : left + width] = shown
-        end = write_text(canvas, name, (x + 2, SIDE + 20), 16, TEXT, SIDE - 4, weight=600 if colour else 400)
-        write_text(canvas, verdict, (end + 10, SIDE + 20), 16, TEXT if colour else DIM, SIDE, weight=600)
+        weight = 600 if colour else 400
+        size = fitting_size(name, 16, SIDE - 4, weight)
+        end = write_text(canvas, name, (x + 2, SIDE + 20), size, TEXT, SIDE - 4, weight) + 10
+        place = (end, SIDE + 20) if below == FOOT else (x + 2, SIDE + 42)
+        write_text(canvas, verdict, place, 16, TEXT if colour else DIM, SIDE, weight=600)
         if colour:
             cv2.rectangle(canvas, (x, 0), (x + SIDE - 1, SIDE - 1), colour, 3)
-    if last is not None:
-        canvas[:SIDE, GAP + 3 * (SIDE + GAP) :][:, :SIDE] = last
     return canvas
 
 
-def _bars(said: Sequence[Said]) -> np.ndarray:
-    """Probabilities as bars from 0 to 1, each with a tick at its threshold."""
-    panel = blank_canvas(SIDE, SIDE)
+def _bars(said: Sequence[Said], colour_of: Mapping[str, tuple[int, int, int]], columns: int) -> np.ndarray:
+    """Probabilities as bars from 0 to 1, each with a tick at its threshold, in columns as wide as a film."""
     left, right = 10, SIDE - 12
-    for number, (finding, one) in enumerate(zip(FINDINGS, said, strict=True)):
-        y = 12 + 44 * number
-        write_text(
-            panel, finding, (left, y + 14), 15, TEXT if one.called else DIM, 170, weight=600 if one.called else 400
-        )
-        write_text(panel, f"{one.probability:.2f} / {one.threshold:.2f}", (right - 84, y + 14), 15, DIM, 84)
-        cv2.rectangle(panel, (left, y + 20), (right, y + 28), (52, 52, 56), cv2.FILLED)
+    numbers = 84  # width of "0.12 / 0.34"
+    beside = all(text_width(one.finding, 15, 600) <= right - left - numbers - 8 for one in said)
+    step, name_width = (44, right - left - numbers - 8) if beside else (64, right - left)
+    panel = blank_canvas(36 + step * -(-len(said) // columns), columns * (SIDE + GAP) - GAP)
+    for number, one in enumerate(said):
+        row, column = divmod(number, columns)
+        place = panel[:, column * (SIDE + GAP) :][:, :SIDE]
+        y = 12 + step * row
+        weight, ink = (600, TEXT) if one.called else (400, DIM)
+        size = fitting_size(one.finding, 15, name_width, weight)
+        write_text(place, one.finding, (left, y + 14), size, ink, name_width, weight)
+        y += step - 44  # a name of its own line stands above
+        write_text(place, f"{one.probability:.2f} / {one.threshold:.2f}", (right - numbers, y + 14), 15, DIM, numbers)
+        cv2.rectangle(place, (left, y + 20), (right, y + 28), (52, 52, 56), cv2.FILLED)
         end = left + round((right - left) * one.probability)
-        cv2.rectangle(panel, (left, y + 20), (end, y + 28), rgb(COLOURS[finding]), cv2.FILLED)
+        cv2.rectangle(place, (left, y + 20), (end, y + 28), colour_of[one.finding], cv2.FILLED)
         tick = left + round((right - left) * min(one.threshold, 1))
-        cv2.line(panel, (tick, y + 17), (tick, y + 31), TEXT, 2)
-    write_text(panel, "probability / threshold (white tick)", (left, SIDE - 10), 14, DIM, SIDE - 20)
+        cv2.line(place, (tick, y + 17), (tick, y + 31), TEXT, 2)
+    write_text(panel, "probability / threshold (white tick)", (left, len(panel) - 10), 14, DIM, SIDE - 20)
     return panel

@@ -9,6 +9,8 @@ from urllib.parse import quote
 import numpy as np
 
 from cxr.core.executors import process_count
+from cxr.core.findings import colours
+from cxr.core.parameters import METHOD_NAMES
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
@@ -62,7 +64,8 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
     used = thresholds_used(predicted)
     said = [
         Said(
-            float(scored.probability(finding)[row]), used[finding]["threshold"], bool(scored.decisions[row, place]),
+            finding, float(scored.probability(finding)[row]), used[finding]["threshold"],
+            bool(scored.decisions[row, place]),
             square_to_film(enlarged(scored.heat(finding, row), scored.size), shape, affine),
         )
         for place, finding in enumerate(predicted.scored.findings)
@@ -113,8 +116,10 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
             [[Cell(printable(name)), Cell(printable(text))] for name, text in predicted.problems.to_numpy()],
         ),
         "findings": predicted.scored.findings,
-        "gallery": html_page.gallery_data(_cards(predicted, overlays)),
-        "shown": min(len(films), gallery.MOST),
+        "colours": colours(predicted.scored.findings),
+        "method": METHOD_NAMES[predicted.bundle.params.evaluation.map_method],
+        "gallery": html_page.gallery_data(_cards(predicted, overlays), predicted.scored.findings),
+        "shown": min(len(films), gallery.most_films(len(predicted.scored.findings))),
         "facts": facts,
         "caveats": CAVEATS,
     }  # fmt: skip
@@ -122,7 +127,7 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
 
 
 def _cards(predicted: Predicted, overlays: Sequence[str]) -> list[dict[str, Any]]:
-    scored, rows = predicted.scored, by_sureness(predicted)[: gallery.MOST]
+    scored, rows = predicted.scored, by_sureness(predicted)[: gallery.most_films(len(predicted.scored.findings))]
     pack_rows = dict(zip(scored.table["image_id"], predicted.films["row"], strict=True))
     cards = gallery.film_cards(scored, predicted.pack, pack_rows, rows, Path("overlays"))
     for card, row in zip(cards, rows, strict=True):

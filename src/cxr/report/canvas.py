@@ -16,7 +16,6 @@ DIM = (165, 165, 170)
 CONTOUR = (255, 255, 255)
 KNOWN_BOX = (80, 255, 120)
 DETECTION = (255, 225, 60)
-LUNGS = (90, 200, 255)
 MASK = (255, 190, 40)
 TRUTH_MASK, PREDICTED_MASK = (80, 255, 120), (255, 70, 200)
 MARGIN = 14
@@ -37,20 +36,27 @@ def _font() -> cv2.FontFace:
     return cv2.FontFace("sans")
 
 
-def _text_width(text: str, size: int, weight: int) -> int:
+def text_width(text: str, size: int, weight: int) -> int:
     return cv2.getTextSize((0, 0), text, (0, 0), _font(), size, weight)[2]
+
+
+def fitting_size(text: str, size: int, width: int, weight: int = 400) -> int:
+    """The size, or the largest below it (9 at least), in which the text is no wider than ``width`` pixels."""
+    while size > 9 and text_width(text, size, weight) > width:
+        size -= 1
+    return size
 
 
 def write_text(canvas, text: str, corner: tuple[int, int], size: int, colour, width: int, weight: int = 400) -> int:
     """Write text from its lower left corner, shortened to ``width`` pixels; returns the x where it ends."""
     if not text:
         return corner[0]
-    if _text_width(text, size, weight) > width:
-        while text and _text_width(text + "…", size, weight) > width:
+    if text_width(text, size, weight) > width:
+        while text and text_width(text + "…", size, weight) > width:
             text = text[:-1]
         text += "…"
     cv2.putText(canvas, text, corner, colour, _font(), size, weight)
-    return corner[0] + _text_width(text, size, weight)
+    return corner[0] + text_width(text, size, weight)
 
 
 def fit_panel(film: np.ndarray, side: int) -> tuple[np.ndarray, float]:
@@ -100,10 +106,10 @@ def tile_grid(tiles: Sequence[np.ndarray], captions: Sequence[str], columns: int
 
 def wrap_text(text: str, width: int, size: int, weight: int = 400) -> list[str]:
     """The text in one line or, where that is wider than ``width`` pixels, in two; the second takes all that is left."""
-    if _text_width(text, size, weight) <= width:
+    if text_width(text, size, weight) <= width:
         return [text]
     words = text.split(" ")
-    fits = [n for n in range(1, len(words)) if _text_width(" ".join(words[:n]), size, weight) <= width]
+    fits = [n for n in range(1, len(words)) if text_width(" ".join(words[:n]), size, weight) <= width]
     return [" ".join(words[: fits[-1]]), " ".join(words[fits[-1] :])] if fits else [text]
 
 

@@ -1,120 +1,219 @@
-"""Every picture the pipeline draws: previews, curves, overlays. Takes arrays, saves a PNG, returns nothing.
+"""Every curve that is drawn: numbers go in, a Matplotlib figure of its own (no global state) comes out.
 
-Curves are drawn by Matplotlib on figures of their own (no global state), films by OpenCV, which is quick enough for
-hundreds of overlays. Colours are RGB here and turned into OpenCV's BGR when saved.
+Each is drawn once for both `Style`s; `figures.save_png` writes it, `figures.as_svg` makes it text for a page.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from cxr.core import artifacts
-from cxr.core.findings import COLOURS, FINDINGS
+from cxr.core.findings import colours
+from cxr.evaluation import predictions
+from cxr.evaluation.thresholds import why_undefined
+from cxr.report.figures import PAGE, PRINT, Style, dressed, label_of, place_legend, save_png, square, thinned
+
+LINE_WIDTH = 1.7  # points
+# A dash for every eight findings: with more than eight, colour alone does not tell them apart.
+DASHES = ("-", (0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (6, 1, 1, 1, 1, 1)))
 
 
-def roc_curves(truth: np.ndarray, probabilities: np.ndarray, path: Path, title: str) -> None:
-    """ROC curves of the findings, with AUROC; arrays of shape (N, F), NaN = not known."""
-    figure, axes = _square_axes(title, "1 - specificity (false positive rate)", "Sensitivity (recall)")
-    axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1.2, label="chance  0.500")
-    for finding, known_truth, scores in _curves(truth, probabilities):
-        if scores is None:
-            axes.plot([], [], color=COLOURS[finding], label=f"{finding}  n/a ({known_truth})")
-            continue
-        false_rate, true_rate, _ = roc_curve(known_truth, scores)
-        label = f"{finding}  {roc_auc_score(known_truth, scores):.3f}"
-        axes.plot(false_rate, true_rate, color=COLOURS[finding], linewidth=1.8, label=label)
-    axes.legend(loc="lower right", title="AUROC", alignment="left")
-    _save_figure(figure, path)
+@dressed
+def roc(
+    truth: np.ndarray, probabilities: np.ndarray, findings: Sequence[str], title: str = "", *, style: Style = PAGE
+) -> Figure:
+    """ROC curves of the findings, with AUROC.
+
+    Parameters
+    ----------
+    truth : array of shape (N, F)
+        1, 0 or NaN = not known.
+    probabilities : array of shape (N, F)
+    findings : sequence of F str
+    title : str
+        Of a figure that stands alone.
+    """
+    figure, axes = square(style, title, "1 − specificity (false positive rate)", "Sensitivity (recall)")
+    chance = "chance  0.500" if style.alone else None
+    axes.plot([0, 1], [0, 1], color=style.line, linestyle=":", linewidth=1.2, label=chance)
+    for finding, look, labels, scores in _defined(axes, truth, probabilities, findings, style):
+        false_rate, true_rate, _ = roc_curve(labels, scores)
+        label = label_of(style, finding, f"{roc_auc_score(labels, scores):.3f}")
+        axes.plot(*thinned(style, false_rate, true_rate), label=label, **look)
+    place_legend(axes, style, "lower right", "AUROC")
+    return figure
 
 
-def precision_recall_curves(truth: np.ndarray, probabilities: np.ndarray, path: Path, title: str) -> None:
-    """Precision-recall curves with average precision; dotted: prevalence, a blind guess. Shapes as in `roc_curves`."""
-    figure, axes = _square_axes(title, "Recall (sensitivity)", "Precision (positive predictive value)")
-    for finding, known_truth, scores in _curves(truth, probabilities):
-        if scores is None:
-            axes.plot([], [], color=COLOURS[finding], label=f"{finding}  n/a ({known_truth})")
-            continue
-        precision, recall, _ = precision_recall_curve(known_truth, scores)
-        prevalence = known_truth.mean()
-        label = f"{finding}  {average_precision_score(known_truth, scores):.3f}  ({prevalence:.3f})"
-        recall, precision = recall[:-1], precision[:-1]  # the last point, (0, 1), is a convention
-        axes.plot(recall, precision, color=COLOURS[finding], linewidth=1.8, drawstyle="steps-post", label=label)
-        axes.axhline(prevalence, color=COLOURS[finding], linestyle=":", linewidth=1.2)
-    axes.legend(loc="upper right", title="Average precision (prevalence, dotted)", alignment="left")
-    _save_figure(figure, path)
+@dressed
+def precision_recall(
+    truth: np.ndarray, probabilities: np.ndarray, findings: Sequence[str], title: str = "", *, style: Style = PAGE
+) -> Figure:
+    """Precision-recall curves with average precision; dotted: prevalence, a blind guess. Parameters as of `roc`."""
+    figure, axes = square(style, title, "Recall (sensitivity)", "Precision (positive predictive value)")
+    for finding, look, labels, scores in _defined(axes, truth, probabilities, findings, style):
+        precision, recall, _ = precision_recall_curve(labels, scores)
+        # The last point, (0, 1), is a convention. Those before it, with a handful of films called, jump between 0 and 1
+        # and tell nothing.
+        shown = recall[:-1] * labels.sum() >= min(5, 0.02 * labels.sum())
+        figures = f"{average_precision_score(labels, scores):.3f}  ({labels.mean():.3f})"
+        axes.plot(
+            *thinned(style, recall[:-1][shown], precision[:-1][shown]),
+            drawstyle="steps-post", label=label_of(style, finding, figures), **look,
+        )  # fmt: skip
+        axes.axhline(labels.mean(), color=look["color"], linestyle=":", linewidth=1)
+    place_legend(axes, style, "best", "Average precision (prevalence, dotted)")
+    return figure
 
 
-def _curves(truth: np.ndarray, probabilities: np.ndarray):
-    """Finding, known labels and their probabilities; or finding, the reason and None where a curve is not defined."""
-    for f, finding in enumerate(FINDINGS):
-        known = ~np.isnan(truth[:, f])
-        labels = truth[known, f]
-        if not known.any() or labels.min() == labels.max():
-            yield finding, "no known label" if not known.any() else f"all {len(labels)} are {labels[0]:.0f}", None
-        else:
-            yield finding, labels, probabilities[known, f]
+def save_curves(table: pd.DataFrame, folder: Path, title: str, suffix: str = "") -> None:
+    """Both curves of a predictions table as pictures: ``roc<suffix>.png``, ``precision_recall<suffix>.png``."""
+    arrays, findings = predictions.arrays(table), predictions.findings_of(table)
+    for draw in (roc, precision_recall):
+        save_png(draw(*arrays, findings, title, style=PRINT), folder / f"{draw.__name__}{suffix}.png")
 
 
-def training_curves(log: pd.DataFrame, path: Path, title: str) -> None:
-    """Loss, validation metric and learning rate by epoch; quick enough to be drawn again after every epoch.
+@dressed
+def training(log: pd.DataFrame, title: str = "", *, style: Style = PAGE) -> Figure:
+    """Loss, score of val and, where it stands alone, learning rate by epoch; quick enough for after every epoch.
 
     Parameters
     ----------
     log : DataFrame
         ``epoch``, ``loss``, ``val_loss``, ``learning_rate``, and ``val_auroc`` with, if there,
-        ``val_auroc_<Finding>``; or ``val_dice`` (and ``dice``) of a U-Net. Missing columns are left out.
-    path : Path
+        ``val_auroc_<finding>``; or ``val_dice`` (and ``dice``) of a U-Net. Missing columns are left out.
     title : str
+        Of a figure that stands alone.
     """
     metric, name = ("val_dice", "Dice") if "val_dice" in log else ("val_auroc", "AUROC")
-    figure = Figure(figsize=(12, 3.9), dpi=110, layout="constrained")
-    losses, scores, rates = figure.subplots(1, 3, width_ratios=[1, 1.25, 0.75])
-    style = {"marker": "o" if len(log) <= 30 else None, "markersize": 3.5, "linewidth": 1.6}
-    thin = {"marker": "o" if len(log) <= 3 else None, "markersize": 3, "linewidth": 1}
-    for column, colour, label in (("loss", "0.55", "training"), ("val_loss", "0.1", "validation")):
-        if column in log:
-            losses.plot(log["epoch"], log[column], color=colour, label=label, **style)
-    for finding in FINDINGS:
-        if f"{metric}_{finding}" in log:
-            column = log[f"{metric}_{finding}"]
-            scores.plot(log["epoch"], column, color=COLOURS[finding], label=finding, **thin)
-    if metric.removeprefix("val_") in log:
-        scores.plot(log["epoch"], log[metric.removeprefix("val_")], color="0.55", label="training", **style)
-    if metric in log:
-        scores.plot(log["epoch"], log[metric], color="0.1", label="validation, mean", **style)
-        if log[metric].notna().any():
-            best = log.loc[log[metric].idxmax()]
-            for axes in (losses, scores):
-                axes.axvline(best["epoch"], color="0.75", linestyle="--", linewidth=1, zorder=0)
-            scores.set_title(f"best {best[metric]:.4f} in epoch {best['epoch']:.0f}", fontsize=10)
-    if "learning_rate" in log:
-        rates.plot(log["epoch"], log["learning_rate"], color="0.1", **style)
-        rates.set_ylim(0, 1.1 * log["learning_rate"].max())
-        rates.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    for axes, label in ((losses, "Loss"), (scores, f"{name} on validation films"), (rates, "Learning rate")):
-        axes.set(xlabel="Epoch", ylabel=label, xlim=(log["epoch"].min() - 0.5, max(log["epoch"].max(), 2) + 0.5))
+    findings = [column.removeprefix(f"{metric}_") for column in log if column.startswith(f"{metric}_")]
+    figure = Figure(figsize=(11.5, 3.7) if style.alone else (6.4, 2.5), layout="constrained")
+    # The scores last: a legend of many findings stands beside them.
+    widths = [1, 0.75, 1.25] if style.alone else [1, 1]
+    losses, *rates, scores = figure.subplots(1, len(widths), width_ratios=widths)
+    ink, pale = {"color": style.ink}, {"color": style.ink, "alpha": 0.45, "label": "training"}
+    _by_epoch(losses, log, "loss", **pale)
+    _by_epoch(losses, log, "val_loss", **ink, label="val")
+    thin = {"linewidth": 1, "markersize": 3, "marker": "o" if len(log) <= 3 else None}
+    for finding, look in _looks(findings).items():
+        # On the page the colours have a key of their own.
+        _by_epoch(scores, log, f"{metric}_{finding}", **look | thin, label=finding if style.alone else None)
+    _by_epoch(scores, log, metric.removeprefix("val_"), **pale)
+    _by_epoch(scores, log, metric, **ink, label="mean" if findings else "val")
+    if metric in log and log[metric].notna().any():
+        best = log.loc[log[metric].idxmax()]
+        for axes, label in ((losses, None), (scores, f"best {best[metric]:.4f}, epoch {best['epoch']:.0f}")):
+            axes.axvline(best["epoch"], color=style.line, linestyle="--", linewidth=1, zorder=0, label=label)
+    for axes in rates:
+        _by_epoch(axes, log, "learning_rate", **ink)
+        axes.set_ylim(0, 1.1 * log["learning_rate"].max() if "learning_rate" in log else None)
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    for axes, what in zip((losses, scores, *rates), ("Loss", f"{name} on val", "Learning rate"), strict=False):
+        axes.set(xlabel="Epoch", xlim=(log["epoch"].min() - 0.5, max(log["epoch"].max(), 2) + 0.5), title=what)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(color="0.92")
-        axes.set_axisbelow(True)
-        if axes is not rates and axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=8, loc="best")
-    figure.suptitle(title, fontsize=12, fontweight="bold")
-    _save_figure(figure, path)
+        axes.grid(True)
+    place_legend(losses, style, "best")
+    place_legend(scores, style, "best")
+    if style.alone:
+        figure.suptitle(title)
+    return figure
 
 
-def _square_axes(title: str, x_label: str, y_label: str):
-    figure = Figure(figsize=(6.6, 6.6), dpi=130, layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x_label, ylabel=y_label, aspect="equal")
-    axes.set_title(title, fontsize=12, fontweight="bold", wrap=True)
-    axes.grid(color="0.92")
-    axes.set_axisbelow(True)
-    return figure, axes
+def save_training(log: pd.DataFrame, path: Path, title: str) -> None:
+    save_png(training(log, title, style=PRINT), path)
 
 
-def _save_figure(figure: Figure, path: Path) -> None:
-    with artifacts.written_whole(path) as temporary:
-        figure.savefig(temporary, metadata={"Software": None})
+def _by_epoch(axes: Axes, log: pd.DataFrame, column: str, **look: Any) -> None:
+    if column in log:
+        usual = {"marker": "o" if len(log) <= 30 else None, "markersize": 3.5, "linewidth": 1.6}
+        axes.plot(log["epoch"], log[column], **usual | look)
+
+
+@dressed
+def reliability(
+    finding: str, before: dict[str, Any] | None, after: dict[str, Any] | None, colour: str, *, style: Style = PAGE
+) -> Figure:
+    """Share of positives against mean probability in bins of equally many films, before and after calibration."""
+    figure = Figure(figsize=(3.0, 2.7), layout="constrained")
+    axes, highest = figure.subplots(), 0.02
+    for values, ink, line, label in ((before, style.ink, "o--", "before"), (after, colour, "o-", "after")):
+        if values:
+            x, y = ([one[key] for one in values["reliability"]] for key in ("mean_probability", "share_positive"))
+            highest = max(highest, *x, *y)
+            axes.plot(x, y, line, color=ink, markersize=3.5, linewidth=1.3, label=label)
+    axes.plot([0, 1], [0, 1], color=style.line, linestyle=":")
+    limits = (0, min(1.02, highest * 1.06))
+    axes.set(xlabel="Mean probability", ylabel="Share of positives", xlim=limits, ylim=limits, title=finding)
+    axes.grid(True)
+    place_legend(axes, style, "upper left")
+    return figure
+
+
+@dressed
+def forest(
+    finding: str, overall: dict[str, Any], subgroups: Mapping[str, Any], colour: str, *, style: Style = PAGE
+) -> Figure:
+    """AUROC with interval of every group of films; hollow and pale where films are too few; a line at the overall."""
+    rows: list[tuple[str, dict[str, Any] | None]] = [("all films", overall)]
+    for grouping, block in subgroups.items():
+        if len(block["groups"]) > 1:
+            rows.append((grouping, None))
+            rows += [(f"{name}", group["findings"][finding]) for name, group in block["groups"].items()]
+    figure = Figure(figsize=(4.6, 0.7 + 0.19 * len(rows)), layout="constrained")
+    axes, places = figure.subplots(), -np.arange(len(rows))
+    for place, (_, values) in zip(places, rows, strict=True):
+        if values and values["auroc"] is not None:
+            few = values.get("too_few", False)
+            if values["auroc_interval"]:
+                pale = 0.45 if few else 1
+                axes.plot(values["auroc_interval"], [place, place], color=colour, linewidth=1.6, alpha=pale)
+            face = "none" if few else colour
+            axes.plot([values["auroc"]], [place], "o", markersize=4.5, color=colour, markerfacecolor=face)
+    if overall["auroc"] is not None:
+        axes.axvline(overall["auroc"], color=style.ink, linestyle=":", linewidth=0.8)
+    axes.set_yticks(places, [_row_name(name, values) for name, values in rows])
+    for tick, (_, values) in zip(axes.get_yticklabels(), rows, strict=True):
+        tick.set_fontweight("bold" if values is None else "normal")
+    axes.tick_params(axis="y", length=0)
+    low, high = axes.get_xlim()
+    axes.set(xlabel="AUROC", xlim=(max(0.0, low), min(1.0, max(high, low + 0.1))), title=finding)
+    axes.set_ylim(places[-1] - 0.7, 0.7)
+    axes.grid(True)
+    return figure
+
+
+def _row_name(name: str, values: dict[str, Any] | None) -> str:
+    if values is None:
+        return name
+    return f"{name} ({values['positives']}/{values['films']})" + ("" if values["auroc"] is not None else " n/a")
+
+
+def dashes(findings: Sequence[str]) -> dict[str, str]:
+    """Dash of each finding's line as SVG writes it, for a key; "" = none."""
+    looks = {finding: look["linestyle"] for finding, look in _looks(findings).items()}
+    scaled = {finding: [] if line == "-" else line[1] for finding, line in looks.items()}
+    return {finding: " ".join(f"{LINE_WIDTH * part:g}" for part in parts) for finding, parts in scaled.items()}
+
+
+def _looks(findings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and dash of each finding's line."""
+    return {
+        finding: {"color": colour, "linestyle": DASHES[place // 8 % len(DASHES)], "linewidth": LINE_WIDTH}
+        for place, (finding, colour) in enumerate(colours(findings).items())
+    }
+
+
+def _defined(
+    axes: Axes, truth: np.ndarray, probabilities: np.ndarray, findings: Sequence[str], style: Style
+) -> Iterator[tuple[str, dict[str, Any], np.ndarray, np.ndarray]]:
+    """Finding, look, known labels and their probabilities, where a curve is defined; the legend names the others."""
+    for f, (finding, look) in enumerate(_looks(findings).items()):
+        known, reason = ~np.isnan(truth[:, f]), why_undefined(truth[:, f])
+        if reason is None:
+            yield finding, look, truth[known, f], probabilities[known, f]
+        elif style.alone:
+            axes.plot([], [], label=label_of(style, finding, f"n/a ({reason})"), **look)

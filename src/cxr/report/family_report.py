@@ -9,7 +9,7 @@ import pandas as pd
 
 from cxr.core import artifacts
 from cxr.core.errors import InputError
-from cxr.core.parameters import Params
+from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
@@ -64,8 +64,8 @@ def blocks(settings: Settings, params: Params, family: str, own: dict[str, Any])
     return found
 
 
-def extras(settings: Settings, params: Params, family: str, most: int = gallery.MOST) -> html_page.Extras:
-    """Gallery, lung masks, training curves and facts; what is not there is left out or said to be missing."""
+def extras(settings: Settings, params: Params, family: str, most: int | None = None) -> html_page.Extras:
+    """Gallery (of ``most`` films), lung masks, training curves and facts; what is missing is left out or said to be."""
     members = params.members(family)
     logs = {member: settings.member_dir(family, member) / "log.csv" for member in members}
     pictures = {
@@ -77,6 +77,7 @@ def extras(settings: Settings, params: Params, family: str, most: int = gallery.
     masks = [(title, gallery.picture_uri(path, 1300)) for title, path in pictures.items()]
     return html_page.Extras(
         cards=cards(settings, params, family, most),
+        method=METHOD_NAMES[params.evaluation.map_method],
         no_maps=NO_MAPS.format(family.capitalize(), family.capitalize()),
         **trust(settings, params, family),
         masks=[(title, picture) for title, picture in masks if picture],
@@ -110,7 +111,7 @@ def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
     }
 
 
-def cards(settings: Settings, params: Params, family: str, most: int) -> list[dict[str, Any]] | None:
+def cards(settings: Settings, params: Params, family: str, most: int | None) -> list[dict[str, Any]] | None:
     """The gallery's films, or None where a member's maps are not there."""
     members = params.members(family)
     if not all(settings.cams(family, member, params.evaluation.map_method).is_file() for member in members):
@@ -119,7 +120,8 @@ def cards(settings: Settings, params: Params, family: str, most: int) -> list[di
     films, pack = load_films(settings, params, scored.size)
     rows = {image_id: row for row, image_id in enumerate(films["image_id"])}
     folder = settings.family_dir(family) if overlays.overlays_are_current(scored, settings.family_dir(family)) else None
-    return gallery.film_cards(scored, pack, rows, gallery.choose_rows(scored, most), folder)
+    chosen = gallery.choose_rows(scored, gallery.most_films(len(scored.findings)) if most is None else most)
+    return gallery.film_cards(scored, pack, rows, chosen, folder)
 
 
 def mask_notes(settings: Settings) -> list[str]:

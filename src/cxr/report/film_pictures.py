@@ -6,7 +6,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cxr.core.findings import COLOURS
 from cxr.maps.family_maps import OUTCOMES
 from cxr.report.canvas import (
     BAR,
@@ -15,7 +14,6 @@ from cxr.report.canvas import (
     DIM,
     GAP,
     KNOWN_BOX,
-    LUNGS,
     MARGIN,
     MASK,
     PREDICTED_MASK,
@@ -112,7 +110,6 @@ def overlay(
     contour_level: float | None = None,
     boxes: Sequence[Sequence[float]] = (),
     detections: Sequence[Sequence[float]] = (),
-    lung_mask: np.ndarray | None = None,
 ) -> None:
     """A film as it is, and beside it the same film under its heatmap, with a colour bar.
 
@@ -128,17 +125,12 @@ def overlay(
         Level of the heatmap that is outlined.
     boxes, detections : sequences of (x, y, width, height)
         Known boxes (solid) and detected ones (dashed), in pixels of ``film``.
-    lung_mask : array of shape (H, W), uint8, optional
-        Outlined.
     """
     plain, scale = fit_panel(film, PANEL)
     height, width = plain.shape[:2]
     heat = resize_heat(heatmap, height, width)
     mapped = blend(plain, heat)
     entries = []
-    if lung_mask is not None:
-        draw_outline(mapped, lung_mask, LUNGS)
-        entries.append(("lung mask", LUNGS, False))
     if contour_level is not None:
         draw_outline(mapped, heat >= contour_level, CONTOUR, thickness=2)
         entries.append((f"map = {contour_level:.2f}", CONTOUR, False))
@@ -168,6 +160,7 @@ def overview(
     groups: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray | None, str]]],
     path: Path,
     finding: str,
+    colour: str,
     note: str = "",
 ) -> None:
     """A page of one finding: up to six films each of true and false positives and negatives.
@@ -177,14 +170,15 @@ def overview(
     groups : mapping of "TP", "FP", "FN", "TN" to sequences of (film, heatmap, caption)
         film (H, W) uint8; heatmap (h, w) float 0..1 or None; the caption holds the probability.
     path : Path
-    finding : str
+    finding, colour : str
+        Its name, and the colour that stands for it, as "#rrggbb".
     note : str
-        Beside the title, such as the threshold.
+        Beside the title, such as the method of the maps and the threshold.
     """
     side, columns = 236, 6
     width = columns * side + (columns + 1) * GAP
     header = blank_canvas(52, width)
-    cv2.rectangle(header, (MARGIN, 16), (MARGIN + 20, 36), rgb(COLOURS[finding]), cv2.FILLED)
+    cv2.rectangle(header, (MARGIN, 16), (MARGIN + 20, 36), rgb(colour), cv2.FILLED)
     x = write_text(header, finding, (MARGIN + 32, 35), 26, TEXT, width, weight=700)
     write_text(header, note, (x + 18, 35), 16, DIM, width - x - 18 - MARGIN)
     rows = [header]

@@ -13,7 +13,8 @@ from cxr.report.canvas import heat_layer
 
 SIDE = 192  # pixels of a film on the page
 MAP_SIDE = 24  # of a map; the browser enlarges it smoothly
-MOST = 1000  # films on a page
+MOST = 1000  # films on a page; fewer where each has so many maps that the page would be too large
+FILM_BYTES, MAP_BYTES, ALL_BYTES = 8000, 2250, 24e6  # of a film, of a map, of all films of a page
 
 
 def data_uri(image: np.ndarray, kind: str, options: tuple[int, ...] = ()) -> str:
@@ -32,7 +33,16 @@ def picture_uri(path: Path, widest: int) -> str | None:
     return data_uri(small, "jpeg", (cv2.IMWRITE_JPEG_QUALITY, 80))
 
 
-def choose_rows(scored: Scored, most: int = MOST) -> list[int]:
+def most_films(findings: int) -> int:
+    """Films on a page of so many findings, so that it stays one that opens and can be sent.
+
+    >>> most_films(1), most_films(6), most_films(14), most_films(30)
+    (1000, 1000, 607, 317)
+    """
+    return min(MOST, int(ALL_BYTES / (FILM_BYTES + MAP_BYTES * findings)))
+
+
+def choose_rows(scored: Scored, most: int) -> list[int]:
     """Test films of the gallery: each finding's outcomes in turn, the surest first, until there are ``most``."""
     queues = [choose_films(scored, finding, None, most) for finding in scored.findings]
     rows: dict[int, None] = {}

@@ -11,11 +11,13 @@ from typing import Any
 import jinja2
 import pandas as pd
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from cxr.core.artifacts import write_text
-from cxr.core.findings import COLOURS, FINDINGS
+from cxr.core.findings import colours
 from cxr.evaluation import predictions
-from cxr.report import charts, page_tables
+from cxr.report import curves, page_tables
+from cxr.report.figures import as_svg
 from cxr.report.page_tables import Table
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -52,12 +54,13 @@ class Model:
 class Extras:
     """What only a model of our own has: films with maps, lung masks, logs of training, facts of the run.
 
-    cards: from `gallery.film_cards`, or None with ``no_maps`` saying why. map_tables, randomisation, shortcuts: from
-    `trust_tables`. masks: pictures (title, data URI), with lines
-    of text in mask_notes. logs: member -> log.csv. facts: title -> (name, value) pairs.
+    cards: from `gallery.film_cards`, their maps by ``method``, in words; or None with ``no_maps`` saying why.
+    map_tables, randomisation, shortcuts: from `trust_tables`. masks: pictures (title, data URI), with lines of text in
+    mask_notes. logs: member -> log.csv. facts: title -> (name, value) pairs.
     """
 
     cards: list[dict[str, Any]] | None = None
+    method: str = ""
     no_maps: str = "These predictions came as numbers: there are no films and no maps to show."
     map_tables: list[Table] = field(default_factory=list)
     randomisation: Table | None = None
@@ -99,7 +102,8 @@ def page(
     extras : Extras, optional
     """
     extras = extras or Extras()
-    findings = [finding for finding in model.metrics["findings"] if finding in model.findings]
+    every = predictions.findings_of(model.table)
+    findings = [finding for finding in every if finding in model.findings]
     content = {
         "title": title,
         "summary": _summary(model, findings),
@@ -107,16 +111,18 @@ def page(
         "caveats": CAVEATS,
         "tables": _tables(model, blocks, compared, findings),
         "charts": _charts(model, findings, extras),
+        "colours": colours(every),
+        "dashes": curves.dashes(every),
         "extras": extras,
         "findings": findings,
-        "gallery": gallery_data(extras.cards),
+        "gallery": gallery_data(extras.cards, every),
     }
     return render("report.html.j2", content)
 
 
-def gallery_data(cards: list[dict[str, Any]] | None) -> Markup | None:
-    """What the page's script needs of films (see `gallery.film_cards`), or None without any."""
-    return _json({"findings": FINDINGS, "colours": COLOURS, "films": cards}) if cards else None
+def gallery_data(cards: list[dict[str, Any]] | None, findings: Sequence[str]) -> Markup | None:
+    """What the page's script needs of films (see `gallery.film_cards`) and their findings, or None without any."""
+    return _json({"findings": list(findings), "films": cards}) if cards else None
 
 
 def render(template: str, content: dict[str, Any]) -> str:
@@ -128,7 +134,6 @@ def render(template: str, content: dict[str, Any]) -> str:
         "style": Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
         "policy": f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'",
-        "colours": COLOURS,
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
@@ -226,20 +231,39 @@ def _tables(model: Model, blocks, compared, findings: Sequence[str]) -> dict[str
 
 
 def _charts(model: Model, findings: Sequence[str], extras: Extras) -> dict[str, Any]:
-    truth, probabilities = predictions.arrays(model.table)
-    values = model.metrics["findings"]
-    forests = []
-    if model.metrics.get("subgroups"):
-        forests = [charts.forest(finding, values[finding], model.metrics["subgroups"]) for finding in findings]
-    reliability = [
-        charts.reliability(finding, values[finding]["calibration"]["before"], values[finding]["calibration"]["after"])
-        for finding in findings
-        if values[finding]["calibration"]["before"]
-    ]
+    """Curves as SVG: of all findings of the table, whose place in it says their colour; then of those shown."""
+    every, (truth, probabilities) = predictions.findings_of(model.table), predictions.arrays(model.table)
+    values, colour, groups = model.metrics["findings"], colours(every), model.metrics.get("subgroups")
+    calibrations = {finding: values[finding]["calibration"] for finding in findings}
     return {
-        "roc": Markup(charts.roc(truth, probabilities)),
-        "precision_recall": Markup(charts.precision_recall(truth, probabilities)),
-        "reliability": [Markup(chart) for chart in reliability],
-        "forests": [Markup(chart) for chart in forests],
-        "training": [(member, Markup(chart)) for member, chart in charts.training(extras.logs)],
-    }
+        "roc": _svg(
+            curves.roc(truth, probabilities, every), "roc",
+            "ROC curves: sensitivity against 1 - specificity of each finding",
+        ),
+        "precision_recall": _svg(
+            curves.precision_recall(truth, probabilities, every), "pr", "Precision against recall of each finding"
+        ),
+        "reliability": [
+            _svg(
+                curves.reliability(finding, one["before"], one["after"], colour[finding]), f"reliability-{finding}",
+                f"Reliability of the probabilities of {finding}",
+            )
+            for finding, one in calibrations.items()
+            if one["before"]
+        ],
+        "forests": [
+            _svg(
+                curves.forest(finding, values[finding], groups, colour[finding]), f"forest-{finding}",
+                f"AUROC of {finding} in groups of films",
+            )
+            for finding in (findings if groups else ())
+        ],
+        "training": [
+            (member, _svg(curves.training(log), f"training-{member}", f"Loss and val AUROC of {member} by epoch"))
+            for member, log in extras.logs.items()
+        ],
+    }  # fmt: skip
+
+
+def _svg(figure: Figure, key: str, label: str) -> Markup:
+    return Markup(as_svg(figure, key, label))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxr.core.parameters import Params
+from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
 from cxr.report import family_report
 from cxr.report.page_tables import Cell
@@ -30,12 +30,13 @@ LIMITS = (
     "A film that is labelled 0 may still be abnormal: only the findings above are looked at.",
     "Results of several hospitals pooled can be good because the network recognises the hospital.",
     "Intervals cover the drawing of test patients, not the variance of training.",
-    "Maps show where evidence for the network's answer lies, not where disease is.",
+    "{method} shows where evidence for the network's answer lies, not where disease is.",
 )
 
 
 def of_family(settings: Settings, params: Params, family: str, metrics: dict[str, Any]) -> str:
     """The model card of a family as Markdown."""
+    method = METHOD_NAMES[params.evaluation.map_method]
     parts = [
         f"# Model card: {family}",
         "Filled in by the pipeline from the facts of this run; nothing here was written by hand.",
@@ -57,7 +58,7 @@ def of_family(settings: Settings, params: Params, family: str, metrics: dict[str
         "## Explanations and shortcuts",
         *_trust(settings, params, family),
         "## Limits",
-        "\n".join(f"* {limit}" for limit in (*caveats(metrics["protocol"]["sources"]), *LIMITS)),
+        "\n".join(f"* {limit.format(method=method)}" for limit in (*caveats(metrics["protocol"]["sources"]), *LIMITS)),
         "## CLAIM items left to the author",
         "\n".join(f"* [ ] {item}" for item in LEFT_TO_AUTHOR),
     ]

@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from cxr.core.parameters import METHOD_NAMES
 from cxr.maps.localisation import ALWAYS_BESIDE, THRESHOLDS
 from cxr.maps.map_scores import MEAN
 from cxr.report.page_tables import Cell, Table, count, number
 
 FEWEST = 10  # films with a box below which a figure is grey: one film moves it by much
-METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 
 
 def map_tables(scores: pd.DataFrame, family: str, method: str) -> list[Table]:
@@ -36,7 +36,7 @@ def _over_findings(scores: pd.DataFrame) -> Table:
     for row in scores[scores["finding"] == MEAN].to_dict("records"):
         keys = ("hit", "iou", "iobb_0.1", "iobb_0.1_false", "iobb_0.5", "iou_0.1", "iou_0.5", "in_lungs", "lungs_area")
         beside = row["method"] in ALWAYS_BESIDE
-        name = row["method"] if beside else f"{row['network']}, {METHODS[row['method']]}"
+        name = row["method"] if beside else f"{row['network']}, {METHOD_NAMES[row['method']]}"
         rows.append([Cell(name, faint=beside), count(row["films"]), *(number(_known(row[key])) for key in keys)])
     heads = (
         "Maps|Films|Hit rate|IoU|IoBB > 0.1|False boxes a film|IoBB > 0.5|IoU > 0.1|IoU > 0.5|In the lungs|Lungs' area"
@@ -58,14 +58,14 @@ def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) ->
     rows = []
     for finding in own["finding"].unique():
         cells = [Cell(finding), count(int(shown.loc[(finding, ALWAYS_BESIDE[0]), "films"]))]
-        for method in (*METHODS, *ALWAYS_BESIDE):
+        for method in (*METHOD_NAMES, *ALWAYS_BESIDE):
             one = shown.loc[(finding, method)]
             limits = [_known(one[f"{figure}_{end}"]) for end in ("low", "high")]
-            interval = limits if method in METHODS and None not in limits else None
+            interval = limits if method in METHOD_NAMES and None not in limits else None
             faint = method in ALWAYS_BESIDE or cells[1].value < FEWEST
             cells.append(number(_known(one[figure]), interval, faint=faint))
         rows.append(cells)
-    heads = ["Finding", "Films", *METHODS.values(), *(name.capitalize() for name in ALWAYS_BESIDE)]
+    heads = ["Finding", "Films", *METHOD_NAMES.values(), *(name.capitalize() for name in ALWAYS_BESIDE)]
     return Table(f"{caption} ({family})", heads, rows, _too_few(own))
 
 
@@ -81,7 +81,7 @@ def _wang(scores: pd.DataFrame, family: str, method: str, overlap: str) -> Table
         rows.append(cells)
     name = {"iobb": "IoBB", "iou": "IoU"}[overlap]
     heads = ["Finding", *(f"T({name}) {limit}" for limit in THRESHOLDS)]
-    return Table(f"Accuracy at T({name}), false boxes a film below: {METHODS[method]}, {family}", heads, rows)
+    return Table(f"Accuracy at T({name}), false boxes a film below: {METHOD_NAMES[method]}, {family}", heads, rows)
 
 
 def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> Table | None:

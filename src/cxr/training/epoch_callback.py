@@ -168,7 +168,7 @@ class EveryEpoch(keras.callbacks.Callback):
             return
         log = pd.DataFrame(self.state["log"])
         write_csv(log, self.folder / "log.csv")
-        curves.training_curves(log, self.folder / "curves.png", self.best_model.name)
+        curves.save_training(log, self.folder / "curves.png", self.best_model.name)
         self._save(self.model.save_weights, self._backup / f"epoch_{row['epoch']:04d}.weights.h5")
         # Only now does the state point to it: an interruption before this line goes on from the epoch before.
         write_json({**self.state, "identity": self.identity}, self._backup / "state.json")

@@ -27,7 +27,7 @@ document.querySelectorAll("section").forEach(section => sight.observe(section));
 // The gallery: cards are made as they are asked for, a page of them at a time.
 const data = document.getElementById("films");
 if (data) {
-  const {findings, colours, films} = JSON.parse(data.textContent);
+  const {findings, films} = JSON.parse(data.textContent);
   const form = document.getElementById("controls"), gallery = document.getElementById("gallery");
   const more = document.getElementById("more"), count = document.getElementById("count");
   const PAGE = 60;
@@ -48,14 +48,18 @@ if (data) {
       stack.append(frame);
     }
     stack.append(make("em", {className: film.outcomes[f], textContent: film.outcomes[f] || "?"}));
-    const rows = findings.map((finding, n) => {
-      const row = make("li", {className: n === f ? "on" : ""}, make("span", {textContent: finding}),
+    const order = [...findings.keys()], many = order.length > 8;
+    // Of many findings a card shows a few at once: the chosen one, then the likeliest; the rest by scrolling.
+    if (many) order.sort((a, b) => (b === f) - (a === f) || film.probabilities[b] - film.probabilities[a]);
+    const rows = order.map(n => {
+      const row = make("li", {className: n === f ? "on" : ""}, make("span", {textContent: findings[n].replaceAll("_", "_\u200b")}),
         make("span", {textContent: film.probabilities[n].toFixed(2)}), make("span", {textContent: film.outcomes[n] || "?"}));
       row.style.setProperty("--p", 100 * film.probabilities[n]);
       return row;
     });
     const notes = (film.notes || []).map(note => make("p", {className: "warn", textContent: note}));
-    return make("article", {className: "film"}, stack, make("h4", {textContent: film.id}), ...notes, make("ul", {}, ...rows));
+    return make("article", {className: "film"}, stack, make("h4", {textContent: film.id}), ...notes,
+      make("ul", many ? {className: "many", tabIndex: 0} : {}, ...rows));
   };
   const next = () => {
     const f = findings.indexOf(form.elements.finding.value);

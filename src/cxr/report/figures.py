@@ -1,0 +1,129 @@
+"""How a figure is dressed and saved: as a picture that stands alone (`PRINT`), or for the report's page (`PAGE`)."""
+
+import functools
+import io
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cxr.core import artifacts
+
+INK, LINE = "#010203", "#040506"  # stand-ins that become the page's text colour and its colour of thin lines
+MOST_INSIDE = 8  # names of a legend within the axes
+SPARE = 0.5  # inches around a legend outside them: with none to spare Matplotlib's layout does not settle in one pass
+COMMON = {"font.family": "sans-serif", "axes.axisbelow": True, "axes.titlesize": 10, "axes.titlelocation": "left"}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a figure is dressed.
+
+    alone: nothing around it explains it, so it has a title, and figures and what is not defined in its legend. ink,
+    line: colours of text and of thin lines. side: of a square figure, inches. points: of a curve, at most. settings:
+    Matplotlib's.
+    """
+
+    alone: bool
+    ink: str
+    line: str
+    side: float
+    points: int
+    settings: Mapping[str, Any]
+
+
+PRINT = Style(
+    True, "0.1", "0.6", 6.6, 2000,
+    COMMON | {"figure.dpi": 130, "grid.color": "0.92", "legend.fontsize": 9,
+              "figure.titlesize": 12, "figure.titleweight": "bold"},
+)  # fmt: skip
+PAGE = Style(
+    False, INK, LINE, 4.4, 300,
+    COMMON | {"font.size": 9, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": LINE, "xtick.color": INK,
+              "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "grid.color": LINE,
+              "grid.linewidth": 0.6, "legend.frameon": False, "legend.fontsize": 8},
+)  # fmt: skip
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write the figure as a picture: the same bytes for the same figure."""
+    with artifacts.written_whole(path) as temporary:
+        figure.savefig(temporary, metadata={"Software": None})
+
+
+def as_svg(figure: Figure, key: str, label: str) -> str:
+    """The figure as an SVG element: no width of its own, the page's colours, ``label`` for who can't see it."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # ids such as axes_1 would stand twice in a page
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r"font: ([^;\"]*?)'[^;\"]*", r"font: \1inherit", text)
+    quoted = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    text = text.replace("<svg", f'<svg role="img" aria-label="{quoted}"', 1)
+    return text.replace(INK, "currentColor").replace(LINE, "var(--line)")
+
+
+def dressed(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Draw with the settings of the style."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments, style: Style = PAGE, **named) -> Figure:
+        with matplotlib.rc_context(style.settings):
+            return draw(*arguments, style=style, **named)
+
+    return drawn
+
+
+def square(style: Style, title: str, x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(style.side, style.side), layout="constrained")
+    axes = figure.subplots()
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x_label, ylabel=y_label, aspect="equal")
+    axes.grid(True)
+    if style.alone:
+        axes.set_title(title, loc="center", fontsize=12, fontweight="bold", wrap=True)
+    return figure, axes
+
+
+def label_of(style: Style, name: str, figures: str) -> str:
+    return f"{name}  {figures}" if style.alone else name
+
+
+def thinned(style: Style, *arrays: np.ndarray) -> list[np.ndarray]:
+    kept = np.unique(np.linspace(0, len(arrays[0]) - 1, style.points).round().astype(int))
+    return [array[kept] if len(array) > style.points else array for array in arrays]
+
+
+def place_legend(axes: Axes, style: Style, place: str, title: str = "") -> None:
+    """Names of the lines: in the axes; where they are many beside them, and the figure grows by what they take.
+
+    A page has a key of all findings, so many names stand there alone.
+    """
+    handles, names = axes.get_legend_handles_labels()
+    heading = {"title": title if style.alone else None, "alignment": "left"}
+    if len(names) <= MOST_INSIDE:
+        if names:
+            axes.legend(loc=place, **heading)
+        return
+    if not style.alone:
+        return
+    figure = axes.figure
+    width, height = figure.get_size_inches()
+    outside = functools.partial(figure.legend, handles, names, loc="outside right upper", **heading)
+    legend = outside()
+    columns = math.ceil(legend.get_window_extent().height / figure.dpi / (height - SPARE))
+    if columns > 1:
+        legend.remove()
+        legend = outside(ncols=columns)
+    figure.set_figwidth(width + legend.get_window_extent().width / figure.dpi + SPARE)

@@ -1,0 +1,45 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core.findings import FINDINGS
+from cxr.evaluation.thresholds import POOLED
+from cxr.imaging.film_checks import FLAGS
+from cxr.maps.family_maps import Scored
+from cxr.new_films import new_films_report, predicting
+from cxr.preparation.films import AFFINE
+from tests.conftest import tiny_params
+
+
+def predicted(params):
+    """One film of a family of one network."""
+    films = pd.DataFrame({"filename": ["a.png"], "width": [60], "height": [60], "row": [0], "distance": [1.0],
+                          "notes": [""]}).assign(**dict(zip(AFFINE, (0.5, 0.5, 0, 0), strict=True)))  # fmt: skip
+    films[list(FLAGS)] = 0
+    members = np.full((1, 1, len(FINDINGS)), 0.7, np.float32)
+    table = predicting._table(films, POOLED, members)
+    fitted = {POOLED: {"threshold": 0.5, "fitted_on": POOLED}}
+    thresholds = {"findings": dict.fromkeys(FINDINGS, fitted)}
+    maps = [np.ones((1, len(FINDINGS), 2, 2), np.float16)]
+    boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
+    called = np.ones((1, len(FINDINGS)), bool)
+    scored = Scored(
+        None, params, table, thresholds, called, maps, [np.ones(len(FINDINGS))],
+        films.assign(image_id=table["image_id"]), boxes, 32,
+    )  # fmt: skip
+    bundle = SimpleNamespace(params=params, family="ensemble", thresholds=thresholds)
+    problems = pd.DataFrame(columns=["filename", "problem"])
+    pack = np.zeros((1, 32, 32), np.uint8)
+    return predicting.Predicted(bundle, POOLED, films, scored, np.full((1, len(FINDINGS)), 0.6), members, None, pack,
+                                problems)  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "name"), [("gradcam", "Grad-CAM"), ("layercam", "LayerCAM")])
+def test_the_page_names_the_method_of_its_maps_and_shows_every_finding(method, name):
+    page = new_films_report.page(predicted(tiny_params(MAP_METHOD=method)), [""], {})
+    assert f"Where the evidence for a finding lies ({name}), on the film" in page
+    for finding in FINDINGS:
+        assert f"<h3>{finding}</h3>" in page
+        assert f'value="{finding}"' in page
