@@ -105,7 +105,6 @@ def test_chexperts_tables_are_told_beside_what_was_published(tmp_path, capsys, l
 
 def test_an_archive_that_is_missing_is_named(tmp_path):
     import cxr.tables.download_check as checks
-
     from cxr.tables.sources import nih
 
     paths = pd.DataFrame({"path": [f"{n}.png" for n in range(nih.NIH_TABLE_ROWS)]})

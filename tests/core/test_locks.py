@@ -11,7 +11,9 @@ from cxr.core import locks
 from cxr.core.errors import BusyError
 from tests.conftest import PROJECT
 
-HOLDER = "import sys, time; from pathlib import Path; from cxr.core import locks; locks.hold(*map(Path, sys.argv[1:])); "
+HOLDER = (
+    "import sys, time; from pathlib import Path; from cxr.core import locks; locks.hold(*map(Path, sys.argv[1:])); "
+)
 WAIT = "print('held', flush=True); time.sleep(60)"
 
 
