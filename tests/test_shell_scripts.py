@@ -73,6 +73,12 @@ def test_an_active_environment_and_the_variable_python_come_before_the_venv_besi
     assert called(here, PYTHON="other/bin/python", VIRTUAL_ENV="x") == "other/bin/python"
 
 
+def test_several_machines_are_told_the_same_python(here):
+    stand_in(here / ".venv/bin/python")
+    result = call(here, here / "on_machines.sh", "localhost", "--", "sh", "-c", "echo $PYTHON")
+    assert (result.returncode, result.stdout) == (0, f"{here}/.venv/bin/python\n"), result.stderr
+
+
 def test_the_base_environment_of_conda_which_every_terminal_activates_does_not(here, tmp_path):
     stand_in(here / ".venv/bin/python")
     assert called(here, CONDA_PREFIX="base", CONDA_DEFAULT_ENV="base") == str(here / ".venv/bin/python")
