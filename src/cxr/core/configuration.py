@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from cxr.core.errors import InputError, closest
 from cxr.core.parameters import BACKBONES, MEMBERS, SMALLEST_INPUT, STAGES, ModelParams, Params, Stage, TrainParams
+from cxr.core.paths import expanded
 from cxr.core.settings import REPLACED_SETTINGS, Settings
 
 
@@ -33,7 +34,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
+        hint = " A backslash? Write paths with /; in WSL D:\\films is /mnt/d/films." if "escape" in error.msg else ""
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InputError(f"{path}: not valid JSON: {error.msg}, {place}.{hint}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
         raise InputError(f"{path}: not valid JSON: {error}.") from None
     if not isinstance(content, dict):
@@ -110,25 +113,28 @@ def load_params(path: Path) -> Params:
     content = _read_json(path)
     folder = path.resolve().parent
 
-    def placed(weights: Any) -> Any:
-        return weights if weights in ("imagenet", "none") or not isinstance(weights, str) else str(folder / weights)
+    def placed(given: Any, key: str, words: tuple[str, ...]) -> Any:
+        no_path = not isinstance(given, str) or given in words
+        return given if no_path else str(folder / expanded(given, f"{path}: {key}"))
 
-    if isinstance(content.get("HASH_IDS"), str) and content["HASH_IDS"]:
-        content["HASH_IDS"] = str(folder / content["HASH_IDS"])
+    if "HASH_IDS" in content:
+        content["HASH_IDS"] = placed(content["HASH_IDS"], "HASH_IDS", ("",))
     if "WEIGHTS" in content:
         given = content["WEIGHTS"]
-        by_member = isinstance(given, dict)
-        content["WEIGHTS"] = {name: placed(one) for name, one in given.items()} if by_member else placed(given)
+        words = ("imagenet", "none")
+        by_member = given if isinstance(given, dict) else {}
+        placed_by_member = {name: placed(one, f"WEIGHTS of {name}", words) for name, one in by_member.items()}
+        content["WEIGHTS"] = placed_by_member or placed(given, "WEIGHTS", words)
     return params_from(content, str(path))
 
 
 def load_settings(path: Path) -> Settings:
-    """Read and check SETTINGS.json; relative paths are relative to the file.
+    """Read and check SETTINGS.json; relative paths are relative to the file, ``~`` and variables are replaced.
 
     Raises
     ------
     InputError
-        For an unknown key or a value that is no path.
+        For an unknown key or a value that is no path of this machine; see `paths.expanded`.
     """
     content = _read_json(path)
     known = set(_keys(Settings))
@@ -142,6 +148,10 @@ def load_settings(path: Path) -> Settings:
             "MODELS_DIR; remove them.",
             file=sys.stderr,
         )
+    for name, field in Settings.model_fields.items():
+        given = content.get(name.upper())
+        if field.annotation is Path and isinstance(given, str):
+            content[name.upper()] = expanded(given, f"{path}: {name.upper()}")
     settings = _checked(Settings, {key: value for key, value in content.items() if key in known}, str(path))
     folder = path.resolve().parent
     # "" for a table means that there is none; "" and "." for a folder, which Path does not tell apart, the file's own.
