@@ -18,6 +18,15 @@ def test_films_of_folders_and_files_come_once_each_and_nothing_of_ours(tmp_path)
     assert found == [tmp_path / name for name in ("one.png", "films/a.png", "films/b.png", "gone.png")]
 
 
+def test_hidden_files_are_no_films_and_links_to_folders_are_followed(tmp_path):
+    for name in ("films/a.png", "films/._a.png", "films/.ipynb_checkpoints/a.png", "study/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "films/study").symlink_to(tmp_path / "study")
+    found = find_films([tmp_path / "films"], tmp_path / "out")
+    assert found == [tmp_path / name for name in ("films/a.png", "films/study/b.png")]
+
+
 def test_nothing_at_all_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty, .*gone.png: no film there; expected PNG"):
