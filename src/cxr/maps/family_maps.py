@@ -121,7 +121,7 @@ def check_scored(settings: Settings, family: str, members: tuple[str, ...]) -> N
 
 
 def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: int) -> list[int]:
-    """Rows to draw: the films asked for, or test films of each outcome in turn, the surest first; 0 = no limit.
+    """Rows to draw, once each: the films asked for, or test films of each outcome in turn, surest first; 0 = no limit.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
                     f"--film {name}: not among the {len(ids)} films of val and test, such as {ids.iloc[0]}"
                 )
             rows.extend(found.tolist())
-        return rows
+        return list(dict.fromkeys(rows))  # two threads would write one picture
     test = np.flatnonzero(scored.table["split"] == "test")
     surest_first = test[np.argsort(-scored.probability(finding)[test], kind="stable")]
     queues = {outcome: [row for row in surest_first if scored.outcome(finding, row) == outcome] for outcome in OUTCOMES}

@@ -17,9 +17,9 @@ from cxr.report import film_pictures
 
 def overlays_made_from(scored: Scored, family: str) -> dict[str, Any]:
     """What overlays hang on: drawn anew where another is recorded in gradcam/made_from.json."""
-    predicted = digest(scored.settings.family_dir(family) / "predictions.csv")
-    chosen = scored.params.evaluation
-    return {"predictions": predicted, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
+    folder, chosen = scored.settings.family_dir(family), scored.params.evaluation
+    files = {name: digest(folder / name) for name in ("predictions.csv", "thresholds.json")}
+    return {**files, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
 
 
 def overlays_are_current(scored: Scored, family: str) -> bool:

@@ -63,8 +63,10 @@ def check_nih(settings: Settings) -> Checked:
             lines.append(beside_published(f"{name}_list.txt", len(nih.read_list(lists[name])), published))
         else:
             lines.append(f"{name}_list.txt: not there; without the lists a share of the patients is drawn for the test")
-    boxes, wrong = nih.read_nih_boxes(nih.nih_boxes_csv(settings), table["image_id"])
-    lines.append(f"boxes of our findings: {len(boxes):,} of 517" if len(boxes) else "BBox_List_2017.csv: not there")
+    boxes_csv = nih.nih_boxes_csv(settings)
+    boxes, wrong = nih.read_nih_boxes(boxes_csv, table["image_id"])
+    usable = f"boxes of our findings: {len(boxes):,} of 517" if len(boxes) else "BBox_List_2017.csv: no box is usable"
+    lines.append(usable if boxes_csv else "BBox_List_2017.csv: not there")
     listed = release.problems[release.problems["problem"] != "missing"]  # told above, an archive a line
     return Checked("nih", lines, pd.concat([listed, wrong], ignore_index=True), _on_disk(table, on_disk, settings))
 
