@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cxr.core import artifacts, command_line, locks, steps
+from cxr.core.errors import one_line
 from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.tables import merging, raw_files, schema
 from cxr.tables.sources import in_use
@@ -49,7 +50,7 @@ def main(argv=None):
         print(f"left out, {reason}: {films:,} films")
     extra = others_on_disk(settings.dataset_dir, known)
     if extra:
-        print(f"on disk, but in no table: {len(extra):,} films, such as {extra[0]}; not used")
+        print(f"on disk, but in no table: {len(extra):,} films, such as {one_line(extra[0])}; not used")
     print(schema.count(merged.images, {"source": merged.images["source"], "view": merged.images["view"]}).to_string())
     print(f"written: {settings.images_csv} ({len(merged.images):,} films), {problems_csv.name}")
 

@@ -7,16 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cxr.core.errors import InputError, closest
+from cxr.core.errors import InputError, hint
 from cxr.core.parameters import BACKBONES, MEMBERS, SMALLEST_INPUT, STAGES, ModelParams, Params, Stage, TrainParams
 from cxr.core.paths import expanded
 from cxr.core.settings import REPLACED_SETTINGS, Settings
-
-
-def nearest(word: str, known) -> str:
-    """A hint at the known word that a misspelt one may have meant, or nothing."""
-    meant = closest(word, known)
-    return f" Did you mean {meant}?" if meant else ""
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -34,9 +28,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except json.JSONDecodeError as error:
-        hint = " A backslash? Write paths with /; in WSL D:\\films is /mnt/d/films." if "escape" in error.msg else ""
+        advice = " A backslash? Write paths with /; in WSL D:\\films is /mnt/d/films." if "escape" in error.msg else ""
         place = f"line {error.lineno}, column {error.colno}"
-        raise InputError(f"{path}: not valid JSON: {error.msg}, {place}.{hint}") from None
+        raise InputError(f"{path}: not valid JSON: {error.msg}, {place}.{advice}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
         raise InputError(f"{path}: not valid JSON: {error}.") from None
     if not isinstance(content, dict):
@@ -66,7 +60,7 @@ def params_from(content: dict[str, Any], where: str) -> Params:
     known = {key for stage in STAGES.values() for key in _keys(stage)}
     for key in content:
         if key not in known:
-            raise InputError(f"{where}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
+            raise InputError(f"{where}: unknown key {key}.{hint(key, known)} All keys are in README.md.")
     stages = {
         name: _checked(stage, {key: content[key] for key in _keys(stage) if key in content}, where)
         for name, stage in STAGES.items()
@@ -86,7 +80,7 @@ def _check_members(by_member: dict[str, Any], key: str, where: str) -> None:
     for member in by_member:
         if member not in MEMBERS:
             raise InputError(
-                f"{where}: {key}: no member {member}.{nearest(member, MEMBERS)} Members: {', '.join(MEMBERS)}."
+                f"{where}: {key}: no member {member}.{hint(member, MEMBERS)} Members: {', '.join(MEMBERS)}."
             )
 
 
@@ -97,7 +91,7 @@ def _check_overrides(by_member: dict[str, dict[str, Any]], content: dict[str, An
         for key in overrides:
             if key not in overridable:
                 raise InputError(
-                    f"{where}: MEMBER_OVERRIDES of {member}: {key} cannot differ by member.{nearest(key, overridable)}"
+                    f"{where}: MEMBER_OVERRIDES of {member}: {key} cannot differ by member.{hint(key, overridable)}"
                 )
         merged = {**{key: content[key] for key in _keys(TrainParams) if key in content}, **overrides}
         for stage, keys in ((TrainParams, set(merged) - {"DROPOUT"}), (ModelParams, set(merged) & {"DROPOUT"})):
@@ -141,7 +135,7 @@ def load_settings(path: Path) -> Settings:
     replaced = sorted(REPLACED_SETTINGS & set(content))
     for key in content:
         if key not in known | REPLACED_SETTINGS:
-            raise InputError(f"{path}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
+            raise InputError(f"{path}: unknown key {key}.{hint(key, known)} All keys are in README.md.")
     if replaced:
         print(
             f"{path}: {len(replaced)} output paths of the original ({replaced[0]} …) are replaced by DATA_DIR and "

@@ -5,7 +5,6 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cxr.core.errors import InputError
 from cxr.imaging.listing import films_below
@@ -26,14 +25,9 @@ def find_films(given: Sequence[Path], out: Path) -> list[Path]:
         else:
             found.append(path)
     if not any(path.exists() for path in found):
-        names = ", ".join(printable(path) for path in given[:3])
+        names = ", ".join(map(str, given[:3]))
         raise InputError(f"{names}: no film there; expected PNG, JPEG, TIFF or DICOM files, or folders with some.")
     return list(dict.fromkeys(found))
-
-
-def printable(name: Any) -> str:
-    """A name in one line: what cannot be shown (line ends, broken bytes) as an escape."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(name))
 
 
 def overlay_name(filename: str) -> str:
