@@ -18,7 +18,7 @@ def stand_in(path: Path, packages: bool = True, pip: bool = True) -> None:
     """What looks like Python with our packages, or without: says by which name it was called, and with what."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
-        '#!/bin/sh\n[ "$1" = -c ] || { echo "$0" "$@"; exit; }\n'
+        '#!/bin/sh\ncase $1 in -c) ;; */next_run.py) exit ;; *) echo "$0" "$@"; exit ;; esac\n'
         f"case $2 in *pip*) exit {int(not pip)} ;; *find_spec*) exit {int(not packages)} ;; esac\n"
     )
     path.chmod(0o755)
@@ -110,6 +110,47 @@ def test_where_our_packages_are_missing_the_commands_that_install_them_are_told(
     assert "half made" not in result.stderr
     result = call(here, here / "predict.sh", "film.png", PYTHON="nowhere/python")
     assert "'nowhere/python' is missing or lacks our packages" in result.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_demo_runs_every_step_with_its_own_files_in_the_venv_beside_it(here, shell):
+    for name in ("python", "ruff"):
+        stand_in(here / ".venv/bin" / name)
+    result = call(here, here / "run_demo.sh", shell=shell)
+    assert result.returncode == 0, result.stderr
+    python, files = (
+        f"{here}/.venv/bin/python ",
+        f" --settings {here}/demo/SETTINGS.json --params {here}/demo/PARAMS.json",
+    )
+    installs, *steps = [line.removeprefix(python) for line in result.stdout.splitlines() if line.startswith(python)]
+    assert installs == "-m pip install --quiet --disable-pip-version-check -r requirements.txt"
+    assert [line for line in steps if not line.endswith(files)] == []
+    names = [line.removesuffix(files).removeprefix(f"{here}/") for line in steps]
+    assert names[0] == "demo/draw_films.py"
+    assert names[-1] == "demo/thumbnail_baseline.py"
+    families = [name for name in names if name.startswith("src/classification/train")]
+    assert families == [f"src/classification/train/train.py {family}" for family in ("ensemble", "efficientnet")]
+    assert "Done in 0 s" in result.stdout or "Done in 1 s" in result.stdout
+    again = call(here, here / "run_demo.sh", shell=shell)
+    assert "pip install" not in again.stdout, "installed once"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_experiments_and_the_tests_hand_on_their_words(here, shell):
+    for name in ("python", "ruff"):
+        stand_in(here / ".venv/bin" / name)
+    result = call(here, here / "run_experiments.sh", "--seeds", "2 3", shell=shell)
+    assert result.returncode == 0, result.stderr
+    files = f"--settings {here}/experiments/SETTINGS.json --params {here}/experiments/PARAMS.json"
+    assert f"demo/draw_films.py {files}\n" in result.stdout
+    assert f"experiments/table.py labels --seeds 2 3 {files}\n" in result.stdout
+    result = call(here, here / "run_tests.sh", "tests/core", "-k", "a b", shell=shell)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-3:] == [
+        f"{here}/.venv/bin/ruff check .",
+        f"{here}/.venv/bin/ruff format --check .",
+        f"{here}/.venv/bin/python -m pytest tests/core -k a b",
+    ]
 
 
 # What run_demo.sh and run_tests.sh make
