@@ -7,6 +7,7 @@
 #
 # One process a machine, each with all its GPUs, on JAX. `localhost localhost` starts two here, to try it. docs/cluster.md
 set -eu
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 
 usage() {
     echo "usage: sh on_machines.sh HOST [HOST …] -- COMMAND [ARGUMENT …]      (under SLURM: srun sh on_machines.sh COMMAND …)" >&2
@@ -50,7 +51,8 @@ for host in $hosts; do
     fi
 done
 address=${first#*@}:${JOB_PORT:-$((20000 + $$ % 10000))}
-python=$(command -v "${PYTHON:-python}") || python=${PYTHON:-python}
+. "$here/src/choose_python.sh"
+whole=$(command -v "$python") && python=$whole
 notes=$(mktemp -d)
 mkfifo "$notes/ended"
 exec 3<> "$notes/ended"
@@ -62,7 +64,9 @@ stop() {
     alive=
     for signal in TERM KILL; do
         for group in "$notes"/group.*; do
-            if [ -e "$group" ] && kill -s "$signal" -- "-$(cat "$group")" 2> /dev/null; then alive=yes; fi
+            [ -e "$group" ] || continue
+            started=$(cat "$group") # which may not have its group yet
+            if kill -s "$signal" -- "-$started" 2> /dev/null || kill -s "$signal" "$started" 2> /dev/null; then alive=yes; fi
         done
         if [ "$signal" = TERM ] && [ -n "$alive" ]; then sleep 2; fi
     done
@@ -72,19 +76,25 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+# A command in a process group of its own, so that all of it can be ended. macOS has no setsid.
+alone() {
+    if command -v setsid > /dev/null; then exec setsid "$@"; fi
+    lines="import os, signal, sys; os.setsid(); signal.signal(signal.SIGPIPE, signal.SIG_DFL)"
+    exec "$python" -c "$lines; os.execvp(sys.argv[1], sys.argv[1:])" "$@"
+}
+
 number=0
 for host in $hosts; do
     (
         variables="KERAS_BACKEND=jax KERAS_DISTRIBUTION_JOB_ADDRESSES=$address"
         variables="$variables KERAS_DISTRIBUTION_NUM_PROCESSES=$count KERAS_DISTRIBUTION_PROCESS_ID=$number"
-        # Each in a group of its own, so that all of it can be ended.
         if [ "$host" = localhost ] || [ "$host" = "$(uname -n)" ]; then
-            setsid env $variables "PYTHON=$python" "$@" < /dev/null 3>&- &
+            alone env $variables "PYTHON=$python" "$@" < /dev/null 3>&- &
         else
             # -tt: when ssh ends, so does what it started. stty: no carriage returns in a log.
             line="stty -onlcr 2> /dev/null; cd $(quoted "$PWD") && exec env $variables $(quoted "PYTHON=$python" "$@")"
             alive="-o BatchMode=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
-            setsid ssh -tt $alive "$host" "$line" < /dev/null 3>&- &
+            alone ssh -tt $alive "$host" "$line" < /dev/null 3>&- &
         fi
         echo $! > "$notes/group.$number"
         exec 2> /dev/null # the shell's own words on a process that was killed

@@ -1,13 +1,15 @@
-#!/usr/bin/env bash
+#!/bin/sh
 # Goes in:  nothing; synthetic films with weaker findings than the demo's are drawn from a seed.
 # Comes out: the tables of all experiments in experiments/models/experiments/; a second call goes on where it stopped.
-set -euo pipefail
+set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/install.sh"
 export PYTHONPATH="$here/src${PYTHONPATH:+:$PYTHONPATH}"
-with=(--settings "$here/experiments/SETTINGS.json" --params "$here/experiments/PARAMS.json")
+with_its_files() {
+    "$@" --settings "$here/experiments/SETTINGS.json" --params "$here/experiments/PARAMS.json"
+}
 
-python "$here/demo/draw_films.py" "${with[@]}"
+with_its_files python "$here/demo/draw_films.py"
 for name in protocols hospitals masking labels; do
-    sh "$here/experiment.sh" "$name" "${with[@]}" "$@"
+    with_its_files sh "$here/experiment.sh" "$name" "$@"
 done

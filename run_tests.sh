@@ -1,8 +1,8 @@
-#!/usr/bin/env bash
+#!/bin/sh
 # Goes in:  nothing.
 # Comes out: lint, format check, the test suite, and once more on JAX what computes with networks; ends with pytest's
 #            closing line. With arguments for pytest (run_tests.sh tests/core) those tests only.
-set -euo pipefail
+set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/install.sh"
 cd "$here"

@@ -16,7 +16,6 @@ does.
 """
 
 import argparse
-import os
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -165,6 +164,7 @@ def draw(pack, folder, arguments):
     """Milliseconds an overlay of 512 pixels, on one thread and on all cores."""
     import timing
 
+    from cxr.core.executors import usable_cores
     from cxr.maps import heatmaps
     from cxr.report import film_pictures
 
@@ -174,7 +174,7 @@ def draw(pack, folder, arguments):
     def one(number):
         film_pictures.overlay(films[number % 4], heat, folder / f"{number}.png", "a film", contour_level=0.5)
 
-    for threads in (1, len(os.sched_getaffinity(0))):
+    for threads in (1, usable_cores()):
         with ThreadPoolExecutor(threads) as pool:
             started = time.perf_counter()
             list(pool.map(one, range(arguments.films)))

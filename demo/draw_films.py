@@ -6,11 +6,11 @@ Writes  the films, tables and lists under those folders, phantom_truth.csv (all 
 Does nothing where the same films are there already, and refuses a folder that holds anything else.
 """
 
-import os
 import time
 
 from cxr.core import locks
 from cxr.core.command_line import load, parser, run
+from cxr.core.executors import process_count
 from cxr.core.progress import progress
 from cxr.synthetic.releases import ReleaseParams, write_releases
 
@@ -32,7 +32,7 @@ def main(argv=None):
         settings.dataset_dir_segmentation,
         settings.mask_dir,
         release,
-        workers=params.general.workers or os.cpu_count(),
+        workers=process_count(params.general.workers),
         progress=lambda films, total: progress(films, total, "drawing films"),
     )
     for hospital, films in summary["films"].items():

@@ -1,10 +1,16 @@
 # Sourced by every shell script at the top level, with $here set: finds Python and our packages, or says what to do.
-python="${PYTHON:-python}"
+. "$here/src/choose_python.sh"
 export PYTHONPATH="$here/src${PYTHONPATH:+:$PYTHONPATH}"
 # find_spec, not import: importing TensorFlow would take seconds.
 if ! "$python" -c "from importlib.util import find_spec as f; assert f('keras') and f('pydantic') and f('cv2')" 2>/dev/null
 then
-    echo "error: '$python' is missing or lacks our packages. Activate the environment:  . .venv/bin/activate" >&2
-    echo "       No .venv yet? See Install in README.md." >&2
+    if [ "$python" = "$here/.venv/bin/python" ] && ! "$python" -c "import pip" 2>/dev/null; then
+        echo "error: $here/.venv is half made: it has no Python that runs, or no pip. Remove it and make it again." >&2
+        echo "       On Debian and Ubuntu first: sudo apt install python3-venv" >&2
+    else
+        echo "error: '$python' is missing or lacks our packages. Install them into .venv, which the scripts use unless" >&2
+        echo "       PYTHON is set or another environment is active:" >&2
+    fi
+    echo "       cd '$here' && python3 -m venv .venv && .venv/bin/python -m pip install -r requirements.txt" >&2
     exit 2
 fi

@@ -6,6 +6,7 @@ Virtual devices of this CPU and processes on the loopback stand in for GPUs and 
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,22 +184,27 @@ def test_a_killed_process_stops_all_and_the_same_command_goes_on(start, together
 # The launcher alone
 
 
-@pytest.fixture
-def launch(tmp_path):
-    """Run on_machines.sh with stand-ins for ssh and SLURM before it on the path."""
-    (tmp_path / "bin").mkdir()
+@pytest.fixture(params=["setsid", "no setsid"])
+def launch(tmp_path, request):
+    """Run on_machines.sh with stand-ins for ssh and SLURM on the path; also as on macOS: bash is sh, and no setsid."""
+    path, bare = tmp_path / "bin", request.param == "no setsid"
+    path.mkdir()
     for name, lines in STAND_INS.items():
-        (tmp_path / "bin" / name).write_text(lines)
-        (tmp_path / "bin" / name).chmod(0o755)
+        (path / name).write_text(lines)
+        (path / name).chmod(0o755)
+    for name in TOOLS if bare else ():
+        (path / name).symlink_to(shutil.which("bash" if name == "sh" else name))
+    paths = str(path) if bare else f"{path}:{os.environ['PATH']}"
 
     def launched(*words: str, **variables: str):
-        usual = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHON": sys.executable, "JOB_PORT": "23456"}
-        command = ["sh", PROJECT / "on_machines.sh", *words]
+        usual = {"PATH": paths, "PYTHON": sys.executable, "JOB_PORT": "23456"}
+        command = [shutil.which("sh", path=paths), PROJECT / "on_machines.sh", *words]
         return subprocess.run(command, cwd=tmp_path, env=usual | variables, capture_output=True, text=True, timeout=30)
 
     return launched
 
 
+TOOLS = ("sh", "cat", "dirname", "env", "head", "mkfifo", "mktemp", "rm", "sed", "sleep", "stty", "true", "uname")
 STAND_INS = {
     "ssh": """#!/bin/sh
 while [ $# -gt 2 ]; do shift; done

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import read_csv, write_csv, write_json, write_text
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, one_line
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.evaluation.source_fits import POOLED
@@ -82,7 +82,7 @@ def say(predicted, out):
         if number:
             print(f"  {name.replace('_', ' ')}: {number} of {len(predicted.films)} films")
     for name, problem in predicted.problems.head(10).to_numpy():
-        print(f"  not predicted: {film_files.printable(name)}: {film_files.printable(problem)}")
+        print(f"  not predicted: {one_line(name)}: {one_line(problem)}")
     counts = f"{len(predicted.films)} films predicted, {len(predicted.problems)} not"
     print(f"{counts} -> {out / 'report.html'}, predictions.csv, problems.csv, overlays")
     print("Research use only. Not a medical device.")

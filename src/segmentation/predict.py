@@ -13,6 +13,7 @@ import pandas as pd
 
 from cxr.core import command_line, executors, locks
 from cxr.core.artifacts import need, write_csv
+from cxr.core.errors import one_line
 from cxr.core.progress import progress
 from cxr.imaging import decoding, geometry, listing
 from cxr.preparation import reading
@@ -62,7 +63,7 @@ def main(argv=None):
     refused = table[~table["accepted"]]
     print(f"{len(table)} films, {len(refused)} masks not accepted -> {out}")
     for film, reason, problem in refused[["film", "reason", "problem"]].head(10).itertuples(index=False):
-        print(f"  {film}: {problem or reason}")
+        print(one_line(f"  {film}: {problem or reason}"))
 
 
 if __name__ == "__main__":

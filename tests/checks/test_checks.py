@@ -65,6 +65,19 @@ def test_a_download_is_told_beside_what_was_published_and_its_broken_files_are_l
     assert (folder / "data/check/lungs.png").stat().st_size > 1000
 
 
+def test_a_list_of_boxes_of_which_none_can_be_used_is_not_called_missing(folder, capsys):
+    script = load_script("src/checks/check_data.py")
+    script.main(arguments(folder))
+    assert "BBox_List_2017.csv: not there" in capsys.readouterr().out
+    header = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
+    (folder / "raw/BBox_List_2017.csv").write_text(f"{header}\n00000099_000.png,Effusion,1,2,3,4,,,\n")
+    script.main(arguments(folder))
+    told = capsys.readouterr().out
+    assert "BBox_List_2017.csv: no box is usable" in told
+    assert "BBox_List_2017.csv: not there" not in told
+    assert "box of a film that is not in the table" in set(pd.read_csv(folder / "data/check/problems.csv")["problem"])
+
+
 def test_strict_makes_a_check_fail_and_a_sample_reads_fewer_films(folder, capsys):
     script = load_script("src/checks/check_data.py")
     with pytest.raises(InputError, match=r"--strict: \d+ problems, listed in .*problems.csv"):

@@ -159,6 +159,29 @@ def test_a_file_that_params_name_must_be_there(tmp_path):
     assert configuration.existing(str(tmp_path / "w.h5"), "WEIGHTS") == tmp_path / "w.h5"
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("HASH_IDS", "{}/secret.key", "HASH_IDS"),
+        ("WEIGHTS", "{}/w.h5", "WEIGHTS"),
+        ("WEIGHTS", {"xception": "{}/w.h5"}, "WEIGHTS of xception"),
+    ],
+)
+def test_files_that_params_name_may_begin_at_home_or_hold_variables(tmp_path, monkeypatch, key, value, said):
+    def found(start):
+        write(tmp_path, json.dumps({key: value}).replace("{}", start))
+        given = load_params(tmp_path / "PARAMS.json").flat()[key]
+        return given if isinstance(given, str) else given["xception"]
+
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert found("~").startswith("/home/somebody/")
+    assert found("$HOME").startswith("/home/somebody/")
+    assert found("beside").startswith(f"{tmp_path}/beside/")
+    for start, message in (("$NOWHERE", "the variable NOWHERE is not set"), ("D:", "In WSL write /mnt/d/")):
+        with pytest.raises(InputError, match=f"PARAMS.json: {said}: .*{message}"):
+            found(start)
+
+
 def test_an_input_error_is_one_line_on_standard_error_and_exit_status_2(capsys, tmp_path):
     path = write(tmp_path, '{"EPOCH": 1}')
 

@@ -22,6 +22,7 @@ from cxr.core.executors import (
     kept,
     process_count,
     shards,
+    usable_cores,
 )
 from cxr.imaging.decoding import write_image
 from cxr.preparation.reading import try_square
@@ -31,8 +32,41 @@ FILM = np.add.outer(np.arange(40), 2 * np.arange(60)).astype(np.uint8)
 
 
 def test_zero_workers_means_one_a_core_of_this_process():
-    assert process_count(0) == len(os.sched_getaffinity(0)) >= 1
+    assert process_count(0) == usable_cores() >= 1
+    assert usable_cores(Path("/nowhere")) == len(os.sched_getaffinity(0))
     assert process_count(3) == 3
+
+
+def test_where_no_process_is_bound_to_cores_all_of_the_machine_count(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert usable_cores(Path("/nowhere")) == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert usable_cores(Path("/nowhere")) == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, 8),
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu.max": "6400000 100000\n"}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": ""}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "0\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000\n"}, 8),
+    ],
+)
+def test_a_container_s_quota_limits_the_cores_that_count(tmp_path, monkeypatch, files, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8))
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert usable_cores(tmp_path) == cores
 
 
 def test_results_keep_the_order_of_the_jobs_with_few_in_flight_and_a_broken_film_is_a_problem(tmp_path):

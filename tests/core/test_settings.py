@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,61 @@ def test_beside_an_own_table_a_release_counts_only_where_the_file_names_it(tmp_p
 def test_a_mistake_is_named_with_its_key_and_what_came(tmp_path, content, message):
     with pytest.raises(InputError, match=message):
         load(tmp_path, **content)
+
+
+PATH_KEYS = [name.upper() for name, field in Settings.model_fields.items() if field.annotation is Path]
+
+
+@pytest.mark.parametrize("key", PATH_KEYS)
+def test_every_path_may_begin_at_home_or_hold_variables(tmp_path, monkeypatch, key):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SCRATCH", str(tmp_path / "scratch"))
+    monkeypatch.setenv("PART", "two")
+    written = {
+        "~/films": tmp_path / "home/films",
+        "~": tmp_path / "home",
+        "$HOME/films": tmp_path / "home/films",
+        "${SCRATCH}/films": tmp_path / "scratch/films",
+        "part_${PART}s/$PART": tmp_path / "part_twos/two",
+        "5$/a~b": tmp_path / "5$/a~b",
+    }
+    for text, path in written.items():
+        assert getattr(load(tmp_path, **{key: text}), key.lower()) == path
+    assert [path.name for path in tmp_path.iterdir()] == ["SETTINGS.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("$NOWHERE/films", '"$NOWHERE/films": the variable NOWHERE is not set. Set it (export NOWHERE=…) or write the'),
+        ("a/${NOWHERE}", "the variable NOWHERE is not set"),
+        ("$EMPTY/films", "the variable EMPTY is not set"),
+        ("~nobody-of-this-name/films", "no home folder of nobody-of-this-name is known. Write the whole path."),
+        ("D:\\nih\\images", "a path of Windows. In WSL write /mnt/d/nih/images"),
+        ("D:/nih", "a path of Windows. In WSL write /mnt/d/nih"),
+        ("c:", "a path of Windows. In WSL write /mnt/c"),
+        ("\\\\server\\films", "a share as Windows names it. In WSL mount it (sudo mkdir /mnt/films; sudo mount"),
+        ("nih\\images", "holds a backslash. Write nih/images"),
+        ("D:\nih", "holds a line end, a tab or the like"),
+        ("films ", '"films ": begins or ends with a blank. Remove it.'),
+    ],
+)
+def test_a_path_that_cannot_be_meant_is_refused_with_what_to_write(tmp_path, monkeypatch, text, message):
+    monkeypatch.setenv("EMPTY", "")
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        load(tmp_path, DATASET_DIR=text)
+    assert str(caught.value).startswith(f"{tmp_path / 'SETTINGS.json'}: DATASET_DIR: ")
+
+
+def test_a_colon_or_a_dollar_alone_are_parts_of_a_name(tmp_path):
+    assert load(tmp_path, DATA_DIR="run 12:30 5$").data_dir == tmp_path / "run 12:30 5$"
+    assert load(tmp_path, DATA_DIR="c:films").data_dir == tmp_path / "c:films"
+
+
+def test_backslashes_that_are_no_json_are_told_how_to_write_paths(tmp_path):
+    (tmp_path / "SETTINGS.json").write_text(r'{"DATASET_DIR": "D:\nih\images"}')
+    with pytest.raises(InputError, match=r"not valid JSON: .* Write paths with /; in WSL D:.films is /mnt/d/films"):
+        load_settings(tmp_path / "SETTINGS.json")
 
 
 def test_the_original_s_settings_load_unchanged_and_say_what_is_replaced(tmp_path, capsys):

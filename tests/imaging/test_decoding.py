@@ -8,10 +8,9 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
-from cxr.core.errors import FilmError, InputError
+from cxr.core.errors import FilmError
 from cxr.imaging.decoding import read_film, write_image
 from cxr.imaging.geometry import blank_corners, fit_square, square_to_film, to_film, to_square
-from cxr.imaging.listing import list_films
 from cxr.imaging.lungs import mask_film
 from cxr.preparation.packing import Packing, pack_shard
 from tests.conftest import PROJECT
@@ -304,27 +303,12 @@ def test_odd_public_images_are_read():
     assert set(np.unique(films["montgomery_native_leftmask_MCUCXR_0001_0.png"])) == {0, 255}
 
 
-# --- writing and listing
+# --- writing
 
 
 def test_pixels_come_back_as_they_were_written(tmp_path):
     write_image(GRAYS, tmp_path / "new" / "film.png")
     np.testing.assert_array_equal(read_film(tmp_path / "new" / "film.png"), GRAYS)
-
-
-def test_films_are_listed_sorted_from_all_subfolders(tmp_path):
-    for name in ("b/2.PNG", "a/9.dcm", "a/10.jpg", "readme.txt", "c.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "folder.png").mkdir()
-    assert list_films(tmp_path) == [tmp_path / "a/10.jpg", tmp_path / "a/9.dcm", tmp_path / "b/2.PNG"]
-    for name in ("IM0001", "DICOMDIR"):  # how archives name their films, and the list of them
-        (tmp_path / "b" / name).write_bytes(bytes(128) + b"DICM")
-    assert list_films(tmp_path / "b") == [tmp_path / "b/2.PNG", tmp_path / "b/IM0001"]
-    with pytest.raises(InputError, match=r"none: no such folder; expected films"):
-        list_films(tmp_path / "none")
-    with pytest.raises(InputError, match=r"folder.png: no film in it"):
-        list_films(tmp_path / "folder.png")
 
 
 # --- geometry

@@ -12,7 +12,7 @@ from cxr.imaging.decoding import read_film, write_image
 from cxr.imaging.geometry import fit_square
 from cxr.maps import detections, family_maps
 from cxr.report import overlays
-from tests.conftest import prepare, settings_in, tiny_params
+from tests.conftest import TINY, load_script, prepare, settings_in, tiny_params
 
 SIZE = 50
 F0, F1 = FINDINGS[:2]
@@ -84,6 +84,12 @@ CHEXPERT = [f"chexpert/{folder}/patient{n:05d}/study1/view1_frontal" for folder 
 def test_a_film_is_asked_for_by_its_name_or_the_end_of_it(tmp_path, wanted, rows):
     scored = scored_films(tmp_path, [1] * 5, [0.9] * 5, splits=["val"] * 5, ids=["nih/00000001_000", *CHEXPERT])
     assert family_maps.choose_films(scored, F0, [wanted], 1) == rows
+
+
+def test_a_film_that_is_asked_for_twice_is_drawn_once(tmp_path):
+    scored = scored_films(tmp_path, [1] * 5, [0.9] * 5, ids=["nih/00000001_000", *CHEXPERT])
+    wanted = [CHEXPERT[2], "00000001_000.png", "nih/00000001_000", CHEXPERT[2], "view1_frontal"]
+    assert family_maps.choose_films(scored, F0, wanted, 0) == [3, 0, 1, 2, 4]
 
 
 def test_a_film_that_was_not_scored_is_refused_by_name(tmp_path):
@@ -243,6 +249,40 @@ def test_overlays_of_other_predictions_or_maps_are_not_current(evaluated):
     assert overlays.overlays_are_current(scored, record.parents[1])
     write_json({**overlays.overlays_made_from(scored, record.parents[1]), "MAP_METHOD": "layercam"}, record)
     assert not overlays.overlays_are_current(scored, record.parents[1])
+
+
+def test_overlays_of_other_thresholds_are_not_current(evaluated):
+    """By them a film is a true or a false positive, and its boxes are detections or not."""
+    scored = family_maps.load(evaluated, tiny_params(), "ensemble")
+    folder = evaluated.family_dir("ensemble")
+    write_json(overlays.overlays_made_from(scored, "ensemble"), folder / "gradcam" / "made_from.json")
+    assert overlays.overlays_are_current(scored, "ensemble")
+    write_json({"findings": {f: {"pooled": {"threshold": 0.8}} for f in FINDINGS}}, folder / "thresholds.json")
+    assert not overlays.overlays_are_current(scored, "ensemble")
+
+
+def draw(settings, *words: str) -> None:
+    (settings.data_dir.parent / "PARAMS.json").write_text(json.dumps(TINY))
+    given = [f"--{name.lower()}={settings.data_dir.parent / name}.json" for name in ("SETTINGS", "PARAMS")]
+    load_script("src/classification/eval/visualize.py").main(["ensemble", *given, *words])
+
+
+def test_boxes_of_older_predictions_do_not_stay_beside_new_overlays(evaluated):
+    folder, film = evaluated.family_dir("ensemble"), "nih/00000003_002"
+    write_image(
+        np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8), evaluated.dataset_dir / "00000003_002.png"
+    )
+    draw(evaluated)
+    assert len(pd.read_csv(folder / "detections.csv")) == len(FINDINGS)
+    draw(evaluated, "--film", film, "--finding", F0)
+    assert (folder / "detections.csv").exists(), "of these predictions"
+    table = predictions.read(folder / "predictions.csv")
+    predictions.write(table.assign(**{f"{F0}_prob": 0.1}), folder / "predictions.csv")
+    draw(evaluated, "--film", film)
+    assert not (folder / "detections.csv").exists()
+    assert (folder / "gradcam" / F1 / f"{film}.png").exists()
+    draw(evaluated)
+    assert len(pd.read_csv(folder / "detections.csv")) == len(FINDINGS) - 1
 
 
 def test_maps_of_another_number_of_films_are_refused(evaluated):

@@ -58,3 +58,11 @@ def test_devices_that_train_together_are_in_the_first_line(monkeypatch):
 def test_tensorflow_on_several_gpus_has_no_xla(monkeypatch):
     monkeypatch.setattr(backend, "gpus", lambda: ["GPU:0", "GPU:1"])
     assert backend.jit_compile(tiny_params(XLA="on")) is (keras.backend.backend() == "jax")
+
+
+def test_only_training_needs_tensorboard(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    params = tiny_params(TENSORBOARD=True)
+    assert backend.start(params)  # evaluates and predicts
+    with pytest.raises(InputError, match=r"TENSORBOARD is true, but the package is not installed. Run: pip install"):
+        backend.start(params, together=True)

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from cxr.core.errors import InputError
-from cxr.new_films.film_files import find_films, overlay_name, printable
+from cxr.new_films.film_files import find_films, overlay_name
 
 NAMES = ["a b.png", 'it\'s "x".png', "line\nend.png", "흉부.png", "-dash.png", "..png", "=1+1.png", "x" * 200 + ".png"]
 
@@ -16,6 +16,15 @@ def test_films_of_folders_and_files_come_once_each_and_nothing_of_ours(tmp_path)
     found = find_films(given, tmp_path / "films/out")
     assert find_films([tmp_path / "films"], tmp_path / "films")[-1] == tmp_path / "films/out/overlays/a.png"
     assert found == [tmp_path / name for name in ("one.png", "films/a.png", "films/b.png", "gone.png")]
+
+
+def test_hidden_files_are_no_films_and_links_to_folders_are_followed(tmp_path):
+    for name in ("films/a.png", "films/._a.png", "films/.ipynb_checkpoints/a.png", "study/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "films/study").symlink_to(tmp_path / "study")
+    found = find_films([tmp_path / "films"], tmp_path / "out")
+    assert found == [tmp_path / name for name in ("films/a.png", "films/study/b.png")]
 
 
 def test_nothing_at_all_is_refused(tmp_path):
@@ -39,7 +48,3 @@ def test_films_of_one_name_have_overlays_of_their_own():
     assert len({overlay_name(name) for name in names}) == len(names)
     assert overlay_name("a/film.png") == overlay_name("a/film.png")
     assert overlay_name("a/흉부.png").startswith("흉부_")
-
-
-def test_a_name_is_shown_in_one_line():
-    assert printable("line\nend\t\udcff 흉부.png") == r"line\nend\t\udcff 흉부.png"

@@ -2,6 +2,7 @@ import errno
 import itertools
 import os
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,12 +103,38 @@ def test_a_full_disk_is_an_error_before_any_work(tmp_path, monkeypatch, number):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_error_of_the_disk_is_not_called_full(tmp_path, monkeypatch):
-    def broken(*_):
-        raise OSError(errno.EIO, "I/O error")
+@pytest.mark.parametrize("machine", ["macOS", errno.EOPNOTSUPP, errno.EINVAL])
+def test_without_posix_fallocate_a_pack_is_the_same_and_a_full_disk_still_an_error_before_any_work(
+    tmp_path, monkeypatch, machine
+):
+    write_in_order(tmp_path / "usual.npy", range(4))
+    if machine == "macOS":
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", cannot(machine))
+    write_in_order(tmp_path / "a.npy", range(4))
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "usual.npy").read_bytes()
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=10 * 512 * 512))
+    work = []
+    with (
+        pytest.raises(InputError, match=r"b.npy: needs 0.0 GB, the disk has no room"),
+        written_pack(tmp_path / "b.npy", 10, 512),
+    ):
+        work.append("started")
+    assert work == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "usual.npy"]
 
-    monkeypatch.setattr(os, "posix_fallocate", broken)
-    with pytest.raises(OSError, match="I/O error"), written_pack(tmp_path / "a.npy", 1, 4):
+
+def cannot(number):
+    def allocate(*_):
+        raise OSError(number, os.strerror(number))
+
+    return allocate
+
+
+def test_another_error_of_the_disk_is_not_called_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "posix_fallocate", cannot(errno.EIO))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)), written_pack(tmp_path / "a.npy", 1, 4):
         pass
     assert list(tmp_path.iterdir()) == []
 

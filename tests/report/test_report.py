@@ -175,7 +175,21 @@ def test_cells_say_n_a_and_signs():
     assert page_tables.number(None).text == "n/a"
     cell = page_tables.number(-0.0123, [-0.02, 0.01], sign=True)
     assert (cell.text, cell.below) == ("−0.012", "−0.020 to +0.010")
-    assert html_page.distinct_names(["a", "b", "a"]) == ["a", "b", "a (2)"]
+
+
+@pytest.mark.parametrize(
+    ("names", "distinct"),
+    [
+        (["a", "b", "a"], ["a", "b", "a (2)"]),
+        (["a", "a", "a (2)"], ["a", "a (3)", "a (2)"]),
+        (["a (2)", "a", "a", "a"], ["a (2)", "a", "a (3)", "a (4)"]),
+        (["a (2)", "a", "a (2)"], ["a (2)", "a", "a (2) (2)"]),
+        (["A", "a", "a"], ["A", "a (2)", "a (3)"]),  # one folder on a Mac
+        ([], []),
+    ],
+)
+def test_no_two_models_have_one_name(names, distinct):
+    assert html_page.distinct_names(names) == distinct
 
 
 def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp_path, capsys):

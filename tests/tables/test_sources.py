@@ -192,7 +192,7 @@ def test_nih_oddities_become_problems_and_not_wrong_labels(tmp_path):
         ("Image Index;Finding Labels\n1;2\n", "separated by semicolons; expected commas"),
         (
             "image_index,Finding Labels\n1,2\n",
-            r"no column 'Image Index'. Did you mean 'image_index'\? Found: image_ind",
+            r"no column 'Image Index'. Did you mean image_index\? Found: image_ind",
         ),
         ("a,b\n1,2,3\n1,2,3,4,5\n", "cannot be read as CSV"),
     ],
@@ -206,9 +206,7 @@ def test_a_table_that_is_not_nihs_says_what_is_wrong_and_what_to_do(tmp_path, te
 
 def test_a_table_that_is_not_there_names_one_that_may_be_meant(tmp_path):
     touch(tmp_path, "Data_Entry_2017.csv.gz")
-    with pytest.raises(
-        InputError, match=r"no such table. Did you mean 'Data_Entry_2017.csv.gz'\? Mend DATASET_CSV_DIR"
-    ):
+    with pytest.raises(InputError, match=r"no such table. Did you mean Data_Entry_2017.csv.gz\? Mend DATASET_CSV_DIR"):
         read_nih(tmp_path / "Data_Entry_2017.csv")
     with pytest.raises(InputError, match="expected a CSV file, found a folder"):
         read_nih(tmp_path)
@@ -350,7 +348,7 @@ def test_chexpert_without_its_effusion_column_or_films_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no film of CheXpert's table .* example .*/CheXpert-v1.0/train/patient00001"):
         read_chexpert(tmp_path, csv)
     csv.write_text(csv.read_text().replace("Pleural Effusion", "Pleural_Effusion"))
-    with pytest.raises(InputError, match=r"no column 'Pleural Effusion'. Did you mean 'Pleural_Effusion'"):
+    with pytest.raises(InputError, match=r"no column 'Pleural Effusion'. Did you mean Pleural_Effusion\?"):
         read_chexpert(tmp_path, csv)
 
 

@@ -10,6 +10,7 @@ VIEWS says which projections are kept; ABNORMAL_ONLY drops films with none of th
 from pathlib import Path
 
 from cxr.core import artifacts, command_line
+from cxr.core.errors import one_line
 from cxr.core.steps import Step
 from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.tables import merging, schema
@@ -31,7 +32,7 @@ def main(argv=None):
         told = [f"left out, {reason}: {films:,} films" for reason, films in merged.left_out.items()]
         extra = [path for path in catalogue.others_on_disk(settings, tables) if is_film(path)]
         if extra:
-            told.append(f"on disk, but in no table: {len(extra):,} films, such as {extra[0]}; not used")
+            told.append(f"on disk, but in no table: {len(extra):,} films, such as {one_line(extra[0])}; not used")
         images = merged.images
         groups = {"source": images["source"], "view": images["view"].fillna("not known")}
         told.append(schema.count(images, groups, params.findings).to_string())

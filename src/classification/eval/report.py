@@ -17,8 +17,8 @@ def main(argv=None):
     arguments = command_line.parser(__doc__)
     arguments.add_argument("family", choices=FAMILIES, help="whose report to write")
     arguments.add_argument("--films", type=int, help=f"films in the gallery (default {MOST}, fewer for many findings)")
-    # visualization_*.sh hands on what was for visualize.py (--film …), which has refused misspelt words already.
-    arguments, _ = arguments.parse_known_args(argv)
+    command_line.ignore_flags_of_visualize(arguments)
+    arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
     family, folder = arguments.family, settings.family_dir(arguments.family)
     locks.hold(folder)

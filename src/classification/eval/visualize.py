@@ -40,8 +40,9 @@ def main(argv=None):
     folder = settings.family_dir(arguments.family)
     if overlays.overlays_are_current(scored, folder):
         locks.sweep(folder / "gradcam")
-    else:  # of another model: none of them may stand beside what is said now
+    else:  # of another model: neither they nor their boxes may stand beside what is said now
         shutil.rmtree(folder / "gradcam", ignore_errors=True)
+        (folder / "detections.csv").unlink(missing_ok=True)
         write_json(overlays.overlays_made_from(scored, folder), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
     print(f"maps of {grids} places: where that is few (small input sizes), they tell a region of the film at most")

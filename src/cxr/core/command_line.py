@@ -70,6 +70,14 @@ def opened(
     return parsed, settings, params
 
 
+def ignore_flags_of_visualize(arguments: argparse.ArgumentParser) -> None:
+    """Take what visualization_*.sh hands to all of its scripts and visualize.py alone obeys; nothing else."""
+    for flag in ("--film", "--finding", "--limit"):
+        arguments.add_argument(
+            flag, action="append", help="of visualize.py, which visualization_*.sh calls; ignored here"
+        )
+
+
 def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
     """Both JSON files of parsed arguments, checked."""
     return load_settings(arguments.settings), load_params(arguments.params)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cxr.core.errors import InputError, closest
+from cxr.core.errors import InputError, hint
 from cxr.core.findings import FINDINGS, canonical
 from cxr.core.parameters import (
     BACKBONES,
@@ -21,13 +21,8 @@ from cxr.core.parameters import (
     TableParams,
     TrainParams,
 )
+from cxr.core.paths import expanded
 from cxr.core.settings import REPLACED_SETTINGS, Settings
-
-
-def nearest(word: str, known) -> str:
-    """A hint at the known word that a misspelt one may have meant, or nothing."""
-    meant = closest(word, known)
-    return f" Did you mean {meant}?" if meant else ""
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -45,7 +40,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}.") from None
+        advice = " A backslash? Write paths with /; in WSL D:\\films is /mnt/d/films." if "escape" in error.msg else ""
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InputError(f"{path}: not valid JSON: {error.msg}, {place}.{advice}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
         raise InputError(f"{path}: not valid JSON: {error}.") from None
     if not isinstance(content, dict):
@@ -75,7 +72,7 @@ def params_from(content: dict[str, Any], where: str) -> Params:
     known = {key for stage in STAGES.values() for key in _keys(stage)}
     for key in content:
         if key not in known:
-            raise InputError(f"{where}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
+            raise InputError(f"{where}: unknown key {key}.{hint(key, known)} All keys are in docs/parameters.md.")
     if isinstance(content.get("FINDINGS"), list):
         content = {"CLASS_NUM": len(content["FINDINGS"])} | content
     stages = {
@@ -105,7 +102,7 @@ def _check_findings(general: GeneralParams, tables: TableParams, content: dict[s
         for name in content.get(key) or ():
             if canonical(name) not in map(canonical, known):
                 raise InputError(
-                    f"{where}: {key}: {name}: not in FINDINGS ({', '.join(general.findings)}).{nearest(name, known)}"
+                    f"{where}: {key}: {name}: not in FINDINGS ({', '.join(general.findings)}).{hint(name, known)}"
                 )
 
 
@@ -113,7 +110,7 @@ def _check_members(by_member: dict[str, Any], key: str, where: str) -> None:
     for member in by_member:
         if member not in MEMBERS:
             raise InputError(
-                f"{where}: {key}: no member {member}.{nearest(member, MEMBERS)} Members: {', '.join(MEMBERS)}."
+                f"{where}: {key}: no member {member}.{hint(member, MEMBERS)} Members: {', '.join(MEMBERS)}."
             )
 
 
@@ -124,7 +121,7 @@ def _check_overrides(by_member: dict[str, dict[str, Any]], content: dict[str, An
         for key in overrides:
             if key not in overridable:
                 raise InputError(
-                    f"{where}: MEMBER_OVERRIDES of {member}: {key} cannot differ by member.{nearest(key, overridable)}"
+                    f"{where}: MEMBER_OVERRIDES of {member}: {key} cannot differ by member.{hint(key, overridable)}"
                 )
         merged = {**{key: content[key] for key in _keys(TrainParams) if key in content}, **overrides}
         for stage, keys in ((TrainParams, set(merged) - {"DROPOUT"}), (ModelParams, set(merged) & {"DROPOUT"})):
@@ -140,38 +137,45 @@ def load_params(path: Path) -> Params:
     content = _read_json(path)
     folder = path.resolve().parent
 
-    def placed(weights: Any) -> Any:
-        return weights if weights in ("imagenet", "none") or not isinstance(weights, str) else str(folder / weights)
+    def placed(given: Any, key: str, words: tuple[str, ...]) -> Any:
+        no_path = not isinstance(given, str) or given in words
+        return given if no_path else str(folder / expanded(given, f"{path}: {key}"))
 
-    if isinstance(content.get("HASH_IDS"), str) and content["HASH_IDS"]:
-        content["HASH_IDS"] = str(folder / content["HASH_IDS"])
+    if "HASH_IDS" in content:
+        content["HASH_IDS"] = placed(content["HASH_IDS"], "HASH_IDS", ("",))
     if "WEIGHTS" in content:
         given = content["WEIGHTS"]
-        by_member = isinstance(given, dict)
-        content["WEIGHTS"] = {name: placed(one) for name, one in given.items()} if by_member else placed(given)
+        words = ("imagenet", "none")
+        by_member = given if isinstance(given, dict) else {}
+        placed_by_member = {name: placed(one, f"WEIGHTS of {name}", words) for name, one in by_member.items()}
+        content["WEIGHTS"] = placed_by_member or placed(given, "WEIGHTS", words)
     return params_from(content, str(path))
 
 
 def load_settings(path: Path) -> Settings:
-    """Read and check SETTINGS.json; relative paths are relative to the file.
+    """Read and check SETTINGS.json; relative paths are relative to the file, ``~`` and variables are replaced.
 
     Raises
     ------
     InputError
-        For an unknown key or a value that is no path.
+        For an unknown key or a value that is no path of this machine; see `paths.expanded`.
     """
     content = _read_json(path)
     known = set(_keys(Settings))
     replaced = sorted(REPLACED_SETTINGS & set(content))
     for key in content:
         if key not in known | REPLACED_SETTINGS:
-            raise InputError(f"{path}: unknown key {key}.{nearest(key, known)} All keys are in README.md.")
+            raise InputError(f"{path}: unknown key {key}.{hint(key, known)} All keys are in docs/settings.md.")
     if replaced:
         print(
             f"{path}: {len(replaced)} output paths of the original ({replaced[0]} …) are replaced by DATA_DIR and "
             "MODELS_DIR; remove them.",
             file=sys.stderr,
         )
+    for name, field in Settings.model_fields.items():
+        given = content.get(name.upper())
+        if field.annotation is Path and isinstance(given, str):
+            content[name.upper()] = expanded(given, f"{path}: {name.upper()}")
     settings = _checked(Settings, {key: value for key, value in content.items() if key in known}, str(path))
     folder = path.resolve().parent
     # "" for a table means that there is none; "" and "." for a folder, which Path does not tell apart, the file's own.

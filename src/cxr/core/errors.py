@@ -1,4 +1,4 @@
-"""The errors that are the user's to mend, their exit status, and the word that a misspelt one may have meant."""
+"""The errors that are the user's to mend, their exit status, and what a message shows of a word or a name."""
 
 import difflib
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ class BusyError(InputError):
     exit_status = 4
 
 
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like this one, whatever its case; None where none is like it."""
+def hint(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean X?`` with the known word most like this one, whatever its case; empty where none is like it."""
     spelt = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), sorted(spelt), n=1, cutoff=0.6)
-    return spelt[close[0]] if close else None
+    return f" Did you mean {spelt[close[0]]}?" if close else ""
 
 
 def one_line(text: str) -> str:

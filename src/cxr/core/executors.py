@@ -1,5 +1,7 @@
 """Where shards of films are worked on: processes or threads of this machine, or the workers of a Dask cluster."""
 
+import contextlib
+import math
 import multiprocessing
 import os
 import threading
@@ -8,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -33,7 +36,30 @@ class Pool:
 
 def process_count(workers: int) -> int:
     """Processes for the parameter WORKERS, where 0 means one per core this process may use."""
-    return workers or len(os.sched_getaffinity(0))
+    return workers or usable_cores()
+
+
+def usable_cores(control_groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that this process may use: those it may run on, or fewer where its container is given less of their time.
+
+    Parameters
+    ----------
+    control_groups : Path
+        Where Linux tells the container's quota, in files of version 2 or 1; a part of a core counts as one.
+    """
+    # macOS binds no process to cores.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(cores, _quota(control_groups))))
+
+
+def _quota(control_groups: Path) -> float:
+    """How many cores' time the container is given; infinite where nobody limits it."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # no such file; "max" is no number
+            quota, period = " ".join((control_groups / name).read_text() for name in names).split()
+            if int(quota) > 0:
+                return int(quota) / int(period)
+    return math.inf
 
 
 def _start_worker() -> None:

@@ -102,7 +102,7 @@ class UnetParams(Stage):
     unet_batch_size: int = Field(4, ge=1, description="lung films a step")
     unet_learning_rate: float = Field(1e-3, gt=0, description="of AdamW, falling along a cosine")
     unet_augmentation: Fraction = Field(
-        0.9, description="share of lung films that are augmented (strongly: see README)"
+        0.9, description="share of lung films that are augmented (strongly: see docs/lung_masks.md)"
     )
     unet_val_fraction: Fraction = Field(0.1, description="share of lung patients for validation")
     unet_test_fraction: Fraction = Field(0.15, description="share of lung patients held out for the Dice")

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, hint
 from cxr.core.findings import canonical
 from cxr.tables.column_roles import FILM_COLUMNS, plain, role_column
 from cxr.tables.label_values import states
-from cxr.tables.raw_tables import did_you_mean
 
 PROBABILITY_WORDS = set(
     "prob probs proba probability p pred preds predicted prediction score hat output sigmoid".split()
@@ -86,7 +85,7 @@ def film_column(raw: pd.DataFrame, path: Path) -> str:
         return first  # an index of names that was saved without a head
     raise InputError(
         f"{path}: no column names the film; expected 'Image Index', 'image', 'filename', 'Path' or 'Study'; found "
-        f"{', '.join(raw.columns[:12])}.{did_you_mean('Image Index', raw.columns)} Rename the column that does."
+        f"{', '.join(raw.columns[:12])}.{hint('Image Index', raw.columns)} Rename the column that does."
     )
 
 
@@ -115,11 +114,11 @@ def probabilities_of(raw: pd.DataFrame, columns: dict[str, str], path: Path, fin
             row = int(np.argmax(wrong))
             found = "nothing" if pd.isna(column.iloc[row]) else repr(column.iloc[row])
             outside = np.nanmax(np.abs(numbers)) if np.isfinite(numbers).any() else 0
-            hint = " Percent? Divide by 100." if 1 < outside <= 100 and np.nanmin(numbers) >= 0 else ""
-            hint = " These look like logits: apply the sigmoid first." if np.nanmin([*numbers, 0]) < 0 else hint
+            advice = " Percent? Divide by 100." if 1 < outside <= 100 and np.nanmin(numbers) >= 0 else ""
+            advice = " These look like logits: apply the sigmoid first." if np.nanmin([*numbers, 0]) < 0 else advice
             raise InputError(
                 f"{path}: line {row + 2}, column {columns[finding]!r}: expected a probability in 0..1, found {found} "
-                f"({int(wrong.sum())} such lines).{hint or ' Mend or leave out these lines.'}"
+                f"({int(wrong.sum())} such lines).{advice or ' Mend or leave out these lines.'}"
             )
         values[:, f] = numbers
     return values

@@ -1,5 +1,6 @@
-"""The films below a folder."""
+"""The files and the films below a folder."""
 
+import os
 from pathlib import Path
 
 from cxr.core.errors import InputError
@@ -7,17 +8,74 @@ from cxr.core.errors import InputError
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
 
 
-def list_films(folder: Path) -> list[Path]:
+def walk(folder: Path, skip: tuple[str, ...] = ()) -> list[str]:
+    """All files below a folder as sorted posix paths relative to it; links are followed, to a folder once each.
+
+    Hidden files and folders are left out, and what a Mac's zip brings along (``._x.png``, ``__MACOSX``).
+
+    Parameters
+    ----------
+    folder : Path
+    skip : tuple of str
+        Folders whose name begins so (any case) are not entered.
+
+    Raises
+    ------
+    InputError
+        A folder cannot be read.
+    """
+    files, waiting, entered = [], [("", False)], {os.path.realpath(folder)}
+    while waiting:
+        inside, is_link = waiting.pop()
+        place = os.path.join(folder, inside)
+        if is_link:
+            target = os.path.realpath(place)
+            if target in entered or _leads_back(target, place):
+                continue
+            entered.add(target)
+        try:
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            raise InputError(f"{folder / inside}: cannot be listed: {error.strerror}. Check its permissions.") from None
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
+                continue
+            is_link = entry.is_symlink()
+            if not (os.path.isdir(entry.path) if is_link else entry.is_dir()):
+                files.append(inside + entry.name)
+            elif not entry.name.lower().startswith(skip or "\0"):
+                waiting.append((f"{inside}{entry.name}/", is_link))
+    return sorted(files)
+
+
+def _leads_back(target: str, link: str) -> bool:
+    """Whether a link's target holds the link itself."""
+    around = os.path.realpath(os.path.dirname(link.rstrip("/")))
+    return os.path.commonpath([target, around]) == target
+
+
+def films_below(folder: Path) -> list[Path]:
     """All film files below a folder, sorted: known by their suffix, or, whatever their name, as DICOM by their content.
 
     Raises
     ------
     InputError
-        The folder does not exist or holds no film.
+        A folder cannot be read.
+    """
+    return sorted(path for path in map(folder.joinpath, walk(folder)) if path.is_file() and _looks_like_a_film(path))
+
+
+def list_films(folder: Path) -> list[Path]:
+    """`films_below` a folder that must hold some.
+
+    Raises
+    ------
+    InputError
+        The folder does not exist, cannot be read or holds no film.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected films (PNG, JPEG, TIFF, DICOM) in it.")
-    films = sorted(path for path in folder.rglob("*") if path.is_file() and _looks_like_a_film(path))
+    films = films_below(folder)
     if not films:
         raise InputError(f"{folder}: no film in it; expected PNG, JPEG, TIFF or DICOM files.")
     return films

@@ -117,7 +117,7 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
 
 
 def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: int) -> list[int]:
-    """Rows to draw: the films asked for, or test films of each outcome in turn, the surest first; 0 = no limit.
+    """Rows to draw, once each: the films asked for, or test films of each outcome in turn, surest first; 0 = no limit.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
                     f"--film {name}: not among the {len(ids)} films of val and test, such as {ids.iloc[0]}"
                 )
             rows.extend(found.tolist())
-        return list(dict.fromkeys(rows))
+        return list(dict.fromkeys(rows))  # two threads would write one picture
     test = np.flatnonzero(scored.table["split"] == "test")
     surest_first = test[np.argsort(-scored.probability(finding)[test], kind="stable")]
     outcomes = scored.outcomes(finding)[surest_first]

@@ -67,9 +67,9 @@ def start(params: Params, deterministic: bool = False, together: bool = False) -
     Raises
     ------
     InputError
-        TENSORBOARD is asked for and not installed; several processes, and the backend is not JAX.
+        TENSORBOARD is asked for in training and not installed; several processes, and the backend is not JAX.
     """
-    if params.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
+    if together and params.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise InputError("TENSORBOARD is true, but the package is not installed. Run: pip install tensorboard")
     keras.utils.set_random_seed(params.general.seed)
     keras.config.set_dtype_policy(params.training.precision)

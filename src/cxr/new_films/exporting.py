@@ -60,8 +60,9 @@ def copy_family(bundle: Bundle, folder: Path) -> None:
     if bundle.unet:
         shutil.copyfile(bundle.unet, folder / "models" / "unet.keras")
     params = bundle.params.flat()
-    # Of this machine only: how many cores it has, where its first weights and its secret lay.
-    write_json({**params, "WORKERS": 0, "WEIGHTS": "none", "HASH_IDS": ""}, folder / "PARAMS.json")
+    # Of this machine only: how many cores it has, where its first weights and its secret lay, what is installed.
+    own = {"WORKERS": 0, "WEIGHTS": "none", "HASH_IDS": "", "TENSORBOARD": False}
+    write_json({**params, **own}, folder / "PARAMS.json")
     write_json(bundle.thresholds, folder / "thresholds.json")
     write_json(bundle.reference, folder / "reference.json")
 

@@ -1,15 +1,13 @@
 """Files of new films: found where the user points, and named so that no name can do harm."""
 
-import contextlib
 import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cxr.core.errors import InputError
-from cxr.imaging.listing import list_films
+from cxr.imaging.listing import films_below
 
 
 def find_films(given: Sequence[Path], out: Path) -> list[Path]:
@@ -18,24 +16,18 @@ def find_films(given: Sequence[Path], out: Path) -> list[Path]:
     Raises
     ------
     InputError
-        Nothing of it is there.
+        Nothing of it is there, or a folder cannot be read.
     """
     overlays, found = out.resolve() / "overlays", []
     for path in given:
-        if not path.is_dir():
+        if path.is_dir():
+            found += [film for film in films_below(path) if overlays not in film.resolve().parents]
+        else:
             found.append(path)
-            continue
-        with contextlib.suppress(InputError):  # a folder without films is said below, if there is nothing else
-            found += [film for film in list_films(path) if overlays not in film.resolve().parents]
     if not any(path.exists() for path in found):
-        names = ", ".join(printable(path) for path in given[:3])
+        names = ", ".join(map(str, given[:3]))
         raise InputError(f"{names}: no film there; expected PNG, JPEG, TIFF or DICOM files, or folders with some.")
     return list(dict.fromkeys(found))
-
-
-def printable(name: Any) -> str:
-    """A name in one line: what cannot be shown (line ends, broken bytes) as an escape."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(name))
 
 
 def overlay_name(filename: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from cxr.core.errors import one_line
 from cxr.core.executors import process_count
 from cxr.core.findings import colours
 from cxr.core.parameters import METHOD_NAMES
@@ -16,7 +17,7 @@ from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
 from cxr.imaging.geometry import square_affine, square_to_film
 from cxr.maps.heatmaps import enlarged
-from cxr.new_films.film_files import overlay_name, printable
+from cxr.new_films.film_files import overlay_name
 from cxr.new_films.film_pages import Said, film_page
 from cxr.new_films.predicting import Predicted, thresholds_used
 from cxr.preparation.films import AFFINE
@@ -79,7 +80,7 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
     name = f"overlays/{overlay_name(about['filename'])}"
     notes = about["notes"].split("; ") if about["notes"] else []
     share = predicted.bundle.params.evaluation.map_threshold
-    film_page(film, said, folder / name, printable(about["filename"]), notes, mask, about["mask_rejected"] != 1, share)
+    film_page(film, said, folder / name, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, share)
     return name
 
 
@@ -113,7 +114,7 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
         "table": _table(predicted),
         "problems": Table(
             "Files that were not predicted", ["File", "Problem"],
-            [[Cell(printable(name)), Cell(printable(text))] for name, text in predicted.problems.to_numpy()],
+            [[Cell(one_line(name)), Cell(one_line(text))] for name, text in predicted.problems.to_numpy()],
         ),
         "findings": predicted.scored.findings,
         "colours": colours(predicted.scored.findings),
@@ -131,7 +132,7 @@ def _cards(predicted: Predicted, overlays: Sequence[str]) -> list[dict[str, Any]
     pack_rows = dict(zip(scored.table["image_id"], predicted.films["row"], strict=True))
     cards = gallery.film_cards(scored, predicted.pack, pack_rows, rows, Path("overlays"))
     for card, row in zip(cards, rows, strict=True):
-        card["id"] = printable(predicted.films["filename"].iloc[row])
+        card["id"] = one_line(predicted.films["filename"].iloc[row])
         card["outcomes"] = ["yes" if called else "no" for called in card["called"]]
         card["overlays"] = [quote(overlays[row])] * len(scored.findings)
         card["notes"] = [flag for flag in [", ".join(flags_of(predicted, row))] if flag]
@@ -158,7 +159,7 @@ def _table(predicted: Predicted) -> Table:
             mark = "● " if predicted.scored.decisions[row, place] else ""
             cells.append(Cell(f"{mark}{value:.2f}", value, " · ".join(below)))
         flags = flags_of(predicted, row)
-        first, distance = Cell(printable(about["filename"])), number(float(about["distance"]), digits=2)
+        first, distance = Cell(one_line(about["filename"])), number(float(about["distance"]), digits=2)
         rows.append([first, *cells, distance, Cell(", ".join(flags), len(flags))])
     several = ", and the lowest and highest member" if len(predicted.members) > 1 else ""
     notes = [f"● called. Below a probability: calibrated (where val had enough films for it){several}."]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import executors
-from cxr.core.errors import InputError, closest
+from cxr.core.errors import InputError, hint
 from cxr.evaluation import predictions
 from cxr.evaluation.calibration import calibrated
 from cxr.evaluation.source_fits import POOLED
@@ -51,9 +51,8 @@ def check_hospital(bundle: Bundle, hospital: str) -> None:
     """Raise an InputError where thresholds have nothing of this hospital."""
     known = sorted({name for fitted in bundle.thresholds["findings"].values() for name in fitted})
     if hospital not in known:
-        meant = closest(hospital, known)
-        hint = f" Did you mean {meant}?" if meant else ""
-        raise InputError(f"--hospital {hospital}: expected one of {', '.join(known)}, which val had films of.{hint}")
+        expected = f"expected one of {', '.join(known)}, which val had films of"
+        raise InputError(f"--hospital {hospital}: {expected}.{hint(hospital, known)}")
 
 
 def predict(

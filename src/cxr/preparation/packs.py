@@ -3,9 +3,11 @@
 import errno
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -36,8 +38,7 @@ def written_array(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[P
             np.lib.format.write_array_header_1_0(file, header)
             start = file.tell()
             try:
-                # Writing through a memory map on a full disk would kill the process; this is an error one can read.
-                os.posix_fallocate(file.fileno(), 0, start + size)
+                _reserve(file, start + size)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                     raise
@@ -45,6 +46,24 @@ def written_array(path: Path, shape: tuple[int, ...], dtype: type) -> Iterator[P
                     f"{path}: needs {size / 1e9:.1f} GB, the disk has no room for it. Free some or change DATA_DIR."
                 ) from None
         yield temporary
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Make a file that long, with its room on the disk.
+
+    Without it a full disk would be met hours later, and writing through a memory map there would kill the process.
+    """
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+    # macOS, and file systems that cannot: the room is there now, though nobody keeps it.
+    if shutil.disk_usage(file.fileno()).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    file.truncate(size)
 
 
 def write_rows(path: Path, first: int, rows: np.ndarray) -> None:

@@ -72,12 +72,15 @@ class Extras:
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
-    """Names of models, a number behind those that stand twice."""
-    seen: dict[str, int] = {}
-    found = []
+    """Names of models, a number behind those that stand twice; as folders too, on disks for which A is a."""
+    given, taken, found = {name.casefold() for name in names}, set(), []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        own, number = name, 1
+        while own.casefold() in taken or (number > 1 and own.casefold() in given):
+            number += 1
+            own = f"{name} ({number})"
+        taken.add(own.casefold())
+        found.append(own)
     return found
 
 

@@ -20,8 +20,8 @@ from cxr.tables.sources.catalogue import film_paths
 def overlays_made_from(scored: Scored, family_dir: Path) -> dict[str, Any]:
     """What overlays depend on: drawn anew where another is recorded in gradcam/made_from.json."""
     chosen = scored.params.evaluation
-    predicted = digest(family_dir / "predictions.csv")
-    return {"predictions": predicted, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
+    files = {name: digest(family_dir / name) for name in ("predictions.csv", "thresholds.json")}
+    return {**files, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
 
 
 def overlays_are_current(scored: Scored, family_dir: Path) -> bool:

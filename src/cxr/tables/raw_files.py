@@ -6,15 +6,15 @@ from pathlib import Path
 import pandas as pd
 
 from cxr.core.errors import InputError
+from cxr.imaging.listing import walk
 
 
 def list_files(folder: Path, skip: tuple[str, ...] = ()) -> pd.Series:
-    """All files below a folder, links followed, as sorted posix paths relative to it.
+    """All files below a folder as sorted posix paths relative to it; see `cxr.imaging.listing.walk`.
 
     Parameters
     ----------
     folder : Path
-        Where to look; hidden files and folders are left out.
     skip : tuple of str
         Folders whose name begins so (any case) are not entered: CheXpert has a folder for each of its studies.
 
@@ -25,26 +25,7 @@ def list_files(folder: Path, skip: tuple[str, ...] = ()) -> pd.Series:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. DATASET_DIR in SETTINGS.json must name the folder of the films.")
-    files, waiting, seen_links = [], [""], {os.path.realpath(folder)}
-    while waiting:
-        inside = waiting.pop()
-        try:
-            entries = list(os.scandir(os.path.join(folder, inside)))
-        except OSError as error:
-            raise InputError(f"{folder / inside}: cannot be listed: {error.strerror}. Check its permissions.") from None
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if not entry.is_dir():
-                files.append(inside + entry.name)
-            elif not entry.name.lower().startswith(skip or "\0"):
-                if entry.is_symlink():
-                    target = os.path.realpath(entry.path)
-                    if target in seen_links:
-                        continue
-                    seen_links.add(target)
-                waiting.append(f"{inside}{entry.name}/")
-    return pd.Series(sorted(files), dtype=str)
+    return pd.Series(walk(folder, skip), dtype=str)
 
 
 def present(folder: Path, paths: pd.Series) -> pd.Series:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.errors import InputError, closest
+from cxr.core.errors import InputError, hint
 from cxr.tables.merging import first_of_each
 from cxr.tables.raw_files import leaves_raw_folder
 from cxr.tables.schema import COLUMNS, findings_of, problems, typed
@@ -96,7 +96,7 @@ def read_raw_csv(path: Path, columns: Iterable[str], mend: str, aliases: dict[st
         raise InputError(f"{path}: expected a CSV file, found a folder. {mend}")
     if not path.exists():
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise InputError(f"{path}: no such table.{did_you_mean(path.name, names)} {mend}")
+        raise InputError(f"{path}: no such table.{hint(path.name, names)} {mend}")
     try:
         with warnings.catch_warnings():
             # NIH's rows may have one comma more or less than its header.
@@ -121,17 +121,12 @@ def need_columns(table: pd.DataFrame, path: Path, columns: Iterable[str], mend: 
     """Raise an InputError where a column is missing."""
     for column in columns:
         if column not in table.columns:
-            hint = did_you_mean(column, table.columns)
-            raise InputError(f"{path}: no column {column!r}.{hint} Found: {', '.join(table.columns[:20])}. {mend}")
+            meant = hint(column, table.columns)
+            raise InputError(f"{path}: no column {column!r}.{meant} Found: {', '.join(table.columns[:20])}. {mend}")
 
 
 def how_to_mend(key: str) -> str:
     return f'Mend {key} in SETTINGS.json ("" leaves this source out), or download the file again.'
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    meant = closest(word, known)
-    return f" Did you mean {meant!r}?" if meant else ""
 
 
 def completed_years(text: pd.Series) -> pd.Series:

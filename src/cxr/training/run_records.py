@@ -1,7 +1,6 @@
 """The record of a run: what it was made from, whether it is finished, what it took."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ from cxr.core import process_group
 from cxr.core.artifacts import digest, digest_of, read_json, write_json
 from cxr.core.command_line import PROJECT
 from cxr.core.errors import InputError
+from cxr.core.executors import usable_cores
 from cxr.core.parameters import Params
 from cxr.networks import backend
 
@@ -30,7 +30,7 @@ def run_record(params: Params, device: str, identity: dict[str, Any], outcome: d
     return {
         **outcome,
         "device": device,
-        "cpu_cores": len(os.sched_getaffinity(0)),
+        "cpu_cores": usable_cores(),
         "seed": params.general.seed,
         "made_from": identity,
         "parameters": params.flat(),

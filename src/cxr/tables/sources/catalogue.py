@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import artifacts
-from cxr.core.errors import InputError, closest
+from cxr.core.errors import InputError, hint
 from cxr.core.findings import canonical
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
@@ -47,15 +47,13 @@ def check_findings(settings: Settings, params: Params) -> None:
     known = {canonical(name): name for names in labelled.values() for name in names}
     for finding in params.findings:
         if canonical(finding) not in known:
-            meant = closest(finding, known.values())
-            hint = f" Did you mean {meant}?" if meant else ""
             offers = "; ".join(f"{title}: {', '.join(names[:30])}" for title, names in labelled.items())
-            raise InputError(f"FINDINGS: no source in use labels {finding}.{hint} There are {offers}.")
+            raise InputError(
+                f"FINDINGS: no source in use labels {finding}.{hint(finding, known.values())} There are {offers}."
+            )
     for name in params.tables.train_sources:
         if name not in BY_NAME:
-            meant = closest(name, BY_NAME)
-            hint = f" Did you mean {meant}?" if meant else ""
-            raise InputError(f"TRAIN_SOURCES: {name}: expected some of {', '.join(BY_NAME)}.{hint}")
+            raise InputError(f"TRAIN_SOURCES: {name}: expected some of {', '.join(BY_NAME)}.{hint(name, BY_NAME)}")
 
 
 def made_by(source: Source) -> str:

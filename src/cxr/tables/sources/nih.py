@@ -229,6 +229,8 @@ def check_nih(settings: Settings, params: Params, release: Release, on_disk: pd.
             lines.append(f"{name}_list.txt: not there; without the lists a share of the patients is drawn for the test")
     if nih_boxes_csv(settings) is None:
         return [*lines, "BBox_List_2017.csv: not there"]
+    if release.boxes.empty:
+        return [*lines, "BBox_List_2017.csv: no box is usable"]
     return [*lines, f"boxes of our findings that can be used: {len(release.boxes):,}"]
 
 

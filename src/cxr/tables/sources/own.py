@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.errors import InputError, closest
+from cxr.core.errors import InputError, hint
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.tables.column_roles import sexes, splits, views
@@ -38,9 +38,8 @@ def open_table(csv: Path, columns: str | dict[str, str], findings: Sequence[str]
     raw = read_raw_csv(csv, (), how_to_mend("OWN_CSV"))
     if isinstance(columns, str):
         if columns not in MAPPINGS:
-            meant = closest(columns, MAPPINGS)
-            hint = f" Did you mean {meant}?" if meant else ""
-            raise InputError(f"OWN_COLUMNS: {columns}: expected {', '.join(MAPPINGS)}, or an object of columns.{hint}")
+            meant = hint(columns, MAPPINGS)
+            raise InputError(f"OWN_COLUMNS: {columns}: expected {', '.join(MAPPINGS)}, or an object of columns.{meant}")
         return MAPPINGS[columns](raw, csv, findings)
     return by_columns(raw, csv, columns, findings)
 
