@@ -30,7 +30,7 @@ def refused(content: dict) -> str:
         ({"EPOCH": 3}, "unknown key EPOCH. Did you mean EPOCHS?"),
         ({"epochs": 3}, "unknown key epochs. Did you mean EPOCHS?"),
         ({"LUNGMASKING": "hard"}, "unknown key LUNGMASKING. Did you mean LUNG_MASKING?"),
-        ({"COLOUR_OF_THE_SKY": 1}, "unknown key COLOUR_OF_THE_SKY. All keys are in README.md."),
+        ({"COLOUR_OF_THE_SKY": 1}, "unknown key COLOUR_OF_THE_SKY. All keys are in docs/parameters.md."),
         ({"EPOCHS": "50"}, "EPOCHS: Input should be a valid integer; found '50'"),
         ({"EPOCHS": 2.5}, "EPOCHS: Input should be a valid integer"),
         ({"EPOCHS": True}, "EPOCHS: Input should be a valid integer; found True"),
@@ -193,7 +193,7 @@ def test_an_input_error_is_one_line_on_standard_error_and_exit_status_2(capsys, 
     assert caught.value.code == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err == f"error: {path}: unknown key EPOCH. Did you mean EPOCHS? All keys are in README.md.\n"
+    assert shown.err == f"error: {path}: unknown key EPOCH. Did you mean EPOCHS? All keys are in docs/parameters.md.\n"
 
 
 def fail_with(error):

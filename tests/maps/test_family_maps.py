@@ -255,10 +255,10 @@ def test_overlays_of_other_thresholds_are_not_current(evaluated):
     """By them a film is a true or a false positive, and its boxes are detections or not."""
     scored = family_maps.load(evaluated, tiny_params(), "ensemble")
     folder = evaluated.family_dir("ensemble")
-    write_json(overlays.overlays_made_from(scored, "ensemble"), folder / "gradcam" / "made_from.json")
-    assert overlays.overlays_are_current(scored, "ensemble")
+    write_json(overlays.overlays_made_from(scored, folder), folder / "gradcam" / "made_from.json")
+    assert overlays.overlays_are_current(scored, folder)
     write_json({"findings": {f: {"pooled": {"threshold": 0.8}} for f in FINDINGS}}, folder / "thresholds.json")
-    assert not overlays.overlays_are_current(scored, "ensemble")
+    assert not overlays.overlays_are_current(scored, folder)
 
 
 def draw(settings, *words: str) -> None:
@@ -278,6 +278,7 @@ def test_boxes_of_older_predictions_do_not_stay_beside_new_overlays(evaluated):
     assert (folder / "detections.csv").exists(), "of these predictions"
     table = predictions.read(folder / "predictions.csv")
     predictions.write(table.assign(**{f"{F0}_prob": 0.1}), folder / "predictions.csv")
+    assessment.finish(evaluated, "ensemble", ["tiny"])
     draw(evaluated, "--film", film)
     assert not (folder / "detections.csv").exists()
     assert (folder / "gradcam" / F1 / f"{film}.png").exists()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr.core.findings import FINDINGS
-from cxr.evaluation.thresholds import POOLED
+from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.film_checks import FLAGS
 from cxr.maps.family_maps import Scored
 from cxr.new_films import new_films_report, predicting

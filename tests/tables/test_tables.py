@@ -79,15 +79,26 @@ def test_a_table_with_other_columns_or_none_at_all_is_refused(tmp_path):
 
 
 def test_files_are_listed_sorted_through_links_without_hidden_and_skipped_ones(tmp_path):
-    for name in ("b/2.png", "a/1.png", ".hidden", "CheXpert-v1.0/x.jpg", "elsewhere/3.png"):
+    for name in ("b/2.png", "a/1.png", ".hidden", "train/patient1/study1/x.jpg", "elsewhere/3.png"):
         (tmp_path / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "raw" / name).touch()
     os.rename(tmp_path / "raw/elsewhere", tmp_path / "elsewhere")
     os.symlink(tmp_path / "elsewhere", tmp_path / "raw/link")
     os.symlink(tmp_path / "raw", tmp_path / "raw/a/round")
-    assert raw_files.list_files(tmp_path / "raw", skip=("chexpert",)).tolist() == ["a/1.png", "b/2.png", "link/3.png"]
+    listed = raw_files.list_files(tmp_path / "raw", studies=False)
+    assert listed.tolist() == ["a/1.png", "b/2.png", "link/3.png"]
+    assert len(raw_files.list_files(tmp_path / "raw")) == 4
     with pytest.raises(InputError, match=r"nowhere: no such folder. DATASET_DIR in SETTINGS.json"):
         raw_files.list_files(tmp_path / "nowhere")
+
+
+def test_films_below_folders_of_other_releases_names_are_listed_for_what_they_hold(tmp_path):
+    names = ["chexpert_and_nih/patient files/1.png", "patients/2.png", "patient0001/3.png", "images_of_2019/4.jpg"]
+    for name in (*names, "train/patient00001/study1/view1_frontal.jpg", "train/patient00002/study1/x.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert raw_files.list_files(tmp_path, studies=False).tolist() == sorted(names)
+    assert len(raw_files.list_files(tmp_path)) == 6
 
 
 def test_merging_sorts_and_keeps_what_is_on_disk_and_wanted_and_counts_the_rest():

@@ -1,6 +1,7 @@
 """The files and the films below a folder."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from cxr.core.errors import InputError
@@ -8,7 +9,7 @@ from cxr.core.errors import InputError
 FILM_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom"})
 
 
-def walk(folder: Path, skip: tuple[str, ...] = ()) -> list[str]:
+def walk(folder: Path, skip: Callable[[str], bool] = lambda folder: False) -> list[str]:
     """All files below a folder as sorted posix paths relative to it; links are followed, to a folder once each.
 
     Hidden files and folders are left out, and what a Mac's zip brings along (``._x.png``, ``__MACOSX``).
@@ -16,8 +17,8 @@ def walk(folder: Path, skip: tuple[str, ...] = ()) -> list[str]:
     Parameters
     ----------
     folder : Path
-    skip : tuple of str
-        Folders whose name begins so (any case) are not entered.
+    skip : (path of a folder) -> bool
+        Whether it is not entered.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def walk(folder: Path, skip: tuple[str, ...] = ()) -> list[str]:
             is_link = entry.is_symlink()
             if not (os.path.isdir(entry.path) if is_link else entry.is_dir()):
                 files.append(inside + entry.name)
-            elif not entry.name.lower().startswith(skip or "\0"):
+            elif not skip(entry.path):
                 waiting.append((f"{inside}{entry.name}/", is_link))
     return sorted(files)
 

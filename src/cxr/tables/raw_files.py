@@ -1,6 +1,8 @@
 """Files of the raw folders: only listed and read, never touched."""
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,14 +11,14 @@ from cxr.core.errors import InputError
 from cxr.imaging.listing import walk
 
 
-def list_files(folder: Path, skip: tuple[str, ...] = ()) -> pd.Series:
+def list_files(folder: Path, studies: bool = True) -> pd.Series:
     """All files below a folder as sorted posix paths relative to it; see `cxr.imaging.listing.walk`.
 
     Parameters
     ----------
     folder : Path
-    skip : tuple of str
-        Folders whose name begins so (any case) are not entered: CheXpert has a folder for each of its studies.
+    studies : bool
+        False leaves out ``patient00001/study1/…``: a release by studies has a quarter of a million folders.
 
     Raises
     ------
@@ -25,7 +27,22 @@ def list_files(folder: Path, skip: tuple[str, ...] = ()) -> pd.Series:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. DATASET_DIR in SETTINGS.json must name the folder of the films.")
-    return pd.Series(walk(folder, skip), dtype=str)
+    return pd.Series(walk(folder) if studies else walk(folder, _patients_of_studies()), dtype=str)
+
+
+def _patients_of_studies() -> Callable[[str], bool]:
+    """Whether a folder is ``patient…`` and holds ``study…``; the first of them tells of all beside it."""
+    told: dict[str, bool] = {}
+
+    def is_one(folder: str) -> bool:
+        beside, name = os.path.split(folder)
+        if not re.fullmatch(r"patient\d+", name):
+            return False
+        if beside not in told:
+            told[beside] = any(re.fullmatch(r"study\d+", inside) for inside in os.listdir(folder))
+        return told[beside]
+
+    return is_one
 
 
 def present(folder: Path, paths: pd.Series) -> pd.Series:

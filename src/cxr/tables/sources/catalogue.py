@@ -137,7 +137,7 @@ def others_on_disk(settings: Settings, tables: dict[str, pd.DataFrame]) -> list[
         from_folders.setdefault(BY_NAME[name].films_dir(settings), []).append(table["path"])
     found = []
     for folder, known in from_folders.items():
-        files = list_files(folder, skip=("chexpert", "patient"))
+        files = list_files(folder, studies=False)
         found += files[~files.isin(pd.concat(known))].tolist()
     return found
 

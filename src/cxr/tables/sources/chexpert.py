@@ -104,7 +104,7 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
 
     side = raw["Frontal/Lateral"]
     if side.isna().any():
-        side = side.fillna(film["film"].str.extract(r"_(\w+)$")[0])
+        side = side.astype(object).fillna(film["film"].str.extract(r"_(\w+)$")[0])
     side = side.map({name: name.lower() for name in side.dropna().unique()})
     view = raw["AP/PA"].where(raw["AP/PA"].isin(["AP", "PA"])).mask(side == "lateral", "LATERAL")
     age = completed_years(raw["Age"])

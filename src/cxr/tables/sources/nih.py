@@ -28,9 +28,6 @@ NIH_BOX_FRAME = 1024  # pixels: boxes were drawn on films of this side
 NIH_OTHERS = "No Finding|Atelectasis|Infiltration|Mass|Nodule|Emphysema|Fibrosis|Pleural_Thickening|Hernia"
 NIH_LABELS = (*NIH_POSITIVES, *NIH_OTHERS.split("|"))
 NIH_BOX_SPELLING = {"Infiltrate": "Infiltration"}
-NIH_BOXES = 984  # films of all labels; 517 of the default findings
-# CheXpert has a folder for each of its quarter of a million studies: they are not entered to find films of NIH.
-STUDY_FOLDERS = ("chexpert", "patient")
 BOX_COLUMNS = ["image_id", "finding", "x", "y", "width", "height"]
 
 
@@ -265,7 +262,7 @@ NIH = Source(
     keys=("DATASET_CSV_DIR",),
     tables=_tables,
     films_dir=lambda settings: settings.dataset_dir,
-    on_disk=lambda settings: list_files(settings.dataset_dir, skip=STUDY_FOLDERS),
+    on_disk=lambda settings: list_files(settings.dataset_dir, studies=False),
     read=_read,
     labelled=lambda settings: list(NIH_LABELS),
     test_rule=nih_test_rule,
