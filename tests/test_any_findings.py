@@ -1,4 +1,4 @@
-"""All shell scripts with one finding and with fourteen, with a table of the user's own, and with all sources at once."""
+"""All shell scripts with one finding and with fourteen, with a table of one's own alone and with all sources."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def write_dicom(film: np.ndarray, path) -> None:
 
 @pytest.fixture(scope="module")
 def own(drawn, tmp_path_factory):
-    """A hospital's folder: films in four formats, and a table in words of its own; the whole pipeline ran there alone."""
+    """A hospital's folder: films in four formats, a table in words of its own; the whole pipeline ran there alone."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "clinic/films").mkdir(parents=True)
     table = pd.read_csv(drawn / "raw/Data_Entry_2017.csv", index_col=False)
@@ -121,7 +121,7 @@ def test_an_own_table_alone_goes_through_all_scripts(own):
 
 
 def test_one_finding_is_a_whole_pipeline(own):
-    folder, _, printed = own
+    folder, _, _ = own
     family = folder / "models/classification/ensemble"
     table = predictions.read(family / "predictions.csv")
     assert [column for column in table if column.endswith("_prob")] == ["Effusion_prob"]
@@ -153,8 +153,7 @@ def test_another_list_of_findings_is_refused_by_name(own):
 def fourteen(drawn, tmp_path_factory):
     """NIH's fourteen findings, of which CheXpert labels eight by name, and an own table two: the whole pipeline."""
     folder = tmp_path_factory.mktemp("fourteen")
-    for name in ("raw", "lungs"):
-        (folder / name).symlink_to(drawn / name)
+    (folder / "raw").symlink_to(drawn / "raw")
     table = pd.read_csv(drawn / "raw/Data_Entry_2017.csv", index_col=False)
     others = [label for label in FOURTEEN if label not in FINDINGS]
     seeded = np.random.default_rng(0)
@@ -166,7 +165,7 @@ def fourteen(drawn, tmp_path_factory):
     table.to_csv(folder / "Data_Entry_2017.csv", index=False)
     (folder / "clinic").mkdir()
     rows = []
-    for number, path in enumerate(sorted((drawn / "lungs").rglob("*.png"))[:16]):
+    for number, path in enumerate(sorted((drawn / "raw").rglob("*.png"))[:16]):
         film = cv2.imread(str(path), 0)
         cv2.imwrite(str(folder / f"clinic/{number}.png"), film)
         rows.append({"image": f"{number}.png", "patient": number // 2, "Mass": number // 2 % 2, "Hernia": ""})

@@ -117,12 +117,11 @@ def test_chexperts_tables_are_told_beside_what_was_published(tmp_path, capsys, l
 
 
 def test_an_archive_that_is_missing_is_named(tmp_path):
-    import cxr.tables.download_check as checks
     from cxr.tables.sources import nih
 
     paths = pd.DataFrame({"path": [f"{n}.png" for n in range(nih.NIH_TABLE_ROWS)]})
-    assert checks._archives(paths, paths["path"]) == ["all twelve archives are whole"]
-    lines = checks._archives(paths, paths["path"][[*range(4_999), *range(15_000, nih.NIH_TABLE_ROWS)]])
+    assert nih._archives(paths, paths["path"]) == ["all twelve archives are whole"]
+    lines = nih._archives(paths, paths["path"][[*range(4_999), *range(15_000, nih.NIH_TABLE_ROWS)]])
     assert lines == [
         "images_002.tar.gz: MISSING, none of its 10,000 films is on disk",
         "images_003.tar.gz: 1 of its 10,000 films are missing",

@@ -122,7 +122,7 @@ def evaluated(tmp_path_factory):
     random = np.random.default_rng(0)
     rows = [
         {"image_id": f"{'nih' if number % 2 else 'own'}/{name.split('.')[0]}", "path": name, "view": "PA", "sex": "M",
-         "patient_id": f"p-{number}", "age": 50, "source": "nih",
+         "patient_id": f"p-{number}", "age": 50, "source": "nih", "label_source": "nih",
          **dict(zip(FINDINGS, random.integers(0, 2, 6), strict=True))}
         for number, name in enumerate(names)
     ]  # fmt: skip

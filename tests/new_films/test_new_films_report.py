@@ -19,15 +19,15 @@ def predicted(params):
                           "notes": [""]}).assign(**dict(zip(AFFINE, (0.5, 0.5, 0, 0), strict=True)))  # fmt: skip
     films[list(FLAGS)] = 0
     members = np.full((1, 1, len(FINDINGS)), 0.7, np.float32)
-    table = predicting._table(films, POOLED, members)
+    table = predicting._table(films, POOLED, members, FINDINGS)
     fitted = {POOLED: {"threshold": 0.5, "fitted_on": POOLED}}
     thresholds = {"findings": dict.fromkeys(FINDINGS, fitted)}
     maps = [np.ones((1, len(FINDINGS), 2, 2), np.float16)]
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
     called = np.ones((1, len(FINDINGS)), bool)
     scored = Scored(
-        None, params, table, thresholds, called, maps, [np.ones(len(FINDINGS))],
-        films.assign(image_id=table["image_id"]), boxes, 32,
+        params=params, table=table, thresholds=thresholds, decisions=called, cams=maps,
+        peaks=[np.ones(len(FINDINGS))], films=films.assign(image_id=table["image_id"]), boxes=boxes, size=32,
     )  # fmt: skip
     bundle = SimpleNamespace(params=params, family="ensemble", thresholds=thresholds)
     problems = pd.DataFrame(columns=["filename", "problem"])

@@ -16,7 +16,7 @@ def predicted(members, called=True, calibrated=0.25):
         {"filename": ["a.png"], "width": [80], "height": [60], "row": [0], "distance": [1.0], "notes": [""]}
     )
     films[list(FLAGS)] = 0
-    table = predicting._table(films, "pooled", members)
+    table = predicting._table(films, "pooled", members, FINDINGS)
     scored = SimpleNamespace(table=table, decisions=np.full((1, 6), called))
     return predicting.Predicted(
         None, "pooled", films, scored, np.full((1, 6), calibrated), members, None, np.zeros(0), pd.DataFrame()
@@ -41,5 +41,5 @@ def test_what_is_not_known_is_empty():
 @pytest.mark.parametrize(("hospital", "found"), [("pooled", "unknown"), ("nih", "nih")])
 def test_a_film_is_of_the_hospital_that_was_asked_for(hospital, found):
     films = pd.DataFrame({"row": [0, 3]})
-    table = predicting._table(films, hospital, np.zeros((2, 2, 6), np.float32))
+    table = predicting._table(films, hospital, np.zeros((2, 2, 6), np.float32), FINDINGS)
     assert list(predictions.source(table)) == [found] * 2

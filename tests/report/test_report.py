@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.core import artifacts
+from cxr.core import artifacts, configuration
 from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation import assessment, predictions
 from cxr.maps import localisation, map_scores
@@ -205,6 +205,9 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
         "tiny/run.json": {"seed": 7, "device": "CPU|x", "seconds": 1.5, "versions": {"keras": "3"}},
     }.items():
         artifacts.write_json(content, folder / path)
+    for member in params["ENSEMBLE_MEMBERS"]:
+        predictions.write(pd.concat([ours.val, ours.table]), folder / member / "predictions.csv")
+    assessment.finish(configuration.load_settings(tmp_path / "SETTINGS.json"), "ensemble", params["ENSEMBLE_MEMBERS"])
     map_scores_table().to_csv(folder / "map_scores.csv", index=False)  # of other maps: nothing vouches for it
     script = load_script("src/classification/eval/report.py")
     script.main(["ensemble", "--settings", str(tmp_path / "SETTINGS.json"), "--params", str(tmp_path / "PARAMS.json")])

@@ -140,7 +140,7 @@ def _cards(predicted: Predicted, overlays: Sequence[str]) -> list[dict[str, Any]
 
 
 def flags_of(predicted: Predicted, row: int) -> list[str]:
-    return [name.replace("_", " ") for name in FLAGS if predicted.films[name].iloc[row] == 1]
+    return [name.replace("_", " ") for name in FLAGS if predicted.films[name].fillna(0).iloc[row]]
 
 
 def _table(predicted: Predicted) -> Table:

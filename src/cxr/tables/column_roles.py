@@ -34,7 +34,7 @@ def role_column(columns: Iterable[str], role: str) -> str | None:
 
 def views(column: pd.Series) -> pd.Series:
     """PA, AP, LATERAL from what people write; NaN for anything else."""
-    text = column.astype("string").str.upper().str.strip()
+    text = column.astype("string").fillna("").str.upper().str.strip()
     letters = text.str.replace(r"[^A-Z]", "", regex=True)
     view = text.where(text.isin(["PA", "AP"])).mask(letters.str.match("POSTEROANT|PA"), "PA")
     view = view.mask(letters.str.match("ANTEROPOST|AP"), "AP")
