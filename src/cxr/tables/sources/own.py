@@ -1,5 +1,6 @@
 """Any table of the user's own films and labels, or of a release that has no reader of its own here (see `mappings`)."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 from cxr.core.errors import InputError, hint
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
+from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.tables.column_roles import sexes, splits, views
 from cxr.tables.label_values import apply_policies
 from cxr.tables.raw_files import leaves_raw_folder, list_files, present
@@ -63,7 +65,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     films, labels, path = _one_row_a_film(films, labels, path, table.majority, csv)
     if not path.isin(on_disk).any():
         raise none_found("OWN_CSV", folder, path.iloc[0], on_disk)
-    stem = path.str.replace(r"\.(?:nii\.gz|\w{1,5})$", "", regex=True)
+    stem = _stem(path)
     image_id = "own/" + stem.where(~stem.duplicated(keep=False), path)
     patient = films["patient"].astype("string").str.strip().str.removesuffix(".0")
     alone = patient.isna() | (patient == "")
@@ -96,7 +98,7 @@ def _paths(given: pd.Series, folder: Path, on_disk: pd.Series) -> tuple[pd.Serie
     there, several = path.isin(on_disk), []
     files = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
     names = path.str.rsplit("/", n=1).str[-1]
-    for keys, wanted in ((files.index, names), (files.index.str.split(".", n=1).str[0], names)):
+    for keys, wanted in ((files.index, names), (_stem(files.index), _stem(names))):
         known = pd.Series(files.to_numpy(), index=keys)
         again = known.index.duplicated()
         place = wanted.map(known[~again])
@@ -104,6 +106,11 @@ def _paths(given: pd.Series, folder: Path, on_disk: pd.Series) -> tuple[pd.Serie
         path = path.where(there | place.isna() | leaves_raw_folder(path), place)
         there = path.isin(on_disk)
     return path, several
+
+
+def _stem(names: pd.Series) -> pd.Series:
+    """Names without the suffix of a film: what is left of a DICOM UID's dots stays."""
+    return names.str.replace(rf"(?:{'|'.join(map(re.escape, FILM_SUFFIXES))})$", "", regex=True, case=False)
 
 
 def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, majority: bool, csv: Path):

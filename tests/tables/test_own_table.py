@@ -1,0 +1,209 @@
+"""A table of the user's own: which column is what, what its values mean, whose split holds."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.core.configuration import load_settings, params_from
+from cxr.core.errors import InputError
+from cxr.tables.sources import catalogue, own
+from cxr.tables.sources.own import OWN
+
+USUAL = {"filename": "a.png", "patient_id": "P1", "view": "PA", "sex": "F", "age": "61", "Effusion": "1", "Edema": "0"}
+
+
+def params_with(*findings: str, **keys):
+    findings = findings or ("Effusion", "Edema")
+    return params_from({"FINDINGS": list(findings), "CLASS_NUM": len(findings)} | keys, "PARAMS.json")
+
+
+def release_of(folder: Path, rows: list[dict], columns=None, films=None, params=None):
+    """What is read of a table with these rows (over `USUAL`) and empty files as films."""
+    table = pd.DataFrame([USUAL | row for row in rows])
+    table = table[[column for column in table if not (table[column] == "-").all()]]
+    names = [row.get("filename", USUAL["filename"]) for row in rows] if films is None else films
+    for name in filter(None, names):
+        (folder / "films" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "films" / name).touch()
+    table.to_csv(folder / "own.csv", index=False)
+    settings = settings_of(folder, columns)
+    return OWN.read(settings, params or params_with(), OWN.on_disk(settings))
+
+
+def settings_of(folder: Path, columns=None):
+    keys = pd.Series({"OWN_CSV": "own.csv", "OWN_DATASET_DIR": "films", "OWN_COLUMNS": columns or {}})
+    keys.to_json(folder / "SETTINGS.json")
+    return load_settings(folder / "SETTINGS.json")
+
+
+def numbered(*rows: dict) -> list[dict]:
+    return [{"filename": f"{number}.png", "patient_id": f"P{number}"} | row for number, row in enumerate(rows)]
+
+
+def test_columns_are_guessed_by_their_usual_names_and_the_guess_is_told(tmp_path):
+    release = release_of(tmp_path, [{}])
+    film = release.table.iloc[0]
+    assert film["image_id"] == "own/a"
+    assert film[["path", "patient_id", "view", "sex"]].tolist() == ["a.png", "own-P1", "PA", "F"]
+    assert film[["age", "source", "label_source", "Effusion", "Edema"]].tolist() == [61, "own", "own", 1, 0]
+    assert "patient: column 'patient_id' (guessed)" in release.notes
+    assert release.split is None
+
+
+def test_columns_are_named_where_nobody_could_guess_them(tmp_path):
+    rows = numbered({"Erguss": "ja", "who": "K7"}, {"Erguss": "nein", "who": "K8"})
+    columns = {"path": "filename", "patient": "who", "Effusion": "Erguss"}
+    with pytest.raises(InputError, match=r"own.csv: line 2, column 'Erguss': expected 1, 0, -1 .*found 'ja' \(2 such"):
+        release_of(tmp_path, rows, columns)
+    release = release_of(tmp_path, [row | {"Erguss": value} for row, value in zip(rows, "10", strict=True)], columns)
+    assert release.table["patient_id"].tolist() == ["own-K7", "own-K8"]
+    assert release.table["Effusion"].tolist() == [1, 0]
+    assert "Effusion: column 'Erguss'" in release.notes
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [("1", 1), ("0", 0), ("1.0", 1), ("True", 1), ("false", 0), ("YES", 1), ("n", 0), ("", None), ("-1", None)],
+)
+def test_values_are_numbers_or_words_and_blank_is_not_known(tmp_path, value, label):
+    found = release_of(tmp_path, numbered({"Effusion": value}, {})).table["Effusion"].iloc[0]
+    assert pd.isna(found) if label is None else found == label
+
+
+def test_policies_say_what_uncertain_and_blank_count_as(tmp_path):
+    params = params_with(UNCERTAIN_LABELS={"Effusion": "positive"}, BLANK_LABELS={"Edema": "negative"})
+    table = release_of(tmp_path, numbered({"Effusion": "-1", "Edema": ""}), params=params).table
+    assert table[["Effusion", "Edema"]].iloc[0].tolist() == [1, 0]
+
+
+def test_a_finding_without_a_column_is_not_known_and_one_in_other_words_is_the_same(tmp_path):
+    rows = numbered({"Effusion": "-", "Edema": "-", "pleural effusion": "1"})
+    table = release_of(tmp_path, rows, params=params_with("Effusion", "Hernia")).table
+    assert table["Effusion"].tolist() == [1]
+    assert table["Hernia"].isna().all()
+
+
+def test_a_column_may_list_the_findings_of_a_film(tmp_path):
+    rows = numbered({"labels": "Effusion|Mass"}, {"labels": "No Finding"}, {"labels": ""}, {"labels": "mass; edema"})
+    rows = [row | {"Effusion": "-", "Edema": "-"} for row in rows]
+    params = params_with("Effusion", "Mass", "Edema", "Hernia")
+    table = release_of(tmp_path, rows, {"labels": "labels"}, params=params).table
+    assert table["Effusion"].tolist() == [1, 0, pd.NA, 0]
+    assert table["Mass"].tolist() == [1, 0, pd.NA, 1]
+    assert table["Edema"].tolist() == [0, 0, pd.NA, 1]
+    assert table["Hernia"].isna().all()  # no list of this table ever holds it: that is no "no"
+
+
+def test_films_are_found_below_other_folders_and_by_other_suffixes(tmp_path):
+    films = ["2024/a.dcm", "deep/er/b.png", "c.tif"]
+    rows = numbered({"filename": "a"}, {"filename": "b.png"}, {"filename": "c.jpg"})
+    release = release_of(tmp_path, rows, films=films)
+    assert release.table["path"].tolist() == ["2024/a.dcm", "deep/er/b.png", "c.tif"]
+
+
+def test_films_that_are_not_there_are_listed_and_none_at_all_is_refused(tmp_path):
+    release = release_of(tmp_path, numbered({}, {}), films=["0.png"])
+    assert release.problems[["path", "problem"]].to_numpy().tolist() == [["1.png", "missing"]]
+    (tmp_path / "films/0.png").rename(tmp_path / "films/x.png")
+    with pytest.raises(InputError, match=r"OWN_CSV|own"):
+        OWN.read(settings_of(tmp_path), params_with(), OWN.on_disk(settings_of(tmp_path)))
+
+
+def test_a_film_without_a_patient_is_one_of_its_own_and_that_is_a_warning(tmp_path):
+    release = release_of(tmp_path, numbered({"patient_id": "-"}, {"patient_id": "-"}))
+    assert release.table["patient_id"].tolist() == ["own-0", "own-1"]
+    assert any(note.startswith("WARNING: no patient is known of 2 films") for note in release.notes)
+
+
+def test_a_view_that_nobody_says_is_none(tmp_path):
+    table = release_of(tmp_path, numbered({"view": "-"}, {"view": "-"})).table
+    assert table["view"].isna().all()
+    table = release_of(tmp_path, numbered({"view": "lateral"}, {"view": "a.p."}, {"view": ""})).table
+    assert table["view"].fillna("?").tolist() == ["LATERAL", "AP", "?"]
+
+
+def test_its_own_split_is_obeyed_in_any_words(tmp_path):
+    rows = numbered({"split": "Training"}, {"split": "valid"}, {"split": "test"}, {"split": "", "patient_id": "P2"})
+    release = release_of(tmp_path, rows)
+    assert release.split.to_numpy().tolist() == [
+        ["own/0", "train"], ["own/1", "val"], ["own/2", "test"], ["own/3", "test"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [{"split": "train", "patient_id": "P9"}, {"split": "test", "patient_id": "P9"}],
+            "patient P9 is in test and train",
+        ),
+        (
+            [{"split": "train"}, {"split": "holdout"}],
+            r"line 3: split: expected train, val, test or nothing; found 'holdout'",
+        ),
+        ([{"filename": "0.png"}, {"filename": "0.png"}], r"0.png stands in several rows \(1 rows too many\)"),
+        ([{"Effusion": "2"}], r"line 2, column 'Effusion': expected 1, 0, -1 .*; found '2'"),
+        ([{"filename": ""}], r"no row names a film"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused_with_its_place(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message):
+        release_of(tmp_path, numbered(*rows), films=["0.png", "1.png"])
+
+
+def test_several_rows_a_film_are_joined_by_majority_where_that_is_asked_for(tmp_path):
+    readers = [("1", "0"), ("1", ""), ("0", "1")]
+    rows = [{"filename": "0.png", "Effusion": effusion, "Edema": edema} for effusion, edema in readers]
+    table = release_of(tmp_path, rows, {"rows": "majority"}).table
+    assert len(table) == 1
+    assert table["Effusion"].tolist() == [1]
+    assert table["Edema"].isna().tolist() == [True]  # one yes, one no
+    with pytest.raises(InputError, match=r"OWN_COLUMNS: rows: expected \"majority\", found 'mean'"):
+        release_of(tmp_path, rows, {"rows": "mean"})
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"path": "Datei"}, r"own.csv: no column 'Datei'"),
+        ("mimic-cxr", r"OWN_COLUMNS: mimic-cxr: expected mimic-cxr-jpg, .*Did you mean mimic-cxr-jpg\?"),
+    ],
+)
+def test_columns_that_are_not_there_are_named(tmp_path, columns, message):
+    with pytest.raises(InputError, match=message):
+        release_of(tmp_path, [{}], columns)
+
+
+def test_a_table_without_a_film_column_says_what_it_has(tmp_path):
+    with pytest.raises(InputError, match=r"no column names the film; found patient_id, view.*\"OWN_COLUMNS\""):
+        release_of(tmp_path, [{"filename": "-"}], films=["a.png"])
+
+
+def test_its_test_films_are_set_aside_and_without_any_a_share_is_drawn(tmp_path):
+    rows = numbered({"split": "train"}, {"split": "test"}, {"split": "val"})
+    release = release_of(tmp_path, rows)
+    settings, images = settings_of(tmp_path), release.table
+    rule = own.own_test_rule(settings, params_with(), images, images)
+    assert rule.hashed == {"own"}  # the step that writes the split has not run
+    path = catalogue.given_split_csv(settings, "own")
+    path.parent.mkdir(parents=True)
+    release.split.to_csv(path, index=False)
+    assert own.own_test_rule(settings, params_with(), images, images).listed == {"own-P1"}
+    given = catalogue.given_splits(settings, images)
+    assert given.to_dict() == {"own/0": "train", "own/2": "val"}
+
+
+def test_two_films_of_one_name_in_two_folders_keep_apart(tmp_path):
+    table = release_of(tmp_path, numbered({"filename": "x/1.png"}, {"filename": "y/1.png"})).table
+    assert table["image_id"].tolist() == ["own/x/1", "own/y/1"]
+    assert table["image_id"].is_unique
+
+
+def test_age_and_sex_are_what_people_write(tmp_path):
+    rows = numbered({"age": "061Y", "sex": "male"}, {"age": "", "sex": "unknown"}, {"age": "411", "sex": "W"})
+    table = release_of(tmp_path, rows).table
+    assert table["age"].tolist() == [61, pd.NA, pd.NA]
+    assert table["sex"].fillna("").tolist() == ["M", "", ""]
+    assert not np.issubdtype(type(table["age"].iloc[0]), np.floating)
