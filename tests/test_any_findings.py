@@ -191,8 +191,7 @@ def test_fourteen_findings_of_three_sources_go_through_all_scripts(fourteen):
     assert predictions.findings_of(table) == FOURTEEN
     assert np.load(family / "tiny/cams.npy").shape == (len(table), 14, 4, 4)
     assert pd.read_csv(family / "result.csv")["finding"].tolist()[:14] == FOURTEEN
-    sources = json.loads((family / "metrics.json").read_text())["sources"]
-    assert {"nih", "own"} <= set(sources)
+    assert {"nih", "own"} <= set(json.loads((family / "metrics.json").read_text())["by_source"])
     for finding in FOURTEEN:
         assert finding in printed["evaluate_Ensemble.sh"]
         assert (family / f"gradcam/overview_{finding}.png").is_file()

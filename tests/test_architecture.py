@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cxr.core.findings import FINDINGS
+from cxr.tables.sources.catalogue import SOURCES
 from tests.conftest import PROJECT
 
 # A room imports only from rooms of the rows below its own: the order in which data flows, read upwards.
@@ -33,6 +34,7 @@ CXR = PROJECT / "src/cxr"
 MODULES = sorted(path for path in CXR.rglob("*.py") if path.name != "__init__.py")
 SCRIPTS = sorted([*(PROJECT / "src").glob("*/**/*.py"), *(PROJECT / "demo").glob("*.py")])
 SCRIPTS = [path for path in SCRIPTS if CXR not in path.parents]
+NAME_SOURCES = ("core.settings", "core.parameters", "tables.sources", "synthetic")
 SPELL_FINDINGS = ("core.findings", "core.parameters", "tables.sources", "synthetic", "external.column_names")
 
 
@@ -131,6 +133,18 @@ def test_findings_are_spelt_only_where_they_are_defined_and_translated(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     assert not texts & set(FINDINGS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_sources_are_named_only_where_they_are_read_drawn_and_given_keys(path):
+    if dotted(path).startswith(NAME_SOURCES):
+        return
+    tree = ast.parse(path.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    prose = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    names = "|".join(source.name for source in SOURCES if source.name != "own")
+    assert not [text for text in texts if text not in prose and re.search(names, text, re.IGNORECASE)]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted)

@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cxr.core import configuration
 from cxr.core.command_line import PROJECT
 from cxr.core.configuration import InputError
 from cxr.core.findings import FINDINGS
+from cxr.preparation.films import load_films
 from tests.conftest import load_script
 
 ETL = "src/classification/etl/"
@@ -208,6 +210,18 @@ def test_training_on_one_hospital_leaves_the_other_for_the_test(project, capsys)
     assert "up to date" in capsys.readouterr().out
     project.run(SPLIT)
     assert project.of_split("unused") == set()
+
+
+@pytest.mark.parametrize(("key", "value"), [("TEST_FRACTION", 0.4), ("CHEXPERT_TEST", "hash")])
+def test_another_rule_of_the_test_is_refused_until_the_patients_are_set_aside_anew(project, key, value):
+    project.run(*STEPS)
+    settings = configuration.load_settings(project.folder / "SETTINGS.json")
+    with pytest.raises(InputError, match=rf"test_patients.csv: made with {key} .*, PARAMS.json says .*Run: sh prepare"):
+        load_films(settings, configuration.params_from({key: value}, "PARAMS.json"), 32)
+    project.run(HOLD_OUT, **{key: value})
+    if key == "CHEXPERT_TEST":  # other patients now, and a split of those before
+        with pytest.raises(InputError, match=r"split.csv: made from another test_patients.csv. Run: sh prepare_data"):
+            load_films(settings, configuration.params_from({key: value}, "PARAMS.json"), 32)
 
 
 def test_a_finding_without_a_positive_film_is_warned_of(project, capsys):

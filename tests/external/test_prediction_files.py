@@ -154,6 +154,13 @@ def test_what_is_wrong_is_said_with_its_place_and_what_to_do(file, labels, text,
         prediction_files.read(file(text), labels, FINDINGS)
 
 
+def test_a_split_column_that_puts_a_patient_into_val_and_test_is_refused(file, labels):
+    text = "image,patient,split,Edema,Edema_true\n0.png,A,val,.5,1\n1.png,A,test,.5,0\n2.png,B,test,.5,0\n"
+    found = prediction_files.read(file(text), labels, FINDINGS)
+    with pytest.raises(InputError, match=r"its split column puts patient A into val and test \(1 such patients\)"):
+        prediction_files.with_val(found, None, 0.25)
+
+
 def test_val_is_a_share_of_the_patients_or_a_file_of_other_patients(file, labels):
     text = "image,patient,Edema,Edema_true\n" + "".join(f"{n}.png,P{n // 2},0.5,{n % 2}\n" for n in range(400))
     found = prediction_files.read(file(text), labels, FINDINGS)

@@ -11,6 +11,7 @@ from cxr.evaluation import assessment, predictions
 from cxr.imaging.decoding import read_film, write_image
 from cxr.imaging.geometry import fit_square
 from cxr.maps import detections, family_maps
+from cxr.maps.heatmaps import enlarged
 from cxr.report import overlays
 from tests.conftest import TINY, load_script, prepare, settings_in, tiny_params
 
@@ -166,6 +167,18 @@ def test_an_overlay_is_drawn_and_its_heat_lies_on_the_film(tmp_path):
     y, x = np.mgrid[:256, :256] + 0.5  # on the film 40..80, 30..50: its middle at 60, 40; 1.28 pixels a film pixel
     assert ((x * heat).sum() / heat.sum(), (y * heat).sum() / heat.sum()) == pytest.approx((76.8, 115.2), abs=1)
     assert read_film(tmp_path / "gradcam" / F0 / "nih" / "00000000_000.png").ndim == 2
+
+
+def test_the_contour_is_of_the_detections_level_where_the_peak_lies_beside_the_film(tmp_path, monkeypatch):
+    heat = np.zeros((SIZE, SIZE), np.float16)
+    heat[0, 0], heat[SIZE // 2, SIZE // 2] = 1, 0.6  # a wide film: the square's corner is not of it
+    scored = scored_films(tmp_path, [1], [0.9], film=(100, 50), heats=heat[None])
+    settings, drawn = settings_in(tmp_path), {}
+    write_image(np.eye(50, 100, dtype=np.uint8) * 99, settings.dataset_dir / "00000000_000.png")
+    monkeypatch.setattr(overlays.film_pictures, "overlay", lambda *_, **given: drawn.update(given))
+    overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
+    peak = float(enlarged(scored.heat(F0, 0), SIZE).max())
+    assert drawn["contour_level"] == pytest.approx(scored.params.evaluation.map_threshold * peak)
 
 
 def test_an_empty_map_is_drawn_without_a_contour(tmp_path):

@@ -17,7 +17,7 @@ def predicted(members, called=True, calibrated=0.25):
     )
     films[list(FLAGS)] = 0
     table = predicting._table(films, "pooled", members, FINDINGS)
-    scored = SimpleNamespace(table=table, decisions=np.full((1, 6), called))
+    scored = SimpleNamespace(table=table, findings=list(FINDINGS), decisions=np.full((1, 6), called))
     return predicting.Predicted(
         None, "pooled", films, scored, np.full((1, 6), calibrated), members, None, np.zeros(0), pd.DataFrame()
     )

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.core import configuration
 from cxr.core.artifacts import digest
 from cxr.core.errors import InputError
 from cxr.networks.backend import keras
 from cxr.preparation import packs
 from cxr.synthetic.releases import ReleaseParams, write_releases
+from cxr.training import unet_training
 from tests.conftest import TINY, load_script
 
 ETL = ("etl/0_pair_masks.py", "etl/1_split_patients.py", "etl/2_pack_arrays.py")
@@ -244,6 +246,23 @@ def test_an_unfinished_unet_is_trained_on_and_a_new_one_is_evaluated_anew(finish
     assert not (project.unet / "weights/backup").exists()
     metrics = json.loads((project.unet / "evaluation/metrics.json").read_text())
     assert metrics["unet"] == digest(project.unet / "weights/model.keras")
+
+
+def test_a_unet_depends_on_its_own_parameters_and_films_and_on_no_time(finished, tmp_path):
+    """What goes on where it stopped must be known again after a change of the classifiers' EPOCHS."""
+    project = Project(tmp_path / "copy", finished[0].lungs)
+    shutil.copytree(finished[0].folder, project.folder)
+    settings = configuration.load_settings(project.folder / "SETTINGS.json")
+
+    def identity(**params):
+        return unet_training.identity_of(settings, configuration.params_from(PARAMS | params, "PARAMS.json"))
+
+    before = identity()
+    (project.made / "packed_32.json").unlink()
+    project.run(ETL[2])
+    assert identity(EPOCHS=77, BATCH_SIZE=2, SCHEDULE="constant") == before
+    for params in ({"UNET_EPOCHS": 2}, {"UNET_FILTERS": 8}, {"SEED": 2}):
+        assert identity(**params) != before
 
 
 def test_a_split_without_films_for_val_or_test_is_refused(finished, tmp_path):
