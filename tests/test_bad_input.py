@@ -514,7 +514,7 @@ def test_predictions(tmp_path, kind, content, expected):
 
 def test_a_family_that_was_never_evaluated(tmp_path):
     said = told(lambda: family_maps.load(settings_in(tmp_path), tiny_params(), "ensemble"))
-    check(said, "predictions.csv: not there yet. Make it with: sh evaluate_Ensemble.sh")
+    check(said, "evaluation.json: not there yet. Make it with: sh evaluate_Ensemble.sh")
 
 
 @pytest.mark.parametrize(
@@ -562,9 +562,10 @@ def test_a_class_with_no_positive_and_one_patient_only(tmp_path, capsys):
     files = [f"--{name.lower()}={tmp_path / name}.json" for name in ("SETTINGS", "PARAMS")]
     load_script("src/classification/etl/6_split_train_val.py").main(files)
     assert "WARNING: no film with Effusion in train" in capsys.readouterr().out
-    train = load_script("src/classification/train/train.py")
+    from cxr.training.classifier_training import train_member
+
     (settings.split_csv.with_suffix(".json")).unlink()
-    said = told(lambda: train.train_member(settings, tiny_params(), "ensemble", "tiny"))
+    said = told(lambda: train_member(settings, tiny_params(), "ensemble", "tiny", print))
     check(said, "split.csv: 3 films for training and 0 for validation; .*Change VAL_FRACTION")
 
 

@@ -16,6 +16,7 @@ from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
 from cxr.preparation import films
+from cxr.training.classifier_training import train_member
 from tests.conftest import PROJECT, TINY, load_script, prepare, settings_in, tiny_params
 
 SETTINGS = {
@@ -281,7 +282,7 @@ def test_one_source_alone_gives_the_same_bytes_twice_without_a_unet(finished, tm
 def test_tables_and_records_have_the_columns_that_are_written_down(finished):
     folder, _, _ = finished
     tables, family = folder / "data/classification", folder / "models/classification/ensemble"
-    about = ["image_id", "path", "patient_id", "view", "sex", "age", "source", *FINDINGS]
+    about = ["image_id", "path", "patient_id", "view", "sex", "age", "source", "label_source", *FINDINGS]
     for name in ("nih", "chexpert", "images"):
         assert list(pd.read_csv(tables / f"{name}.csv")) == about
     assert list(pd.read_csv(tables / "split.csv")) == ["image_id", "split"]
@@ -423,5 +424,5 @@ def test_training_without_films_to_train_on_or_to_choose_by_is_refused(tmp_path,
     prepare(settings, params, range(4), [split] * 4)
     counts = f"{4 * (split == 'train')} films for training and {4 * (split == 'val')} for validation"
     with pytest.raises(InputError, match=f"split.csv: {counts}.*Change VAL_FRACTION"):
-        load_script("src/classification/train/train.py").train_member(settings, params, "ensemble", "tiny")
+        train_member(settings, params, "ensemble", "tiny", print)
     assert not settings.models_dir.exists()

@@ -40,7 +40,7 @@ def main():
 
 def trained(folder):
     from cxr.networks import backend, classifiers, film_batches, inference, recomputation
-    from cxr.training import epoch_callback, loop, losses
+    from cxr.training import classifier_training, epoch_callback, loop, losses
     from tests.conftest import tiny_params
 
     # SGD: Adam takes a step of full length on a gradient that is nothing but rounding.
@@ -57,7 +57,9 @@ def trained(folder):
     train, val = np.arange(10), np.arange(10, 14)
     ids = [f"nih/{row}" for row in range(10)]
     batches = film_batches.FilmBatches(pack, train, ids, truth[:10], 4, 1, params.augmentation)
-    score = loop.classifier_score(inference.predictor(network, pack, val, params), truth[val], np.ones(6), FINDINGS)
+    score = classifier_training.classifier_score(
+        inference.predictor(network, pack, val, params), truth[val], np.ones(6), FINDINGS
+    )
     every_epoch = epoch_callback.EveryEpoch(folder, network, score, "val_auroc", params, batches, {})
     loss = losses.masked_cross_entropy(np.float32([3, 1, 1, 1, 1, 1]))
     loop.fit(logits, loss, batches, every_epoch, 3, params, print)
