@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from cxr.core import command_line, executors, locks
+from cxr.core import command_line, executors
 from cxr.core.artifacts import digest, need, raw_state, write_csv
 from cxr.core.progress import progress
 from cxr.core.steps import Step
@@ -22,12 +22,10 @@ from cxr.tables.sources.catalogue import film_paths
 
 
 def main(argv=None):
-    arguments = command_line.parser(__doc__).parse_args(argv)
-    settings, params = command_line.load(arguments)
+    arguments, settings, params = command_line.opened(command_line.parser(__doc__), argv, lambda s: s.classification)
     if params.pack.lung_masking == "none":
         print('"LUNG_MASKING": "none": films are used as they are, no masks are made')
         return
-    locks.hold(settings.classification)
     images = schema.read_images(settings.images_csv, params.findings)
     paths = film_paths(settings, images)
     unet_path = need(settings.unet, "src/segmentation/train.py")
@@ -41,39 +39,38 @@ def main(argv=None):
         [masks_npy, masks_csv, problems_csv],
         refuse=problems_csv if arguments.strict else None,
     )
-    if step.is_current():
-        print(f"{masks_npy}: up to date")
-        return
-    step.begin()
-    with packs.written_pack(masks_npy, len(images), size) as temporary:
-        work = masking.Masking(str(unet_path), digest(unet_path), str(temporary), params)
-        print(f"lung masks of {len(images)} films; {arguments.scheduler or masking.network(work)[1]}")
-        records = executors.each_film(
-            functools.partial(masking.mask_shard, masking=work),
-            executors.shards(list(enumerate(paths)), masking.SHARD),
-            arguments.scheduler,
-            # One thread more than cores: while it waits for the network, the others read films and clean masks.
-            executors.threads(executors.process_count(params.general.workers) + 1),
+
+    def make():
+        with packs.written_pack(masks_npy, len(images), size) as temporary:
+            work = masking.Masking(str(unet_path), digest(unet_path), str(temporary), params)
+            print(f"lung masks of {len(images)} films; {arguments.scheduler or masking.network(work)[1]}")
+            records = executors.each_film(
+                functools.partial(masking.mask_shard, masking=work),
+                executors.shards(list(enumerate(paths)), masking.SHARD),
+                arguments.scheduler,
+                # One thread more than cores: while it waits for the network, the others read films and clean masks.
+                executors.threads(executors.process_count(params.general.workers) + 1),
+            )
+            table = packing.gathered(progress(records, len(images), "lung masks"))
+            broken = reading.list_broken(images["path"], paths, table.pop("problem"), problems_csv)
+        table.insert(0, "image_id", images["image_id"])
+        write_csv(table, masks_csv)
+        rows = sorted(set(np.linspace(0, len(images) - 1, 16).astype(int)))
+        film_pictures.preview_grid(
+            [reading.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
+            [f"{images['image_id'][row]} {'' if table['accepted'][row] else 'REJECTED'}" for row in rows],
+            preview,
+            contours=list(packs.open_pack(masks_npy, "this script")[rows]),
         )
-        table = packing.gathered(progress(records, len(images), "lung masks"))
-        broken = reading.list_broken(images["path"], paths, table.pop("problem"), problems_csv)
-    table.insert(0, "image_id", images["image_id"])
-    write_csv(table, masks_csv)
-    rows = sorted(set(np.linspace(0, len(images) - 1, 16).astype(int)))
-    film_pictures.preview_grid(
-        [reading.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
-        [f"{images['image_id'][row]} {'' if table['accepted'][row] else 'REJECTED'}" for row in rows],
-        preview,
-        contours=list(packs.open_pack(masks_npy, "this script")[rows]),
-    )
-    step.finish()
-    rejected = table[~table["accepted"]]
-    print(
-        f"{len(table)} masks, {len(rejected)} not accepted (whole film used), {broken} films unreadable "
-        f"-> {masks_npy}, {preview}"
-    )
-    for source, counts in images["source"].groupby(images["source"]):
-        print(f"  {source}: {(~table['accepted'][counts.index]).mean():.1%} of {len(counts)} masks not accepted")
+        rejected = ~table["accepted"]
+        counts = f"{len(table)} masks, {rejected.sum()} not accepted (whole film used), {broken} films unreadable"
+        shares = rejected.groupby(images["source"]).agg(["mean", "count"])
+        return [
+            f"{counts} -> {masks_npy}, {preview}",
+            *(f"  {name}: {share:.1%} of {count} masks not accepted" for name, share, count in shares.itertuples()),
+        ]
+
+    print(*step.run(make), sep="\n")
 
 
 if __name__ == "__main__":

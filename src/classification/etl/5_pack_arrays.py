@@ -13,7 +13,7 @@ import functools
 
 import numpy as np
 
-from cxr.core import command_line, executors, locks
+from cxr.core import command_line, executors
 from cxr.core.artifacts import digest, origin, raw_state, read_csv, write_csv
 from cxr.core.errors import InputError
 from cxr.core.progress import progress
@@ -26,20 +26,13 @@ from cxr.tables.sources.catalogue import film_paths
 
 
 def main(argv=None):
-    arguments = command_line.parser(__doc__).parse_args(argv)
-    settings, params = command_line.load(arguments)
-    locks.hold(settings.classification)
+    arguments, settings, params = command_line.opened(command_line.parser(__doc__), argv, lambda s: s.classification)
     images = schema.read_images(settings.images_csv, params.findings)
     paths = film_paths(settings, images)
     inputs = {"images": digest(settings.images_csv), "raw": raw_state(paths)}
     accepted = np.zeros(len(images), bool)
     if params.pack.lung_masking != "none":
-        masks_csv, made_by = settings.lung_masks.with_suffix(".csv"), "python src/classification/etl/4_mask_lungs.py"
-        masks_record = settings.lung_masks.with_suffix(".json")
-        inputs["masks"] = origin(masks_record, made_by)
-        accepted = read_csv(masks_csv, made_by, ["accepted"])["accepted"].to_numpy()
-        if len(accepted) != len(images):
-            raise InputError(f"{masks_csv}: {len(accepted)} masks, {len(images)} films. Run: {made_by}")
+        accepted, inputs["masks"] = accepted_masks(settings, len(images))
     steps = {
         size: Step(
             settings.pack(size).with_suffix(".json"), inputs, {"size": size, **params.pack.model_dump(by_alias=True)},
@@ -55,46 +48,61 @@ def main(argv=None):
         return
     for size in sizes:
         steps[size].begin()
+    masks = digest(settings.lung_masks.with_suffix(".json")) if "masks" in inputs else ""
+    films = list(zip(paths, accepted.tolist(), strict=True))
+    table = pack(settings, params, sizes, images["path"], films, masks, arguments.scheduler)
+    table.insert(0, "image_id", images["image_id"])
+    table["mask_used"] = accepted
+    for size in sizes:
+        print(write_beside(settings, size, table))
+        steps[size].finish()
+    whole, broken = int((~accepted).sum()), int((table["problem"] != "").sum())
+    print(f"masking {params.pack.lung_masking}: {whole} films whole, {broken} films unreadable (black, in no split)")
+
+
+def accepted_masks(settings, films):
+    """Which films' masks are to be used, and what the masks were made from."""
+    csv, made_by = settings.lung_masks.with_suffix(".csv"), "python src/classification/etl/4_mask_lungs.py"
+    made_from = origin(settings.lung_masks.with_suffix(".json"), made_by)
+    accepted = read_csv(csv, made_by, ["accepted"])["accepted"].to_numpy()
+    if len(accepted) != films:
+        raise InputError(f"{csv}: {len(accepted)} masks, {films} films. Run: {made_by}")
+    return accepted, made_from
+
+
+def pack(settings, params, sizes, names, films, masks, scheduler):
+    """Write the packs of all sizes from (path, mask accepted) of each film; the table of what became of each."""
     with contextlib.ExitStack() as stack:
-        written = [
-            (size, str(stack.enter_context(packs.written_pack(settings.pack(size), len(images), size))))
-            for size in sizes
-        ]
+        packed = [packs.written_pack(settings.pack(size), len(films), size) for size in sizes]
+        written = tuple((size, str(stack.enter_context(one))) for size, one in zip(sizes, packed, strict=True))
         what = packing.Packing(
-            tuple(written),
-            str(settings.lung_masks),
-            digest(masks_record) if "masks" in inputs else "",
-            params.pack.fit,
-            params.pack.lung_masking,
-            params.pack.lung_margin,
+            written, str(settings.lung_masks), masks, params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
         )
-        jobs = list(zip(range(len(images)), paths, accepted.tolist(), strict=True))
         workers = executors.process_count(params.general.workers)
         records = executors.each_film(
             functools.partial(packing.pack_shard, packing=what),
-            executors.shards(jobs, packing.shard_size(len(jobs), workers)),
-            arguments.scheduler,
+            executors.shards([(row, *film) for row, film in enumerate(films)], packing.shard_size(len(films), workers)),
+            scheduler,
             executors.processes(workers),
         )
-        table = packing.gathered(progress(records, len(images), "packing"))
-        for size in sizes:
-            problems_csv = schema.problems_csv(settings.pack(size))
-            broken = reading.list_broken(images["path"], paths, table["problem"], problems_csv)
-    table.insert(0, "image_id", images["image_id"])
-    table["mask_used"] = accepted & (params.pack.lung_masking != "none")
-    for size in sizes:
-        columns = {f"{name}_{size}": name for name in AFFINE}
-        one = table[["image_id", "width", "height", "mask_used", "problem", *columns]].rename(columns=columns)
-        write_csv(one, settings.pack(size).with_suffix(".csv"))
-        shown = np.linspace(0, len(images) - 1, 16).astype(int)
-        pack = packs.open_pack(settings.pack(size), "this script")
-        film_pictures.preview_grid(
-            list(pack[shown]), images["image_id"][shown].tolist(), settings.classification / f"preview_{size}.png"
-        )
-        steps[size].finish()
-        print(f"{len(images)} films at {size} px ({pack.nbytes / 1e9:.2f} GB) -> {settings.pack(size)}")
-    whole = int((~table["mask_used"]).sum())
-    print(f"masking {params.pack.lung_masking}: {whole} films whole, {broken} films unreadable (black, in no split)")
+        table = packing.gathered(progress(records, len(films), "packing"))
+        for size in sizes:  # before the packs stand under their names
+            csv = schema.problems_csv(settings.pack(size))
+            reading.list_broken(names, [path for path, _ in films], table["problem"], csv)
+    return table
+
+
+def write_beside(settings, size, table):
+    """Write the table and the preview of one pack; what to tell."""
+    path = settings.pack(size)
+    columns = {f"{name}_{size}": name for name in AFFINE}
+    about = table[["image_id", "width", "height", "mask_used", "problem", *columns]].rename(columns=columns)
+    write_csv(about, path.with_suffix(".csv"))
+    shown = np.linspace(0, len(table) - 1, 16).astype(int)
+    made = packs.open_pack(path, "this script")
+    preview = settings.classification / f"preview_{size}.png"
+    film_pictures.preview_grid(list(made[shown]), table["image_id"][shown].tolist(), preview)
+    return f"{len(table)} films at {size} px ({made.nbytes / 1e9:.2f} GB) -> {path}"
 
 
 if __name__ == "__main__":

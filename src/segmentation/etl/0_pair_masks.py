@@ -30,17 +30,16 @@ def main(argv=None):
     step = Step(
         pairs_csv.with_suffix(".json"), state, {}, [pairs_csv, problems_csv], problems_csv if arguments.strict else None
     )
-    if step.is_current():
-        print(f"{pairs_csv}: up to date")
-        return
-    step.begin()
-    pairs, problems = lung_sets.pair_masks(films_dir, masks_dir)
-    pairs = pseudonyms.replace_ids(pairs, key).sort_values("image_id", ignore_index=True)
-    write_csv(pairs, pairs_csv)
-    write_csv(problems, problems_csv)
-    step.finish()
-    counts = ", ".join(f"{name} {count}" for name, count in pairs["set"].value_counts().sort_index().items())
-    print(f"{len(pairs)} lung films with masks ({counts}), {len(problems)} files without a partner -> {pairs_csv}")
+
+    def make():
+        pairs, problems = lung_sets.pair_masks(films_dir, masks_dir)
+        pairs = pseudonyms.replace_ids(pairs, key).sort_values("image_id", ignore_index=True)
+        write_csv(pairs, pairs_csv)
+        write_csv(problems, problems_csv)
+        counts = ", ".join(f"{name} {count}" for name, count in pairs["set"].value_counts().sort_index().items())
+        return [f"{len(pairs)} lung films with masks ({counts}), {len(problems)} without a partner -> {pairs_csv}"]
+
+    print(*step.run(make), sep="\n")
 
 
 if __name__ == "__main__":

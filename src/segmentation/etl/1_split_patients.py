@@ -27,17 +27,15 @@ def main(argv=None):
         "UNET_TEST_SETS": unet.unet_test_sets,
         "SEED": params.general.seed,
     }
+
+    def make():
+        pairs = read_csv(pairs_csv, "src/segmentation/etl/0_pair_masks.py", lung_sets.PAIR_COLUMNS, dtype=str)
+        pairs["split"] = lung_sets.split_pairs(pairs, unet, params.general.seed)
+        write_csv(pairs[["image_id", "split"]], split_csv)
+        return [pairs.groupby(["set", "split"]).size().unstack(fill_value=0).to_string(), f"-> {split_csv}"]
+
     step = Step(split_csv.with_suffix(".json"), {"pairs": digest(pairs_csv)}, keys, [split_csv])
-    if step.is_current():
-        print(f"{split_csv}: up to date")
-        return
-    step.begin()
-    pairs = read_csv(pairs_csv, "src/segmentation/etl/0_pair_masks.py", lung_sets.PAIR_COLUMNS, dtype=str)
-    pairs["split"] = lung_sets.split_pairs(pairs, unet, params.general.seed)
-    write_csv(pairs[["image_id", "split"]], split_csv)
-    step.finish()
-    print(pairs.groupby(["set", "split"]).size().unstack(fill_value=0).to_string())
-    print(f"-> {split_csv}")
+    print(*step.run(make), sep="\n")
 
 
 if __name__ == "__main__":

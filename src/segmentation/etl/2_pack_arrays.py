@@ -41,31 +41,27 @@ def main(argv=None):
         [images_npy, masks_npy, packed_csv, problems_csv],
         refuse=problems_csv if arguments.strict else None,
     )
-    if step.is_current():
-        print(f"{images_npy}: up to date")
-        return
-    step.begin()
-    read = functools.partial(reading.try_pair, size=size, fit=params.pack.fit)
-    results = executors.by_processes(read, jobs, executors.process_count(params.general.workers))
-    films, masks, problems = zip(*progress(results, len(jobs), "lung films"), strict=True)
-    reading.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
-    whole = [row for row, problem in enumerate(problems) if not problem]
-    if not whole:
-        raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")
-    for path, squares in ((images_npy, films), (masks_npy, masks)):
-        with packs.written_pack(path, len(whole), size) as temporary:
-            for place, row in enumerate(whole):
-                packs.write_rows(temporary, place, squares[row][None])
-    write_csv(pairs.iloc[whole], packed_csv)
-    shown = whole[:: max(1, len(whole) // 16)][:16]
-    film_pictures.preview_grid(
-        [films[row] for row in shown],
-        [pairs["image_id"][row] for row in shown],
-        preview,
-        contours=[masks[row] for row in shown],
-    )
-    step.finish()
-    print(f"{len(whole)} pairs at {size} px, {len(jobs) - len(whole)} unusable -> {images_npy}, {masks_npy}, {preview}")
+
+    def make():
+        read = functools.partial(reading.try_pair, size=size, fit=params.pack.fit)
+        results = executors.by_processes(read, jobs, executors.process_count(params.general.workers))
+        films, masks, problems = zip(*progress(results, len(jobs), "lung films"), strict=True)
+        reading.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
+        whole = [row for row, problem in enumerate(problems) if not problem]
+        if not whole:
+            raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")
+        for path, squares in ((images_npy, films), (masks_npy, masks)):
+            with packs.written_pack(path, len(whole), size) as temporary:
+                for place, row in enumerate(whole):
+                    packs.write_rows(temporary, place, squares[row][None])
+        write_csv(pairs.iloc[whole], packed_csv)
+        shown = whole[:: max(1, len(whole) // 16)][:16]
+        shown_films, names, outlines = ([things[row] for row in shown] for things in (films, pairs["image_id"], masks))
+        film_pictures.preview_grid(shown_films, names, preview, contours=outlines)
+        unusable = len(jobs) - len(whole)
+        return [f"{len(whole)} pairs at {size} px, {unusable} unusable -> {images_npy}, {masks_npy}, {preview}"]
+
+    print(*step.run(make), sep="\n")
 
 
 if __name__ == "__main__":
