@@ -9,11 +9,10 @@ Writes  --out DIR/<family>/ (default: MODELS_DIR/bundles): models/*.keras, onnx/
 A bundle that is there is replaced, and its changelog carried on. ONNX files are compared with Keras on the examples.
 """
 
-import json
 from pathlib import Path
 
 from cxr.core import command_line, locks
-from cxr.core.artifacts import need, read_json, write_json
+from cxr.core.artifacts import need, read_json, read_record, write_json
 from cxr.core.parameters import FAMILIES
 from cxr.new_films import bundle_texts, bundles, exporting, onnx_models
 
@@ -57,8 +56,7 @@ def main(argv=None):
 
 def older(out):
     """The changelog of the bundle that is replaced."""
-    path = out / "metadata.json"
-    return json.loads(path.read_text(encoding="utf-8"))["changelog"] if path.is_file() else {}
+    return read_record(out / "metadata.json").get("changelog", {})
 
 
 def without_onnx(arguments):

@@ -7,9 +7,9 @@ import pytest
 from cxr.core.findings import FINDINGS
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.film_checks import FLAGS
+from cxr.imaging.geometry import AFFINE
 from cxr.maps.family_maps import Scored
 from cxr.new_films import new_films_report, predicting
-from cxr.preparation.films import AFFINE
 from tests.conftest import tiny_params
 
 

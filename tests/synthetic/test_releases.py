@@ -176,7 +176,7 @@ def test_a_second_call_does_nothing_and_other_parameters_are_refused(releases):
 
 
 def test_an_interrupted_call_goes_on(tmp_path):
-    few = ReleaseParams(nih_films=2, chexpert_films=2, lung_films=4, size=128)
+    few = ReleaseParams(nih_films=2, chexpert_films=2, lung_films=4, size=128, seed=1)
     for name in ("dataset", "CXR_png", "masks"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "phantoms_unfinished.json").write_text(json.dumps(few.__dict__))

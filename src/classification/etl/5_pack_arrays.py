@@ -18,8 +18,8 @@ from cxr.core.artifacts import digest, origin, raw_state, read_csv, write_csv
 from cxr.core.errors import InputError
 from cxr.core.progress import progress
 from cxr.core.steps import Step
+from cxr.imaging.geometry import AFFINE
 from cxr.preparation import packing, packs, reading
-from cxr.preparation.films import AFFINE
 from cxr.report import film_pictures
 from cxr.tables import schema
 from cxr.tables.sources.catalogue import film_paths

@@ -7,7 +7,7 @@ Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
 """
 
 from cxr.core import command_line, locks
-from cxr.core.artifacts import write_text
+from cxr.core.artifacts import read_json_if_there, write_text
 from cxr.core.parameters import FAMILIES
 from cxr.report import family_report, html_page, model_card
 from cxr.report.gallery import MOST
@@ -24,7 +24,7 @@ def main(argv=None):
     locks.hold(folder)
     model = family_report.model(settings, params, family)
     blocks = family_report.blocks(settings, params, family, model.metrics)
-    compared = family_report.read_json(folder / "comparison.json") or []
+    compared = read_json_if_there(folder / "comparison.json", "", list) or []
     extras = family_report.extras(settings, params, family, arguments.films)
     size = html_page.write(html_page.page(family.capitalize(), model, blocks, compared, extras), folder / "report.html")
     write_text(model_card.of_family(settings, params, family, model.metrics), folder / "MODEL_CARD.md")

@@ -55,8 +55,26 @@ def need(path: Path, made_by: str) -> Path:
     return path
 
 
-def read_json(path: Path, made_by: str) -> dict[str, Any]:
-    """A JSON object that one of our steps wrote.
+def as_json(content: Any) -> Any:
+    """What comes back once it is written as JSON: tuples are lists, paths are text."""
+    return json.loads(json.dumps(content, default=str))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A JSON object that vouches for something; empty where it is missing or broken, for then nothing does."""
+    try:
+        return read_json(path, "")
+    except InputError:
+        return {}
+
+
+def read_json_if_there(path: Path, made_by: str, kind: type = dict) -> Any:
+    """`read_json`, or None where there is no such file."""
+    return read_json(path, made_by, kind) if path.is_file() else None
+
+
+def read_json(path: Path, made_by: str, kind: type = dict) -> Any:
+    """A JSON object (or list) that one of our steps wrote.
 
     Raises
     ------
@@ -67,10 +85,9 @@ def read_json(path: Path, made_by: str) -> dict[str, Any]:
         content = json.loads(need(path, made_by).read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: cannot be read as JSON: {error}. Make it again with: {made_by}") from None
-    if not isinstance(content, dict):
-        raise InputError(
-            f"{path}: expected a JSON object, found {type(content).__name__}. Make it again with: {made_by}"
-        )
+    if not isinstance(content, kind):
+        expected = "a JSON object" if kind is dict else f"a JSON {kind.__name__}"
+        raise InputError(f"{path}: expected {expected}, found {type(content).__name__}. Make it again with: {made_by}")
     return content
 
 

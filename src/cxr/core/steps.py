@@ -1,13 +1,12 @@
 """A step's record: what its outputs were made from; it is done again only when that changed."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cxr.core.artifacts import write_json
+from cxr.core.artifacts import as_json, read_record, write_json
 from cxr.core.errors import InputError
 
 
@@ -56,7 +55,7 @@ class Step:
         self.record = record
         self.outputs = outputs
         self.refuse = refuse
-        self.made_from = json.loads(json.dumps({"inputs": inputs, "parameters": parameters}, default=str))
+        self.made_from = as_json({"inputs": inputs, "parameters": parameters})
 
     def is_current(self) -> bool:
         """True where the outputs are there, untouched, and made from these very inputs and parameters.
@@ -66,11 +65,8 @@ class Step:
         InputError
             They are, and the problems that `refuse` lists are not mended; so does `finish`.
         """
-        try:
-            recorded = json.loads(self.record.read_text())
-        except (OSError, ValueError):
-            return False
-        if not isinstance(recorded, dict) or any(not path.exists() for path in self.outputs):
+        recorded = read_record(self.record)
+        if not recorded or any(not path.exists() for path in self.outputs):
             return False
         stamps = {path.name: _stamp(path) for path in self.outputs}
         current = {**self.made_from, "outputs": stamps} == recorded

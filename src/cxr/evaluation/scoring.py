@@ -18,9 +18,9 @@ from cxr.core.progress import progress
 from cxr.core.settings import Settings
 from cxr.core.steps import Step
 from cxr.evaluation import predictions
-from cxr.imaging.geometry import blank_corners
+from cxr.imaging.geometry import AFFINE, blank_corners
 from cxr.preparation import packs
-from cxr.preparation.films import AFFINE, load_films
+from cxr.preparation.films import load_films
 from cxr.tables import schema
 
 SHARD = 16  # batches scored at a time: their maps are written before the next ones are made

@@ -5,7 +5,6 @@ and equal between runs (tables, masks, packs) is linked, never made twice; the U
 """
 
 import argparse
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.core import command_line, configuration
-from cxr.core.artifacts import write_json
+from cxr.core.artifacts import as_json, read_record, write_json
 from cxr.core.parameters import BACKBONES, Params
 from cxr.core.settings import Settings
 from cxr.tables.sources.catalogue import in_use
@@ -71,10 +70,10 @@ class Run:
 
     def is_laid_out(self) -> bool:
         """Whether its JSON files are there and mean the same; a key that an older version lacked is its default."""
-        params = _read(self.folder / "PARAMS.json")
-        if _read(self.folder / "SETTINGS.json") != self.settings or not isinstance(params, dict):
+        params = read_record(self.folder / "PARAMS.json")
+        if read_record(self.folder / "SETTINGS.json") != self.settings or not params:
             return False
-        return json.loads(json.dumps(configuration.params_from({}, "-").flat())) | params == self.params
+        return as_json(configuration.params_from({}, "-").flat()) | params == self.params
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -105,7 +104,7 @@ def plan(name: str, settings: Settings, params: Params, member: str, seeds: list
         "EFFICIENTNET_INPUT_SIZE": params.input_size(member),  # else films are packed for it too
         "MEMBER_OVERRIDES": {},
     }
-    base = json.loads(json.dumps(own))
+    base = as_json(own)
     runs, sources = [], [source.name for source in in_use(settings)]
     for seed in seeds:
         for variant, changes in variants(name, params.for_member(member), sources).items():
@@ -149,7 +148,7 @@ def begin(run: Run, settings: Settings, params: Params, others: list[Run]) -> No
         link.symlink_to(unet.resolve(), target_is_directory=True)
     prepared = [(other.folder / "data", other.params) for other in others if other.is_finished()]
     if settings.images_csv.exists():
-        prepared.append((settings.data_dir, json.loads(json.dumps(params.flat()))))
+        prepared.append((settings.data_dir, as_json(params.flat())))
     if prepared and not (run.folder / "data").exists():
         donor, _ = max(prepared, key=lambda pair: sum(pair[1][key] == value for key, value in run.params.items()))
         link_prepared(donor, run.folder / "data")
@@ -168,11 +167,3 @@ def link_prepared(donor: Path, data_dir: Path) -> None:
                 os.link(path, target)
             except OSError:
                 shutil.copy2(path, target)  # with its time, by which a step knows it
-
-
-def _read(path: Path) -> Any:
-    """A JSON file's content; None where it is missing or no JSON, so that it is written anew."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None

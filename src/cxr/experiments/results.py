@@ -1,12 +1,12 @@
 """What came out of an experiment: the figures of its finished runs, and its tables, variants side by side."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cxr.core.artifacts import read_json
 from cxr.evaluation import comparison, metrics, predictions
 from cxr.experiments.planning import FAMILY, Run
 from cxr.preparation.films import load_films
@@ -44,8 +44,8 @@ def figures_of(run: Run, member: str) -> dict[str, Any]:
     """
     settings, params = run.loaded()
     films, _ = load_films(settings, params, params.input_size(member))
-    record = json.loads((settings.member_dir(FAMILY, member) / "run.json").read_text())
-    block = json.loads((run.results() / "metrics.json").read_text())
+    record = read_json(settings.member_dir(FAMILY, member) / "run.json", "sh experiment.sh")
+    block = read_json(run.results() / "metrics.json", "sh experiment.sh")
     groups = films.groupby("split")["patient_id"]
     return {
         "variant": run.variant,

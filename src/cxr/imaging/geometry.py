@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")  # columns of tables, in the order of the tuples below
 CORNER = 0.16  # of either side: markers lie within, costophrenic angles do not
 
 

@@ -14,10 +14,11 @@ from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
 from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import decide
+from cxr.imaging.geometry import AFFINE
 from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.maps import heatmaps
 from cxr.maps.localisation import Place
-from cxr.preparation.films import AFFINE, load_films
+from cxr.preparation.films import load_films
 from cxr.preparation.packs import open_array
 
 

@@ -4,7 +4,6 @@ A bundle is a folder that stands alone: networks, parameters, thresholds, calibr
 digest of every file, which are checked before anything is read.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cxr.core import configuration
-from cxr.core.artifacts import digest, need, read_json
+from cxr.core.artifacts import as_json, digest, need, read_json
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
@@ -57,7 +56,7 @@ def made_from(params: Params, models: dict[str, Path], unet: Path | None) -> dic
     return {
         "models": {member: digest(path) for member, path in models.items()},
         "unet": digest(unet) if unet and unet.is_file() else None,
-        "parameters": json.loads(json.dumps({key: flat[key] for key in PIXEL_KEYS})),
+        "parameters": as_json({key: flat[key] for key in PIXEL_KEYS}),
     }
 
 

@@ -15,12 +15,11 @@ from cxr.core.parameters import METHOD_NAMES
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
-from cxr.imaging.geometry import square_affine, square_to_film
+from cxr.imaging.geometry import AFFINE, square_affine, square_to_film
 from cxr.maps.heatmaps import enlarged
 from cxr.new_films.film_files import overlay_name
 from cxr.new_films.film_pages import Said, film_page
 from cxr.new_films.predicting import Predicted, thresholds_used
-from cxr.preparation.films import AFFINE
 from cxr.report import gallery, html_page
 from cxr.report.page_tables import Cell, Table, count, number
 

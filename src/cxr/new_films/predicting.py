@@ -18,10 +18,10 @@ from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import decide, threshold_of
 from cxr.imaging import film_checks
 from cxr.imaging.film_checks import FLAGS
+from cxr.imaging.geometry import AFFINE
 from cxr.maps.family_maps import Scored
 from cxr.new_films.bundles import Bundle
 from cxr.preparation import packing, packs, reading
-from cxr.preparation.films import AFFINE
 
 MADE_BY = "sh predict.sh"
 FEW = 12

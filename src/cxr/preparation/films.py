@@ -1,19 +1,18 @@
 """The films of classification as training and evaluation take them: their table, and their pixels at one size."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cxr.core.artifacts import digest, read_csv, read_json
+from cxr.core.artifacts import as_json, digest, read_csv, read_json
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
+from cxr.imaging.geometry import AFFINE
 from cxr.preparation.packs import open_pack
 from cxr.tables import schema, splitting
 
-AFFINE = ("scale_x", "scale_y", "offset_x", "offset_y")
 PACK_COLUMNS = ("image_id", "width", "height", "mask_used", "problem", *AFFINE)
 
 
@@ -75,7 +74,7 @@ def _refuse_other_parameters(artifact: Path, params: Params, made_by: str) -> No
     record = artifact.with_suffix(".json")
     if not record.exists():
         return
-    in_force = json.loads(json.dumps(params.flat()))
+    in_force = as_json(params.flat())
     for key, value in read_json(record, made_by).get("parameters", {}).items():
         if in_force.get(key, value) != value:
             raise InputError(

@@ -12,7 +12,7 @@ import pandas as pd
 from cxr.core.errors import FilmError
 from cxr.core.executors import kept
 from cxr.imaging.decoding import read_film
-from cxr.imaging.geometry import fit_square, square_affine, square_to_film
+from cxr.imaging.geometry import AFFINE, fit_square, square_affine, square_to_film
 from cxr.imaging.lungs import mask_film
 from cxr.preparation.packs import open_pack, write_rows
 from cxr.preparation.reading import UNREADABLE
@@ -95,6 +95,6 @@ def _packed(row: int, path: Path, accepted: bool, packing: Packing) -> tuple[dic
     squares = {}
     for size, _ in packing.packs:
         squares[size], affine = fit_square(film, size, packing.fit, box)
-        for name, value in zip(("scale_x", "scale_y", "offset_x", "offset_y"), affine, strict=True):
+        for name, value in zip(AFFINE, affine, strict=True):
             record[f"{name}_{size}"] = value
     return record, squares

@@ -1,13 +1,12 @@
 """What the report and the model card of a family are filled with: everything that the pipeline wrote about it."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cxr.core import artifacts
+from cxr.core.artifacts import read_json, read_json_if_there
 from cxr.core.errors import InputError
 from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
@@ -21,10 +20,6 @@ from cxr.tables.splitting import UNUSED
 NO_MAPS = "No maps are stored beside these predictions: run evaluate_{}.sh, then visualization_{}.sh."
 
 
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
 def model(settings: Settings, params: Params, family: str) -> html_page.Model:
     """Predictions, metrics and thresholds of a family as its evaluation wrote them.
 
@@ -36,8 +31,8 @@ def model(settings: Settings, params: Params, family: str) -> html_page.Model:
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
     check_evaluated(settings, family, params.members(family))
     table = predictions.read(artifacts.need(folder / "predictions.csv", made_by))
-    block = artifacts.read_json(folder / "metrics.json", made_by)
-    thresholds = artifacts.read_json(folder / "thresholds.json", made_by)
+    block = read_json(folder / "metrics.json", made_by)
+    thresholds = read_json(folder / "thresholds.json", made_by)
     val = table[table["split"] == "val"]
     notes = [f"Thresholds and calibration were fitted on the {len(val):,} films of val, of other patients."]
     if params.tables.split == "image":
@@ -58,7 +53,7 @@ def blocks(settings: Settings, params: Params, family: str, own: dict[str, Any])
     members = params.members(family)
     found = {family: own}
     for member in members if len(members) > 1 else ():
-        block = read_json(settings.member_dir(family, member) / "metrics.json")
+        block = read_json_if_there(settings.member_dir(family, member) / "metrics.json", "")
         if block:
             found[member] = block
     return found
@@ -107,7 +102,7 @@ def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
     return {
         "map_tables": trust_tables.map_tables(scores, network, method) if scores is not None else [],
         "randomisation": trust_tables.randomisation_table(shuffled, method),
-        "shortcuts": trust_tables.shortcut_tables(read_json(folder / "shortcuts.json"), params.findings),
+        "shortcuts": trust_tables.shortcut_tables(read_json_if_there(folder / "shortcuts.json", ""), params.findings),
     }
 
 
@@ -127,7 +122,7 @@ def cards(settings: Settings, params: Params, family: str, most: int | None) -> 
 def mask_notes(settings: Settings) -> list[str]:
     """How good the U-Net is on its test films, and how many masks of classification were not accepted, and why."""
     notes = []
-    dice = read_json(settings.unet_dir / "evaluation" / "metrics.json")
+    dice = read_json_if_there(settings.unet_dir / "evaluation" / "metrics.json", "")
     if dice:
         measured = {name: values for name, values in dice.items() if isinstance(values, dict) and "dice" in values}
         for name, values in measured.items():
@@ -146,7 +141,7 @@ def mask_notes(settings: Settings) -> list[str]:
 
 def facts(settings: Settings, params: Params, family: str) -> dict[str, list[tuple[str, str]]]:
     """run.json of every member, and the protocol of the evaluation, as pairs of text."""
-    block = read_json(settings.family_dir(family) / "metrics.json")
+    block = read_json_if_there(settings.family_dir(family) / "metrics.json", "")
     protocol = block["protocol"]
     found = {
         "Evaluation": [
@@ -159,7 +154,7 @@ def facts(settings: Settings, params: Params, family: str) -> dict[str, list[tup
         ]
     }  # fmt: skip
     for member in params.members(family):
-        run = read_json(settings.member_dir(family, member) / "run.json")
+        run = read_json_if_there(settings.member_dir(family, member) / "run.json", "")
         if run:
             found[member] = run_facts(run)
     return found

@@ -1,12 +1,11 @@
 """Overlays of a family's test films: the film, its heat, known and detected boxes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cxr.core.artifacts import digest
+from cxr.core.artifacts import digest, read_record
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import fit_square, square_to_film
@@ -26,8 +25,7 @@ def overlays_made_from(scored: Scored, family_dir: Path) -> dict[str, Any]:
 
 def overlays_are_current(scored: Scored, family_dir: Path) -> bool:
     """Whether the overlays in the family's folder are of these predictions and maps."""
-    path = family_dir / "gradcam" / "made_from.json"
-    return path.is_file() and json.loads(path.read_text()) == overlays_made_from(scored, family_dir)
+    return read_record(family_dir / "gradcam" / "made_from.json") == overlays_made_from(scored, family_dir)
 
 
 def draw_overlay(

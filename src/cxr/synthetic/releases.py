@@ -36,11 +36,11 @@ FILMS_PER_FOLDER = 600  # NIH: images_001, images_002, …
 class ReleaseParams:
     """What decides every byte of the releases."""
 
-    nih_films: int = 1150
-    chexpert_films: int = 950
-    lung_films: int = 220
-    size: int = 512
-    seed: int = 1
+    nih_films: int
+    chexpert_films: int
+    lung_films: int
+    size: int
+    seed: int
     severity_scale: float = 1.0
     version: int = VERSION
 

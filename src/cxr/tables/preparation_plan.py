@@ -1,7 +1,6 @@
 """What prepare_data.sh will do, before it does it: films, disk and time, from the tables and a few films read."""
 
 import contextlib
-import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxr.core.artifacts import as_json, read_record
 from cxr.core.errors import FilmError
 from cxr.core.executors import process_count
 from cxr.core.parameters import Params
@@ -87,7 +87,7 @@ def _is_made(path: Path, films: int, parameters: dict[str, Any]) -> bool:
     record = path.with_suffix(".json")
     if not (path.is_file() and record.is_file()):
         return False
-    same = json.loads(record.read_text())["parameters"] == json.loads(json.dumps(parameters))
+    same = read_record(record).get("parameters") == as_json(parameters)
     return same and len(np.load(path, mmap_mode="r", allow_pickle=False)) == films
 
 

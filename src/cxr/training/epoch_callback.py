@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import process_group
-from cxr.core.artifacts import write_csv, write_json, written_whole
+from cxr.core.artifacts import as_json, write_csv, write_json, written_whole
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.progress import progress
@@ -90,7 +90,7 @@ class EveryEpoch(keras.callbacks.Callback):
         path = self._backup / "state.json"
         try:
             saved = json.loads(path.read_text())
-            same = saved.pop("identity") == json.loads(json.dumps(self.identity, default=str))
+            same = saved.pop("identity") == as_json(self.identity)
             return saved if same and isinstance(saved["epoch"], int) else {}
         except (FileNotFoundError, KeyError, TypeError, AttributeError):
             return {}

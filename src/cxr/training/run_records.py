@@ -1,6 +1,5 @@
 """The record of a run: what it was made from, whether it is finished, what it took."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cxr.core import process_group
-from cxr.core.artifacts import digest, digest_of, read_json, write_json
+from cxr.core.artifacts import as_json, digest, digest_of, read_record, write_json
 from cxr.core.command_line import PROJECT
 from cxr.core.errors import InputError
 from cxr.core.executors import usable_cores
@@ -84,9 +83,6 @@ def begin(folder: Path, identity: dict[str, Any]) -> bool:
 
 def is_finished(folder: Path, identity: dict[str, Any]) -> bool:
     """True where the folder holds the whole result of a run of this very identity."""
-    try:
-        record = read_json(folder / "run.json", "")
-    except InputError:
-        return False
-    same = record.get("made_from") == json.loads(json.dumps(identity, default=str))
+    record = read_record(folder / "run.json")
+    same = record.get("made_from") == as_json(identity)
     return same and (folder / "model.keras").exists() and digest(folder / "model.keras") == record.get("model")
