@@ -54,7 +54,8 @@ def main() -> None:
     plain_seconds = (time.perf_counter() - begin) / chosen.plain
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.perf_counter()
-    ours = np.stack(bootstrap.replicate_scores(truth, probabilities, names, chosen.replicates, seed=7), axis=-1)
+    drawn = bootstrap.replicate_scores(truth, probabilities, names, chosen.replicates, seed=7)
+    ours = np.stack(list(drawn.values()), axis=-1)
     seconds = time.perf_counter() - begin
     more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 

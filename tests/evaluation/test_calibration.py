@@ -44,7 +44,7 @@ def test_figures_of_decisions_are_those_of_scikit_learn():
             "balanced_accuracy": sk.balanced_accuracy_score(*arrays),
             "matthews_correlation": sk.matthews_corrcoef(*arrays),
         }
-        assert set(expected) == set(rates.FIGURES)
+        assert set(expected) == {figure.key for figure in rates.RATES}
         assert {name: found[name][f] for name in expected} == pytest.approx(expected, abs=1e-12)
 
 

@@ -174,7 +174,7 @@ def test_weighted_replicates_equal_plain_resampling_of_the_same_draws(patients):
     if patients == 400:
         owner = np.arange(400)  # one film a patient
     names = np.unique([f"{p:03d}" for p in owner])
-    auroc, precision = bootstrap.replicate_scores(truth, probabilities, [f"{p:03d}" for p in owner], 20, 7)
+    auroc, precision = bootstrap.replicate_scores(truth, probabilities, [f"{p:03d}" for p in owner], 20, 7).values()
     random = np.random.default_rng(7)
     for replicate in range(20):
         drawn = random.integers(len(names), size=len(names))

@@ -8,6 +8,9 @@ instead of a new sort. Resampling the test films does not cover the variance of 
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from cxr.evaluation.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -46,39 +49,63 @@ def rank(truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray) -> 
     return Ranking(patients[order], positives, first_positive, group_begins[groups], group_ends[groups])
 
 
-def scores(ranking: Ranking, weights: np.ndarray) -> tuple[float, float]:
-    """AUROC and average precision of films that count as often as their patient was drawn.
+@dataclass(frozen=True)
+class Drawn:
+    """Films counted as often as their patient was drawn, by group of equal probability from the highest: M groups.
+
+    Groups without a positive film are left out; their negative films count in the groups after them.
+    """
+
+    positives: np.ndarray  # (M,) in each group
+    positives_to_end: np.ndarray  # (M,) up to the end of each group
+    negatives_to_begin: np.ndarray
+    negatives_to_end: np.ndarray
+    positive: int  # of all films
+    negative: int
+
+
+def auroc(drawn: Drawn) -> float:
+    # A positive film beats the negatives after its group and half of those in it (Hanley and McNeil 1982).
+    doubled_wins = drawn.positives * (2 * drawn.negative - drawn.negatives_to_end - drawn.negatives_to_begin)
+    return doubled_wins.sum() / (2 * drawn.positive * drawn.negative)
+
+
+def average_precision(drawn: Drawn) -> float:
+    films_to_end = drawn.positives_to_end + drawn.negatives_to_end
+    return np.sum(drawn.positives * drawn.positives_to_end / np.maximum(films_to_end, 1)) / drawn.positive
+
+
+RANKINGS = (
+    Figure("auroc", "AUROC", auroc, roc_auc_score, "AUROC", on_card=True),
+    Figure("average_precision", "Average precision", average_precision, average_precision_score, "AP", on_card=True),
+)
+
+
+def scores(ranking: Ranking, weights: np.ndarray) -> list[float]:
+    """Every figure of `RANKINGS` of films that count as often as their patient was drawn.
 
     Parameters
     ----------
     ranking : Ranking
     weights : int array of shape (P,)
-        How often each patient was drawn; all 1 gives scikit-learn's ``roc_auc_score`` and ``average_precision_score``.
+        How often each patient was drawn; all 1 gives the figures of scikit-learn.
 
     Returns
     -------
-    auroc, average_precision : float
+    scores : list of float
         NaN where not both classes were drawn.
     """
     film_weights = weights[ranking.patients]
     films_before = np.concatenate([[0], np.cumsum(film_weights)])  # (n + 1,)
-    total = films_before[-1]
     if not len(ranking.positives):
-        return np.nan, np.nan
-    in_group = np.add.reduceat(film_weights[ranking.positives], ranking.first_positive)  # (M,) positives
-    positives_to_end = np.cumsum(in_group)
-    positive = positives_to_end[-1]
-    negative = total - positive
-    if positive == 0 or negative == 0:
-        return np.nan, np.nan
-    films_to_end = films_before[ranking.ends]
-    negatives_to_end = films_to_end - positives_to_end
-    negatives_to_begin = films_before[ranking.begins] - (positives_to_end - in_group)
-    # A positive film beats the negatives after its group and half of those in it (Hanley and McNeil 1982).
-    doubled_wins = in_group * (2 * negative - negatives_to_end - negatives_to_begin)
-    auroc = doubled_wins.sum() / (2 * positive * negative)
-    average_precision = np.sum(in_group * positives_to_end / np.maximum(films_to_end, 1)) / positive
-    return float(auroc), float(average_precision)
+        return [np.nan] * len(RANKINGS)
+    positives = np.add.reduceat(film_weights[ranking.positives], ranking.first_positive)
+    to_end = np.cumsum(positives)
+    before, until = films_before[ranking.begins] - (to_end - positives), films_before[ranking.ends] - to_end
+    drawn = Drawn(positives, to_end, before, until, to_end[-1], films_before[-1] - to_end[-1])
+    if drawn.positive == 0 or drawn.negative == 0:
+        return [np.nan] * len(RANKINGS)
+    return [float(figure.compute(drawn)) for figure in RANKINGS]
 
 
 def draws(patients: int, replicates: int, seed: int):
@@ -88,8 +115,8 @@ def draws(patients: int, replicates: int, seed: int):
         yield np.bincount(random.integers(patients, size=patients), minlength=patients)
 
 
-def replicate_scores(truth, probabilities, patient_ids, replicates: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """AUROC and average precision of every replicate; all findings (and models) of a seed share their draws.
+def replicate_scores(truth, probabilities, patient_ids, replicates: int, seed: int) -> dict[str, np.ndarray]:
+    """The figures of `RANKINGS` in every replicate; all findings (and models) of a seed share their draws.
 
     Parameters
     ----------
@@ -99,15 +126,15 @@ def replicate_scores(truth, probabilities, patient_ids, replicates: int, seed: i
 
     Returns
     -------
-    auroc, average_precision : arrays of shape (replicates, F)
-        NaN where a replicate has not both classes. The order of films does not matter.
+    scores : dict of arrays of shape (replicates, F)
+        By key; NaN where a replicate has not both classes. The order of films does not matter.
     """
     names, patients = np.unique(np.asarray(patient_ids, dtype=str), return_inverse=True)
     rankings = [rank(truth[:, f], probabilities[:, f], patients) for f in range(truth.shape[1])]
-    results = np.full((replicates, truth.shape[1], 2), np.nan)
+    results = np.full((replicates, truth.shape[1], len(RANKINGS)), np.nan)
     for number, weights in enumerate(draws(len(names), replicates, seed)):
         results[number] = [scores(ranking, weights) for ranking in rankings]
-    return results[..., 0], results[..., 1]
+    return {figure.key: results[..., place] for place, figure in enumerate(RANKINGS)}
 
 
 def replicate_sums(values: np.ndarray, patient_ids, replicates: int, seed: int) -> np.ndarray:

@@ -65,25 +65,15 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
     truth = np.where(np.isnan(other_truth), np.nan, truth)  # a finding that only one file has is not compared
     patients = one["patient_id"].to_numpy()
     replicates = replicates if len(set(patients)) > 1 else 0
-    replicated, plain = [], []
-    for values in (scores, other_scores):
-        replicated.append(np.stack(bootstrap.replicate_scores(truth, values, patients, replicates, seed)))  # (2, R, F)
-        everyone, index = np.unique(patients.astype(str), return_inverse=True)
-        ones = np.ones(len(everyone), dtype=int)
-        plain.append(
-            np.array(
-                [bootstrap.scores(bootstrap.rank(truth[:, f], values[:, f], index), ones) for f in range(len(names))]
-            ).T
-        )
+    drawn = [bootstrap.replicate_scores(truth, values, patients, replicates, seed) for values in (scores, other_scores)]
     findings: dict[str, Any] = {finding: {} for finding in names}
     macro = {}
-    for m, name in enumerate(("auroc", "average_precision")):
-        defined = np.flatnonzero(~np.isnan(plain[0][m]))
-        for f, finding in enumerate(names):
-            findings[finding][name] = _difference(
-                *(part[m][[f]] for part in plain), *(r[m][:, [f]] for r in replicated)
-            )
-        macro[name] = _difference(*(part[m][defined] for part in plain), *(r[m][:, defined] for r in replicated))
+    for figure in bootstrap.RANKINGS:
+        plain = [metrics.ranking(figure, truth, values) for values in (scores, other_scores)]
+        columns = {finding: [f] for f, finding in enumerate(names)} | {None: np.flatnonzero(~np.isnan(plain[0]))}
+        for finding, chosen in columns.items():
+            of = _difference(*(part[chosen] for part in plain), *(one[figure.key][:, chosen] for one in drawn))
+            (macro if finding is None else findings[finding])[figure.key] = of
     return {"films": len(one), "patients": len(set(patients)), "findings": findings, "macro": macro}
 
 

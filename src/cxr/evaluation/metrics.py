@@ -7,15 +7,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cxr.evaluation import bootstrap, calibration, predictions, rates
+from cxr.evaluation.bootstrap import RANKINGS
+from cxr.evaluation.figure import Figure
 from cxr.evaluation.operating_points import at_points, none_if_nan
+from cxr.evaluation.rates import RATES, SHARES
 from cxr.evaluation.thresholds import decide, label_counts, threshold_of, why_undefined
 
 mean_interval = bootstrap.mean_interval
 
-RATES = (*rates.FIGURES, "prevalence", "always_no_accuracy", "always_majority_accuracy")
+# Every figure of a finding, in the order in which tables show them.
+FIGURES = (
+    *RANKINGS,
+    *RATES,
+    *SHARES,
+    Figure("brier", "Brier"),  # these two: from `calibration`
+    Figure("expected_calibration_error", "Calibration error", on_card=True),
+)
+DRAWN = (*RANKINGS, *RATES)  # those with an interval from the same draws of patients
 
 
 def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
@@ -68,31 +78,28 @@ def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, see
     truth, probabilities = predictions.arrays(table)
     patients = table["patient_id"].to_numpy()
     replicates = replicates if len(set(patients)) > 1 else 0  # the interval of a single patient would have no width
-    auroc, precision = bootstrap.replicate_scores(truth, probabilities, patients, replicates, seed)
+    drawn = bootstrap.replicate_scores(truth, probabilities, patients, replicates, seed)
     sources, names = sorted(set(predictions.source(table))), predictions.findings_of(table)
     test = table[table["split"] == "test"]
     test_truth, decisions = predictions.arrays(test)[0], decide(test, thresholds)
-    replicated = rates.replicate_figures(test_truth, decisions, test["patient_id"], replicates, seed)
+    drawn |= rates.replicate_figures(test_truth, decisions, test["patient_id"], replicates, seed)
     points = at_points(test, thresholds)
     calibrations = _calibrations(test, thresholds, replicates, seed)
+    ranked = {figure.key: ranking(figure, truth, probabilities) for figure in RANKINGS}
     findings = {}
     for f, finding in enumerate(names):
         reason = why_undefined(truth[:, f])
         known = ~np.isnan(truth[:, f])
-        arrays = truth[known, f], probabilities[known, f]
         used = {name: threshold_of(thresholds, finding, name) for name in sources}
         findings[finding] = {
-            "auroc": None if reason else float(roc_auc_score(*arrays)),
-            "auroc_interval": bootstrap.interval(auroc[:, f]),
-            "average_precision": None if reason else float(average_precision_score(*arrays)),
-            "average_precision_interval": bootstrap.interval(precision[:, f]),
+            **{key: none_if_nan(values[f]) for key, values in ranked.items()},
             **_rates(test_truth[:, [f]], decisions[:, [f]]),
-            **{f"{name}_interval": bootstrap.interval(replicated[name][:, f]) for name in rates.FIGURES},
+            **{f"{key}_interval": bootstrap.interval(drawn[key][:, f]) for key in (one.key for one in DRAWN)},
             "threshold": {name: fitted["threshold"] for name, fitted in used.items()},
             "threshold_fitted_on": {name: fitted["fitted_on"] for name, fitted in used.items()},
             **{key: value for key, value in label_counts(truth[:, f]).items() if key != "prevalence"},
             "unknown": int((~known).sum()),
-            "replicates_dropped": int(np.isnan(auroc[:, f]).sum()),
+            "replicates_dropped": int(np.isnan(drawn["auroc"][:, f]).sum()),
             "operating_points": points[finding],
             **calibrations[finding],
             **({"reason": reason} if reason else {}),
@@ -100,7 +107,7 @@ def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, see
     known = ~np.isnan(test_truth)
     total = {**_rates(test_truth, decisions), "films": len(test), "cells": int(known.sum())}
     total |= {"positives": int((test_truth == 1).sum()), "unknown": int((~known).sum())}
-    return {"findings": findings, "total": total, "macro": _macro(findings, auroc, precision, replicated)}
+    return {"findings": findings, "total": total, "macro": _macro(findings, drawn)}
 
 
 def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
@@ -120,21 +127,17 @@ def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
     return judged
 
 
-def _macro(findings: dict[str, Any], auroc: np.ndarray, precision: np.ndarray, replicated) -> dict[str, Any]:
+def _macro(findings: dict[str, Any], drawn: dict[str, np.ndarray]) -> dict[str, Any]:
     """Means over the findings where a figure is defined; a replicate counts where all of those findings are defined."""
     names = list(findings)
-    defined = [f for f, finding in enumerate(names) if findings[finding]["auroc"] is not None]
-    means, intervals = {}, {}
-    for name in ("auroc", "average_precision", *RATES, "brier", "expected_calibration_error"):
-        values = [values[name] for values in findings.values() if values[name] is not None]
-        means[name] = float(np.mean(values)) if values else None
-    for name, values in {"auroc": auroc, "average_precision": precision}.items():
-        intervals[f"{name}_interval"] = bootstrap.interval(values[:, defined].mean(axis=1)) if defined else None
-    for name in rates.FIGURES:
-        there = [f for f, finding in enumerate(names) if findings[finding][name] is not None]
-        values = replicated[name][:, there]
-        intervals[f"{name}_interval"] = bootstrap.interval(values.mean(axis=1)) if there else None
-    return {**means, **intervals, "auroc_over": [names[f] for f in defined]}
+    macro = {}
+    for key in (figure.key for figure in FIGURES):
+        there = [f for f, finding in enumerate(names) if findings[finding][key] is not None]
+        macro[key] = float(np.mean([findings[names[f]][key] for f in there])) if there else None
+        if key in drawn and f"{key}_interval" in findings[names[0]]:
+            macro[f"{key}_interval"] = bootstrap.interval(drawn[key][:, there].mean(axis=1)) if there else None
+    over = [finding for finding in names if findings[finding]["auroc"] is not None]
+    return {**macro, "auroc_over": over}
 
 
 def _rates(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float | int | None]:
@@ -145,14 +148,20 @@ def _rates(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float | int | 
     return {**values, **{name: int(count) for name, count in zip(names, counts, strict=True)}}
 
 
+def ranking(figure: Figure, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """One of `RANKINGS` of every finding (F,) on arrays of shape (N, F), known labels only; NaN where not defined."""
+    return np.array(
+        [
+            np.nan if why_undefined(truth[:, f]) else figure.plain(truth[known, f], probabilities[known, f])
+            for f, known in enumerate(~np.isnan(truth).T)
+        ]
+    )
+
+
 def mean_auroc(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean AUROC over the findings defined on arrays of shape (N, F), known labels only; NaN where none is defined."""
-    values = [
-        roc_auc_score(truth[known, f], probabilities[known, f])
-        for f, known in enumerate(~np.isnan(truth).T)
-        if why_undefined(truth[:, f]) is None
-    ]
-    return float(np.mean(values)) if values else float("nan")
+    """Mean AUROC over the findings defined on arrays of shape (N, F); NaN where none is."""
+    values = ranking(RANKINGS[0], truth, probabilities)
+    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
 
 
 def dice(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -1,13 +1,66 @@
 """Figures of yes/no decisions (sensitivity, PPV, F1, MCC …), from counts; one formula for films and for replicates."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from cxr.evaluation import bootstrap
+from cxr.evaluation.figure import Figure
 
-# What a figure is called in metrics.json; recall is sensitivity, precision is the positive predictive value.
-FIGURES = (
-    "accuracy precision recall specificity negative_predictive_value f1 balanced_accuracy matthews_correlation"
-).split()
+
+@dataclass(frozen=True)
+class Counts:
+    """Films by outcome, float arrays of shape (...)."""
+
+    hits: np.ndarray  # true positives
+    alarms: np.ndarray  # false positives
+    rejections: np.ndarray  # true negatives
+    misses: np.ndarray  # false negatives
+
+    @property
+    def all(self) -> np.ndarray:
+        return self.hits + self.alarms + self.rejections + self.misses
+
+
+def recall(n: Counts) -> np.ndarray:
+    return _share(n.hits, n.hits + n.misses)
+
+
+def specificity(n: Counts) -> np.ndarray:
+    return _share(n.rejections, n.rejections + n.alarms)
+
+
+def matthews(n: Counts) -> np.ndarray:
+    """Matthews 1975; not defined where a row or column is empty."""
+    sides = (n.hits + n.misses) * (n.alarms + n.rejections) * (n.hits + n.alarms) * (n.rejections + n.misses)
+    return _share(n.hits * n.rejections - n.alarms * n.misses, np.sqrt(sides))
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
+
+
+# Recall is sensitivity, precision is the positive predictive value.
+RATES = (
+    Figure("recall", "Sensitivity", recall, on_card=True),
+    Figure("specificity", "Specificity", specificity, on_card=True),
+    Figure("precision", "PPV", lambda n: _share(n.hits, n.hits + n.alarms), on_card=True),
+    Figure("negative_predictive_value", "NPV", lambda n: _share(n.rejections, n.rejections + n.misses), on_card=True),
+    Figure("f1", "F1", lambda n: _share(2 * n.hits, 2 * n.hits + n.alarms + n.misses), column="F1"),
+    Figure("balanced_accuracy", "Balanced accuracy", lambda n: (recall(n) + specificity(n)) / 2),
+    Figure("matthews_correlation", "MCC", matthews),
+    Figure("accuracy", "Accuracy", lambda n: _share(n.hits + n.rejections, n.all), on_card=True),
+)
+# What accuracy is to be held against; they need no interval.
+SHARES = (
+    Figure("prevalence", "Prevalence", lambda n: _share(n.hits + n.misses, n.all)),
+    Figure("always_no_accuracy", "Always-no", lambda n: _share(n.alarms + n.rejections, n.all), on_card=True),
+    Figure(
+        "always_majority_accuracy",
+        "Always the majority",
+        lambda n: _share(np.maximum(n.hits + n.misses, n.alarms + n.rejections), n.all),
+    ),
+)
 
 
 def outcomes(truth: np.ndarray, decisions: np.ndarray) -> np.ndarray:
@@ -41,25 +94,10 @@ def figures(counts: np.ndarray) -> dict[str, np.ndarray]:
     Returns
     -------
     figures : dict of float arrays of shape (...)
-        NaN where not defined. Matthews' correlation (Matthews 1975) is not defined where a row or column is empty.
+        Those of `RATES` and `SHARES` by key; NaN where not defined.
     """
-    hits, alarms, rejections, misses = np.moveaxis(np.asarray(counts, dtype=float), -1, 0)
-    positives, negatives, called, not_called = hits + misses, alarms + rejections, hits + alarms, rejections + misses
-    recall, specificity = _share(hits, positives), _share(rejections, negatives)
-    covariance = hits * rejections - alarms * misses
-    return {
-        "accuracy": _share(hits + rejections, positives + negatives),
-        "precision": _share(hits, called),
-        "recall": recall,
-        "specificity": specificity,
-        "negative_predictive_value": _share(rejections, not_called),
-        "f1": _share(2 * hits, called + positives),
-        "balanced_accuracy": (recall + specificity) / 2,
-        "matthews_correlation": _share(covariance, np.sqrt(positives * negatives * called * not_called)),
-        "prevalence": _share(positives, positives + negatives),
-        "always_no_accuracy": _share(negatives, positives + negatives),
-        "always_majority_accuracy": _share(np.maximum(positives, negatives), positives + negatives),
-    }
+    films = Counts(*np.moveaxis(np.asarray(counts, dtype=float), -1, 0))
+    return {figure.key: figure.compute(films) for figure in (*RATES, *SHARES)}
 
 
 def replicate_figures(truth, decisions, patient_ids, replicates: int, seed: int) -> dict[str, np.ndarray]:
@@ -71,7 +109,3 @@ def replicate_figures(truth, decisions, patient_ids, replicates: int, seed: int)
     films = outcomes(truth, decisions).reshape(len(truth), findings * 4)
     counts = bootstrap.replicate_sums(films, patient_ids, replicates, seed).reshape(replicates, findings, 4)
     return figures(counts)
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -60,9 +61,8 @@ def _probe(fit: pd.DataFrame, judged: pd.DataFrame, first: str, replicates: int,
     scores = [logit(predictions.arrays(table)[1]) for table in (fit, judged)]
     probability = regression.fit(scores[0], of_first[0]).predict_proba(scores[1])[:, [1]]
     truth, patients = of_first[1][:, None], judged["patient_id"].to_numpy(dtype=str)
-    names, places = np.unique(patients, return_inverse=True)
-    auroc, _ = bootstrap.scores(bootstrap.rank(truth[:, 0], probability[:, 0], places), np.ones(len(names), dtype=int))
-    replicated, _ = bootstrap.replicate_scores(truth, probability, patients, replicates, seed)
+    replicated = bootstrap.replicate_scores(truth, probability, patients, replicates, seed)["auroc"]
+    auroc = float(roc_auc_score(truth, probability))
     return {"films": len(judged), "auroc": auroc, "interval": bootstrap.interval(replicated[:, 0])}
 
 

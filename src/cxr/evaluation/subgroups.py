@@ -89,7 +89,7 @@ def _group(table: pd.DataFrame, here: np.ndarray, decided: dict[str, np.ndarray]
     names = predictions.findings_of(table)
     patients = table["patient_id"].to_numpy()
     inside = np.where(here[:, None], truth, np.nan)  # the others' labels count as not known: draws stay the same
-    auroc, _ = bootstrap.replicate_scores(inside, probabilities, patients, replicates, seed)
+    auroc = bootstrap.replicate_scores(inside, probabilities, patients, replicates, seed)["auroc"]
     test = here & decided["test"]
     replicated = rates.replicate_figures(
         np.where(test[:, None], truth, np.nan), decided["called"], patients, replicates, seed

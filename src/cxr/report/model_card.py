@@ -11,6 +11,7 @@ import pandas as pd
 from cxr.core.artifacts import read_json_if_there
 from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
+from cxr.evaluation.metrics import FIGURES
 from cxr.report import family_report
 from cxr.report.page_tables import Cell
 from cxr.tables.sources.catalogue import caveats
@@ -133,19 +134,14 @@ def _protocol(params: Params, metrics: dict[str, Any]) -> list[str]:
 def _results(metrics: dict[str, Any]) -> list[str]:
     blocks = {"All test films": metrics} if len(metrics["by_source"]) == 1 else {}
     blocks |= metrics["by_source"] if not blocks else {}
-    heads = ["finding", "films", "positives", "AUROC", "average precision", "sensitivity", "specificity", "PPV", "NPV",
-             "accuracy", "always-no", "calibration error"]  # fmt: skip
+    shown = [figure for figure in FIGURES if figure.on_card]
+    heads = ["finding", "films", "positives", *(figure.title for figure in shown)]
     lines = []
     for name, block in blocks.items():
         rows = []
         for finding, values in block["findings"].items():
-            keys = ("auroc", "average_precision", "recall", "specificity", "precision", "negative_predictive_value")
-            rows.append(
-                [finding, f"{values['films']:,}", f"{values['positives']:,}"]
-                + [figure(values[key], values.get(f"{key}_interval")) for key in keys]
-                + [figure(values["accuracy"]), figure(values["always_no_accuracy"])]
-                + [figure(values.get("expected_calibration_error"))]
-            )
+            figures = [figure(values[one.key], values.get(f"{one.key}_interval")) for one in shown]
+            rows.append([finding, f"{values['films']:,}", f"{values['positives']:,}", *figures])
         macro = block["macro"]
         mean = figure(macro["auroc"], macro["auroc_interval"])
         lines.append(

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cxr.evaluation.bootstrap import RANKINGS
+from cxr.evaluation.metrics import FIGURES
 from cxr.evaluation.operating_points import POINTS
+from cxr.evaluation.rates import SHARES
 from cxr.evaluation.source_fits import POOLED
 
 
@@ -75,12 +78,7 @@ def original_form(block: dict[str, Any], caption: str, findings: Sequence[str], 
 
 def all_figures(block: dict[str, Any], findings: Sequence[str]) -> Table:
     """Every figure with its interval."""
-    keys = {
-        "AUROC": "auroc", "Average precision": "average_precision", "Sensitivity": "recall",
-        "Specificity": "specificity", "PPV": "precision", "NPV": "negative_predictive_value", "F1": "f1",
-        "Balanced accuracy": "balanced_accuracy", "MCC": "matthews_correlation", "Brier": "brier",
-        "Calibration error": "expected_calibration_error",
-    }  # fmt: skip
+    keys = {figure.title: figure.key for figure in FIGURES if figure not in SHARES}
     rows = [
         [Cell(finding), *(number(values[key], values[f"{key}_interval"]) for key in keys.values())]
         for finding, values in ((finding, block["findings"][finding]) for finding in findings)
@@ -113,14 +111,14 @@ def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> 
         values = {**{finding: pair["findings"][finding] for finding in findings}, "Mean (macro)": pair["macro"]}
         for name, one in values.items():
             cells = [Cell(name)]
-            for metric in ("auroc", "average_precision"):
-                change = one[metric]
+            for figure in RANKINGS:
+                change = one[figure.key]
                 cells += [number(change["first"]), number(change["second"])]
                 cells.append(number(change["difference"], change["interval"], sign=True))
             rows.append(cells)
         caption = f"{pair['first']} minus {pair['second']}: {pair['films']:,} films, {pair['patients']:,} patients"
         heads = ["Finding"] + [
-            f"{metric}{what}" for metric in ("AUROC", "AP") for what in (", first", ", second", ", difference")
+            f"{figure.column}{what}" for figure in RANKINGS for what in (", first", ", second", ", difference")
         ]
         found.append(Table(caption, heads, rows, pair.get("notes", []), foot=1))
     return found

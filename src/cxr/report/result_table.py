@@ -4,23 +4,25 @@ from typing import Any
 
 import pandas as pd
 
+from cxr.evaluation.bootstrap import RANKINGS
+from cxr.evaluation.rates import RATES
 from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import UNFITTED_THRESHOLD
 
+ORIGINAL = {"Accuracy": "accuracy", "Precision": "precision", "Recall": "recall"}
+TO_JUDGE = {"Prevalence": "prevalence", "Always-no accuracy": "always_no_accuracy"}
+RANKED = {figure.column: figure.key for figure in RANKINGS if figure.column}
 RESULT_COLUMNS = {
-    "Accuracy": "accuracy",
-    "Precision": "precision",
-    "Recall": "recall",
-    "Prevalence": "prevalence",
-    "Always-no accuracy": "always_no_accuracy",
-    "AUROC": "auroc",
+    **ORIGINAL,
+    **TO_JUDGE,
+    "AUROC": RANKED.pop("AUROC"),
     "95 % interval": "auroc_interval",
-    "AP": "average_precision",
-    "F1": "f1",
+    **RANKED,
+    **{figure.column: figure.key for figure in RATES if figure.column},
     "Films": "films",
     "Positives": "positives",
 }
-RATE_HEADS = ("Accuracy", "Precision", "Recall", "Prevalence", "Always-no accuracy", "F1")
+RATE_HEADS = (*ORIGINAL, *TO_JUDGE, *(figure.column for figure in RATES if figure.column))
 
 
 def result_table(metrics: dict[str, Any]) -> pd.DataFrame:
