@@ -13,7 +13,7 @@ import time
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxr.evaluation import bootstrap
+from cxr.evaluation import figures
 
 FILMS, PATIENTS = 25596, 2797
 PREVALENCE = (0.071, 0.104, 0.036, 0.182, 0.022, 0.042)
@@ -54,7 +54,7 @@ def main() -> None:
     plain_seconds = (time.perf_counter() - begin) / chosen.plain
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.perf_counter()
-    drawn = bootstrap.replicate_scores(truth, probabilities, names, chosen.replicates, seed=7)
+    drawn = figures.replicate_scores(truth, probabilities, names, chosen.replicates, seed=7)
     ours = np.stack(list(drawn.values()), axis=-1)
     seconds = time.perf_counter() - begin
     more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from cxr.core.findings import FINDINGS
-from cxr.evaluation import calibration, operating_points, predictions, rates, thresholds
+from cxr.evaluation import calibration, figures, operating_points, predictions, thresholds
 
 
 def table(truth, probabilities, ids=None, split="test"):
@@ -31,7 +31,7 @@ def test_figures_of_decisions_are_those_of_scikit_learn():
     truth, decisions = random.random((300, 2)) < 0.3, random.random((300, 2)) < 0.4
     known = truth.astype(float)
     known[:20, 0] = np.nan
-    found = rates.figures(rates.outcomes(known, decisions).sum(axis=0))
+    found = figures.rates(figures.outcomes(known, decisions).sum(axis=0))
     for f, first in ((0, 20), (1, 0)):
         arrays = truth[first:, f], decisions[first:, f]
         expected = {
@@ -44,12 +44,12 @@ def test_figures_of_decisions_are_those_of_scikit_learn():
             "balanced_accuracy": sk.balanced_accuracy_score(*arrays),
             "matthews_correlation": sk.matthews_corrcoef(*arrays),
         }
-        assert set(expected) == {figure.key for figure in rates.RATES}
+        assert set(expected) == {figure.key for figure in figures.RATES}
         assert {name: found[name][f] for name in expected} == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_figure_without_a_denominator_is_not_a_number():
-    found = rates.figures(np.array([0, 0, 5, 0]))  # no positive film, none called
+    found = figures.rates(np.array([0, 0, 5, 0]))  # no positive film, none called
     assert np.isnan([found[name] for name in ("precision", "recall", "f1", "matthews_correlation")]).all()
     assert (found["specificity"], found["negative_predictive_value"]) == (1, 1)
 
@@ -59,7 +59,7 @@ def test_replicates_of_figures_equal_plain_resampling_of_patients():
     truth, decisions = (random.random((60, 1)) < 0.4).astype(float), random.random((60, 1)) < 0.5
     owner = random.integers(20, size=60)
     names = np.unique([f"{p:02d}" for p in owner])
-    found = rates.replicate_figures(truth, decisions, [f"{p:02d}" for p in owner], 5, 9)
+    found = figures.replicate_rates(truth, decisions, [f"{p:02d}" for p in owner], 5, 9)
     draws = np.random.default_rng(9)
     for replicate in range(5):
         drawn = draws.integers(len(names), size=len(names))

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from cxr.core.command_line import PROJECT
 from cxr.core.findings import FINDINGS
-from cxr.evaluation import bootstrap, metrics, predictions, thresholds
+from cxr.evaluation import figures, metrics, predictions, thresholds
 from cxr.report import result_table
 
 REAL = PROJECT.parent / "shared" / "data"
@@ -161,9 +161,7 @@ def test_weights_of_one_give_the_figures_of_scikit_learn_ties_included():
     truth, probabilities, _ = tied_films()
     for f in range(2):
         known = ~np.isnan(truth[:, f])
-        ours = bootstrap.scores(
-            bootstrap.rank(truth[:, f], probabilities[:, f], np.arange(400)), np.ones(400, dtype=int)
-        )
+        ours = figures.scores(figures.rank(truth[:, f], probabilities[:, f], np.arange(400)), np.ones(400, dtype=int))
         assert ours[0] == pytest.approx(roc_auc_score(truth[known, f], probabilities[known, f]), abs=1e-14)
         assert ours[1] == pytest.approx(average_precision_score(truth[known, f], probabilities[known, f]), abs=1e-14)
 
@@ -174,7 +172,7 @@ def test_weighted_replicates_equal_plain_resampling_of_the_same_draws(patients):
     if patients == 400:
         owner = np.arange(400)  # one film a patient
     names = np.unique([f"{p:03d}" for p in owner])
-    auroc, precision = bootstrap.replicate_scores(truth, probabilities, [f"{p:03d}" for p in owner], 20, 7).values()
+    auroc, precision = figures.replicate_scores(truth, probabilities, [f"{p:03d}" for p in owner], 20, 7).values()
     random = np.random.default_rng(7)
     for replicate in range(20):
         drawn = random.integers(len(names), size=len(names))

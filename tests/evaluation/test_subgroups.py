@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
-from cxr.evaluation import bootstrap, comparison, predictions, subgroups, thresholds
+from cxr.evaluation import bootstrap, comparison, figures, predictions, subgroups, thresholds
 
 NONE = {"rule": "f1", "findings": thresholds.fit_thresholds(
     predictions.build([], [], [], np.empty((0, 6)), np.empty((0, 6)), FINDINGS), "f1")["findings"]}  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_paired_difference_is_narrower_than_the_intervals_of_both_models():
     truth, probabilities = predictions.arrays(table)
     assert edema["first"] == pytest.approx(roc_auc_score(truth[:, 2], probabilities[:, 2]))
     assert edema["second"] == pytest.approx(roc_auc_score(truth[:, 2], predictions.arrays(worse)[1][:, 2]))
-    auroc = bootstrap.replicate_scores(truth, probabilities, table["patient_id"], 200, 1)["auroc"]
+    auroc = figures.replicate_scores(truth, probabilities, table["patient_id"], 200, 1)["auroc"]
     low, high = bootstrap.interval(auroc[:, 2])
     assert edema["interval"][1] - edema["interval"][0] < (high - low) / 3
     assert found["findings"]["Effusion"]["auroc"]["interval"] == [0, 0]  # the same probabilities

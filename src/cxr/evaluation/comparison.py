@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.errors import InputError
-from cxr.evaluation import bootstrap, metrics, predictions
+from cxr.evaluation import bootstrap, figures, metrics, predictions
 
 
 def best_on_val(tables: Mapping[str, pd.DataFrame]) -> str:
@@ -65,10 +65,10 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
     truth = np.where(np.isnan(other_truth), np.nan, truth)  # a finding that only one file has is not compared
     patients = one["patient_id"].to_numpy()
     replicates = replicates if len(set(patients)) > 1 else 0
-    drawn = [bootstrap.replicate_scores(truth, values, patients, replicates, seed) for values in (scores, other_scores)]
+    drawn = [figures.replicate_scores(truth, values, patients, replicates, seed) for values in (scores, other_scores)]
     findings: dict[str, Any] = {finding: {} for finding in names}
     macro = {}
-    for figure in bootstrap.RANKINGS:
+    for figure in figures.RANKINGS:
         plain = [metrics.ranking(figure, truth, values) for values in (scores, other_scores)]
         columns = {finding: [f] for f, finding in enumerate(names)} | {None: np.flatnonzero(~np.isnan(plain[0]))}
         for finding, chosen in columns.items():

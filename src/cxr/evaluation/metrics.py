@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation import bootstrap, calibration, predictions, rates
-from cxr.evaluation.bootstrap import RANKINGS
-from cxr.evaluation.figure import Figure
+from cxr.evaluation import bootstrap, calibration, figures, predictions
+from cxr.evaluation.figures import RANKINGS, RATES, SHARES, Figure
 from cxr.evaluation.operating_points import at_points, none_if_nan
-from cxr.evaluation.rates import RATES, SHARES
 from cxr.evaluation.thresholds import decide, label_counts, threshold_of, why_undefined
 
 mean_interval = bootstrap.mean_interval
@@ -78,11 +76,11 @@ def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, see
     truth, probabilities = predictions.arrays(table)
     patients = table["patient_id"].to_numpy()
     replicates = replicates if len(set(patients)) > 1 else 0  # the interval of a single patient would have no width
-    drawn = bootstrap.replicate_scores(truth, probabilities, patients, replicates, seed)
+    drawn = figures.replicate_scores(truth, probabilities, patients, replicates, seed)
     sources, names = sorted(set(predictions.source(table))), predictions.findings_of(table)
     test = table[table["split"] == "test"]
     test_truth, decisions = predictions.arrays(test)[0], decide(test, thresholds)
-    drawn |= rates.replicate_figures(test_truth, decisions, test["patient_id"], replicates, seed)
+    drawn |= figures.replicate_rates(test_truth, decisions, test["patient_id"], replicates, seed)
     points = at_points(test, thresholds)
     calibrations = _calibrations(test, thresholds, replicates, seed)
     ranked = {figure.key: ranking(figure, truth, probabilities) for figure in RANKINGS}
@@ -142,9 +140,9 @@ def _macro(findings: dict[str, Any], drawn: dict[str, np.ndarray]) -> dict[str, 
 
 def _rates(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float | int | None]:
     """Figures of decisions on all cells with a known label, arrays of shape (N, F)."""
-    counts = rates.outcomes(truth, decisions).sum(axis=(0, 1))
+    counts = figures.outcomes(truth, decisions).sum(axis=(0, 1))
     names = ("true_positives", "false_positives", "true_negatives", "false_negatives")
-    values = {name: none_if_nan(value) for name, value in rates.figures(counts).items()}
+    values = {name: none_if_nan(value) for name, value in figures.rates(counts).items()}
     return {**values, **{name: int(count) for name, count in zip(names, counts, strict=True)}}
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cxr.evaluation import predictions
 from cxr.evaluation.calibration import fit_calibration
-from cxr.evaluation.rates import figures, outcomes
+from cxr.evaluation.figures import figures, outcomes
 from cxr.evaluation.thresholds import decide, fit_thresholds, threshold_of
 
 POINTS = {

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr.evaluation import bootstrap, comparison, predictions
+from cxr.evaluation import bootstrap, comparison, figures, predictions
 from cxr.evaluation.calibration import logit
 
 FEWEST = 10  # films of each hospital that a probe needs
@@ -61,7 +61,7 @@ def _probe(fit: pd.DataFrame, judged: pd.DataFrame, first: str, replicates: int,
     scores = [logit(predictions.arrays(table)[1]) for table in (fit, judged)]
     probability = regression.fit(scores[0], of_first[0]).predict_proba(scores[1])[:, [1]]
     truth, patients = of_first[1][:, None], judged["patient_id"].to_numpy(dtype=str)
-    replicated = bootstrap.replicate_scores(truth, probability, patients, replicates, seed)["auroc"]
+    replicated = figures.replicate_scores(truth, probability, patients, replicates, seed)["auroc"]
     auroc = float(roc_auc_score(truth, probability))
     return {"films": len(judged), "auroc": auroc, "interval": bootstrap.interval(replicated[:, 0])}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from cxr.evaluation import bootstrap, predictions, rates
+from cxr.evaluation import bootstrap, figures, predictions
 from cxr.evaluation.operating_points import none_if_nan
 from cxr.evaluation.thresholds import decide, label_counts, why_undefined
 
@@ -89,12 +89,12 @@ def _group(table: pd.DataFrame, here: np.ndarray, decided: dict[str, np.ndarray]
     names = predictions.findings_of(table)
     patients = table["patient_id"].to_numpy()
     inside = np.where(here[:, None], truth, np.nan)  # the others' labels count as not known: draws stay the same
-    auroc = bootstrap.replicate_scores(inside, probabilities, patients, replicates, seed)["auroc"]
+    auroc = figures.replicate_scores(inside, probabilities, patients, replicates, seed)["auroc"]
     test = here & decided["test"]
-    replicated = rates.replicate_figures(
+    replicated = figures.replicate_rates(
         np.where(test[:, None], truth, np.nan), decided["called"], patients, replicates, seed
     )
-    values = rates.figures(rates.outcomes(truth[test], decided["called"][test]).sum(axis=0))
+    values = figures.rates(figures.outcomes(truth[test], decided["called"][test]).sum(axis=0))
     findings = {}
     for f, finding in enumerate(names):
         reason = why_undefined(inside[:, f])

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cxr.evaluation.bootstrap import RANKINGS
+from cxr.evaluation.figures import RANKINGS, SHARES
 from cxr.evaluation.metrics import FIGURES
 from cxr.evaluation.operating_points import POINTS
-from cxr.evaluation.rates import SHARES
 from cxr.evaluation.source_fits import POOLED
 
 

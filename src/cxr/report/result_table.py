@@ -4,8 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxr.evaluation.bootstrap import RANKINGS
-from cxr.evaluation.rates import RATES
+from cxr.evaluation.figures import RANKINGS, RATES
 from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import UNFITTED_THRESHOLD
 
