@@ -7,7 +7,7 @@ import pandas as pd
 
 from cxr.evaluation import predictions
 from cxr.evaluation.calibration import fit_calibration
-from cxr.evaluation.figures import figures, outcomes
+from cxr.evaluation.figures import outcomes, rates
 from cxr.evaluation.thresholds import decide, fit_thresholds, threshold_of
 
 POINTS = {
@@ -48,7 +48,7 @@ def at_points(table: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, dict
     for point, fitted in thresholds.get("operating_points", {}).items():
         here = {"findings": fitted}
         counts = outcomes(truth, decide(table, here)).sum(axis=0)  # (F, 4)
-        values = figures(counts)
+        values = rates(counts)
         for f, finding in enumerate(names):
             used = {name: threshold_of(here, finding, name) for name in sources}
             found[finding][point] = {
