@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from sklearn.decomposition import PCA
 
 from cxr.imaging.geometry import fit_square
 
@@ -107,16 +108,15 @@ def fit_distance(train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
     reference : dict that JSON can hold
     """
     rows = standardised(train)
-    mean = rows.mean(axis=0)
-    _, scales, components = np.linalg.svd(rows - mean, full_matrices=False)
-    variances = scales**2 / max(len(rows) - 1, 1)
-    kept = min(COMPONENTS, max(1, len(rows) // 4))
-    noise = max(variances[kept:].sum() / (rows.shape[1] - kept), 1e-6)
+    leading = PCA(min(COMPONENTS, max(1, len(rows) // 4)), svd_solver="full").fit(rows)
+    # Of all other directions, also where there are fewer films than directions (PCA's own leaves those out).
+    rest = rows.var(axis=0, ddof=1).sum() - leading.explained_variance_.sum() if len(rows) > 1 else 0
+    noise = max(float(rest) / (rows.shape[1] - leading.n_components_), 1e-6)
     reference = {
-        "mean": _short(mean),
-        "components": [_short(component) for component in components[:kept]],
-        "variances": _short(np.maximum(variances[:kept], noise)),
-        "noise": float(noise),
+        "mean": _short(leading.mean_),
+        "components": [_short(component) for component in leading.components_],
+        "variances": _short(np.maximum(leading.explained_variance_, noise)),
+        "noise": noise,
         "train_films": len(train),
         "val_films": len(val),
     }

@@ -115,25 +115,6 @@ def mask_film(
         raise ValueError(f"masking: expected loose, hard, crop or none, found {masking!r}")
     outlines, _ = cv2.findContours(lungs, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     hull = cv2.convexHull(np.concatenate(outlines))
-    return film * _widened(cv2.fillConvexPoly(np.zeros_like(lungs), hull, 1), reach), None
-
-
-def _widened(convex: np.ndarray, reach: int) -> np.ndarray:
-    """A convex area of 1 among 0, dilated by a disk, as ``cv2.dilate`` would.
-
-    Row by row, since each row of both is one run of pixels: that looks at every pixel of the disk for every pixel.
-    """
-    height, width = convex.shape
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    run, far = cv2.reduce(convex, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), 2 * (width + reach)
-    first = np.where(run > 0, convex.argmax(axis=1), far)
-    last = np.where(run > 0, first + run - 1, -far)
-    left, right = np.full(height, far), np.full(height, -far)
-    for step in range(max(-reach, 1 - height), min(reach, height - 1) + 1):
-        more = (int(disk[step + reach].sum()) - 1) // 2
-        of, to = slice(max(0, step), height + min(0, step)), slice(max(0, -step), height - max(0, step))
-        np.minimum(left[to], first[of] - more, out=left[to])
-        np.maximum(right[to], last[of] + more, out=right[to])
-    columns = np.arange(width, dtype=np.int16)  # no film is wider than 20,000 pixels
-    left, right = (ends.clip(-1, width).astype(np.int16)[:, None] for ends in (left, right))
-    return ((columns >= left) & (columns <= right)).view(np.uint8)
+    kept = cv2.fillConvexPoly(np.zeros_like(lungs), hull, 1)
+    # A pen as wide as twice the margin, led round the hull: the same to a pixel as dilating it by a disk.
+    return film * cv2.polylines(kept, [hull], True, 1, thickness=max(1, 2 * reach)), None
