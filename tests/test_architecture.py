@@ -159,8 +159,13 @@ def test_cxr_returns_and_scripts_print(path):
 def test_functions_fit_on_a_screen_and_no_except_is_bare(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef):
-            assert node.end_lineno - node.lineno < 80, node.name
+            assert node.end_lineno - node.lineno < 60, node.name
         assert not (isinstance(node, ast.ExceptHandler) and node.type is None)
+
+
+@pytest.mark.parametrize("path", [*MODULES, *SCRIPTS], ids=lambda path: str(path.relative_to(PROJECT)))
+def test_no_module_is_longer_than_300_lines(path):
+    assert len(path.read_text().splitlines()) <= 300
 
 
 def test_no_module_is_named_after_nothing():

@@ -53,26 +53,9 @@ def main(argv=None):
     table["accepted"] = [quality.accepted for quality in qualities]
     write_csv(table.round({"dice": 5, "iou": 5}), target / "dice.csv")
 
-    def summary(rows):
-        interval = [
-            metrics.mean_interval(
-                rows[score], rows["patient_id"], params.evaluation.bootstrap_replicates, params.general.seed
-            )
-            for score in ("dice", "iou")
-        ]
-        return {
-            "films": len(rows),
-            "dice": float(rows["dice"].mean()),
-            "dice_interval": interval[0],
-            "iou": float(rows["iou"].mean()),
-            "iou_interval": interval[1],
-            "lowest_dice": float(rows["dice"].min()),
-            "accepted": int(rows["accepted"].sum()),
-        }
-
     block = {
-        "all": summary(table),
-        **{name: summary(rows) for name, rows in table.groupby("set")},
+        "all": summary(table, metrics.mean_interval, params),
+        **{name: summary(rows, metrics.mean_interval, params) for name, rows in table.groupby("set")},
         "unet": digest(settings.unet),
     }
     write_json(block, target / "metrics.json")
@@ -89,6 +72,23 @@ def main(argv=None):
                 f"{values['films']} films, {values['accepted']} accepted"
             )
     print(f"-> {target / 'metrics.json'}, dice.csv, worst.png")
+
+
+def summary(rows, mean_interval, params):
+    """Mean Dice and IoU of films with their intervals by patient."""
+    interval = [
+        mean_interval(rows[score], rows["patient_id"], params.evaluation.bootstrap_replicates, params.general.seed)
+        for score in ("dice", "iou")
+    ]
+    return {
+        "films": len(rows),
+        "dice": float(rows["dice"].mean()),
+        "dice_interval": interval[0],
+        "iou": float(rows["iou"].mean()),
+        "iou_interval": interval[1],
+        "lowest_dice": float(rows["dice"].min()),
+        "accepted": int(rows["accepted"].sum()),
+    }
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from cxr.evaluation import predictions
 from cxr.external.column_names import film_column, find_columns, labels_of, other_column, probabilities_of
 from cxr.external.label_tables import facts_of, own_patients
 from cxr.tables import splitting
+from cxr.tables.column_roles import splits
 from cxr.tables.raw_tables import read_raw_csv
 from cxr.tables.sources.catalogue import name_films
 
@@ -64,13 +65,7 @@ def read(path: Path, labels: pd.DataFrame, findings: Sequence[str]) -> Foreign:
         )
     scores = probabilities_of(raw, columns["probability"], path, findings)
     image_ids, patients = name_films(raw[film_column(raw, path)])
-    again = image_ids.duplicated()
-    if again.any():
-        row = int(np.argmax(again))
-        raise InputError(
-            f"{path}: line {row + 2}: film {image_ids.iloc[row]} stands more than once ({int(again.sum())} such "
-            "lines); expected every film once. Average its lines, or keep one."
-        )
+    _refuse_twice(path, image_ids)
     known, notes = _known(image_ids, labels)
     truth = known[list(findings)].to_numpy(dtype=float)
     if columns["truth"]:
@@ -85,11 +80,7 @@ def read(path: Path, labels: pd.DataFrame, findings: Sequence[str]) -> Foreign:
     films = pd.concat([image_ids.rename("image_id").reset_index(drop=True), facts.fillna(own_facts)], axis=1)
     labelled = ~np.isnan(truth).all(axis=1)
     if not labelled.any():
-        such = f"such as {labels['image_id'].iloc[0]}" if len(labels) else "none: no table of labels was given or found"
-        raise InputError(
-            f"{path}: no film of the file has a known label: it names films such as {image_ids.iloc[0]}, the tables of "
-            f"labels films {such}. Give the labels with --labels FILE, or as columns <Finding>_true of the file."
-        )
+        raise _no_label_known(path, image_ids, labels)
     if not labelled.all():
         notes.append(f"{int((~labelled).sum()):,} of {len(raw):,} films without a known label are left out")
     if owners[labelled].isna().any():
@@ -105,6 +96,24 @@ def read(path: Path, labels: pd.DataFrame, findings: Sequence[str]) -> Foreign:
         notes.append(f"not in the file: {', '.join(absent)}")
     name = path.name.removesuffix(".gz").removesuffix(".csv")
     return Foreign(name, table.reset_index(drop=True), films[labelled].reset_index(drop=True), found, notes)
+
+
+def _no_label_known(path: Path, image_ids: pd.Series, labels: pd.DataFrame) -> InputError:
+    such = f"such as {labels['image_id'].iloc[0]}" if len(labels) else "none: no table of labels was given or found"
+    return InputError(
+        f"{path}: no film of the file has a known label: it names films such as {image_ids.iloc[0]}, the tables of "
+        f"labels films {such}. Give the labels with --labels FILE, or as columns <Finding>_true of the file."
+    )
+
+
+def _refuse_twice(path: Path, image_ids: pd.Series) -> None:
+    again = image_ids.duplicated()
+    if again.any():
+        row = int(np.argmax(again))
+        raise InputError(
+            f"{path}: line {row + 2}: film {image_ids.iloc[row]} stands more than once ({int(again.sum())} such "
+            "lines); expected every film once. Average its lines, or keep one."
+        )
 
 
 def _known(image_ids: pd.Series, labels: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -127,7 +136,7 @@ def _splits(raw: pd.DataFrame) -> list[str]:
     """The file's own split where all of its values are ours; "test" otherwise."""
     given = other_column(raw, "split")
     if given is not None:
-        given = given.str.strip().str.lower().replace({"valid": "val", "validation": "val"})
+        given = splits(given)
         if given.isin(splitting.SPLITS).all() and (given == "test").any():
             return given.tolist()
     return ["test"] * len(raw)
