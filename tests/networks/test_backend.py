@@ -33,7 +33,7 @@ def test_several_processes_need_jax(monkeypatch):
     monkeypatch.setenv(process_group.COUNT, "2")
     with pytest.raises(InputError, match="2 processes are to train together, and KERAS_BACKEND is tensorflow"):
         backend.start(tiny_params(), together=True)
-    backend.start(tiny_params())  # what does not train hangs on no other process
+    backend.start(tiny_params())  # what does not train depends on no other process
 
 
 def test_one_process_gathers_its_own():

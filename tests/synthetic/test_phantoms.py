@@ -92,7 +92,7 @@ def test_the_drawn_heart_is_as_wide_as_the_ratio_says():
 
 
 def markings(seed, severities):
-    """How much of a film (H, W) hangs on the patient's vessels and lung texture."""
+    """How much of a film (H, W) depends on the patient's vessels and lung texture."""
     patient = draw_patient(np.random.default_rng(seed))
     faint, plain = (replace(patient, anatomy=replace(patient.anatomy, lung_markings=value)) for value in (0.5, 1.5))
     films = [draw_film(np.random.default_rng(seed), each, severities, size=SIZE) for each in (faint, plain)]

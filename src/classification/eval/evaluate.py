@@ -3,7 +3,7 @@
 Reads   DATA_DIR/classification/…, MODELS_DIR/classification/<family>/<member>/model.keras
 Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.json, cams.npy (Grad-CAM of all
         findings), cams_gradcam++.npy, cams_layercam.npy, predictions_blanked.csv (test films without their corners),
-        randomisation.csv (do maps hang on what was learned?)
+        randomisation.csv (do maps depend on what was learned?)
         MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (with operating points and calibration,
         all fitted on val, per source), metrics.json, result.csv (the table), roc.png, precision_recall.png; these two
         also for each source; comparison.json (the ensemble minus its member that is best on val, paired);
@@ -87,7 +87,7 @@ def compare(family, table, scored, params):
 
 
 def shortcuts_of(table, without_corners, params):
-    """What the scores hang on beside the findings."""
+    """What the scores depend on beside the findings."""
     val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
     resampling = params.evaluation.bootstrap_replicates, params.general.seed
     found = {"source_probe": shortcuts.source_probe(val, test, *resampling)}

@@ -1,4 +1,4 @@
-"""Artifacts: written beside their final name, renamed when whole, made again only when what they hang on changed."""
+"""Artifacts: written beside their final name, renamed when whole, made again only when what they depend on changed."""
 
 import hashlib
 import json

@@ -204,7 +204,7 @@ class EvaluationParams(Stage):
     score_batch_size: int = Field(32, ge=1, description="films a step when scoring; when masking too, 8 at most")
     test_time_augmentation: bool = Field(False, description="average the probabilities with those of the flipped film")
     blank_corners: bool = Field(
-        True, description="score test films once more without their corners: do scores hang on markers?"
+        True, description="score test films once more without their corners: do scores depend on markers?"
     )
     threshold_rule: Literal["f1", "youden"] = Field("f1", description="what a decision threshold maximises on val")
     bootstrap_replicates: int = Field(1000, ge=0, description="patient resamples behind the 95 % intervals; 0 = none")

@@ -37,7 +37,7 @@ class Step:
     inputs : dict
         Name to digest (`digest`, `raw_state`) of everything that is read.
     parameters : dict
-        The keys of PARAMS.json that the outputs hang on.
+        The keys of PARAMS.json that the outputs depend on.
     outputs : list of Path
         Every file that the step writes.
     refuse : Path, optional

@@ -32,7 +32,7 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
     Parameters
     ----------
     test_table : predictions table
-        AUROC and average precision are of all of its films; what hangs on a threshold or on a calibration is of those
+        AUROC and average precision are of all of its films; what depends on a threshold or on a calibration is of those
         whose ``split`` is test (all of them, but where somebody's predictions were split for the fit).
     thresholds : dict
         From `fit_on_val` (or `fit_thresholds`, then without operating points and calibration).

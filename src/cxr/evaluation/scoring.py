@@ -224,7 +224,7 @@ def _score_blanked(scoring: Scoring, films: pd.DataFrame, rows: np.ndarray, pool
 
 
 def _shards(rows: np.ndarray, params: Params) -> list[tuple[int, np.ndarray]]:
-    """(first, rows) of shards: whole batches, so that numbers do not hang on how films are cut into shards.
+    """(first, rows) of shards: whole batches, so that numbers do not depend on how films are cut into shards.
 
     What is left for less than a batch goes with the last shard: on its own it would be compiled anew.
     """

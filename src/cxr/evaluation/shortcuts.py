@@ -1,4 +1,4 @@
-"""What scores hang on beside the finding: do they tell the hospital, do they move when corner markers are blanked?"""
+"""What scores depend on beside the finding: do they tell the hospital, do they move when corner markers are blanked?"""
 
 from typing import Any
 

@@ -158,7 +158,7 @@ def with_val(foreign: Foreign, val: Foreign | None, val_fraction: float) -> tupl
     -------
     val, table : predictions tables
         ``table`` as `metrics.evaluate` takes it: films set aside by the hash are in it, marked val, for they count in
-        AUROC and average precision, which hang on no fit.
+        AUROC and average precision, which depend on no fit.
     told : str
         Where val is from.
 
@@ -194,7 +194,7 @@ def with_val(foreign: Foreign, val: Foreign | None, val_fraction: float) -> tupl
     told = (
         f"Thresholds and calibration were fitted on {int(drawn.sum()):,} films of "
         f"{table['patient_id'][drawn].nunique():,} patients, a share of {val_fraction:g} drawn by a hash of the "
-        f"patient. What hangs on them is measured on the other {int((~drawn).sum()):,} films; AUROC and average "
-        f"precision, which hang on no fit, on all {len(table):,}."
+        f"patient. What depends on them is measured on the other {int((~drawn).sum()):,} films; AUROC and average "
+        f"precision, which depend on no fit, on all {len(table):,}."
     )
     return table[drawn], table.assign(split=np.where(drawn, "val", "test")), told

@@ -51,7 +51,7 @@ class Bundle:
 
 
 def made_from(params: Params, models: dict[str, Path], unet: Path | None) -> dict[str, Any]:
-    """Digests and parameters that predictions of new films hang on."""
+    """Digests and parameters that predictions of new films depend on."""
     flat = params.flat()
     return {
         "models": {member: digest(path) for member, path in models.items()},

@@ -259,7 +259,7 @@ def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
 
 
 def record(predicted: Predicted, device: str, versions: dict[str, str]) -> dict[str, Any]:
-    """run.json of a prediction: what the numbers hang on; nothing of the films but how many there were."""
+    """run.json of a prediction: what the numbers depend on; nothing of the films but how many there were."""
     return {
         "bundle": predicted.bundle.name,
         "family": predicted.bundle.family,

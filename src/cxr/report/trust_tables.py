@@ -114,7 +114,7 @@ def _stage(place: int, last: int) -> str:
 
 
 def shortcut_tables(found: Mapping[str, Any] | None, findings: Sequence[str]) -> list[Table]:
-    """What scores hang on beside the findings, from shortcuts.json."""
+    """What scores depend on beside the findings, from shortcuts.json."""
     if not found:
         return []
     tables = []

@@ -42,7 +42,7 @@ def hold_out(images: pd.DataFrame, listed: set[str], hashed: set[str], params: T
     hashed : set of str
         The label sources of which a share TEST_FRACTION of the patients is drawn.
     params : TableParams
-        SPLIT and TEST_FRACTION. The draw does not hang on SEED: test patients are set aside once.
+        SPLIT and TEST_FRACTION. The draw does not depend on SEED: test patients are set aside once.
     """
     unit = "image_id" if params.split == "image" else "patient_id"
     drawn = images["label_source"].isin(hashed) & (hash_fraction("test", images[unit]) < params.test_fraction)

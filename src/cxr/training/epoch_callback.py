@@ -40,7 +40,7 @@ class EveryEpoch(keras.callbacks.Callback):
     params : Params
     batches : FilmBatches
     identity : dict
-        What the run hangs on; a backup of another run is not continued.
+        What the run depends on; a backup of another run is not continued.
     """
 
     def __init__(self, folder: Path, best_model, score, watch: str, params: Params, batches, identity: dict[str, Any]):

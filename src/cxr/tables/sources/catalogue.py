@@ -64,7 +64,7 @@ def made_by(source: Source) -> str:
 def make_table(source: Source, settings: Settings, params: Params, strict: bool) -> list[str]:
     """A source's table in our columns, its problems, and its boxes and given split where it has some; what to tell.
 
-    Made again only where the raw tables, the films' names or the parameters that it hangs on have changed.
+    Made again only where the raw tables, the films' names or the parameters that it depends on have changed.
     """
     if not source.tables(settings):
         are = "is" if len(source.keys) == 1 else "are"
@@ -161,7 +161,7 @@ def plan_test(images: pd.DataFrame, tables: dict[str, pd.DataFrame], settings: S
 
 
 def hold_out_inputs(settings: Settings) -> dict[str, str]:
-    """What test patients hang on, by digest: the films, and the tables and lists of sources that have lists."""
+    """What test patients depend on, by digest: the films, and the tables and lists of sources that have lists."""
     found = {settings.images_csv.name: artifacts.digest(settings.images_csv)}
     for source in in_use(settings):
         lists = source.lists(settings)

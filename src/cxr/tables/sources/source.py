@@ -73,7 +73,7 @@ class Source:
     label_table : (path, params) -> DataFrame
         Labels of such a table, of all of its films, on disk or not.
     parameters : tuple of str
-        Keys of PARAMS.json that its table hangs on, beside FINDINGS.
+        Keys of PARAMS.json that its table depends on, beside FINDINGS.
     lists : (settings) -> dict of Path
         Official lists of films that ``test_rule`` reads.
     has_boxes : bool
