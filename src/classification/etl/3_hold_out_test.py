@@ -6,8 +6,8 @@ Writes: <DATA_DIR>/classification/test_patients.csv, test_patients_problems.csv,
 
 NIH: the patients of its official test list. CheXpert: CHEXPERT_TEST (valid, official, hash or both; where valid.csv is
 not held out, its patients are used for training like all others). An own table: its test films. A source without any of
-these: a share TEST_FRACTION of its patients, drawn by a hash that does not depend on SEED. With SPLIT "image" a share of
-all films, whatever the lists say; the file then holds image_id instead of patient_id.
+these: a share TEST_FRACTION of its patients, drawn by a hash that does not depend on SEED. With SPLIT "image" a share
+of all films, whatever the lists say; the file then holds image_id instead of patient_id.
 """
 
 from cxr.core import artifacts, command_line
