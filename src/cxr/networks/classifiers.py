@@ -34,7 +34,7 @@ def _tiny(input_tensor=None, input_shape=None, weights=None, include_top=False):
     return model
 
 
-# A backbone is a line here and its name and input size in config.BACKBONES.
+# A backbone is a line here and its name and input size in parameters.BACKBONES.
 APPLICATIONS = {
     "densenet121": (keras.applications.DenseNet121, STANDARDISED),
     "densenet169": (keras.applications.DenseNet169, STANDARDISED),
