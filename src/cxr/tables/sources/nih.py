@@ -21,12 +21,12 @@ NIH_TABLE_ROWS = 112_120
 NIH_ARCHIVES = (4_999, *[10_000] * 10, 7_121)  # films in images_001 … images_012, in the order of the full table
 NIH_POSITIVES = {  # of the full table
     "Consolidation": 4_667, "Pneumothorax": 5_302, "Edema": 2_303, "Effusion": 13_317, "Pneumonia": 1_431,
-    "Cardiomegaly": 2_776,
+    "Cardiomegaly": 2_776, "Atelectasis": 11_559, "Infiltration": 19_894, "Mass": 5_782, "Nodule": 6_331,
+    "Emphysema": 2_516, "Fibrosis": 1_686, "Pleural_Thickening": 3_385, "Hernia": 227,
 }  # fmt: skip
+NIH_LABELS = (*NIH_POSITIVES, "No Finding")
 NIH_LISTS = {"test": 25_596, "train_val": 86_524}  # films
 NIH_BOX_FRAME = 1024  # pixels: boxes were drawn on films of this side
-NIH_OTHERS = "No Finding|Atelectasis|Infiltration|Mass|Nodule|Emphysema|Fibrosis|Pleural_Thickening|Hernia"
-NIH_LABELS = (*NIH_POSITIVES, *NIH_OTHERS.split("|"))
 NIH_BOX_SPELLING = {"Infiltrate": "Infiltration"}
 BOX_COLUMNS = ["image_id", "finding", "x", "y", "width", "height"]
 
