@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.core.command_line import PROJECT
 from cxr.core.configuration import load_settings, params_from
 from cxr.core.errors import InputError
 from cxr.tables.sources import catalogue, own
+from cxr.tables.sources.nih import NIH_LABELS, read_nih
 from cxr.tables.sources.own import OWN
 
+SHARED = PROJECT.parent / "shared" / "data" / "nih"
 USUAL = {"filename": "a.png", "patient_id": "P1", "view": "PA", "sex": "F", "age": "61", "Effusion": "1", "Edema": "0"}
 
 
@@ -207,3 +210,17 @@ def test_age_and_sex_are_what_people_write(tmp_path):
     assert table["age"].tolist() == [61, pd.NA, pd.NA]
     assert table["sex"].fillna("").tolist() == ["M", "", ""]
     assert not np.issubdtype(type(table["age"].iloc[0]), np.floating)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: NIH's full table is no part of the project")
+def test_nihs_full_table_read_as_anybodys_gives_the_labels_of_its_own_reader(tmp_path):
+    csv, films = SHARED / "Data_Entry_2017.csv.gz", pd.Series(["00000001_000.png"])
+    params = params_with(*[label for label in NIH_LABELS if label != "No Finding"])
+    theirs = read_nih(csv, tmp_path, films, params.findings).table
+    ours = own.read_own(
+        own.open_table(csv, {"labels": "Finding Labels"}, params.findings), csv, tmp_path, films, params
+    )
+    same = [*params.findings, "view", "sex", "age"]
+    assert len(theirs) == 112_120
+    pd.testing.assert_frame_equal(ours.table[same], theirs[same])
+    assert (ours.table["patient_id"].str.removeprefix("own") == theirs["patient_id"].str.removeprefix("nih")).all()

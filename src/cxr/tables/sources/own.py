@@ -59,14 +59,16 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     films, raw = table.films[named].reset_index(drop=True), table.raw[named].reset_index(drop=True)
     if films.empty:
         raise InputError(f"{csv}: no row names a film. {MEND}")
-    path, several = _paths(films["path"], folder, on_disk)
+    films["path"] = films["path"].str.strip().str.replace("\\", "/", regex=False)
+    films["path"] = films["path"].str.removeprefix(f"{folder}/").str.removeprefix("./")
+    path, several = _paths(films["path"], on_disk)
     listed.append(problems(several, "several files of this name; the first is used"))
     labels = apply_policies(raw, False, params.tables, table.blank).reindex(columns=list(params.findings))
     films, labels, path = _one_row_a_film(films, labels, path, table.majority, csv)
     if not path.isin(on_disk).any():
         raise none_found("OWN_CSV", folder, path.iloc[0], on_disk)
-    stem = _stem(path)
-    image_id = "own/" + stem.where(~stem.duplicated(keep=False), path)
+    stem = _stem(films["path"])  # as the table names it: the same wherever the file lies
+    image_id = "own/" + stem.where(~stem.duplicated(keep=False), films["path"])
     patient = films["patient"].astype("string").str.strip().str.removesuffix(".0")
     alone = patient.isna() | (patient == "")
     split = _splits(films["split"], patient.mask(alone, image_id), csv)
@@ -92,9 +94,8 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     return whole_release(found, listed, on_disk, split=given if len(given) else None, notes=notes)
 
 
-def _paths(given: pd.Series, folder: Path, on_disk: pd.Series) -> tuple[pd.Series, list[str]]:
+def _paths(path: pd.Series, on_disk: pd.Series) -> tuple[pd.Series, list[str]]:
     """Where each film is, or would be: as the table says, or the file of that name, with any suffix."""
-    path = given.str.strip().str.replace("\\", "/", regex=False).str.removeprefix(f"{folder}/").str.removeprefix("./")
     there, several = path.isin(on_disk), []
     files = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
     names = path.str.rsplit("/", n=1).str[-1]
