@@ -37,8 +37,8 @@ def variants(name: str, params: Params, sources: Sequence[str]) -> dict[str, dic
         | {f"on {source}": {"TRAIN_SOURCES": [source], **twice} for source in sources},
         "masking": {masking: {"LUNG_MASKING": masking} for masking in ("none", "crop", "loose", "hard")},
         "labels": {
-            said: {"UNCERTAIN_LABELS": dict.fromkeys(params.findings, policy)}
-            for said, policy in (("ignore", "ignore"), ("zeros", "negative"), ("ones", "positive"))
+            label: {"UNCERTAIN_LABELS": dict.fromkeys(params.findings, policy)}
+            for label, policy in (("ignore", "ignore"), ("zeros", "negative"), ("ones", "positive"))
         },
     }
     return every[name]
@@ -108,8 +108,8 @@ def plan(name: str, settings: Settings, params: Params, member: str, seeds: list
     runs, sources = [], [source.name for source in in_use(settings)]
     for seed in seeds:
         for variant, changes in variants(name, params.for_member(member), sources).items():
-            place = BASE if changes.items() <= base.items() else f"{name}_{variant.replace(' ', '_')}"
-            folder = folder_of(settings) / member / place / f"seed_{seed}"
+            subfolder = BASE if changes.items() <= base.items() else f"{name}_{variant.replace(' ', '_')}"
+            folder = folder_of(settings) / member / subfolder / f"seed_{seed}"
             content = base | changes | {"SEED": seed}
             configuration.params_from(content, f"{name}, {variant}")
             runs.append(Run(variant, seed, folder, _settings_of(settings, folder), content))
