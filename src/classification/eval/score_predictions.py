@@ -68,7 +68,7 @@ def score(path, val, arguments, labels, label_files, params):
         foreign, val and prediction_files.read(val, labels, params.findings), arguments.val_fraction
     )
     evaluated = params.evaluation
-    block, thresholds = assessment.judge(
+    block, thresholds = assessment.assess(
         val_table, table, foreign.films, evaluated.threshold_rule, evaluated.bootstrap_replicates, params.general.seed,
         listed_films(label_files, table["image_id"]),
     )  # fmt: skip
