@@ -155,9 +155,9 @@ def _trust(settings: Settings, params: Params, family: str) -> list[str]:
     extras = family_report.trust(settings, params, family)
     tables = [*extras["map_tables"][:2], extras["randomisation"], *extras["shortcuts"]]
     lines = [
-        f"**{one.caption}**\n\n" + table(one.heads, [[_text(cell) for cell in row] for row in one.rows])
-        for one in tables
-        if one is not None
+        f"**{shown.caption}**\n\n" + table(shown.heads, [[_text(cell) for cell in row] for row in shown.rows])
+        for shown in tables
+        if shown is not None
     ]
     return lines or ["Not measured."]
 
@@ -173,8 +173,8 @@ def _subgroups(metrics: dict[str, Any]) -> list[str]:
     for grouping, values in metrics["subgroups"].items():
         for name, group in values["groups"].items():
             cells = [
-                figure(one["auroc"], one["auroc_interval"]) + (" (too few)" if one["too_few"] else "")
-                for one in group["findings"].values()
+                figure(measured["auroc"], measured["auroc_interval"]) + (" (too few)" if measured["too_few"] else "")
+                for measured in group["findings"].values()
             ]
             rows.append([grouping, name, f"{group['films']:,}", f"{group['patients']:,}", *cells])
     return [
