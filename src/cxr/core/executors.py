@@ -132,7 +132,7 @@ def cluster(scheduler: str) -> Iterator[Pool]:
                 f"dask worker {scheduler}"
             ) from None
         try:
-            # Not pure: Dask would take a result that it remembers for one that was written anew.
+            # Not pure: Dask would take a result that it remembers for one that was written again.
             yield Pool(client.get_executor(pure=False), CLUSTER_AHEAD)
         except distributed.KilledWorker as error:
             raise MachineError(
