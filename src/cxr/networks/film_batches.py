@@ -14,7 +14,7 @@ def film_key(image_id: str) -> int:
 
 
 class FilmBatches(keras.utils.PyDataset):
-    """Batches of films (n, size, size, 1) uint8 with their targets, reshuffled and varied anew each epoch.
+    """Batches of films (n, size, size, 1) uint8 with their targets, reshuffled and varied again each epoch.
 
     Parameters
     ----------
