@@ -51,22 +51,19 @@ def find_columns(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> dict
         Two columns mean the same.
     """
     columns: dict[str, dict[str, str]] = {"probability": {}, "truth": {}, "bare": {}}
+
+    def add(finding: str, kind: str, column: str) -> None:
+        if finding in columns[kind]:
+            first = columns[kind][finding]
+            raise InputError(f"{path}: columns {first!r} and {column!r} both mean {finding}; keep one.")
+        columns[kind][finding] = column
+
     for column in raw:
         known = meaning(column, findings)
         if known:
-            finding, kind = known
-            if finding in columns[kind]:
-                raise InputError(
-                    f"{path}: columns {columns[kind][finding]!r} and {column!r} both mean {finding}; keep one."
-                )
-            columns[kind][finding] = column
+            add(*known, column)
     for finding, column in columns.pop("bare").items():
-        kind = "truth" if finding in columns["probability"] else "probability"
-        if finding in columns[kind]:
-            raise InputError(
-                f"{path}: columns {columns[kind][finding]!r} and {column!r} both mean {finding}; keep one."
-            )
-        columns[kind][finding] = column
+        add(finding, "truth" if finding in columns["probability"] else "probability", column)
     return columns
 
 

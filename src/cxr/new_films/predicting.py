@@ -102,8 +102,8 @@ def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tupl
     films = films.join(checks)
     films = films.join(_pack(bundle, films, work, progress))
     films["problem"] = films["problem"].where(films["problem"] != "", films["pack_problem"].astype(object).fillna(""))
-    said = zip(films["problem"], films["path"], strict=True)
-    films["problem"] = [problem.removeprefix(f"{path}: ") for problem, path in said]
+    problems = zip(films["problem"], films["path"], strict=True)
+    films["problem"] = [problem.removeprefix(f"{path}: ") for problem, path in problems]
     return films, masks
 
 

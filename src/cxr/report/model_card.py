@@ -132,15 +132,14 @@ def _protocol(params: Params, metrics: dict[str, Any]) -> list[str]:
 
 
 def _results(metrics: dict[str, Any]) -> list[str]:
-    blocks = {"All test films": metrics} if len(metrics["by_source"]) == 1 else {}
-    blocks |= metrics["by_source"] if not blocks else {}
+    blocks = {"All test films": metrics} if len(metrics["by_source"]) == 1 else metrics["by_source"]
     shown = [figure for figure in FIGURES if figure.on_card]
     heads = ["finding", "films", "positives", *(figure.title for figure in shown)]
     lines = []
     for name, block in blocks.items():
         rows = []
         for finding, values in block["findings"].items():
-            figures = [figure(values[one.key], values.get(f"{one.key}_interval")) for one in shown]
+            figures = [figure(values[kind.key], values.get(f"{kind.key}_interval")) for kind in shown]
             rows.append([finding, f"{values['films']:,}", f"{values['positives']:,}", *figures])
         macro = block["macro"]
         mean = figure(macro["auroc"], macro["auroc_interval"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from cxr.evaluation.figures import RANKINGS, SHARES
 from cxr.evaluation.metrics import FIGURES
-from cxr.evaluation.operating_points import POINTS
+from cxr.evaluation.operating_points import POINTS, SHOWN
 from cxr.evaluation.source_fits import POOLED
 
 
@@ -180,9 +180,8 @@ def operating_points(block: dict[str, Any], findings: Sequence[str]) -> list[Tab
                 continue
             limits = [f"{name} {limit:.3f}" for name, limit in values["threshold"].items()]
             unfitted = any(origin in (POOLED, "nothing") for origin in values["fitted_on"].values())
-            keys = ("recall", "specificity", "precision", "negative_predictive_value", "f1", "balanced_accuracy")
             note = "not fitted on val films of this source" if unfitted else ""
-            rows.append([Cell(finding), Cell(", ".join(limits), None, note), *(number(values[key]) for key in keys)])
+            rows.append([Cell(finding), Cell(", ".join(limits), None, note), *(number(values[key]) for key in SHOWN)])
         heads = "Finding|Threshold|Sensitivity|Specificity|PPV|NPV|F1|Balanced accuracy".split("|")
         if rows:
             tables.append(Table(f"{meaning[0].upper()}{meaning[1:]}, on val", heads, rows))

@@ -30,7 +30,7 @@ def check_source(source: Source, settings: Settings, params: Params) -> Checked:
     release = source.read(settings, params, on_disk)
     present = release.table[release.table["path"].isin(on_disk)]
     films = {name: (path,) for name, path in zip(present["image_id"], film_paths(settings, present), strict=True)}
-    listed = [release.problems[release.problems["problem"] != "missing"]]  # told above, a folder a line
+    listed = [release.problems[release.problems["problem"] != "missing"]]  # listed above, a folder a line
     if release.box_problems is not None:
         listed.append(release.box_problems)
     lines = source.check(settings, params, release, on_disk)

@@ -84,7 +84,7 @@ def vindr_cxr(raw: pd.DataFrame, csv: Path, findings: Sequence[str]) -> OwnTable
     """VinDr-CXR 1.0.0 (Nguyen 2022, PhysioNet): ``annotations/image_labels_train.csv``; the test's beside it.
 
     Each training film was labelled by three radiologists, a row each: the majority counts. The test films' consensus is
-    one row. Films are ``train/<image_id>.dicom`` and ``test/…``; all are PA; no patient is told.
+    one row. Films are ``train/<image_id>.dicom`` and ``test/…``; all are PA; no patient is given.
     """
     need_columns(raw, csv, ("image_id",), MEND)
     parts = [raw.assign(split="train" if "train" in csv.name else "test")]

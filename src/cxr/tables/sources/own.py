@@ -14,14 +14,7 @@ from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.tables.column_roles import sexes, splits, views
 from cxr.tables.label_values import apply_policies
 from cxr.tables.raw_files import leaves_raw_folder, list_files, present
-from cxr.tables.raw_tables import (
-    Release,
-    completed_years,
-    how_to_mend,
-    none_found,
-    read_raw_csv,
-    whole_release,
-)
+from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.tables.schema import problems
 from cxr.tables.sources.mappings import MAPPINGS
 from cxr.tables.sources.own_table import MEND, OwnTable, by_columns
