@@ -166,12 +166,12 @@ def _networks(scoring: Scoring) -> tuple[Any, Any, str]:
         model = saved_models.load_model(Path(scoring.model), scoring.size, scoring.made_by)
         return model, inference.scorer(model, scoring.params), device
 
-    return executors.kept("classifier", (scoring.model_digest, scoring.params.training.precision), load)
+    return executors.cached("classifier", (scoring.model_digest, scoring.params.training.precision), load)
 
 
 def _pack(scoring: Scoring) -> np.ndarray:
     key = scoring.pack, scoring.pack_digest
-    return executors.kept("pack", key, lambda: packs.open_pack(Path(scoring.pack), "sh prepare_data.sh"))
+    return executors.cached("pack", key, lambda: packs.open_pack(Path(scoring.pack), "sh prepare_data.sh"))
 
 
 def describe(scoring: Scoring) -> tuple[str, tuple[int, int]]:

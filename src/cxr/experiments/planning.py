@@ -27,8 +27,7 @@ def variants(name: str, params: Params, sources: Sequence[str]) -> dict[str, dic
     """The variants of an experiment: what each is called, and the keys of PARAMS.json that it changes.
 
     ``sources`` are those in use. All others are compared with the first. A variant trained on one hospital gets twice
-    the epochs: with half of the
-    films that is about as many steps.
+    the epochs: with half of the films that is about as many steps.
     """
     twice = {"EPOCHS": 2 * params.training.epochs}
     every = {
@@ -56,9 +55,8 @@ class Run:
 
     def loaded(self) -> tuple[Settings, Params]:
         """Both files as every script reads them."""
-        return configuration.load_settings(self.folder / "SETTINGS.json"), configuration.load_params(
-            self.folder / "PARAMS.json"
-        )
+        settings = configuration.load_settings(self.folder / "SETTINGS.json")
+        return settings, configuration.load_params(self.folder / "PARAMS.json")
 
     def results(self) -> Path:
         """Folder of the run's predictions and metrics."""

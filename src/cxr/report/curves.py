@@ -142,7 +142,7 @@ def reliability(
     axes, highest = figure.subplots(), 0.02
     for values, ink, line, label in ((before, style.ink, "o--", "before"), (after, colour, "o-", "after")):
         if values:
-            x, y = ([one[key] for one in values["reliability"]] for key in ("mean_probability", "share_positive"))
+            x, y = ([group[key] for group in values["reliability"]] for key in ("mean_probability", "share_positive"))
             highest = max(highest, *x, *y)
             axes.plot(x, y, line, color=ink, markersize=3.5, linewidth=1.3, label=label)
     axes.plot([0, 1], [0, 1], color=style.line, linestyle=":")
