@@ -28,19 +28,19 @@ def main(argv=None):
     settings, params = command_line.load(arguments)
     folder = settings.data_dir / "check"
     locks.hold(folder)
-    found, absent = [], []
+    problems, absent = [], []
     for check in download_check.checks(settings, params):
         try:
             checked = check()
         except InputError as error:  # one set that is not there is no reason not to look at the others
-            found.append(pd.DataFrame({"path": [str(arguments.settings)], "problem": [str(error)]}))
+            problems.append(pd.DataFrame({"path": [str(arguments.settings)], "problem": [str(error)]}))
             absent.append(str(error))
             print(f"PROBLEM: {error}")
             continue
         unreadable = look(checked, arguments.sample, executors.process_count(params.general.workers), folder)
         print(f"{checked.name}:", *checked.lines, f"unreadable or unfit: {len(unreadable):,}", sep="\n  ")
-        found += [checked.problems, unreadable]
-    table = pd.concat([pd.DataFrame(columns=["path", "problem"]), *found], ignore_index=True)
+        problems += [checked.problems, unreadable]
+    table = pd.concat([pd.DataFrame(columns=["path", "problem"]), *problems], ignore_index=True)
     write_csv(table, folder / "problems.csv")
     of_films = table.loc[~table["problem"].isin(absent), "problem"]
     for problem, rows in of_films.str.replace(r"^.*/\S+: ", "", regex=True).value_counts().head(10).items():
@@ -73,8 +73,8 @@ def look(checked, sample, workers, folder):
 
 def spread(names, count):
     """Some of the names, evenly from the first to the last."""
-    places = np.unique(np.linspace(0, max(0, len(names) - 1), count).astype(int))
-    return [names[place] for place in places] if names else []
+    positions = np.unique(np.linspace(0, max(0, len(names) - 1), count).astype(int))
+    return [names[position] for position in positions] if names else []
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main(argv=None):
     parser.add_argument("--no-onnx", action="store_true", help="no ONNX files")
     arguments = parser.parse_args(argv)
     settings, params = command_line.load(arguments)
-    evaluated = [one for one in FAMILIES if (settings.family_dir(one) / "reference.json").is_file()]
+    evaluated = [family for family in FAMILIES if (settings.family_dir(family) / "reference.json").is_file()]
     for family in arguments.family or evaluated or FAMILIES[:1]:
         bundle = bundles.of_models(settings, params, family)
         out = (arguments.out or settings.models_dir / "bundles") / family

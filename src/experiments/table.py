@@ -14,11 +14,11 @@ def main(argv=None):
     settings, params = command_line.load(arguments)
     name, member = arguments.name, arguments.member
     runs = planning.plan(name, settings, params, member, arguments.seeds)
-    found = results.collect(runs, member)
+    finished = results.collect(runs, member)
     out = (arguments.out or planning.folder_of(settings) / f"{name}_{member}").with_suffix("")
-    text = results.as_markdown(name, member, runs, found)
+    text = results.as_markdown(name, member, runs, finished)
     write_text(text, out.with_suffix(".md"))
-    write_json({"experiment": name, "member": member, "runs": found}, out.with_suffix(".json"))
+    write_json({"experiment": name, "member": member, "runs": finished}, out.with_suffix(".json"))
     print(f"{text}\n-> {out.with_suffix('.md')}, {out.with_suffix('.json').name}")
 
 

@@ -46,10 +46,10 @@ def main(argv=None):
         )
     print(f"lung masks of {len(test)} held-out films; {backend.start(params)}")
     unet = saved_models.load_model(settings.unet, size, trained_by)
-    found, qualities = zip(*inference.lung_masks(unet, (films[row] for row in test), params), strict=True)
-    truth, found = masks[test], np.stack(found)
+    predicted, qualities = zip(*inference.lung_masks(unet, (films[row] for row in test), params), strict=True)
+    truth, predicted = masks[test], np.stack(predicted)
     table = packed.loc[test, ["image_id", "set", "patient_id"]].reset_index(drop=True)
-    table["dice"], table["iou"] = metrics.dice(truth, found), metrics.iou(truth, found)
+    table["dice"], table["iou"] = metrics.dice(truth, predicted), metrics.iou(truth, predicted)
     table["accepted"] = [quality.accepted for quality in qualities]
     write_csv(table.round({"dice": 5, "iou": 5}), target / "dice.csv")
 
@@ -62,7 +62,7 @@ def main(argv=None):
     worst = table["dice"].nsmallest(10).index
     captions = [f"{table['image_id'][row]}  Dice {table['dice'][row]:.3f}" for row in worst]
     film_pictures.worst_masks(
-        [films[test[row]] for row in worst], truth[worst], found[worst], captions, target / "worst.png"
+        [films[test[row]] for row in worst], truth[worst], predicted[worst], captions, target / "worst.png"
     )
     for name, values in block.items():
         if isinstance(values, dict):

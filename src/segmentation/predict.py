@@ -45,9 +45,8 @@ def main(argv=None):
             yield film
 
     rows = []
-    for number, (mask, quality) in enumerate(
-        progress(inference.lung_masks(unet, readable(), params), len(paths), "lung masks")
-    ):
+    masks = progress(inference.lung_masks(unet, readable(), params), len(paths), "lung masks")
+    for number, (mask, quality) in enumerate(masks):
         name = paths[number].relative_to(arguments.folder)
         row = {"film": str(name), **vars(quality), "problem": problems[number]}
         rows.append(row if not problems[number] else row | {"accepted": False, "reason": "unreadable"})

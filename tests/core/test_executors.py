@@ -15,11 +15,11 @@ from cxr.core.errors import InputError
 from cxr.core.executors import (
     READ_AHEAD,
     by_processes,
+    cached,
     cluster,
     each_film,
     forget,
     in_order,
-    kept,
     process_count,
     shards,
     usable_cores,
@@ -139,7 +139,7 @@ def test_a_thing_is_kept_until_another_one_is_asked_for():
     made = []
 
     def ask(key):
-        return kept("thing of a test", key, lambda: made.append(key) or len(made))
+        return cached("thing of a test", key, lambda: made.append(key) or len(made))
 
     assert [ask(key) for key in ("a", "a", "b", "b", "a")] == [1, 1, 2, 2, 3]
     forget("thing of a test")
@@ -153,7 +153,7 @@ def test_two_threads_that_want_the_same_thing_make_it_once():
         time.sleep(0.05)
         made.append(1)
 
-    asking = [threading.Thread(target=kept, args=("thing of two", 0, make)) for _ in range(2)]
+    asking = [threading.Thread(target=cached, args=("thing of two", 0, make)) for _ in range(2)]
     for thread in asking:
         thread.start()
     for thread in asking:

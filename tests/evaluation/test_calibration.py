@@ -70,7 +70,7 @@ def test_replicates_of_figures_equal_plain_resampling_of_patients():
 def test_brier_score_error_and_calibration_in_the_large_by_hand():
     # Ten films, ten bins of one film each but for the equal ones: |0 - .1| x 8 films, |1 - .6| and |0 - .8|.
     truth, scores = np.array([0] * 8 + [1, 0.0]), np.array([0.1] * 8 + [0.6, 0.8])
-    found = calibration.judge(truth, scores, np.arange(10), 0, 1)
+    found = calibration.measure(truth, scores, np.arange(10), 0, 1)
     assert found["brier"] == pytest.approx((8 * 0.01 + 0.16 + 0.64) / 10)
     assert found["brier"] == pytest.approx(sk.brier_score_loss(truth, scores))
     assert found["in_the_large"] == pytest.approx(0.1 - (0.8 + 1.4) / 10)
@@ -80,9 +80,9 @@ def test_brier_score_error_and_calibration_in_the_large_by_hand():
 
 
 def test_films_with_unknown_truth_or_without_a_calibrated_probability_count_nowhere():
-    found = calibration.judge(np.array([1, np.nan, 0]), np.array([0.5, 0.9, np.nan]), np.arange(3), 0, 1)
+    found = calibration.measure(np.array([1, np.nan, 0]), np.array([0.5, 0.9, np.nan]), np.arange(3), 0, 1)
     assert (found["films"], found["brier"]) == (1, 0.25)
-    assert calibration.judge(np.array([np.nan]), np.array([0.5]), np.arange(1), 0, 1) is None
+    assert calibration.measure(np.array([np.nan]), np.array([0.5]), np.arange(1), 0, 1) is None
 
 
 def test_scaling_finds_the_slope_and_shift_that_a_model_is_wrong_by():
@@ -94,8 +94,8 @@ def test_scaling_finds_the_slope_and_shift_that_a_model_is_wrong_by():
     test_truth, test_scores = overconfident(shift=1.0, seed=2)
     test = table(test_truth, test_scores)
     mended = calibration.calibrated(test, fitted)[:, 2]
-    before = calibration.judge(test_truth, test_scores, np.arange(8_000), 0, 1)
-    after = calibration.judge(test_truth, mended, np.arange(8_000), 0, 1)
+    before = calibration.measure(test_truth, test_scores, np.arange(8_000), 0, 1)
+    after = calibration.measure(test_truth, mended, np.arange(8_000), 0, 1)
     assert after["expected_calibration_error"] < 0.02
     assert before["expected_calibration_error"] > 0.05
     assert after["brier"] < before["brier"]

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from cxr.maps import localisation
-from cxr.maps.localisation import Place
+from cxr.maps.localisation import FilmGeometry
 
-WHOLE = Place(size=40, affine=(0.4, 0.4, 0.0, 0.0), width=100, height=100)  # a film of 100 pixels on a square of 40
+WHOLE = FilmGeometry(
+    size=40, affine=(0.4, 0.4, 0.0, 0.0), width=100, height=100
+)  # a film of 100 pixels on a square of 40
 
 
 def heat(side: int, *cells: tuple[int, int]) -> np.ndarray:
@@ -50,14 +52,16 @@ def test_an_empty_map_has_no_peak_and_hits_nothing():
 
 def test_a_film_that_was_cropped_is_scored_in_its_own_pixels():
     """The square shows the lower right quarter of the film: the hottest cell of the square is at three quarters."""
-    corner = Place(size=50, affine=(1.0, 1.0, -50.0, -50.0), width=100, height=100)
+    corner = FilmGeometry(size=50, affine=(1.0, 1.0, -50.0, -50.0), width=100, height=100)
     assert localisation.peak(heat(1, (0, 0)), corner) == pytest.approx((75, 75))
     (box, score), *rest = localisation.film_boxes(heat(1, (0, 0)), 0.5, corner)
     assert (box, score, rest) == ((50, 50, 50, 50), 1, [])
 
 
 def test_boxes_are_clipped_to_the_film():
-    padded = Place(size=40, affine=(0.4, 0.4, 0.0, 10.0), width=100, height=50)  # 10 pixels of margin above and below
+    padded = FilmGeometry(
+        size=40, affine=(0.4, 0.4, 0.0, 10.0), width=100, height=50
+    )  # 10 pixels of margin above and below
     (box, _), *_ = localisation.film_boxes(heat(1, (0, 0)), 0.5, padded)
     assert box == (0, 0, 100, 50)
 

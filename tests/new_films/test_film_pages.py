@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cxr.core.findings import FINDINGS, colours
-from cxr.new_films.film_pages import FOOT, SIDE, Said, film_page
+from cxr.new_films.film_pages import FOOT, SIDE, FindingOnFilm, film_page
 from cxr.report import canvas
 from cxr.report.canvas import GAP, rgb
 
@@ -19,7 +19,7 @@ LONG = "A finding with a name of forty letters 0"
 
 
 def page(tmp_path, called=(), notes=(), mask=None, name="film", findings=FINDINGS):
-    said = [Said(finding, 0.7, 0.5, place in called, HEAT) for place, finding in enumerate(findings)]
+    said = [FindingOnFilm(finding, 0.7, 0.5, place in called, HEAT) for place, finding in enumerate(findings)]
     path = tmp_path / "page.png"
     film_page(FILM, said, path, name, notes, mask, True, 0.5)
     return cv2.imread(str(path))[..., ::-1]

@@ -31,7 +31,7 @@ def model(films=240, name="ensemble"):
     table = predictions.build(ids, [f"p{i}" for i in range(films)], splits, truth, scores, FINDINGS)
     facts = pd.DataFrame({"image_id": ids, "view": ["PA", "AP"] * (films // 2), "sex": "F", "age": 50})
     val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
-    block, thresholds = assessment.judge(val, test, facts, "f1", 20, 1)
+    block, thresholds = assessment.assess(val, test, facts, "f1", 20, 1)
     return html_page.Model(name, block, thresholds, test, val, FINDINGS, ["A note."])
 
 

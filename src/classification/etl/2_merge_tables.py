@@ -29,14 +29,14 @@ def main(argv=None):
         merged = merging.merge(tables, on_disk, params.tables)
         artifacts.write_csv(merged.images, settings.images_csv)
         artifacts.write_csv(merged.problems, problems_csv)
-        told = [f"left out, {reason}: {films:,} films" for reason, films in merged.left_out.items()]
+        lines = [f"left out, {reason}: {films:,} films" for reason, films in merged.left_out.items()]
         extra = [path for path in catalogue.others_on_disk(settings, tables) if is_film(path)]
         if extra:
-            told.append(f"on disk, but in no table: {len(extra):,} films, such as {one_line(extra[0])}; not used")
+            lines.append(f"on disk, but in no table: {len(extra):,} films, such as {one_line(extra[0])}; not used")
         images = merged.images
         groups = {"source": images["source"], "view": images["view"].fillna("not known")}
-        told.append(schema.count(images, groups, params.findings).to_string())
-        return [*told, f"written: {settings.images_csv} ({len(images):,} films), {problems_csv.name}"]
+        lines.append(schema.count(images, groups, params.findings).to_string())
+        return [*lines, f"written: {settings.images_csv} ({len(images):,} films), {problems_csv.name}"]
 
     step = Step(
         record=settings.images_csv.with_suffix(".json"),

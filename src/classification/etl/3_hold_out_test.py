@@ -27,11 +27,11 @@ def main(argv=None):
         artifacts.write_csv(held_out, settings.test_patients_csv)
         artifacts.write_csv(rule.problems, problems_csv)
         test = images[images[held_out.columns[0]].isin(held_out.iloc[:, 0])]
-        told = [*rule.notes, schema.count(test, {"labels of": test["label_source"]}, params.findings).to_string()]
+        lines = [*rule.notes, schema.count(test, {"labels of": test["label_source"]}, params.findings).to_string()]
         if len(rule.problems):
-            told.append(f"WARNING: {len(rule.problems)} patients are in both lists; held out (see {problems_csv})")
+            lines.append(f"WARNING: {len(rule.problems)} patients are in both lists; held out (see {problems_csv})")
         films = f"{len(test):,} of {len(images):,} films held out"
-        return [*told, f"written: {settings.test_patients_csv} ({films}), {problems_csv.name}"]
+        return [*lines, f"written: {settings.test_patients_csv} ({films}), {problems_csv.name}"]
 
     step = Step(
         record=settings.test_patients_csv.with_suffix(".json"),

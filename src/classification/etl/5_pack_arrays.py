@@ -74,7 +74,7 @@ def pack(settings, params, sizes, names, films, masks, scheduler):
     """Write the packs of all sizes from (path, mask accepted) of each film; the table of what became of each."""
     with contextlib.ExitStack() as stack:
         packed = [packs.written_pack(settings.pack(size), len(films), size) for size in sizes]
-        written = tuple((size, str(stack.enter_context(one))) for size, one in zip(sizes, packed, strict=True))
+        written = tuple((size, str(stack.enter_context(writing))) for size, writing in zip(sizes, packed, strict=True))
         what = packing.Packing(
             written, str(settings.lung_masks), masks, params.pack.fit, params.pack.lung_masking, params.pack.lung_margin
         )

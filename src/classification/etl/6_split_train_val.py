@@ -25,10 +25,10 @@ def main(argv=None):
         split = splitting.check_split(images, table, params.tables.split)
         artifacts.write_csv(table, settings.split_csv)
         counts = schema.count(images, {"split": split, "labels of": images["label_source"]}, params.findings)
-        told = ["films, patients, and positives/known:", counts.to_string()]
+        lines = ["films, patients, and positives/known:", counts.to_string()]
         for name, finding in splitting.without_positives(images, split, params.findings):
-            told.append(f"WARNING: no film with {finding} in {name}")
-        return [*told, *notes(images, split, params), f"written: {settings.split_csv}"]
+            lines.append(f"WARNING: no film with {finding} in {name}")
+        return [*lines, *notes(images, split, params), f"written: {settings.split_csv}"]
 
     step = Step(
         record=settings.split_csv.with_suffix(".json"),
@@ -47,18 +47,20 @@ def main(argv=None):
 
 def notes(images, split, params):
     """What is to be said of a split that leaks, or that leaves films out."""
-    told = []
+    warnings = []
     if params.tables.split == "image":
         leaking = splitting.shared_with_training(images, split)
-        told.append(
+        warnings.append(
             f'WARNING: SPLIT is "image": patients leak. {leaking:,} of {(split == "test").sum():,} test films are of '
             "patients who are also in training; the results are for comparison with the original only."
         )
     unused = images["source"][split == splitting.UNUSED]
     if len(unused):
         sources = ", ".join(params.tables.train_sources)
-        told.append(f"TRAIN_SOURCES: {sources}: {len(unused):,} films of {', '.join(sorted(set(unused)))} are not used")
-    return told
+        warnings.append(
+            f"TRAIN_SOURCES: {sources}: {len(unused):,} films of {', '.join(sorted(set(unused)))} are not used"
+        )
+    return warnings
 
 
 if __name__ == "__main__":

@@ -31,22 +31,22 @@ def main(argv=None):
     settings, params = command_line.load(arguments)
     family = arguments.family
     locks.hold(settings.family_dir(family), *(settings.member_dir(family, member) for member in params.members(family)))
-    both = {
+    results = {
         member: scoring.score_member(settings, params, family, member, arguments.scheduler, print)
         for member in params.members(family)
     }
-    scored = {member: one for member, (one, _) in both.items()}
+    scored = {member: whole for member, (whole, _) in results.items()}
     folder, films = settings.family_dir(family), schema.read_images(settings.images_csv, params.findings)
     assessment.begin(folder)
     table = predictions.average(list(scored.values()))
     predictions.write(table, folder / "predictions.csv")
-    for member, one in scored.items():
-        block, _ = judge(one, films, params)
+    for member, of_member in scored.items():
+        block, _ = assess(of_member, films, params)
         write_json(block, settings.member_dir(family, member) / "metrics.json")
         print(f"{member}: mean AUROC on test {text(block['macro']['auroc'])}")
-    block, thresholds = judge(table, films, params)
+    block, thresholds = assess(table, films, params)
     write_json(compare(family, table, scored, params), folder / "comparison.json")
-    blanked = [one for _, one in both.values() if one is not None]
+    blanked = [without_corners for _, without_corners in results.values() if without_corners is not None]
     write_json(
         shortcuts_of(table, predictions.average(blanked) if blanked else None, params), folder / "shortcuts.json"
     )
@@ -68,11 +68,11 @@ def main(argv=None):
     print(f"-> {folder / 'metrics.json'}, result.csv, roc.png, precision_recall.png")
 
 
-def judge(table, films, params):
+def assess(table, films, params):
     """Metrics of test at thresholds from val, and those thresholds."""
     val, test = (table[table["split"] == split] for split in ("val", "test"))
     rule, replicates = params.evaluation.threshold_rule, params.evaluation.bootstrap_replicates
-    return assessment.judge(val, test, films, rule, replicates, params.general.seed)
+    return assessment.assess(val, test, films, rule, replicates, params.general.seed)
 
 
 def compare(family, table, scored, params):
@@ -80,7 +80,7 @@ def compare(family, table, scored, params):
     if len(scored) == 1 or not (table["split"] == "test").any():
         return []
     best = comparison.best_on_val(scored)
-    first, second = (one[one["split"] == "test"] for one in (table, scored[best]))
+    first, second = (each[each["split"] == "test"] for each in (table, scored[best]))
     paired = comparison.paired(first, second, params.evaluation.bootstrap_replicates, params.general.seed)
     notes = [f"{best} has the best mean AUROC on val of all members."]
     return [{"first": family, "second": best, **paired, "notes": notes}]
@@ -90,10 +90,10 @@ def shortcuts_of(table, without_corners, params):
     """What the scores depend on beside the findings."""
     val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
     resampling = params.evaluation.bootstrap_replicates, params.general.seed
-    found = {"source_probe": shortcuts.source_probe(val, test, *resampling)}
+    blocks = {"source_probe": shortcuts.source_probe(val, test, *resampling)}
     if without_corners is not None and len(test):
-        found["corners"] = shortcuts.blanked(test, without_corners, *resampling)
-    return found
+        blocks["corners"] = shortcuts.blanked(test, without_corners, *resampling)
+    return blocks
 
 
 def text(value):

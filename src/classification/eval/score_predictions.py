@@ -64,18 +64,18 @@ def check(arguments):
 
 def score(path, val, arguments, labels, label_files, params):
     foreign = prediction_files.read(path, labels, params.findings)
-    val_table, table, told = prediction_files.with_val(
+    val_table, table, note = prediction_files.with_val(
         foreign, val and prediction_files.read(val, labels, params.findings), arguments.val_fraction
     )
     evaluated = params.evaluation
-    block, thresholds = assessment.judge(
+    block, thresholds = assessment.assess(
         val_table, table, foreign.films, evaluated.threshold_rule, evaluated.bootstrap_replicates, params.general.seed,
         listed_films(label_files, table["image_id"]),
     )  # fmt: skip
     for finding, values in block["findings"].items():
         if finding not in foreign.findings:
             values["reason"] = "the file has no column for it"
-    return html_page.Model(foreign.name, block, thresholds, table, val_table, foreign.findings, [told, *foreign.notes])
+    return html_page.Model(foreign.name, block, thresholds, table, val_table, foreign.findings, [note, *foreign.notes])
 
 
 def compare(first, second, params):

@@ -65,10 +65,10 @@ def main(argv=None):
             film_pictures.overview(groups, path, finding, colours(scored.findings)[finding], note)
         print(f"{finding}: {len(rows)} overlays -> {folder / 'gradcam' / finding}")
     if not arguments.film and not arguments.finding:
-        found = detections.detect(scored)
-        write_csv(found, folder / "detections.csv")
+        boxes = detections.detect(scored)
+        write_csv(boxes, folder / "detections.csv")
         print(
-            f"{len(found)} boxes on {found['image_id'].nunique()} test films, in pixels of the original "
+            f"{len(boxes)} boxes on {boxes['image_id'].nunique()} test films, in pixels of the original "
             f"-> {folder / 'detections.csv'}"
         )
 

@@ -105,8 +105,8 @@ def read_csv(path: Path, made_by: str, columns: Iterable[str] = (), **options) -
         raise InputError(f"{path}: cannot be read as CSV: {error}. Make it again with: {made_by}") from None
     for column in columns:
         if column not in table:
-            found = ", ".join(map(str, table))
-            raise InputError(f"{path}: no column {column}; found {found}. Make it again with: {made_by}")
+            names = ", ".join(map(str, table))
+            raise InputError(f"{path}: no column {column}; found {names}. Make it again with: {made_by}")
     return table
 
 

@@ -14,14 +14,8 @@ from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[3]
-
-
 _FREE_SOME = "Free some room, or change DATA_DIR or MODELS_DIR; what is finished stays whole, the same command goes on."
-
-
 _ALLOW = "Make it writable, or change DATA_DIR or MODELS_DIR in SETTINGS.json; what is finished stays whole."
-
-
 MACHINE = {
     errno.ENOSPC: _FREE_SOME,
     errno.EDQUOT: _FREE_SOME,
@@ -95,7 +89,7 @@ def run(main) -> None:
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
-        message, status = told(error)
+        message, status = explained(error)
         who = f" in {process_group.name()}" if process_group.name() else ""
         print(f"error{who}: {one_line(message)}", file=sys.stderr, flush=True)
         process_group.end(status)
@@ -103,7 +97,7 @@ def run(main) -> None:
         sys.exit(status)
 
 
-def told(error: BaseException) -> tuple[str, int]:
+def explained(error: BaseException) -> tuple[str, int]:
     """What to tell the user of an error, and the exit status."""
     kind = type(error).__name__
     if isinstance(error, InputError):
@@ -122,5 +116,5 @@ def told(error: BaseException) -> tuple[str, int]:
                 where = f"{error.filename}: " if error.filename else ""
                 return f"{where}{error.strerror or 'No space left on device'}. {remedy}", 5
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    place = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
-    return f"{kind}: {error}{place}. This is a bug: please report it with what --debug shows.", 1
+    position = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
+    return f"{kind}: {error}{position}. This is a bug: please report it with what --debug shows.", 1

@@ -26,7 +26,7 @@ from cxr.core.settings import REPLACED_SETTINGS, Settings
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    def no_twins(pairs):
+    def no_duplicates(pairs):
         keys = [key for key, _ in pairs]
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
@@ -34,15 +34,15 @@ def _read_json(path: Path) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=no_twins)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=no_duplicates)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Give one with --settings / --params.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except json.JSONDecodeError as error:
         advice = " A backslash? Write paths with /; in WSL D:\\films is /mnt/d/films." if "escape" in error.msg else ""
-        place = f"line {error.lineno}, column {error.colno}"
-        raise InputError(f"{path}: not valid JSON: {error.msg}, {place}.{advice}") from None
+        position = f"line {error.lineno}, column {error.colno}"
+        raise InputError(f"{path}: not valid JSON: {error.msg}, {position}.{advice}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
         raise InputError(f"{path}: not valid JSON: {error}.") from None
     if not isinstance(content, dict):
@@ -137,18 +137,20 @@ def load_params(path: Path) -> Params:
     content = _read_json(path)
     folder = path.resolve().parent
 
-    def placed(given: Any, key: str, words: tuple[str, ...]) -> Any:
+    def resolved(given: Any, key: str, words: tuple[str, ...]) -> Any:
         no_path = not isinstance(given, str) or given in words
         return given if no_path else str(folder / expanded(given, f"{path}: {key}"))
 
     if "HASH_IDS" in content:
-        content["HASH_IDS"] = placed(content["HASH_IDS"], "HASH_IDS", ("",))
+        content["HASH_IDS"] = resolved(content["HASH_IDS"], "HASH_IDS", ("",))
     if "WEIGHTS" in content:
         given = content["WEIGHTS"]
         words = ("imagenet", "none")
         by_member = given if isinstance(given, dict) else {}
-        placed_by_member = {name: placed(one, f"WEIGHTS of {name}", words) for name, one in by_member.items()}
-        content["WEIGHTS"] = placed_by_member or placed(given, "WEIGHTS", words)
+        resolved_by_member = {
+            name: resolved(path_of_member, f"WEIGHTS of {name}", words) for name, path_of_member in by_member.items()
+        }
+        content["WEIGHTS"] = resolved_by_member or resolved(given, "WEIGHTS", words)
     return params_from(content, str(path))
 
 

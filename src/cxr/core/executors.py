@@ -22,8 +22,8 @@ CLUSTER_AHEAD = 4096  # the same of all workers of a cluster, most of which may 
 SCHEDULER_SECONDS = 10  # in which it must answer
 WORKERS_SECONDS = 60  # in which the first worker must have come: a queue may start them after the scheduler
 
-_kept: dict[str, tuple[Hashable, Any]] = {}
-_keeping = threading.RLock()
+_cache: dict[str, tuple[Hashable, Any]] = {}
+_cache_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def cluster(scheduler: str) -> Iterator[Pool]:
                 f"dask worker {scheduler}"
             ) from None
         try:
-            # Not pure: Dask would take a result that it remembers for one that was written anew.
+            # Not pure: Dask would take a result that it remembers for one that was written again.
             yield Pool(client.get_executor(pure=False), CLUSTER_AHEAD)
         except distributed.KilledWorker as error:
             raise MachineError(
@@ -197,19 +197,19 @@ def shards(jobs: Sequence, size: int) -> Iterator[Sequence]:
     return (jobs[first : first + size] for first in range(0, len(jobs), size))
 
 
-def kept(what: str, key: Hashable, make: Callable[[], Any]) -> Any:
+def cached(what: str, key: Hashable, make: Callable[[], Any]) -> Any:
     """``make()``, made once in this process until another ``key`` is asked for.
 
-    A worker of a cluster outlives many runs: the key must hold a digest of what is kept, not its path alone.
+    A worker of a cluster outlives many runs: the key must hold a digest of what is cached, not its path alone.
     """
-    with _keeping:
-        if what not in _kept or _kept[what][0] != key:
-            _kept.pop(what, None)  # let go of the old one first: both may not fit into memory
-            _kept[what] = key, make()
-        return _kept[what][1]
+    with _cache_lock:
+        if what not in _cache or _cache[what][0] != key:
+            _cache.pop(what, None)  # let go of the old one first: both may not fit into memory
+            _cache[what] = key, make()
+        return _cache[what][1]
 
 
 def forget(what: str) -> None:
-    """Keep it no longer."""
-    with _keeping:
-        _kept.pop(what, None)
+    """Cache it no longer."""
+    with _cache_lock:
+        _cache.pop(what, None)

@@ -28,12 +28,12 @@ def hold(*folders: Path) -> None:
         Another process holds one of them; names it and since when.
     """
     for folder in folders:
-        place = folder.resolve()
-        if place in _held:
+        path = folder.resolve()
+        if path in _held:
             continue
         try:
-            place.mkdir(parents=True, exist_ok=True)
-            file = os.open(place / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            path.mkdir(parents=True, exist_ok=True)
+            file = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError:
             continue
         try:
@@ -52,8 +52,8 @@ def hold(*folders: Path) -> None:
             os.ftruncate(file, 0)
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             os.write(file, f"{Path(sys.argv[0]).name}, process {os.getpid()}, since {since}\n".encode())
-        _held[place] = file
-        _remove(place.glob(PART))
+        _held[path] = file
+        _remove(path.glob(PART))
 
 
 def sweep(folder: Path) -> None:

@@ -24,8 +24,6 @@ EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2
 METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}  # as pages and pictures say
 MAP_METHODS = tuple(METHOD_NAMES)
 MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
-
-
 # Names that stand in our tables beside those of findings.
 RESERVED = frozenset(
     "image_id path patient_id view sex age source label_source split finding mean films patients filename".split()

@@ -31,8 +31,8 @@ def expanded(text: str, where: str) -> str:
     if text != text.strip():
         raise InputError(f"{what}: begins or ends with a blank. Remove it.")
 
-    def value(found: re.Match) -> str:
-        name = found[1] or found[2]
+    def value(match: re.Match) -> str:
+        name = match[1] or match[2]
         if not os.environ.get(name):  # an empty one would lead to the root of the disk
             raise InputError(
                 f"{what}: the variable {name} is not set. Set it (export {name}=…) or write the whole path."
@@ -48,9 +48,9 @@ def expanded(text: str, where: str) -> str:
         there = f"/mnt/{drive[1].lower()}{slashes[2:]}"
         raise InputError(f"{what}: a path of Windows. In WSL write {there}")
     if path.startswith("\\\\"):
-        place = f"/mnt/{slashes.rstrip('/').rpartition('/')[2]}"
-        mount = f"sudo mkdir {place}; sudo mount -t drvfs '{path}' {place}"
-        raise InputError(f"{what}: a share as Windows names it. In WSL mount it ({mount}), then write {place}")
+        mount_point = f"/mnt/{slashes.rstrip('/').rpartition('/')[2]}"
+        mount = f"sudo mkdir {mount_point}; sudo mount -t drvfs '{path}' {mount_point}"
+        raise InputError(f"{what}: a share as Windows names it. In WSL mount it ({mount}), then write {mount_point}")
     if "\\" in path:
         raise InputError(f"{what}: holds a backslash. Write {slashes}")
     return path

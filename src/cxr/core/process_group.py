@@ -30,7 +30,7 @@ def name() -> str:
 
 @contextlib.contextmanager
 def first_speaks() -> Iterator[None]:
-    """Output of the others goes nowhere, warnings and progress included; an error that leaves the block is told."""
+    """Output of the others goes nowhere, warnings and progress included; an error that leaves the block is shown."""
     with contextlib.ExitStack() as stack:
         if not is_first():
             nowhere = stack.enter_context(open(os.devnull, "w"))

@@ -45,16 +45,10 @@ class Step:
     """
 
     def __init__(
-        self,
-        record: Path,
-        inputs: dict[str, str],
-        parameters: dict[str, Any],
-        outputs: list[Path],
+        self, record: Path, inputs: dict[str, str], parameters: dict[str, Any], outputs: list[Path],
         refuse: Path | None = None,
-    ):
-        self.record = record
-        self.outputs = outputs
-        self.refuse = refuse
+    ):  # fmt: skip
+        self.record, self.outputs, self.refuse = record, outputs, refuse
         self.made_from = as_json({"inputs": inputs, "parameters": parameters})
 
     def is_current(self) -> bool:
@@ -63,7 +57,7 @@ class Step:
         Raises
         ------
         InputError
-            They are, and the problems that `refuse` lists are not mended; so does `finish`.
+            They are, and the problems that `refuse` lists are still there; so does `finish`.
         """
         recorded = read_record(self.record)
         if not recorded or any(not path.exists() for path in self.outputs):
@@ -75,13 +69,13 @@ class Step:
         return current
 
     def run(self, make: Callable[[], list[str]]) -> list[str]:
-        """What is to be told: that the outputs are up to date, or what ``make``, which writes them, says of them."""
+        """Lines to print: that the outputs are up to date, or what ``make``, which writes them, says of them."""
         if self.is_current():
             return [f"{self.outputs[0]}: up to date"]
         self.begin()
-        told = make()
+        lines = make()
         self.finish()
-        return told
+        return lines
 
     def begin(self) -> None:
         """Remove the old record: what it vouches for is about to be replaced."""

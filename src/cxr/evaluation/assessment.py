@@ -14,7 +14,7 @@ from cxr.evaluation import metrics, subgroups
 from cxr.evaluation.operating_points import fit_on_val
 
 
-def judge(
+def assess(
     val: pd.DataFrame,
     table: pd.DataFrame,
     films: pd.DataFrame,
@@ -70,8 +70,8 @@ def check_evaluated(settings: Settings, family: str, members: Sequence[str]) -> 
         if record.is_file() and model.is_file() and read_json(record, "")["inputs"]["model"] != digest(model):
             raise InputError(f"{model}: was trained again since it was evaluated. Run: {made_by}")
     recorded = read_json(folder / "evaluation.json", made_by)
-    found = _record(settings, family, members)
-    for name, value in {**found["members"], **found["files"]}.items():
+    current = _record(settings, family, members)
+    for name, value in {**current["members"], **current["files"]}.items():
         if value != {**recorded.get("members", {}), **recorded.get("files", {})}.get(name):
             raise InputError(f"{folder}: {name} is of another evaluation than the rest. Run: {made_by}")
 

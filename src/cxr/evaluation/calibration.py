@@ -1,7 +1,7 @@
-"""Do probabilities mean what they say? Brier score, calibration error, reliability; and their mending, fitted on val.
+"""Do probabilities mean what they say? Brier score, calibration error, reliability; and calibration fitted on val.
 
 A network that was trained with class weights, or on a hospital with another prevalence, gives probabilities that are
-too high or too low while it ranks films well. Platt's scaling mends that per finding and hospital.
+too high or too low while it ranks films well. Platt's scaling corrects that per finding and hospital.
 """
 
 from typing import Any
@@ -21,8 +21,8 @@ NEAREST = 1e-6  # to 0 and 1, in which a logit is infinite
 
 def logit(probabilities: np.ndarray) -> np.ndarray:
     """log(p / (1 - p)), with p kept `NEAREST` away from 0 and 1."""
-    kept = np.clip(np.asarray(probabilities, dtype=float), NEAREST, 1 - NEAREST)
-    return np.log(kept) - np.log1p(-kept)
+    clipped = np.clip(np.asarray(probabilities, dtype=float), NEAREST, 1 - NEAREST)
+    return np.log(clipped) - np.log1p(-clipped)
 
 
 def fit_calibration(val_table: pd.DataFrame) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def bins_of(probabilities: np.ndarray) -> np.ndarray:
     return np.searchsorted(edges[1:-1], probabilities, side="right")
 
 
-def judge(truth, probabilities, patient_ids, replicates: int, seed: int) -> dict[str, Any] | None:
+def measure(truth, probabilities, patient_ids, replicates: int, seed: int) -> dict[str, Any] | None:
     """How far the probabilities of one finding can be taken at their word.
 
     Parameters
@@ -103,9 +103,9 @@ def judge(truth, probabilities, patient_ids, replicates: int, seed: int) -> dict
     if not known.any():
         return None
     labels, scores = truth[known], np.asarray(probabilities, dtype=float)[known]
-    place = bins_of(scores)
-    one_hot = np.eye(place.max() + 1)[place]
-    # Of each film: squared error, then its place in the bins as a film, a probability and a positive.
+    bins = bins_of(scores)
+    one_hot = np.eye(bins.max() + 1)[bins]
+    # Of each film: squared error, then in the column of its bin a film, its probability, a positive.
     films = np.hstack([(scores - labels)[:, None] ** 2, one_hot, one_hot * scores[:, None], one_hot * labels[:, None]])
     sums = bootstrap.replicate_sums(films, np.asarray(patient_ids)[known], replicates, seed)
     brier, error, large = _figures(films.sum(axis=0)[None])

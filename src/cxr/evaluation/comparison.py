@@ -46,15 +46,15 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
             f"no film in common: the first file has {first['image_id'].iloc[0]}, the second "
             f"{second['image_id'].iloc[0]}. Compare predictions of the same films."
         )
-    one, other = (table.set_index("image_id", drop=False).loc[both] for table in (first, second))
+    first, second = (table.set_index("image_id", drop=False).loc[both] for table in (first, second))
     names = predictions.findings_of(first)
     if predictions.findings_of(second) != names:
         raise InputError(
             f"the first file is of {', '.join(names)}, the second of {', '.join(predictions.findings_of(second))}. "
             "Compare predictions of the same findings."
         )
-    truth, scores = predictions.arrays(one)
-    other_truth, other_scores = predictions.arrays(other)
+    truth, scores = predictions.arrays(first)
+    other_truth, other_scores = predictions.arrays(second)
     differs = (truth != other_truth) & ~np.isnan(truth) & ~np.isnan(other_truth)
     if differs.any():
         row, column = np.argwhere(differs)[0]
@@ -63,7 +63,7 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
             f"{other_truth[row, column]:.0f} in the second. Give both the same labels."
         )
     truth = np.where(np.isnan(other_truth), np.nan, truth)  # a finding that only one file has is not compared
-    patients = one["patient_id"].to_numpy()
+    patients = first["patient_id"].to_numpy()
     replicates = replicates if len(set(patients)) > 1 else 0
     drawn = [figures.replicate_scores(truth, values, patients, replicates, seed) for values in (scores, other_scores)]
     findings: dict[str, Any] = {finding: {} for finding in names}
@@ -72,9 +72,9 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
         plain = [metrics.ranking(figure, truth, values) for values in (scores, other_scores)]
         columns = {finding: [f] for f, finding in enumerate(names)} | {None: np.flatnonzero(~np.isnan(plain[0]))}
         for finding, chosen in columns.items():
-            of = _difference(*(part[chosen] for part in plain), *(one[figure.key][:, chosen] for one in drawn))
-            (macro if finding is None else findings[finding])[figure.key] = of
-    return {"films": len(one), "patients": len(set(patients)), "findings": findings, "macro": macro}
+            change = _difference(*(values[chosen] for values in plain), *(by[figure.key][:, chosen] for by in drawn))
+            (macro if finding is None else findings[finding])[figure.key] = change
+    return {"films": len(first), "patients": len(set(patients)), "findings": findings, "macro": macro}
 
 
 def _difference(first, second, first_replicates, second_replicates) -> dict[str, Any]:

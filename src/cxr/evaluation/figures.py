@@ -148,7 +148,7 @@ def replicate_scores(truth, probabilities, patient_ids, replicates: int, seed: i
     results = np.full((replicates, truth.shape[1], len(RANKINGS)), np.nan)
     for number, weights in enumerate(bootstrap.draws(len(names), replicates, seed)):
         results[number] = [scores(ranking, weights) for ranking in rankings]
-    return {figure.key: results[..., place] for place, figure in enumerate(RANKINGS)}
+    return {figure.key: results[..., index] for index, figure in enumerate(RANKINGS)}
 
 
 # --- of decisions

@@ -92,7 +92,7 @@ def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, see
         findings[finding] = {
             **{key: none_if_nan(values[f]) for key, values in ranked.items()},
             **_rates(test_truth[:, [f]], decisions[:, [f]]),
-            **{f"{key}_interval": bootstrap.interval(drawn[key][:, f]) for key in (one.key for one in DRAWN)},
+            **{f"{figure.key}_interval": bootstrap.interval(drawn[figure.key][:, f]) for figure in DRAWN},
             "threshold": {name: fitted["threshold"] for name, fitted in used.items()},
             "threshold_fitted_on": {name: fitted["fitted_on"] for name, fitted in used.items()},
             **{key: value for key, value in label_counts(truth[:, f]).items() if key != "prevalence"},
@@ -109,20 +109,20 @@ def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, see
 
 
 def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
-    """Brier score and calibration error of each finding, then both and reliability before and after mending."""
-    truth, before = predictions.arrays(table)
+    """Brier score and calibration error of each finding, then both and reliability before and after calibration."""
+    truth, raw = predictions.arrays(table)
     fitted = thresholds.get("calibration")
-    after = calibration.calibrated(table, fitted) if fitted else np.full_like(before, np.nan)
-    judged = {}
+    calibrated = calibration.calibrated(table, fitted) if fitted else np.full_like(raw, np.nan)
+    brief = ("brier", "brier_interval", "expected_calibration_error", "expected_calibration_error_interval")
+    blocks = {}
     for f, finding in enumerate(predictions.findings_of(table)):
-        plain, mended = (
-            calibration.judge(truth[:, f], scores[:, f], table["patient_id"], replicates, seed)
-            for scores in (before, after)
+        before, after = (
+            calibration.measure(truth[:, f], scores[:, f], table["patient_id"], replicates, seed)
+            for scores in (raw, calibrated)
         )
-        brief = ("brier", "brier_interval", "expected_calibration_error", "expected_calibration_error_interval")
-        judged[finding] = {key: plain[key] if plain else None for key in brief}
-        judged[finding]["calibration"] = {"before": plain, "after": mended}
-    return judged
+        figures_of_raw = {key: before[key] if before else None for key in brief}
+        blocks[finding] = {**figures_of_raw, "calibration": {"before": before, "after": after}}
+    return blocks
 
 
 def _macro(findings: dict[str, Any], drawn: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -130,10 +130,10 @@ def _macro(findings: dict[str, Any], drawn: dict[str, np.ndarray]) -> dict[str, 
     names = list(findings)
     macro = {}
     for key in (figure.key for figure in FIGURES):
-        there = [f for f, finding in enumerate(names) if findings[finding][key] is not None]
-        macro[key] = float(np.mean([findings[names[f]][key] for f in there])) if there else None
+        defined = [f for f, finding in enumerate(names) if findings[finding][key] is not None]
+        macro[key] = float(np.mean([findings[names[f]][key] for f in defined])) if defined else None
         if key in drawn and f"{key}_interval" in findings[names[0]]:
-            macro[f"{key}_interval"] = bootstrap.interval(drawn[key][:, there].mean(axis=1)) if there else None
+            macro[f"{key}_interval"] = bootstrap.interval(drawn[key][:, defined].mean(axis=1)) if defined else None
     over = [finding for finding in names if findings[finding]["auroc"] is not None]
     return {**macro, "auroc_over": over}
 

@@ -44,19 +44,18 @@ def at_points(table: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, dict
     """
     truth = predictions.arrays(table)[0]
     sources, names = sorted(set(predictions.source(table))), predictions.findings_of(table)
-    found: dict[str, dict[str, Any]] = {finding: {} for finding in names}
+    points: dict[str, dict[str, Any]] = {finding: {} for finding in names}
     for point, fitted in thresholds.get("operating_points", {}).items():
-        here = {"findings": fitted}
-        counts = outcomes(truth, decide(table, here)).sum(axis=0)  # (F, 4)
-        values = rates(counts)
+        at_point = {"findings": fitted}
+        values = rates(outcomes(truth, decide(table, at_point)).sum(axis=0))  # of counts (F, 4)
         for f, finding in enumerate(names):
-            used = {name: threshold_of(here, finding, name) for name in sources}
-            found[finding][point] = {
-                "threshold": {name: one["threshold"] for name, one in used.items()},
-                "fitted_on": {name: one["fitted_on"] for name, one in used.items()},
+            used = {name: threshold_of(at_point, finding, name) for name in sources}
+            points[finding][point] = {
+                "threshold": {name: fit["threshold"] for name, fit in used.items()},
+                "fitted_on": {name: fit["fitted_on"] for name, fit in used.items()},
                 **{name: none_if_nan(values[name][f]) for name in SHOWN},
             }
-    return found
+    return points
 
 
 def none_if_nan(value: float) -> float | None:

@@ -111,9 +111,9 @@ def read(path: Path) -> pd.DataFrame:
 def _refuse(path: Path, table: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        found = "nothing" if pd.isna(table[column].iloc[row]) else table[column].iloc[row]
+        value = "nothing" if pd.isna(table[column].iloc[row]) else table[column].iloc[row]
         raise InputError(
-            f"{path}: line {row + 2}, column {column}: expected {expected}, found {found} "
+            f"{path}: line {row + 2}, column {column}: expected {expected}, found {value} "
             f"({int(wrong.sum())} such lines). Make it again with: {MADE_BY}"
         )
 

@@ -13,7 +13,7 @@ def cascade(classifier, stages: int, seed: int) -> Iterator[str]:
     """Shuffle a classifier's weights, in place, from the last layer down to the first.
 
     The cascading randomisation of Adebayo 2018: maps that stay the same do not come from what was learned. Each weight
-    tensor is shuffled within itself, not drawn anew, so that activations keep their scale and none overflows.
+    tensor is shuffled within itself, not drawn again, so that activations keep their scale and none overflows.
 
     Yields
     ------
@@ -25,7 +25,9 @@ def cascade(classifier, stages: int, seed: int) -> Iterator[str]:
     ends = [1, *(round(len(layers) * step / stages) for step in range(1, stages + 1))]
     for begin, end in zip([0, *ends], ends, strict=False):
         for layer in layers[begin:end]:
-            layer.set_weights([random.permuted(one.ravel()).reshape(one.shape) for one in layer.get_weights()])
+            layer.set_weights(
+                [random.permuted(weights.ravel()).reshape(weights.shape) for weights in layer.get_weights()]
+            )
         yield "last layer" if end == 1 else "all layers" if end == len(layers) else f"last {end} of {len(layers)}"
 
 
@@ -78,9 +80,10 @@ def mean_correlation(maps: np.ndarray, others: np.ndarray) -> float:
     """
     if maps[0, 0].size < 4:
         return float("nan")
-    ranks = [rankdata(one.reshape(-1, one[0, 0].size).astype(np.float64), axis=1) for one in (maps, others)]
-    finite = np.isfinite(maps).all(axis=(2, 3)).ravel() & np.isfinite(others).all(axis=(2, 3)).ravel()
-    first, second = (one - one.mean(axis=1, keepdims=True) for one in ranks)
+    flat = [stack.reshape(-1, maps[0, 0].size).astype(np.float64) for stack in (maps, others)]
+    finite = np.isfinite(flat[0]).all(axis=1) & np.isfinite(flat[1]).all(axis=1)
+    ranks = (rankdata(rows, axis=1) for rows in flat)
+    first, second = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    kept = finite & (lengths > 0)
-    return float(((first * second).sum(axis=1)[kept] / lengths[kept]).mean()) if kept.any() else float("nan")
+    usable = finite & (lengths > 0)
+    return float(((first * second).sum(axis=1)[usable] / lengths[usable]).mean()) if usable.any() else float("nan")

@@ -32,7 +32,7 @@ def score_member(
     """Predictions of val and test, and of test with blanked corners (None where BLANK_CORNERS is false).
 
     Writes predictions.csv, predictions_blanked.csv, randomisation.csv and the maps of every method into the member's
-    folder, anew only where what they depend on changed. With a scheduler the workers of its cluster do the work.
+    folder, again only where what they depend on changed. With a scheduler the workers of its cluster do the work.
 
     Raises
     ------
@@ -62,10 +62,10 @@ def _scoring(settings: Settings, params: Params, family: str, member: str) -> "S
     made_from = record.get("made_from", {})
     refuse_other_findings(model, made_from.get("findings"), params, made_by)
     in_force = {"pack": origin(pack.with_suffix(".json"), "sh prepare_data.sh"), "split": digest(settings.split_csv)}
-    told = {"pack": "other packed films", "split": "another split: its films may be in the test now"}
+    reasons = {"pack": "other packed films", "split": "another split: its films may be in the test now"}
     for name, value in in_force.items():
         if made_from.get(name) != value:
-            raise InputError(f"{model}: was trained on {told[name]}. Run: {made_by}")
+            raise InputError(f"{model}: was trained on {reasons[name]}. Run: {made_by}")
     return Scoring(str(model), digest(model), str(pack), digest(pack.with_suffix(".json")), size, made_by, params)
 
 
@@ -73,11 +73,11 @@ def train_command(family: str) -> str:
     return f"sh train_{family.capitalize()}.sh"
 
 
-def refuse_other_findings(model: Path, found: Sequence[str] | None, params: Params, made_by: str) -> None:
+def refuse_other_findings(model: Path, trained: Sequence[str] | None, params: Params, made_by: str) -> None:
     """Raise an InputError where a model is of other findings than PARAMS.json asks for, or in another order."""
-    if found is not None and tuple(found) != params.findings:
+    if trained is not None and tuple(trained) != params.findings:
         raise InputError(
-            f"{model}: was trained for {', '.join(found)}; FINDINGS in PARAMS.json are {', '.join(params.findings)}. "
+            f"{model}: was trained for {', '.join(trained)}; FINDINGS in PARAMS.json are {', '.join(params.findings)}. "
             f"Use the PARAMS file of that run, or run: sh prepare_data.sh, {made_by}"
         )
 
@@ -146,13 +146,13 @@ class Scoring:
 class ScoreShard:
     """Rows of a pack, from ``first`` on among all that are scored.
 
-    places: (n, 6) affine, width and height of films whose corners are to be blanked. maps: (method, path) of arrays
+    geometry: (n, 6) affine, width, height of films whose corners are to be blanked. maps: (method, path) of arrays
     (N, F, h, w) to write maps into.
     """
 
     first: int
     rows: np.ndarray
-    places: np.ndarray | None = None
+    geometry: np.ndarray | None = None
     maps: tuple[tuple[str, str], ...] = ()
 
 
@@ -166,12 +166,12 @@ def _networks(scoring: Scoring) -> tuple[Any, Any, str]:
         model = saved_models.load_model(Path(scoring.model), scoring.size, scoring.made_by)
         return model, inference.scorer(model, scoring.params), device
 
-    return executors.kept("classifier", (scoring.model_digest, scoring.params.training.precision), load)
+    return executors.cached("classifier", (scoring.model_digest, scoring.params.training.precision), load)
 
 
 def _pack(scoring: Scoring) -> np.ndarray:
     key = scoring.pack, scoring.pack_digest
-    return executors.kept("pack", key, lambda: packs.open_pack(Path(scoring.pack), "sh prepare_data.sh"))
+    return executors.cached("pack", key, lambda: packs.open_pack(Path(scoring.pack), "sh prepare_data.sh"))
 
 
 def describe(scoring: Scoring) -> tuple[str, tuple[int, int]]:
@@ -186,8 +186,9 @@ def score_shard(shard: ScoreShard, scoring: Scoring) -> np.ndarray:
 
     _, network, _ = _networks(scoring)
     pack, rows = _pack(scoring), shard.rows
-    if shard.places is not None:
-        pack = np.stack([blank_corners(pack[row], at[:4], *at[4:]) for row, at in zip(rows, shard.places, strict=True)])
+    if shard.geometry is not None:
+        films = zip(rows, shard.geometry, strict=True)
+        pack = np.stack([blank_corners(pack[row], film[:4], *film[4:]) for row, film in films])
         rows = np.arange(len(rows))
     probabilities, maps = inference.score(network, pack, rows, scoring.params)
     for method, path in shard.maps:
@@ -196,7 +197,7 @@ def score_shard(shard: ScoreShard, scoring: Scoring) -> np.ndarray:
 
 
 def randomise(scoring: Scoring, rows: np.ndarray) -> pd.DataFrame:
-    """`inference.randomisation` of rows of the pack; the classifier, which it spoils, is loaded anew afterwards."""
+    """`inference.randomisation` of rows of the pack; the classifier, which it spoils, is loaded again afterwards."""
     from cxr.evaluation import randomisation
 
     model, network, _ = _networks(scoring)
@@ -218,15 +219,15 @@ def _score(scoring: Scoring, rows: np.ndarray, grid: tuple[int, int], cams: dict
 
 def _score_blanked(scoring: Scoring, films: pd.DataFrame, rows: np.ndarray, pool) -> np.ndarray:
     """Probabilities (n, F) of films without their corners."""
-    places = films[[*AFFINE, "width", "height"]].to_numpy()
-    shards = [ScoreShard(first, part, places[part]) for first, part in _shards(rows, scoring.params)]
+    geometry = films[[*AFFINE, "width", "height"]].to_numpy()
+    shards = [ScoreShard(first, part, geometry[part]) for first, part in _shards(rows, scoring.params)]
     return _gathered(scoring, shards, len(rows), "without corners", pool)
 
 
 def _shards(rows: np.ndarray, params: Params) -> list[tuple[int, np.ndarray]]:
     """(first, rows) of shards: whole batches, so that numbers do not depend on how films are cut into shards.
 
-    What is left for less than a batch goes with the last shard: on its own it would be compiled anew.
+    What is left for less than a batch goes with the last shard: on its own it would be compiled again.
     """
     batch, films = params.evaluation.score_batch_size, len(rows)
     firsts = [*range(0, max(min(films, 1), films - batch + 1), SHARD * batch)]
@@ -234,12 +235,12 @@ def _shards(rows: np.ndarray, params: Params) -> list[tuple[int, np.ndarray]]:
 
 
 def _gathered(scoring: Scoring, shards: Sequence[ScoreShard], films: int, what: str, pool) -> np.ndarray:
-    found = [np.zeros((0, len(scoring.params.findings)), np.float32)]
+    parts = [np.zeros((0, len(scoring.params.findings)), np.float32)]
     with progress(None, films, what) as bar:
         for part in executors.in_order(functools.partial(score_shard, scoring=scoring), shards, pool):
-            found.append(part)
+            parts.append(part)
             bar.update(len(part))
-    return np.concatenate(found)
+    return np.concatenate(parts)
 
 
 def _table(scoring: Scoring, films: pd.DataFrame, rows: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:

@@ -18,7 +18,7 @@ FEWEST = 10  # films of each hospital that a probe needs
 def source_probe(val: pd.DataFrame, test: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:
     """How well a film's scores tell which of two hospitals it is of.
 
-    A logistic regression on the logits of all findings is fitted on val and judged on test. Hospitals differ in how
+    A logistic regression on the logits of all findings is fitted on val and measured on test. Hospitals differ in how
     many are ill, so scores may tell them apart for a good reason; among films with none of the findings they should
     not.
 
@@ -36,11 +36,10 @@ def source_probe(val: pd.DataFrame, test: pd.DataFrame, replicates: int, seed: i
     hospitals = sorted(set(predictions.source(val)) | set(predictions.source(test)))
     if len(hospitals) != 2:
         return {"hospitals": hospitals, "reason": f"needs films of two hospitals, there are {len(hospitals)}"}
-    found: dict[str, Any] = {"hospitals": hospitals}
+    probe: dict[str, Any] = {"hospitals": hospitals}
     for name, chosen in (("all films", _all), ("none of the findings", _healthy)):
-        fit, judged = (table[chosen(table)] for table in (val, test))
-        found[name] = _probe(fit, judged, hospitals[0], replicates, seed)
-    return found
+        probe[name] = _probe(val[chosen(val)], test[chosen(test)], hospitals[0], replicates, seed)
+    return probe
 
 
 def _all(table: pd.DataFrame) -> np.ndarray:
@@ -51,19 +50,19 @@ def _healthy(table: pd.DataFrame) -> np.ndarray:
     return (predictions.arrays(table)[0] == 0).all(axis=1)
 
 
-def _probe(fit: pd.DataFrame, judged: pd.DataFrame, first: str, replicates: int, seed: int) -> dict[str, Any]:
-    of_first = [(predictions.source(table) == first).astype(float) for table in (fit, judged)]
-    counts = [min(one.sum(), len(one) - one.sum()) for one in of_first]
+def _probe(val: pd.DataFrame, test: pd.DataFrame, first: str, replicates: int, seed: int) -> dict[str, Any]:
+    of_first = [(predictions.source(table) == first).astype(float) for table in (val, test)]
+    counts = [min(labels.sum(), len(labels) - labels.sum()) for labels in of_first]
     if min(counts) < FEWEST:
         reason = f"fewer than {FEWEST} such films of a hospital in val or test"
-        return {"films": len(judged), "auroc": None, "interval": None, "reason": reason}
+        return {"films": len(test), "auroc": None, "interval": None, "reason": reason}
     regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    scores = [logit(predictions.arrays(table)[1]) for table in (fit, judged)]
+    scores = [logit(predictions.arrays(table)[1]) for table in (val, test)]
     probability = regression.fit(scores[0], of_first[0]).predict_proba(scores[1])[:, [1]]
-    truth, patients = of_first[1][:, None], judged["patient_id"].to_numpy(dtype=str)
+    truth, patients = of_first[1][:, None], test["patient_id"].to_numpy(dtype=str)
     replicated = figures.replicate_scores(truth, probability, patients, replicates, seed)["auroc"]
     auroc = float(roc_auc_score(truth, probability))
-    return {"films": len(judged), "auroc": auroc, "interval": bootstrap.interval(replicated[:, 0])}
+    return {"films": len(test), "auroc": auroc, "interval": bootstrap.interval(replicated[:, 0])}
 
 
 def blanked(test: pd.DataFrame, without_corners: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:

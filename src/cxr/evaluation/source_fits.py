@@ -31,19 +31,19 @@ def fit_by_source(
     """
     truth, probabilities = predictions.arrays(val_table)
     sources = predictions.source(val_table)
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    fits: dict[str, dict[str, dict[str, Any]]] = {}
     for f, finding in enumerate(predictions.findings_of(val_table)):
         pooled = fit(truth[:, f], probabilities[:, f], POOLED)
         if "reason" in pooled:
             pooled |= unfitted or {}
-        found[finding] = {POOLED: pooled}
+        fits[finding] = {POOLED: pooled}
         for name in sorted(set(sources)):
             here = sources == name
             fitted = fit(truth[here, f], probabilities[here, f], name)
             if "reason" in fitted:
                 fitted |= {key: pooled[key] for key in fallback}
-            found[finding][name] = fitted
-    return found
+            fits[finding][name] = fitted
+    return fits
 
 
 def fit_of(fits: dict[str, dict[str, Any]], source: str) -> dict[str, Any]:

@@ -30,12 +30,12 @@ def groupings(table: pd.DataFrame, films: pd.DataFrame) -> dict[str, np.ndarray]
     groupings : dict of object arrays of shape (N,)
         ``source``, ``view``, ``sex``, ``age``.
     """
-    found = films.drop_duplicates("image_id").set_index("image_id").reindex(table["image_id"])
-    age = pd.to_numeric(found["age"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    about = films.drop_duplicates("image_id").set_index("image_id").reindex(table["image_id"])
+    age = pd.to_numeric(about["age"], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     bands = np.full(len(table), UNKNOWN, dtype=object)
     for name, (lowest, below) in AGE_BANDS.items():
         bands[(age >= lowest) & (age < below)] = name
-    named = {column: found[column].astype(object).where(found[column].notna(), UNKNOWN) for column in ("view", "sex")}
+    named = {column: about[column].astype(object).where(about[column].notna(), UNKNOWN) for column in ("view", "sex")}
     return {
         "source": predictions.label_source(table),
         **{name: values.to_numpy(dtype=object) for name, values in named.items()},
@@ -65,17 +65,17 @@ def evaluate(
         (first minus second group: finding -> difference of AUROC with its interval).
     """
     decided = {"test": (table["split"] == "test").to_numpy(), "called": decide(table, thresholds)}
-    found = {}
+    results = {}
     for grouping, values in groups.items():
         names = sorted(set(values) - {""}, key=_order)
         blocks, replicated = {}, {}
         for name in names:
             blocks[name], replicated[name] = _group(table, values == name, decided, replicates, seed)
-        found[grouping] = {"groups": blocks}
+        results[grouping] = {"groups": blocks}
         pair = GAPS.get(grouping, ())
         if pair and set(pair) <= set(names):
-            found[grouping]["gap"] = _gap(*pair, blocks, replicated)
-    return found
+            results[grouping]["gap"] = _gap(*pair, blocks, replicated)
+    return results
 
 
 def _order(name: str) -> tuple[int, str]:
@@ -124,11 +124,12 @@ def _gap(first: str, second: str, blocks: dict[str, Any], replicated: dict[str, 
     differences = replicated[first] - replicated[second]
     gaps = {}
     for f, finding in enumerate(blocks[first]["findings"]):
-        one, other = (blocks[name]["findings"][finding] for name in (first, second))
-        defined = one["auroc"] is not None and other["auroc"] is not None
+        pair = [blocks[name]["findings"][finding] for name in (first, second)]
+        aurocs = [group["auroc"] for group in pair]
+        defined = None not in aurocs
         gaps[finding] = {
-            "difference": one["auroc"] - other["auroc"] if defined else None,
+            "difference": aurocs[0] - aurocs[1] if defined else None,
             "interval": bootstrap.interval(differences[:, f]) if defined else None,
-            "too_few": one["too_few"] or other["too_few"],
+            "too_few": any(group["too_few"] for group in pair),
         }
     return {"first": first, "second": second, "findings": gaps}

@@ -27,8 +27,7 @@ def variants(name: str, params: Params, sources: Sequence[str]) -> dict[str, dic
     """The variants of an experiment: what each is called, and the keys of PARAMS.json that it changes.
 
     ``sources`` are those in use. All others are compared with the first. A variant trained on one hospital gets twice
-    the epochs: with half of the
-    films that is about as many steps.
+    the epochs: with half of the films that is about as many steps.
     """
     twice = {"EPOCHS": 2 * params.training.epochs}
     every = {
@@ -37,8 +36,8 @@ def variants(name: str, params: Params, sources: Sequence[str]) -> dict[str, dic
         | {f"on {source}": {"TRAIN_SOURCES": [source], **twice} for source in sources},
         "masking": {masking: {"LUNG_MASKING": masking} for masking in ("none", "crop", "loose", "hard")},
         "labels": {
-            said: {"UNCERTAIN_LABELS": dict.fromkeys(params.findings, policy)}
-            for said, policy in (("ignore", "ignore"), ("zeros", "negative"), ("ones", "positive"))
+            label: {"UNCERTAIN_LABELS": dict.fromkeys(params.findings, policy)}
+            for label, policy in (("ignore", "ignore"), ("zeros", "negative"), ("ones", "positive"))
         },
     }
     return every[name]
@@ -56,9 +55,8 @@ class Run:
 
     def loaded(self) -> tuple[Settings, Params]:
         """Both files as every script reads them."""
-        return configuration.load_settings(self.folder / "SETTINGS.json"), configuration.load_params(
-            self.folder / "PARAMS.json"
-        )
+        settings = configuration.load_settings(self.folder / "SETTINGS.json")
+        return settings, configuration.load_params(self.folder / "PARAMS.json")
 
     def results(self) -> Path:
         """Folder of the run's predictions and metrics."""
@@ -108,8 +106,8 @@ def plan(name: str, settings: Settings, params: Params, member: str, seeds: list
     runs, sources = [], [source.name for source in in_use(settings)]
     for seed in seeds:
         for variant, changes in variants(name, params.for_member(member), sources).items():
-            place = BASE if changes.items() <= base.items() else f"{name}_{variant.replace(' ', '_')}"
-            folder = folder_of(settings) / member / place / f"seed_{seed}"
+            subfolder = BASE if changes.items() <= base.items() else f"{name}_{variant.replace(' ', '_')}"
+            folder = folder_of(settings) / member / subfolder / f"seed_{seed}"
             content = base | changes | {"SEED": seed}
             configuration.params_from(content, f"{name}, {variant}")
             runs.append(Run(variant, seed, folder, _settings_of(settings, folder), content))

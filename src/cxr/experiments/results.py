@@ -21,15 +21,15 @@ UNLIKE = 0.05  # share by which numbers of training films may differ between var
 
 def collect(runs: list[Run], member: str) -> list[dict[str, Any]]:
     """The figures of every finished run; see `figures_of`. The first run of each seed is what others differ from."""
-    found = [figures_of(run, member) for run in runs if run.is_finished()]
-    first = {one["seed"]: one for one in found if one["variant"] == runs[0].variant}
+    finished = [figures_of(run, member) for run in runs if run.is_finished()]
+    first = {result["seed"]: result for result in finished if result["variant"] == runs[0].variant}
     scored = {(run.variant, run.seed): run for run in runs}
-    for one in found:
-        base = first.get(one["seed"])
-        if base and base is not one:
-            pair = [scored[which["variant"], one["seed"]] for which in (one, base)]
-            one["difference"] = {"auroc": difference(one, base), "same_films": on_same_films(*pair)}
-    return found
+    for result in finished:
+        base = first.get(result["seed"])
+        if base and base is not result:
+            pair = [scored[which["variant"], result["seed"]] for which in (result, base)]
+            result["difference"] = {"auroc": difference(result, base), "same_films": on_same_films(*pair)}
+    return finished
 
 
 def figures_of(run: Run, member: str) -> dict[str, Any]:
@@ -83,16 +83,18 @@ def recalled_auroc(films: pd.DataFrame, findings: Sequence[str]) -> float | None
     return metrics.mean_auroc(schema.label_array(test, findings), guess.to_numpy(float))
 
 
-def difference(one: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+def difference(result: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
     """AUROC of one run minus that of another: source -> finding or mean -> difference; sources that both have."""
-    found: dict[str, Any] = {}
-    for source in (name for name in one["figures"] if name in base["figures"]):
-        pairs = {row: (one["figures"][source][row], base["figures"][source][row]) for row in one["figures"][source]}
-        found[source] = {
+    differences: dict[str, Any] = {}
+    for source in (name for name in result["figures"] if name in base["figures"]):
+        pairs = {
+            row: (result["figures"][source][row], base["figures"][source][row]) for row in result["figures"][source]
+        }
+        differences[source] = {
             row: None if None in (first["auroc"], second["auroc"]) else first["auroc"] - second["auroc"]
             for row, (first, second) in pairs.items()
         }
-    return found
+    return differences
 
 
 def on_same_films(run: Run, base: Run) -> dict[str, Any]:
@@ -104,63 +106,69 @@ def on_same_films(run: Run, base: Run) -> dict[str, Any]:
         all test films or a source -> ``films``, ``difference``, ``interval`` (95 %).
     """
     _, params = run.loaded()
-    one, other = (predictions.read(each.results() / "predictions.csv").query("split == 'test'") for each in (run, base))
-    one = one[one["image_id"].isin(other["image_id"])]
-    sources = predictions.label_source(one)
-    found = {}
+    own, other = (predictions.read(each.results() / "predictions.csv").query("split == 'test'") for each in (run, base))
+    own = own[own["image_id"].isin(other["image_id"])]
+    sources = predictions.label_source(own)
+    changes = {}
     for name in (POOLED, *sorted(set(sources))):
-        films = one if name == POOLED else one[sources == name]
+        films = own if name == POOLED else own[sources == name]
         if len(films):
-            judged = comparison.paired(films, other, params.evaluation.bootstrap_replicates, params.general.seed)
-            macro = judged["macro"]["auroc"]
-            found[name] = {"films": judged["films"], **{key: macro[key] for key in ("difference", "interval")}}
-    return found
+            compared = comparison.paired(films, other, params.evaluation.bootstrap_replicates, params.general.seed)
+            macro = compared["macro"]["auroc"]
+            changes[name] = {"films": compared["films"], **{key: macro[key] for key in ("difference", "interval")}}
+    return changes
 
 
-def as_markdown(name: str, member: str, runs: list[Run], found: list[dict[str, Any]]) -> str:
+def as_markdown(name: str, member: str, runs: list[Run], finished: list[dict[str, Any]]) -> str:
     """All tables of an experiment, with what they do not say."""
     names = list(dict.fromkeys(run.variant for run in runs))
     missing = [run for run in runs if not run.is_finished()]
-    parts = [f"# Experiment {name}: {', '.join(names)}", f"Member {member}. {len(found)} of {len(runs)} runs finished."]
+    parts = [
+        f"# Experiment {name}: {', '.join(names)}",
+        f"Member {member}. {len(finished)} of {len(runs)} runs finished.",
+    ]
     if missing:
         parts.append("Not run yet: " + ", ".join(f"{run.variant}, seed {run.seed}" for run in missing) + ".")
-    if not found:
+    if not finished:
         return "\n\n".join(parts) + "\n"
-    parts += ["## Films and training", films_table(found), *film_notes(names, found)]
-    sources = [name for name in found[0]["figures"] if all(name in one["figures"] for one in found)]
+    parts += ["## Films and training", films_table(finished), *film_notes(names, finished)]
+    sources = [name for name in finished[0]["figures"] if all(name in result["figures"] for result in finished)]
     for source in sources if len(sources) != 2 else sources[:1]:
-        parts += [f"## AUROC, {source}", auroc_table(names, found, source)]
+        parts += [f"## AUROC, {source}", auroc_table(names, finished, source)]
     parts.append(
         "Mean over the seeds, in brackets each seed. Interval: 95 %, by patient, of the mean AUROC of one training "
         "(mean of the seeds' limits). Difference: to the first variant, seed by seed. Same films: the mean AUROC's "
         "difference on the test films that both have, and its interval, for which patients are drawn for both at once."
     )
     if name == "protocols":
-        parts += ["## Accuracy, precision, recall, all test films (mean over the seeds)", decisions_table(names, found)]
+        parts += [
+            "## Accuracy, precision, recall, all test films (mean over the seeds)",
+            decisions_table(names, finished),
+        ]
     return "\n\n".join(parts) + "\n"
 
 
-def films_table(found: list[dict[str, Any]]) -> str:
+def films_table(finished: list[dict[str, Any]]) -> str:
     heads = ["variant", "seed", "train films (patients)", "val", "test", "test films of training patients", "epochs",
              "best", "s of training"]  # fmt: skip
     rows = []
-    for one in found:
-        counts = [f"{part['films']:,} ({part['patients']:,})" for part in one["films"].values()]
-        tail = [one["leaked"], one["epochs"], one["best_epoch"], f"{one['seconds']:.0f}"]
-        rows.append([one["variant"], str(one["seed"]), *counts, *map(str, tail)])
+    for result in finished:
+        counts = [f"{part['films']:,} ({part['patients']:,})" for part in result["films"].values()]
+        tail = [result["leaked"], result["epochs"], result["best_epoch"], f"{result['seconds']:.0f}"]
+        rows.append([result["variant"], str(result["seed"]), *counts, *map(str, tail)])
     return markdown(heads, rows)
 
 
-def film_notes(names: list[str], found: list[dict[str, Any]]) -> list[str]:
+def film_notes(names: list[str], finished: list[dict[str, Any]]) -> list[str]:
     """What makes variants unlike beside what is compared; and what a leak offers."""
     notes = []
-    trained = [np.mean(films) for name in names if (films := values_of(found, name, "films", "train", "films"))]
+    trained = [np.mean(films) for name in names if (films := values_of(finished, name, "films", "train", "films"))]
     if max(trained) > min(trained) * (1 + UNLIKE):
         notes.append("The variants were trained on different numbers of films: a difference may come from that.")
-    if len({one["films"]["test"]["films"] for one in found}) > 1:
+    if len({result["films"]["test"]["films"] for result in finished}) > 1:
         notes.append("The variants are tested on different films: their difference holds the chance of that draw too.")
     for name in names:
-        recalled = values_of(found, name, "recalled")
+        recalled = values_of(finished, name, "recalled")
         if recalled:
             notes.append(
                 f"What the leak of {name} offers: a program that looks at no film and only recalls the patient's "
@@ -169,52 +177,52 @@ def film_notes(names: list[str], found: list[dict[str, Any]]) -> list[str]:
     return notes
 
 
-def auroc_table(names: list[str], found: list[dict[str, Any]], source: str) -> str:
+def auroc_table(names: list[str], finished: list[dict[str, Any]], source: str) -> str:
     """AUROC of every variant and finding on the test films of a source, and the differences to the first variant."""
     rows = []
-    for row in found[0]["figures"][source]:
-        place = ("figures", source, row)
-        counts = [values_of(found, name, *place, key) for name in names for key in ("positives", "films")]
+    for row in finished[0]["figures"][source]:
+        keys = ("figures", source, row)
+        counts = [values_of(finished, name, *keys, key) for name in names for key in ("positives", "films")]
         counted = dict.fromkeys(
             f"{ill[0]}/{films[0]}" for ill, films in zip(counts[::2], counts[1::2], strict=True) if ill
         )
-        aurocs = [_each(values_of(found, name, *place, "auroc")) for name in names]
-        changes = [_each(values_of(found, name, "difference", "auroc", source, row), "+.3f") for name in names[1:]]
+        aurocs = [_each(values_of(finished, name, *keys, "auroc")) for name in names]
+        changes = [_each(values_of(finished, name, "difference", "auroc", source, row), "+.3f") for name in names[1:]]
         rows.append([row, ", ".join(counted), *aurocs, *changes])
-    limits = [_limits(values_of(found, name, "figures", source, MACRO, "auroc_interval")) for name in names]
+    limits = [_limits(values_of(finished, name, "figures", source, MACRO, "auroc_interval")) for name in names]
     rows.append(["95 % interval", "", *limits, *[""] * len(names[1:])])
-    rows.append(["same films", "", *[""] * len(names), *(_same_films(found, name, source) for name in names[1:])])
+    rows.append(["same films", "", *[""] * len(names), *(_same_films(finished, name, source) for name in names[1:])])
     return markdown(["finding", "positives/films", *names, *(f"{name} − {names[0]}" for name in names[1:])], rows)
 
 
-def _same_films(found: list[dict[str, Any]], variant: str, source: str) -> str:
+def _same_films(finished: list[dict[str, Any]], variant: str, source: str) -> str:
     films, changes, intervals = (
-        values_of(found, variant, "difference", "same_films", source, key)
+        values_of(finished, variant, "difference", "same_films", source, key)
         for key in ("films", "difference", "interval")
     )
     limits = f", {_limits(intervals, '+.3f')}" if intervals else ""
     return f"{_mean(changes, '+.3f')}{limits}; {films[0]} films" if changes else "n/a"
 
 
-def decisions_table(names: list[str], found: list[dict[str, Any]]) -> str:
+def decisions_table(names: list[str], finished: list[dict[str, Any]]) -> str:
     """The original's table, once for each variant, side by side; with what always saying no would reach."""
     shown = {"Accuracy": "accuracy", "Precision": "precision", "Recall": "recall", "Always-no": "always_no_accuracy"}
     columns = [(name, head) for name in names for head in shown]
     rows = [
-        [row, *(_mean(values_of(found, name, "figures", POOLED, row, shown[head])) for name, head in columns)]
-        for row in found[0]["figures"][POOLED]
+        [row, *(_mean(values_of(finished, name, "figures", POOLED, row, shown[head])) for name, head in columns)]
+        for row in finished[0]["figures"][POOLED]
     ]
     return markdown(["finding", *(f"{name}: {head}" for name, head in columns)], rows)
 
 
-def values_of(found: list[dict[str, Any]], variant: str, *keys: str) -> list:
+def values_of(finished: list[dict[str, Any]], variant: str, *keys: str) -> list:
     """One figure, by its keys, of every finished run of a variant, where it is defined."""
     values = []
-    for one in (one for one in found if one["variant"] == variant):
+    for value in (result for result in finished if result["variant"] == variant):
         for key in keys:
-            one = (one or {}).get(key)
-        values += [] if one is None else [one]
-    return values
+            value = (value or {}).get(key)
+        values.append(value)
+    return [value for value in values if value is not None]
 
 
 def _mean(values: list[float], form: str = ".3f") -> str:

@@ -50,22 +50,21 @@ def find_columns(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> dict
     InputError
         Two columns mean the same.
     """
-    found: dict[str, dict[str, str]] = {"probability": {}, "truth": {}, "bare": {}}
+    columns: dict[str, dict[str, str]] = {"probability": {}, "truth": {}, "bare": {}}
+
+    def add(finding: str, kind: str, column: str) -> None:
+        if finding in columns[kind]:
+            first = columns[kind][finding]
+            raise InputError(f"{path}: columns {first!r} and {column!r} both mean {finding}; keep one.")
+        columns[kind][finding] = column
+
     for column in raw:
         known = meaning(column, findings)
         if known:
-            finding, kind = known
-            if finding in found[kind]:
-                raise InputError(
-                    f"{path}: columns {found[kind][finding]!r} and {column!r} both mean {finding}; keep one."
-                )
-            found[kind][finding] = column
-    for finding, column in found.pop("bare").items():
-        kind = "truth" if finding in found["probability"] else "probability"
-        if finding in found[kind]:
-            raise InputError(f"{path}: columns {found[kind][finding]!r} and {column!r} both mean {finding}; keep one.")
-        found[kind][finding] = column
-    return found
+            add(*known, column)
+    for finding, column in columns.pop("bare").items():
+        add(finding, "truth" if finding in columns["probability"] else "probability", column)
+    return columns
 
 
 def film_column(raw: pd.DataFrame, path: Path) -> str:
@@ -112,12 +111,12 @@ def probabilities_of(raw: pd.DataFrame, columns: dict[str, str], path: Path, fin
         wrong = ~((numbers >= 0) & (numbers <= 1))
         if wrong.any():
             row = int(np.argmax(wrong))
-            found = "nothing" if pd.isna(column.iloc[row]) else repr(column.iloc[row])
+            value = "nothing" if pd.isna(column.iloc[row]) else repr(column.iloc[row])
             outside = np.nanmax(np.abs(numbers)) if np.isfinite(numbers).any() else 0
             advice = " Percent? Divide by 100." if 1 < outside <= 100 and np.nanmin(numbers) >= 0 else ""
             advice = " These look like logits: apply the sigmoid first." if np.nanmin([*numbers, 0]) < 0 else advice
             raise InputError(
-                f"{path}: line {row + 2}, column {columns[finding]!r}: expected a probability in 0..1, found {found} "
+                f"{path}: line {row + 2}, column {columns[finding]!r}: expected a probability in 0..1, found {value} "
                 f"({int(wrong.sum())} such lines).{advice or ' Mend or leave out these lines.'}"
             )
         values[:, f] = numbers

@@ -90,12 +90,12 @@ def read(path: Path, labels: pd.DataFrame, findings: Sequence[str]) -> Foreign:
         )
         owners = owners.fillna(image_ids.reset_index(drop=True))
     table = predictions.build(image_ids, owners, _splits(raw), truth, np.nan_to_num(scores), findings)[labelled]
-    found = tuple(finding for finding in findings if finding in columns["probability"])
-    absent = [finding for finding in findings if finding not in found]
+    present = tuple(finding for finding in findings if finding in columns["probability"])
+    absent = [finding for finding in findings if finding not in present]
     if absent:
         notes.append(f"not in the file: {', '.join(absent)}")
     name = path.name.removesuffix(".gz").removesuffix(".csv")
-    return Foreign(name, table.reset_index(drop=True), films[labelled].reset_index(drop=True), found, notes)
+    return Foreign(name, table.reset_index(drop=True), films[labelled].reset_index(drop=True), present, notes)
 
 
 def _no_label_known(path: Path, image_ids: pd.Series, labels: pd.DataFrame) -> InputError:
@@ -159,7 +159,7 @@ def with_val(foreign: Foreign, val: Foreign | None, val_fraction: float) -> tupl
     val, table : predictions tables
         ``table`` as `metrics.evaluate` takes it: films set aside by the hash are in it, marked val, for they count in
         AUROC and average precision, which depend on no fit.
-    told : str
+    note : str
         Where val is from.
 
     Raises
@@ -175,8 +175,8 @@ def with_val(foreign: Foreign, val: Foreign | None, val_fraction: float) -> tupl
                 f"--val {val.name}: patient {shared[0]} is also among the films of {foreign.name} ({len(shared)} such "
                 "patients); thresholds would be chosen on test patients. Give val films of other patients."
             )
-        told = f"Thresholds and calibration were fitted on {val.name}: {len(val.table):,} films of other patients."
-        return val.table.assign(split="val"), table.assign(split="test"), told
+        note = f"Thresholds and calibration were fitted on {val.name}: {len(val.table):,} films of other patients."
+        return val.table.assign(split="val"), table.assign(split="test"), note
     in_file = table["split"] == "val"
     if in_file.any():
         shared = sorted(set(table["patient_id"][in_file]) & set(table["patient_id"][table["split"] == "test"]))
@@ -185,16 +185,16 @@ def with_val(foreign: Foreign, val: Foreign | None, val_fraction: float) -> tupl
                 f"{foreign.name}: its split column puts patient {shared[0]} into val and test ({len(shared)} such "
                 "patients); thresholds would be chosen on test patients. Mend the column, or leave it out."
             )
-        told = f"Thresholds and calibration were fitted on the {int(in_file.sum()):,} films that the file marks as val."
-        return table[in_file], table[table["split"] == "test"], told
+        note = f"Thresholds and calibration were fitted on the {int(in_file.sum()):,} films that the file marks as val."
+        return table[in_file], table[table["split"] == "test"], note
     table = table[table["split"] == "test"]
     drawn = splitting.hash_fraction("score-val", table["patient_id"]) < val_fraction
     if not drawn.any():
         return table[drawn], table, "No films were set aside for a fit: thresholds are 0.5, nothing is calibrated."
-    told = (
+    note = (
         f"Thresholds and calibration were fitted on {int(drawn.sum()):,} films of "
         f"{table['patient_id'][drawn].nunique():,} patients, a share of {val_fraction:g} drawn by a hash of the "
         f"patient. What depends on them is measured on the other {int((~drawn).sum()):,} films; AUROC and average "
         f"precision, which depend on no fit, on all {len(table):,}."
     )
-    return table[drawn], table.assign(split=np.where(drawn, "val", "test")), told
+    return table[drawn], table.assign(split=np.where(drawn, "val", "test")), note

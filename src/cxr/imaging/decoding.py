@@ -95,12 +95,12 @@ def _decode_image(content: bytes, path: Path) -> np.ndarray:
 
 def _lacks_bytes(png: bytes) -> bool:
     """Whether a chunk claims to be longer than what is left: OpenCV would first set that much memory aside."""
-    place = len(PNG)
-    while place + 12 <= len(png):
-        end = place + 12 + int.from_bytes(png[place : place + 4], "big")
-        if png[place + 4 : place + 8] == b"IEND":
+    position = len(PNG)
+    while position + 12 <= len(png):
+        end = position + 12 + int.from_bytes(png[position : position + 4], "big")
+        if png[position + 4 : position + 8] == b"IEND":
             return False
-        place = end
+        position = end
     return True
 
 

@@ -13,8 +13,6 @@ import numpy as np
 from cxr.core.errors import FilmError
 
 DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
-
-
 # Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
 FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "SC", "OT"})
 
@@ -55,11 +53,9 @@ def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
     except FilmError:
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
-        # Their text may quote the header, so a patient's name: only its kind is told.
+        # Their text may quote the header, so a patient's name: only its kind is shown.
         raise FilmError(f"{path}: not readable as DICOM ({type(error).__name__})") from None
-    if (
-        header.get("PhotometricInterpretation") == "MONOCHROME1"
-    ):  # stored as a negative: low values are to be shown white
+    if header.get("PhotometricInterpretation") == "MONOCHROME1":  # a negative: low values are to be shown white
         film = film.max() + film.min() - film
     if film.dtype != np.uint8 and film.min() >= 0 and film.max() <= 255 and int(header.get("BitsStored", 16)) <= 8:
         return film.astype(np.uint8)
@@ -81,12 +77,12 @@ def _stated_sides(frame: bytes) -> tuple[int, int] | None:
     if start >= 0:  # JPEG 2000: ISO/IEC 15444-1, A.5.1
         width, height = struct.unpack_from(">II", frame, start + 8)
         return height, width
-    place = 2 if frame.startswith(b"\xff\xd8") else len(frame)
-    while place + 9 < len(frame) and frame[place] == 0xFF:  # JPEG: ISO/IEC 10918-1, B.2.2; JPEG-LS: marker F7
-        marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
+    position = 2 if frame.startswith(b"\xff\xd8") else len(frame)
+    while position + 9 < len(frame) and frame[position] == 0xFF:  # JPEG: ISO/IEC 10918-1, B.2.2; JPEG-LS: marker F7
+        marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
         if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            return struct.unpack_from(">HH", frame, place + 5)
-        place += 1 if marker == 0xFF else 2 + length
+            return struct.unpack_from(">HH", frame, position + 5)
+        position += 1 if marker == 0xFF else 2 + length
     return None
 
 

@@ -28,14 +28,14 @@ def walk(folder: Path, skip: Callable[[str], bool] = lambda folder: False) -> li
     files, waiting, entered = [], [("", False)], {os.path.realpath(folder)}
     while waiting:
         inside, is_link = waiting.pop()
-        place = os.path.join(folder, inside)
+        path = os.path.join(folder, inside)
         if is_link:
-            target = os.path.realpath(place)
-            if target in entered or _leads_back(target, place):
+            target = os.path.realpath(path)
+            if target in entered or _leads_back(target, path):
                 continue
             entered.add(target)
         try:
-            entries = sorted(os.scandir(place), key=lambda entry: entry.name, reverse=True)
+            entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
         except OSError as error:
             raise InputError(f"{folder / inside}: cannot be listed: {error.strerror}. Check its permissions.") from None
         for entry in entries:

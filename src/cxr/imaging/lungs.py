@@ -52,13 +52,13 @@ def clean_mask(probability: np.ndarray, threshold: float = 0.5) -> tuple[np.ndar
     largest = np.argsort(-areas, kind="stable")[:2]
     # A speck beside one lung is not the other lung.
     lungs = [index for index in largest if areas[index] >= SMALLEST_LUNG * areas[largest[0]]]
-    kept = np.isin(components, [index + 1 for index in lungs]).astype(np.uint8)
-    outlines, _ = cv2.findContours(kept, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    mask = cv2.drawContours(np.zeros_like(kept), outlines, -1, 255, thickness=cv2.FILLED)
-    return mask, _quality(mask, len(lungs), int(raw.sum()), int(kept.sum()))
+    both = np.isin(components, [index + 1 for index in lungs]).astype(np.uint8)
+    outlines, _ = cv2.findContours(both, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    mask = cv2.drawContours(np.zeros_like(both), outlines, -1, 255, thickness=cv2.FILLED)
+    return mask, _quality(mask, len(lungs), int(raw.sum()), int(both.sum()))
 
 
-def _quality(mask: np.ndarray, lungs: int, found: int, kept: int) -> MaskQuality:
+def _quality(mask: np.ndarray, lungs: int, thresholded: int, cleaned: int) -> MaskQuality:
     area = float(np.count_nonzero(mask)) / mask.size
     low, high = AREA_RANGE
     columns = np.flatnonzero(mask.any(axis=0))
@@ -69,8 +69,8 @@ def _quality(mask: np.ndarray, lungs: int, found: int, kept: int) -> MaskQuality
         reason = f"lungs cover {area:.0%} of the film, expected {high:.0%} or less"
     elif lungs < 2 and width < 0.45:
         reason = "one lung only"
-    elif found and 1 - kept / found > LARGEST_LEFTOVER:
-        reason = f"{1 - kept / found:.0%} of the lung pixels lie in scattered pieces"
+    elif thresholded and 1 - cleaned / thresholded > LARGEST_LEFTOVER:
+        reason = f"{1 - cleaned / thresholded:.0%} of the lung pixels lie in scattered pieces"
     else:
         reason = ""
     return MaskQuality(area, lungs, not reason, reason)
@@ -115,6 +115,6 @@ def mask_film(
         raise ValueError(f"masking: expected loose, hard, crop or none, found {masking!r}")
     outlines, _ = cv2.findContours(lungs, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     hull = cv2.convexHull(np.concatenate(outlines))
-    kept = cv2.fillConvexPoly(np.zeros_like(lungs), hull, 1)
+    region = cv2.fillConvexPoly(np.zeros_like(lungs), hull, 1)
     # A pen as wide as twice the margin, led round the hull: the same to a pixel as dilating it by a disk.
-    return film * cv2.polylines(kept, [hull], True, 1, thickness=max(1, 2 * reach)), None
+    return film * cv2.polylines(region, [hull], True, 1, thickness=max(1, 2 * reach)), None

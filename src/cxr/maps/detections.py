@@ -10,7 +10,7 @@ from cxr.maps.localisation import Box, film_boxes
 
 def film_detections(scored: Scored, finding: str, row: int) -> list[tuple[Box, float]]:
     """((x, y, width, height), score) of what the heatmap outlines, in film pixels, clipped to the film."""
-    return film_boxes(scored.heat(finding, row), scored.params.evaluation.map_threshold, scored.place(row))
+    return film_boxes(scored.heat(finding, row), scored.params.evaluation.map_threshold, scored.geometry(row))
 
 
 def detect(scored: Scored) -> pd.DataFrame:
@@ -18,8 +18,8 @@ def detect(scored: Scored) -> pd.DataFrame:
     test = (scored.table["split"] == "test").to_numpy()
     called = [
         (finding, row)
-        for place, finding in enumerate(scored.findings)
-        for row in np.flatnonzero(test & scored.decisions[:, place])
+        for column, finding in enumerate(scored.findings)
+        for row in np.flatnonzero(test & scored.decisions[:, column])
     ]
     image_ids = scored.table["image_id"].to_numpy()
     rows = [

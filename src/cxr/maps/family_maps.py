@@ -17,7 +17,7 @@ from cxr.evaluation.thresholds import decide
 from cxr.imaging.geometry import AFFINE
 from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.maps import heatmaps
-from cxr.maps.localisation import Place
+from cxr.maps.localisation import FilmGeometry
 from cxr.preparation.films import load_films
 from cxr.preparation.packs import open_array
 
@@ -63,14 +63,16 @@ class Scored:
 
     def heat(self, finding: str, row: int) -> np.ndarray:
         """The heatmap (h, w), float32, 0 or more, on the packed square."""
-        place = self.findings.index(finding)
-        return heatmaps.heatmap([cam[row, place] for cam in self.cams], [peak[place] for peak in self.peaks])
+        index = self.findings.index(finding)
+        return heatmaps.heatmap([cam[row, index] for cam in self.cams], [peak[index] for peak in self.peaks])
 
     def affine(self, row: int) -> tuple[float, ...]:
         return tuple(self.films[list(AFFINE)].iloc[row])
 
-    def place(self, row: int) -> Place:
-        return Place(self.size, self.affine(row), *(int(side) for side in self.films[["width", "height"]].iloc[row]))
+    def geometry(self, row: int) -> FilmGeometry:
+        return FilmGeometry(
+            self.size, self.affine(row), *(int(side) for side in self.films[["width", "height"]].iloc[row])
+        )
 
     def threshold_note(self, finding: str) -> str:
         """The thresholds in force, a source each."""
@@ -103,9 +105,11 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
             )
     size = max(params.input_size(member) for member in members)
     films, _ = load_films(settings, params, size)
-    gone = sorted(set(table["image_id"]) - set(films["image_id"]))
-    if gone:
-        raise InputError(f"predictions.csv: {gone[0]} ({len(gone)} such films) is not in images.csv. Run: {made_by}")
+    missing = sorted(set(table["image_id"]) - set(films["image_id"]))
+    if missing:
+        raise InputError(
+            f"predictions.csv: {missing[0]} ({len(missing)} such films) is not in images.csv. Run: {made_by}"
+        )
     films = films.set_index("image_id").loc[table["image_id"]].reset_index()
     val = (table["split"] == "val").to_numpy()
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
@@ -132,14 +136,14 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
             # Its whole name first: the last part of CheXpert's, view1_frontal, is that of nearly all its films.
             bare = str(Path(name).with_suffix("")) if Path(name).suffix.lower() in FILM_SUFFIXES else name
             for matches in (ids == bare, ids.str.endswith(f"/{bare}"), ids.str.endswith(f"/{Path(bare).name}")):
-                found = np.flatnonzero(matches)
-                if len(found):
+                matched = np.flatnonzero(matches)
+                if len(matched):
                     break
             else:
                 raise InputError(
                     f"--film {name}: not among the {len(ids)} films of val and test, such as {ids.iloc[0]}"
                 )
-            rows.extend(found.tolist())
+            rows.extend(matched.tolist())
         return list(dict.fromkeys(rows))  # two threads would write one picture
     test = np.flatnonzero(scored.table["split"] == "test")
     surest_first = test[np.argsort(-scored.probability(finding)[test], kind="stable")]
@@ -148,7 +152,7 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
     for outcome in ("FN", "TN"):  # sure of a negative: the lowest probability
         queues[outcome].reverse()
     most = max(map(len, queues.values()))
-    in_turn = [queue[place] for place in range(most) for queue in queues.values() if place < len(queue)]
+    in_turn = [queue[position] for position in range(most) for queue in queues.values() if position < len(queue)]
     return in_turn[: limit or None]
 
 

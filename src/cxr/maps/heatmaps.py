@@ -22,8 +22,8 @@ def peaks(maps: np.ndarray) -> np.ndarray:
         The 99.5th percentile of the ReLU maps; 1 where that is 0.
     """
     positive = np.maximum(maps.astype(np.float32), 0).transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
-    found = np.percentile(positive, PEAK_PERCENTILE, axis=1).astype(np.float32)
-    return np.where(found > 0, found, 1).astype(np.float32)
+    values = np.percentile(positive, PEAK_PERCENTILE, axis=1).astype(np.float32)
+    return np.where(values > 0, values, 1).astype(np.float32)
 
 
 def heatmap(maps: Sequence[np.ndarray], peak: Sequence[float]) -> np.ndarray:
@@ -41,10 +41,10 @@ def heatmap(maps: Sequence[np.ndarray], peak: Sequence[float]) -> np.ndarray:
     ndarray of shape (H, W), float32, 0 or more
         On the finest member's grid; 1 is the members' peak. Not cut there: a plateau would have no hottest point.
     """
-    side = max(one.shape[0] for one in maps)
+    side = max(member_map.shape[0] for member_map in maps)
     total = np.zeros((side, side), np.float32)
-    for one, value in zip(maps, peak, strict=True):
-        positive = np.maximum(one.astype(np.float32), 0) / value
+    for member_map, value in zip(maps, peak, strict=True):
+        positive = np.maximum(member_map.astype(np.float32), 0) / value
         total += cv2.resize(positive, (side, side), interpolation=cv2.INTER_LINEAR)
     return total / len(maps)
 
@@ -70,11 +70,11 @@ def detections(heat: np.ndarray, threshold: float, size: int) -> list[tuple[tupl
     large = enlarged(heat, size)
     outlined = (large >= threshold * large.max()).astype(np.uint8)
     _, components, statistics, _ = cv2.connectedComponentsWithStats(outlined, connectivity=8)
-    found = []
+    boxes = []
     for index, (x, y, width, height, _area) in enumerate(statistics[1:], start=1):
         score = float(large[components == index].max())
-        found.append(((float(x), float(y), float(width), float(height)), score))
-    return sorted(found, key=lambda box: (-box[1], box[0]))
+        boxes.append(((float(x), float(y), float(width), float(height)), score))
+    return sorted(boxes, key=lambda box: (-box[1], box[0]))
 
 
 def enlarged(heat: np.ndarray, size: int) -> np.ndarray:

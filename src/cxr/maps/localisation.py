@@ -22,8 +22,8 @@ Box = tuple[float, float, float, float]  # x, y, width, height
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a map lies: its packed square of ``size`` pixels on a film of ``width`` x ``height`` pixels."""
+class FilmGeometry:
+    """Of a map: its packed square of ``size`` pixels, and the affine to it from a film of ``width`` x ``height``."""
 
     size: int
     affine: tuple[float, float, float, float]
@@ -31,19 +31,19 @@ class Place:
     height: int
 
 
-def film_boxes(heat: np.ndarray, threshold: float, place: Place) -> list[tuple[Box, float]]:
+def film_boxes(heat: np.ndarray, threshold: float, geometry: FilmGeometry) -> list[tuple[Box, float]]:
     """(box, score) of what a heatmap (h, w) outlines, in film pixels, clipped to the film, the highest score first."""
     clipped = []
-    for square_box, score in heatmaps.detections(heat, threshold, place.size):
-        x, y, width, height = to_film(square_box, place.affine)
+    for square_box, score in heatmaps.detections(heat, threshold, geometry.size):
+        x, y, width, height = to_film(square_box, geometry.affine)
         left, top = max(0.0, x), max(0.0, y)
-        right, bottom = min(float(place.width), x + width), min(float(place.height), y + height)
+        right, bottom = min(float(geometry.width), x + width), min(float(geometry.height), y + height)
         if right > left and bottom > top:
             clipped.append(((left, top, right - left, bottom - top), score))
     return clipped
 
 
-def peak(heat: np.ndarray, place: Place) -> tuple[float, float] | None:
+def peak(heat: np.ndarray, geometry: FilmGeometry) -> tuple[float, float] | None:
     """The hottest point (x, y) of a heatmap (h, w), in film pixels; None for an empty map.
 
     Enlarging leaves a plateau where the hottest cell is at a border or alone: its centre of gravity is taken, not the
@@ -51,24 +51,25 @@ def peak(heat: np.ndarray, place: Place) -> tuple[float, float] | None:
     """
     if heat.max() <= 0:
         return None
-    large = heatmaps.enlarged(heat, place.size)
+    large = heatmaps.enlarged(heat, geometry.size)
     hottest = (large >= large.max() * (1 - 1e-6)).astype(np.uint8)
     _, components, _, centres = cv2.connectedComponentsWithStats(hottest, connectivity=8)
     x, y = centres[components[np.unravel_index(np.argmax(large), large.shape)]] + 0.5  # pixel i covers [i, i + 1)
-    return to_film((x, y, 0, 0), place.affine)[:2]
+    return to_film((x, y, 0, 0), geometry.affine)[:2]
 
 
 def overlaps(detected: Sequence[Box], known: Sequence[Box]) -> tuple[np.ndarray, np.ndarray]:
     """Intersection over union, and over the detected box (IoBB), of every pair: arrays of shape (detected, known)."""
-    one, other = (np.asarray(boxes, float).reshape(-1, 4) for boxes in (detected, known))
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])
+    detected = np.asarray(detected, float).reshape(-1, 1, 4)
+    known = np.asarray(known, float).reshape(1, -1, 4)
+    low = np.maximum(detected[..., :2], known[..., :2])
+    high = np.minimum(detected[..., :2] + detected[..., 2:], known[..., :2] + known[..., 2:])
     shared = np.clip(high - low, 0, None).prod(axis=-1)
-    own, others = one[:, 2:].prod(axis=1)[:, None], other[:, 2:].prod(axis=1)[None]
-    return shared / (own + others - shared), shared / own
+    area, known_area = detected[..., 2:].prod(axis=-1), known[..., 2:].prod(axis=-1)
+    return shared / (area + known_area - shared), shared / area
 
 
-def score(heat: np.ndarray, known: Sequence[Box], threshold: float, place: Place) -> dict[str, float]:
+def score(heat: np.ndarray, known: Sequence[Box], threshold: float, geometry: FilmGeometry) -> dict[str, float]:
     """What one map is worth on one film.
 
     Parameters
@@ -78,7 +79,7 @@ def score(heat: np.ndarray, known: Sequence[Box], threshold: float, place: Place
         The boxes of one finding on the film, in its pixels; at least one.
     threshold : float
         MAP_THRESHOLD: share of the map's maximum that outlines boxes.
-    place : Place
+    geometry : FilmGeometry
 
     Returns
     -------
@@ -88,13 +89,13 @@ def score(heat: np.ndarray, known: Sequence[Box], threshold: float, place: Place
         detected box reaches more than T with any known one (Wang 2017), and ``iobb_T_false``, ``iou_T_false``: the
         detected boxes that do not.
     """
-    point = peak(heat, place)
-    found = [box for box, _ in film_boxes(heat, threshold, place)]
-    iou, iobb = (values.max(axis=1) if len(values) else np.zeros(0) for values in overlaps(found, known))
+    point = peak(heat, geometry)
+    detected = [box for box, _ in film_boxes(heat, threshold, geometry)]
+    iou, iobb = (values.max(axis=1) if len(values) else np.zeros(0) for values in overlaps(detected, known))
     scores = {
         "hit": float(point is not None and any(_inside(point, box) for box in known)),
         "iou": float(iou.max(initial=0)),
-        "boxes": float(len(found)),
+        "boxes": float(len(detected)),
     }
     for name, values in (("iobb", iobb), ("iou", iou)):
         for limit in THRESHOLDS:
@@ -134,11 +135,11 @@ def centre_prior() -> np.ndarray:
     return np.outer(bell, bell).astype(np.float32)
 
 
-def known_on_grid(known: Sequence[Box], side: int, place: Place) -> np.ndarray:
+def known_on_grid(known: Sequence[Box], side: int, geometry: FilmGeometry) -> np.ndarray:
     """The known boxes as a map of the network's grid, (side, side) float32: about the best that a network can draw."""
-    square = np.zeros((place.size, place.size), np.float32)
+    square = np.zeros((geometry.size, geometry.size), np.float32)
     for box in known:
-        x, y, width, height = to_square(box, place.affine)
+        x, y, width, height = to_square(box, geometry.affine)
         left, top, right, bottom = (round(value) for value in (x, y, x + width, y + height))
         square[max(0, top) : max(top + 1, bottom), max(0, left) : max(left + 1, right)] = 1
     return cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)

@@ -31,11 +31,8 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
     InputError
         The family was not evaluated yet.
     """
-    folder, members, made_by = (
-        settings.family_dir(family),
-        params.members(family),
-        f"sh evaluate_{family.capitalize()}.sh",
-    )
+    folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
+    members = params.members(family)
     size = max(params.input_size(member) for member in members)
     inputs = [folder / "predictions.csv", settings.boxes_csv, settings.pack(size).with_suffix(".csv")]
     made_from = {f"{path.parent.name}/{path.name}": digest(need(path, made_by)) for path in inputs}
@@ -59,8 +56,8 @@ def pairs(scored: Scored) -> list[tuple[str, int]]:
     test = scored.table.loc[scored.table["split"] == "test", "image_id"]
     row_of = {image_id: row for row, image_id in test.items()}
     known = scored.boxes[scored.boxes["finding"].isin(scored.findings) & scored.boxes["image_id"].isin(row_of)]
-    found = known[["finding", "image_id"]].drop_duplicates()
-    return [(finding, row_of[image_id]) for finding, image_id in found.itertuples(index=False)]
+    boxed = known[["finding", "image_id"]].drop_duplicates()
+    return [(finding, row_of[image_id]) for finding, image_id in boxed.itertuples(index=False)]
 
 
 def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str, settings: Settings) -> pd.DataFrame:
@@ -89,23 +86,24 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str,
     rows = []
     known_pairs = pairs(first)
     for finding, row in progress(known_pairs, len(known_pairs), "maps against boxes"):
-        place, known = first.place(row), family_maps.known_boxes(first, finding, row)
-        mask = lungs(row)
-        names = [finding, None, None, first.table["image_id"].iloc[row], first.table["patient_id"].iloc[row]]
-
-        def scores(heat, place=place, known=known, mask=mask):
-            values = localisation.score(heat, known, first.params.evaluation.map_threshold, place)
-            inside = (np.nan, np.nan) if mask is None else (localisation.share_in_lungs(heat, mask), float(mask.mean()))
-            return values | dict(zip(("in_lungs", "lungs_area"), inside, strict=True))
-
-        for (network, method), heat in networks.items():
-            rows.append(dict(zip(NAMES, names, strict=True)) | {"network": network, "method": method})
-            rows[-1] |= scores(heat(finding, row))
-        beside = zip(localisation.ALWAYS_BESIDE, _beside(first, finding, row, side, known, place), strict=True)
-        for method, heats in beside:
-            rows.append(dict(zip(NAMES, names, strict=True)) | {"network": "none", "method": method})
-            rows[-1] |= pd.DataFrame([scores(heat) for heat in heats]).mean().to_dict()
+        geometry, known = first.geometry(row), family_maps.known_boxes(first, finding, row)
+        mask, (image_id, patient) = lungs(row), first.table[["image_id", "patient_id"]].iloc[row]
+        heats = {name: [heat(finding, row)] for name, heat in networks.items()}
+        beside = zip(localisation.ALWAYS_BESIDE, _beside(first, finding, row, side, known, geometry), strict=True)
+        heats |= {("none", method): maps for method, maps in beside}
+        for (network, method), maps in heats.items():
+            names = dict(zip(NAMES, (finding, network, method, image_id, patient), strict=True))
+            scores = [
+                localisation.score(heat, known, first.params.evaluation.map_threshold, geometry) | _in_lungs(heat, mask)
+                for heat in maps
+            ]
+            rows.append(names | pd.DataFrame(scores).mean().to_dict())
     return pd.DataFrame(rows)
+
+
+def _in_lungs(heat: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
+    share, area = (np.nan, np.nan) if mask is None else (localisation.share_in_lungs(heat, mask), float(mask.mean()))
+    return {"in_lungs": share, "lungs_area": area}
 
 
 def _networks(by_method: dict[str, Scored], members: list[str], family: str) -> dict[tuple[str, str], Heat]:
@@ -113,25 +111,25 @@ def _networks(by_method: dict[str, Scored], members: list[str], family: str) -> 
 
     def of_member(scored: Scored, number: int) -> Heat:
         def heat(finding, row):
-            place = scored.findings.index(finding)
-            return heatmaps.heatmap([scored.cams[number][row, place]], [scored.peaks[number][place]])
+            index = scored.findings.index(finding)
+            return heatmaps.heatmap([scored.cams[number][row, index]], [scored.peaks[number][index]])
 
         return heat
 
-    found: dict[tuple[str, str], Heat] = {}
+    heat_of: dict[tuple[str, str], Heat] = {}
     for method, scored in by_method.items():
         if len(members) > 1:
-            found[family, method] = scored.heat
-        found |= {(member, method): of_member(scored, number) for number, member in enumerate(members)}
-    return found
+            heat_of[family, method] = scored.heat
+        heat_of |= {(member, method): of_member(scored, number) for number, member in enumerate(members)}
+    return heat_of
 
 
-def _beside(scored: Scored, finding: str, row: int, side: int, known, place) -> tuple[list[np.ndarray], ...]:
+def _beside(scored: Scored, finding: str, row: int, side: int, known, geometry) -> tuple[list[np.ndarray], ...]:
     """Random maps, the centre prior, and the known boxes on the finest network's grid."""
     image_id = scored.table["image_id"].iloc[row]
     seed = int(digest_of([scored.params.general.seed, image_id, finding])[:16], 16)
     noise = np.random.default_rng(seed).random((RANDOM_DRAWS, side, side), dtype=np.float32)
-    return list(noise), [localisation.centre_prior()], [localisation.known_on_grid(known, side, place)]
+    return list(noise), [localisation.centre_prior()], [localisation.known_on_grid(known, side, geometry)]
 
 
 def _lungs(scored: Scored, settings: Settings) -> Callable[[int], np.ndarray | None]:
@@ -141,20 +139,20 @@ def _lungs(scored: Scored, settings: Settings) -> Callable[[int], np.ndarray | N
         return lambda row: None
     masks, table = open_pack(path, "sh prepare_data.sh"), pd.read_csv(path.with_suffix(".csv"))
     accepted = table["accepted"].to_numpy(dtype=bool)
-    place_of = dict(zip(table["image_id"], range(len(table)), strict=True))
+    row_of = dict(zip(table["image_id"], range(len(table)), strict=True))
 
     def lungs(row):
-        film, place = scored.films.iloc[row], scored.place(row)
-        index = place_of.get(film["image_id"])
+        film, geometry = scored.films.iloc[row], scored.geometry(row)
+        index = row_of.get(film["image_id"])
         if index is None or not accepted[index]:
             return None
         side = masks.shape[1]
-        of_mask = square_affine((place.height, place.width), side, scored.params.pack.fit)
+        of_mask = square_affine((geometry.height, geometry.width), side, scored.params.pack.fit)
         # Mask square -> film -> packed square, as one affine.
-        scales = [place.affine[axis] / of_mask[axis] for axis in (0, 1)]
-        offsets = [place.affine[2 + axis] - scales[axis] * of_mask[2 + axis] for axis in (0, 1)]
+        scales = [geometry.affine[axis] / of_mask[axis] for axis in (0, 1)]
+        offsets = [geometry.affine[2 + axis] - scales[axis] * of_mask[2 + axis] for axis in (0, 1)]
         matrix = warp_matrix((*scales, *offsets))
-        return cv2.warpAffine(masks[index], matrix, (place.size, place.size), flags=cv2.INTER_LINEAR) >= 128
+        return cv2.warpAffine(masks[index], matrix, (geometry.size, geometry.size), flags=cv2.INTER_LINEAR) >= 128
 
     return lungs
 
@@ -170,10 +168,10 @@ def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed
     """
     figures = [column for column in scores if column not in NAMES]
     rows = []
-    for (network, method), one in scores.groupby(["network", "method"], sort=False):
+    for (network, method), group in scores.groupby(["network", "method"], sort=False):
         own = []
         for finding in (finding for finding in findings if (scores["finding"] == finding).any()):
-            films = one[one["finding"] == finding]
+            films = group[group["finding"] == finding]
             row = {"network": network, "method": method, "finding": finding}
             row |= {"films": films["film"].nunique(), "patients": films["patient"].nunique(), **films[figures].mean()}
             for figure in ("hit", "iou"):
@@ -181,6 +179,6 @@ def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed
                 row |= dict(zip((f"{figure}_low", f"{figure}_high"), limits or (np.nan, np.nan), strict=True))
             own.append(row)
         mean = pd.DataFrame(own)[figures].mean()
-        counts = {"films": one["film"].nunique(), "patients": one["patient"].nunique()}
+        counts = {"films": group["film"].nunique(), "patients": group["patient"].nunique()}
         rows += [*own, {"network": network, "method": method, "finding": MEAN, **counts, **mean}]
     return pd.DataFrame(rows)

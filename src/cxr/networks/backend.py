@@ -79,19 +79,17 @@ def start(params: Params, deterministic: bool = False, together: bool = False) -
         tensorflow.config.experimental.enable_op_determinism()
     if together:
         _join()
-    found = gpus()
-    if not found and shutil.which("nvidia-smi"):
+    names = gpus()
+    if not names and shutil.which("nvidia-smi"):
         print(
             f"WARNING: an NVIDIA driver is installed, but {keras.backend.backend()} sees no GPU: this runs on the CPU. "
             'Install the GPU build: pip install -e ".[gpu]"',
             file=sys.stderr,
         )
-    line = f"Keras {keras.__version__} on {keras.backend.backend()}, {', '.join(found) or 'CPU'}"
+    line = f"Keras {keras.__version__} on {keras.backend.backend()}, {', '.join(names) or 'CPU'}"
     if together and len(devices()) > 1:
-        line += f": {len(devices())} devices"
-        line += (
-            f" of {process_group.count()} processes train together" if process_group.count() > 1 else " train together"
-        )
+        processes = f" of {process_group.count()} processes" if process_group.count() > 1 else ""
+        line += f": {len(devices())} devices{processes} train together"
     return line
 
 
@@ -137,8 +135,8 @@ def devices() -> list[str]:
     with _quiet():
         import tensorflow
 
-        found = tensorflow.config.list_logical_devices
-        return [device.name for device in found("GPU") or found("CPU")]
+        listed = tensorflow.config.list_logical_devices
+        return [device.name for device in listed("GPU") or listed("CPU")]
 
 
 def own_devices() -> int:
@@ -238,8 +236,8 @@ def versions() -> dict[str, str]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": platform.python_version()}
+    by_package = {"python": platform.python_version()}
     for name in ("keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scikit-learn"):
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            by_package[name] = version(name)
+    return by_package

@@ -36,7 +36,7 @@ def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -
     """
     features = classifier.get_layer("features").output
     kernel = classifier.get_layer("logits").kernel
-    maps = [_Maps(kernel, method, name=f"maps_{place}")(features) for place, method in enumerate(methods)]
+    maps = [_Maps(kernel, method, name=f"maps_{index}")(features) for index, method in enumerate(methods)]
     return keras.Model(classifier.input, [classifier.get_layer("probabilities").output, *maps], name="explainer")
 
 

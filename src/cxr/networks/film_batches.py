@@ -14,7 +14,7 @@ def film_key(image_id: str) -> int:
 
 
 class FilmBatches(keras.utils.PyDataset):
-    """Batches of films (n, size, size, 1) uint8 with their targets, reshuffled and varied anew each epoch.
+    """Batches of films (n, size, size, 1) uint8 with their targets, reshuffled and varied again each epoch.
 
     Parameters
     ----------
@@ -46,10 +46,9 @@ class FilmBatches(keras.utils.PyDataset):
     def set_epoch(self, epoch: int) -> None:
         """Fix order and augmentation from the seed and the epoch alone, so that a resumed run repeats them."""
         self.epoch = epoch
-        order = np.arange(len(self.rows))
-        self.order = (
-            order if self.augmentation is None else np.random.default_rng([self.seed, epoch]).permutation(order)
-        )
+        self.order = np.arange(len(self.rows))
+        if self.augmentation is not None:
+            self.order = np.random.default_rng([self.seed, epoch]).permutation(self.order)
 
     def on_epoch_end(self) -> None:
         self.set_epoch(self.epoch + 1)
@@ -58,7 +57,7 @@ class FilmBatches(keras.utils.PyDataset):
         return -(-len(self.rows) // self.batch_size)
 
     def _chosen(self, index: int) -> np.ndarray:
-        """Places in ``rows`` of the films of a batch that this process reads."""
+        """Positions in ``rows`` of the films of a batch that this process reads."""
         if self.augmentation is None:
             return self.order[index * self.batch_size : (index + 1) * self.batch_size]
         part, parts = self.share

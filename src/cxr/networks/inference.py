@@ -74,7 +74,7 @@ def lung_masks(
     batch: list[np.ndarray] = []
 
     def cleaned():
-        # Always a whole batch: another shape would be compiled anew.
+        # Always a whole batch: another shape would be compiled again.
         stacked = np.zeros((step, size, size, 1), np.uint8)
         stacked[: len(batch), ..., 0] = batch
         with _one_at_a_time:
@@ -123,13 +123,13 @@ def score(
     batches = []
     for first in range(0, len(rows), size):
         chosen = rows[first : first + size]
-        # Whole batches: another shape would be compiled anew.
+        # Whole batches: another shape would be compiled again.
         films = pack[np.resize(chosen, size)][..., None]
         with _one_at_a_time:
             batch = network.predict_on_batch(films)
             if params.evaluation.test_time_augmentation:
                 batch[0] = (batch[0] + network.predict_on_batch(films[:, :, ::-1])[0]) / 2
-        batches.append([one[: len(chosen)] for one in batch])
+        batches.append([output[: len(chosen)] for output in batch])
     probabilities, *maps = map(np.concatenate, zip(*batches, strict=True))
     by_method = zip(MAP_METHODS, maps, strict=True)
-    return probabilities, {name: one.transpose(0, 3, 1, 2).astype(np.float16) for name, one in by_method}
+    return probabilities, {name: output.transpose(0, 3, 1, 2).astype(np.float16) for name, output in by_method}

@@ -24,17 +24,17 @@ def logits_of(classifier: keras.Model, recompute: bool = False) -> keras.Model:
 def _segments(classifier: keras.Model) -> list[keras.Model]:
     """The network up to ``features`` as a chain of networks of about equal activations, sharing its layers."""
     layers = classifier.layers[: classifier.layers.index(classifier.get_layer("features")) + 1]
-    place = {id(layer.output): number for number, layer in enumerate(layers)}
+    position = {id(layer.output): number for number, layer in enumerate(layers)}
     last_use = list(range(len(layers)))
     for number, layer in enumerate(layers[1:], 1):
         for tensor in keras.tree.flatten(layer.input):
-            last_use[place[id(tensor)]] = number
+            last_use[position[id(tensor)]] = number
     # A cut is where no tensor from before it is used behind it but the one that it hands on.
     reached = np.maximum.accumulate([0, *last_use[:-1]])
     cuts = np.flatnonzero(reached <= np.arange(len(layers)))
-    kept = np.cumsum([np.prod(layer.output.shape[1:]) for layer in layers])
-    aims = np.linspace(kept[cuts[0]], kept[-1], max(1, round(len(cuts) ** 0.5)) + 1)
-    chosen = np.unique(cuts[[np.abs(kept[cuts] - aim).argmin() for aim in aims]])
+    sizes = np.cumsum([np.prod(layer.output.shape[1:]) for layer in layers])
+    aims = np.linspace(sizes[cuts[0]], sizes[-1], max(1, round(len(cuts) ** 0.5)) + 1)
+    chosen = np.unique(cuts[[np.abs(sizes[cuts] - aim).argmin() for aim in aims]])
     return [keras.Model(layers[begin].output, layers[end].output) for begin, end in itertools.pairwise(chosen)]
 
 
@@ -58,7 +58,9 @@ class _Recomputed(keras.layers.Layer):
     def call(self, x, training=None):
         moved = self.segment.non_trainable_variables
         # Copies: on TensorFlow a variable would be read when it is used, after it was moved.
-        state, weights = ([keras.ops.copy(one) for one in group] for group in (moved, self.segment.trainable_variables))
+        state, weights = (
+            [keras.ops.copy(value) for value in group] for group in (moved, self.segment.trainable_variables)
+        )
 
         def compute(x, *weights):
             output, new_state = self.segment.stateless_call(list(weights), state, x, training=training)

@@ -27,9 +27,9 @@ def load_model(path: Path, size: int, made_by: str) -> keras.Model:
     except Exception as error:  # zip, JSON and HDF5 errors alike: the file is no whole Keras model
         raise InputError(f"{path}: not a whole Keras model ({_reason(error)}). Make it again with: {made_by}") from None
     if model.input_shape[1:] != (size, size, 1):
-        found = "x".join(str(side) for side in model.input_shape[1:])
+        sides = "x".join(str(side) for side in model.input_shape[1:])
         raise InputError(
-            f"{path}: takes films of {found}, PARAMS.json says {size}x{size}x1. Change it, or make the model again "
+            f"{path}: takes films of {sides}, PARAMS.json says {size}x{size}x1. Change it, or make the model again "
             f"with: {made_by}"
         )
     return model

@@ -80,7 +80,7 @@ def _classifier(size: int, findings: Sequence[str]) -> dict[str, Any]:
     pred = {
         "type": "probabilities", "format": "classes", "num_channels": len(findings), "spatial_shape": [],
         "dtype": "float32", "value_range": [0, 1], "is_patch_data": False,
-        "channel_def": {str(place): finding for place, finding in enumerate(findings)},
+        "channel_def": {str(index): finding for index, finding in enumerate(findings)},
     }  # fmt: skip
     image = _channel(size, "magnitude", "gray, bright is dense; masked and made square as PARAMS.json says")
     return {"layout": "N, H, W, C", "inputs": {"image": image}, "outputs": {"pred": pred}}
@@ -95,8 +95,8 @@ def _unet(size: int) -> dict[str, Any]:
 def readme(about: Mapping[str, Any]) -> str:
     """README.md of the bundle, from its metadata."""
     networks = "\n".join(
-        f"* `{name}`: {' x '.join(map(str, one['inputs']['image']['spatial_shape']))} pixels"
-        for name, one in about["network_data_format"].items()
+        f"* `{name}`: {' x '.join(map(str, network['inputs']['image']['spatial_shape']))} pixels"
+        for name, network in about["network_data_format"].items()
     )
     onnx = "\n".join(f"* `onnx/{name}.onnx`: {value:.1e}" for name, value in about["onnx_largest_difference"].items())
     return f"""# {about["name"]} {about["version"]}

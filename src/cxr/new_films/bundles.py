@@ -118,8 +118,8 @@ def of_models(settings: Settings, params: Params, family: str) -> Bundle:
 
 def _refuse_others(bundle: Bundle, path: Path) -> None:
     """Raise an InputError where networks or parameters are not those that ``path`` was made from."""
-    recorded, found = bundle.reference["made_from"], made_from(bundle.params, bundle.models, bundle.unet)
-    for key, value in found["parameters"].items():
+    recorded, current = bundle.reference["made_from"], made_from(bundle.params, bundle.models, bundle.unet)
+    for key, value in current["parameters"].items():
         if recorded["parameters"].get(key) != value:
             again = "" if key in EVALUATED_KEYS else "sh prepare_data.sh, training, "
             raise InputError(
@@ -127,7 +127,7 @@ def _refuse_others(bundle: Bundle, path: Path) -> None:
                 f"PARAMS file of that run, or run: {again}{bundle.made_by}"
             )
     files = {**bundle.models, "unet": bundle.unet}
-    for name, value in {**found["models"], "unet": found["unet"]}.items():
+    for name, value in {**current["models"], "unet": current["unet"]}.items():
         if value != {**recorded["models"], "unet": recorded["unet"]}.get(name):
             raise InputError(
                 f"{files[name]}: is not the network that {path.name} and thresholds.json were made with. Run: "

@@ -35,13 +35,13 @@ def written_bundle(folder: Path) -> Iterator[Path]:
     if folder.exists() and not (folder / DIGESTS).is_file():
         raise InputError(f"{folder}: is there and no bundle; it is not replaced. Give another --out.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part", dir=folder.parent) as place:
-        new = Path(place) / "new"
+    with tempfile.TemporaryDirectory(prefix=".part", dir=folder.parent) as temporary:
+        new = Path(temporary) / "new"
         new.mkdir()
         yield new
         files = sorted(path for path in new.rglob("*") if path.is_file())
         write_json({path.relative_to(new).as_posix(): digest(path) for path in files}, new / DIGESTS)
-        old = Path(place) / "old"
+        old = Path(temporary) / "old"
         if folder.exists():
             os.replace(folder, old)
         try:
@@ -80,8 +80,8 @@ def write_examples(bundle: Bundle, folder: Path, onnx: bool) -> dict[str, float]
         random = np.random.default_rng(number)
         findings = dict.fromkeys(FINDINGS[number::EXAMPLES], 0.8)  # what can be drawn, whatever the family finds
         write_image(phantoms.draw_film(random, phantoms.draw_patient(random), findings).pixels, path)
-    with tempfile.TemporaryDirectory() as place:
-        work = Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
         predicted = predicting.predict(bundle, paths, POOLED, work, lambda films, doing: films)
         expected = predicting.result(predicted, [""] * len(paths))
         write_csv(expected.assign(filename=[path.name for path in paths]), folder / "examples" / "expected.csv")

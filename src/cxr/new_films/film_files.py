@@ -18,20 +18,20 @@ def find_films(given: Sequence[Path], out: Path) -> list[Path]:
     InputError
         Nothing of it is there, or a folder cannot be read.
     """
-    overlays, found = out.resolve() / "overlays", []
+    overlays, films = out.resolve() / "overlays", []
     for path in given:
         if path.is_dir():
-            found += [film for film in films_below(path) if overlays not in film.resolve().parents]
+            films += [film for film in films_below(path) if overlays not in film.resolve().parents]
         else:
-            found.append(path)
-    if not any(path.exists() for path in found):
+            films.append(path)
+    if not any(path.exists() for path in films):
         names = ", ".join(map(str, given[:3]))
         raise InputError(f"{names}: no film there; expected PNG, JPEG, TIFF or DICOM files, or folders with some.")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(films))
 
 
 def overlay_name(filename: str) -> str:
     """A file name for a film's overlay that is safe and its own: films of one name in two folders differ."""
     last = unicodedata.normalize("NFC", Path(filename).stem)
-    kept = re.sub(r"[^\w.-]+", "_", last).strip("._-")[:40] or "film"
-    return f"{kept}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"
+    safe = re.sub(r"[^\w.-]+", "_", last).strip("._-")[:40] or "film"
+    return f"{safe}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"

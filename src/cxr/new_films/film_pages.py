@@ -35,10 +35,10 @@ COLUMNS = 4  # films in a row
 
 
 @dataclass(frozen=True)
-class Said:
-    """What is said of one finding: its probability and threshold, whether it is called, its map on the film (h, w)."""
+class FindingOnFilm:
+    """One finding on a film: its probability and threshold, whether it is called, its map on the film (h, w)."""
 
-    finding: str
+    name: str
     probability: float
     threshold: float
     called: bool
@@ -46,15 +46,15 @@ class Said:
 
 
 def film_page(
-    film: np.ndarray, said: Sequence[Said], path: Path, title: str, notes: Sequence[str], mask: np.ndarray | None,
-    mask_used: bool, contour_share: float,
+    film: np.ndarray, findings: Sequence[FindingOnFilm], path: Path, title: str, notes: Sequence[str],
+    mask: np.ndarray | None, mask_used: bool, contour_share: float,
 ) -> None:  # fmt: skip
     """Draw one film's page: the film, a map each finding, then all probabilities.
 
     Parameters
     ----------
     film : ndarray of shape (H, W), uint8
-    said : sequence of F Said
+    findings : sequence of F FindingOnFilm
     path : Path
     title : str
         The film's name.
@@ -68,19 +68,19 @@ def film_page(
     plain, _ = fit_panel(film, SIDE)
     about = "film" if mask is None else "film, lung mask" if mask_used else "film, lung mask (not used)"
     tiles = [(_outlined(plain, mask), about, "", None)]
-    colour_of = {finding: rgb(colour) for finding, colour in colours([one.finding for one in said]).items()}
-    for one in said:
-        heat = resize_heat(one.heat, *plain.shape[:2])
+    colour_of = {name: rgb(colour) for name, colour in colours([finding.name for finding in findings]).items()}
+    for finding in findings:
+        heat = resize_heat(finding.heat, *plain.shape[:2])
         shown = blend(plain, heat)
-        if one.called and one.heat.max() > 0:
+        if finding.called and finding.heat.max() > 0:
             draw_outline(shown, heat >= contour_share * heat.max(), CONTOUR)
-        verdict = f"{one.probability:.2f}" + (", called" if one.called else "")
-        tiles.append((shown, one.finding, verdict, colour_of[one.finding] if one.called else None))
-    below, bars = _foot(said), _bars(said, colour_of, 1)
+        verdict = f"{finding.probability:.2f}" + (", called" if finding.called else "")
+        tiles.append((shown, finding.name, verdict, colour_of[finding.name] if finding.called else None))
+    below, bars = _foot(findings), _bars(findings, colour_of, 1)
     rows = [_row(tiles[start : start + COLUMNS], below) for start in range(0, len(tiles), COLUMNS)]
     used = len(tiles) % COLUMNS
     if used == 0 or len(bars) > SIDE:  # no place is left, or they need more than one
-        used, bars = 0, _bars(said, colour_of, COLUMNS)
+        used, bars = 0, _bars(findings, colour_of, COLUMNS)
         rows.append(blank_canvas(len(bars), rows[0].shape[1]))
     left = GAP + used * (SIDE + GAP)
     rows[-1][: bars.shape[0], left : left + bars.shape[1]] = bars
@@ -104,10 +104,10 @@ def _outlined(plain: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return shown
 
 
-def _foot(said: Sequence[Said]) -> int:
+def _foot(findings: Sequence[FindingOnFilm]) -> int:
     """Height of what stands below a film: of two lines where a name has no room beside its probability."""
     room = SIDE - 4 - 10 - text_width("0.00, called", 16, 600)
-    return FOOT if all(text_width(one.finding, 16, 600) <= room for one in said) else FOOT + 22
+    return FOOT if all(text_width(finding.name, 16, 600) <= room for finding in findings) else FOOT + 22
 
 
 def _row(tiles, below: int) -> np.ndarray:
@@ -121,33 +121,35 @@ def _row(tiles, below: int) -> np.ndarray:
         weight = 600 if colour else 400
         size = fitting_size(name, 16, SIDE - 4, weight)
         end = write_text(canvas, name, (x + 2, SIDE + 20), size, TEXT, SIDE - 4, weight) + 10
-        place = (end, SIDE + 20) if below == FOOT else (x + 2, SIDE + 42)
-        write_text(canvas, verdict, place, 16, TEXT if colour else DIM, SIDE, weight=600)
+        corner = (end, SIDE + 20) if below == FOOT else (x + 2, SIDE + 42)
+        write_text(canvas, verdict, corner, 16, TEXT if colour else DIM, SIDE, weight=600)
         if colour:
             cv2.rectangle(canvas, (x, 0), (x + SIDE - 1, SIDE - 1), colour, 3)
     return canvas
 
 
-def _bars(said: Sequence[Said], colour_of: Mapping[str, tuple[int, int, int]], columns: int) -> np.ndarray:
+def _bars(findings: Sequence[FindingOnFilm], colour_of: Mapping[str, tuple[int, int, int]], columns: int) -> np.ndarray:
     """Probabilities as bars from 0 to 1, each with a tick at its threshold, in columns as wide as a film."""
     left, right = 10, SIDE - 12
     numbers = 84  # width of "0.12 / 0.34"
-    beside = all(text_width(one.finding, 15, 600) <= right - left - numbers - 8 for one in said)
+    beside = all(text_width(finding.name, 15, 600) <= right - left - numbers - 8 for finding in findings)
     step, name_width = (44, right - left - numbers - 8) if beside else (64, right - left)
-    panel = blank_canvas(36 + step * -(-len(said) // columns), columns * (SIDE + GAP) - GAP)
-    for number, one in enumerate(said):
+    panel = blank_canvas(36 + step * -(-len(findings) // columns), columns * (SIDE + GAP) - GAP)
+    for number, finding in enumerate(findings):
         row, column = divmod(number, columns)
-        place = panel[:, column * (SIDE + GAP) :][:, :SIDE]
+        cell = panel[:, column * (SIDE + GAP) :][:, :SIDE]
         y = 12 + step * row
-        weight, ink = (600, TEXT) if one.called else (400, DIM)
-        size = fitting_size(one.finding, 15, name_width, weight)
-        write_text(place, one.finding, (left, y + 14), size, ink, name_width, weight)
+        weight, ink = (600, TEXT) if finding.called else (400, DIM)
+        size = fitting_size(finding.name, 15, name_width, weight)
+        write_text(cell, finding.name, (left, y + 14), size, ink, name_width, weight)
         y += step - 44  # a name of its own line stands above
-        write_text(place, f"{one.probability:.2f} / {one.threshold:.2f}", (right - numbers, y + 14), 15, DIM, numbers)
-        cv2.rectangle(place, (left, y + 20), (right, y + 28), (52, 52, 56), cv2.FILLED)
-        end = left + round((right - left) * one.probability)
-        cv2.rectangle(place, (left, y + 20), (end, y + 28), colour_of[one.finding], cv2.FILLED)
-        tick = left + round((right - left) * min(one.threshold, 1))
-        cv2.line(place, (tick, y + 17), (tick, y + 31), TEXT, 2)
+        write_text(
+            cell, f"{finding.probability:.2f} / {finding.threshold:.2f}", (right - numbers, y + 14), 15, DIM, numbers
+        )
+        cv2.rectangle(cell, (left, y + 20), (right, y + 28), (52, 52, 56), cv2.FILLED)
+        end = left + round((right - left) * finding.probability)
+        cv2.rectangle(cell, (left, y + 20), (end, y + 28), colour_of[finding.name], cv2.FILLED)
+        tick = left + round((right - left) * min(finding.threshold, 1))
+        cv2.line(cell, (tick, y + 17), (tick, y + 31), TEXT, 2)
     write_text(panel, "probability / threshold (white tick)", (left, len(panel) - 10), 14, DIM, SIDE - 20)
     return panel

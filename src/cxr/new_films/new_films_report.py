@@ -18,7 +18,7 @@ from cxr.imaging.film_checks import FLAGS, MEANINGS
 from cxr.imaging.geometry import AFFINE, square_affine, square_to_film
 from cxr.maps.heatmaps import enlarged
 from cxr.new_films.film_files import overlay_name
-from cxr.new_films.film_pages import Said, film_page
+from cxr.new_films.film_pages import FindingOnFilm, film_page
 from cxr.new_films.predicting import Predicted, thresholds_used
 from cxr.report import gallery, html_page
 from cxr.report.page_tables import Cell, Table, count, number
@@ -62,13 +62,13 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
     scale_x, scale_y, offset_x, offset_y = about[list(AFFINE)]
     affine = (scale_x / scale, scale_y / scale, offset_x, offset_y)
     used = thresholds_used(predicted)
-    said = [
-        Said(
+    findings = [
+        FindingOnFilm(
             finding, float(scored.probability(finding)[row]), used[finding]["threshold"],
-            bool(scored.decisions[row, place]),
+            bool(scored.decisions[row, column]),
             square_to_film(enlarged(scored.heat(finding, row), scored.size), shape, affine),
         )
-        for place, finding in enumerate(predicted.scored.findings)
+        for column, finding in enumerate(predicted.scored.findings)
     ]  # fmt: skip
     mask = None
     if predicted.masks is not None:
@@ -79,7 +79,9 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
     name = f"overlays/{overlay_name(about['filename'])}"
     notes = about["notes"].split("; ") if about["notes"] else []
     share = predicted.bundle.params.evaluation.map_threshold
-    film_page(film, said, folder / name, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, share)
+    film_page(
+        film, findings, folder / name, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, share
+    )
     return name
 
 
@@ -95,9 +97,9 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
     films, used = predicted.films, thresholds_used(predicted)
     called = predicted.scored.decisions.sum(axis=0)
     tiles = [
-        {"finding": finding, "called": int(called[place]), "threshold": f"{used[finding]['threshold']:.2f}",
+        {"finding": finding, "called": int(called[column]), "threshold": f"{used[finding]['threshold']:.2f}",
          "fitted_on": used[finding]["fitted_on"]}
-        for place, finding in enumerate(predicted.scored.findings)
+        for column, finding in enumerate(predicted.scored.findings)
     ]  # fmt: skip
     flags = [(name.replace("_", " "), int(films[name].fillna(0).sum()), MEANINGS[name]) for name in FLAGS]
     content = {
@@ -149,13 +151,13 @@ def _table(predicted: Predicted) -> Table:
     rows = []
     for row in range(min(len(predicted.films), MOST_ROWS)):
         about, cells = predicted.films.iloc[row], []
-        for place, finding in enumerate(predicted.scored.findings):
+        for column, finding in enumerate(predicted.scored.findings):
             value = float(predicted.scored.probability(finding)[row])
-            mended = predicted.calibrated[row, place]
-            below = [] if np.isnan(mended) else [f"{mended:.2f}"]
+            calibrated = predicted.calibrated[row, column]
+            below = [] if np.isnan(calibrated) else [f"{calibrated:.2f}"]
             if len(predicted.members) > 1:
-                below.append(f"{low[row, place]:.2f}–{high[row, place]:.2f}")
-            mark = "● " if predicted.scored.decisions[row, place] else ""
+                below.append(f"{low[row, column]:.2f}–{high[row, column]:.2f}")
+            mark = "● " if predicted.scored.decisions[row, column] else ""
             cells.append(Cell(f"{mark}{value:.2f}", value, " · ".join(below)))
         flags = flags_of(predicted, row)
         first, distance = Cell(one_line(about["filename"])), number(float(about["distance"]), digits=2)

@@ -102,8 +102,8 @@ def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tupl
     films = films.join(checks)
     films = films.join(_pack(bundle, films, work, progress))
     films["problem"] = films["problem"].where(films["problem"] != "", films["pack_problem"].astype(object).fillna(""))
-    said = zip(films["problem"], films["path"], strict=True)
-    films["problem"] = [problem.removeprefix(f"{path}: ") for problem, path in said]
+    problems = zip(films["problem"], films["path"], strict=True)
+    films["problem"] = [problem.removeprefix(f"{path}: ") for problem, path in problems]
     return films, masks
 
 
@@ -203,8 +203,8 @@ def _score(bundle: Bundle, rows: np.ndarray, work: Path) -> tuple[np.ndarray, li
         size = bundle.params.input_size(member)
         network = saved_models.load_model(path, size, bundle.made_by)
         pack = packs.open_pack(work / f"{size}.npy", MADE_BY)
-        found, by_method = inference.score(inference.scorer(network, bundle.params), pack, rows, bundle.params)
-        probabilities.append(found)
+        scores, by_method = inference.score(inference.scorer(network, bundle.params), pack, rows, bundle.params)
+        probabilities.append(scores)
         maps.append(by_method[bundle.params.evaluation.map_method])
     return np.stack(probabilities), maps
 
@@ -250,8 +250,8 @@ def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
     }
     table = films[["filename", "width", "height"]].astype({"width": "Int64", "height": "Int64"})
     for name, values in parts.items():
-        for place, finding in enumerate(predicted.scored.findings):
-            column = values[:, place]
+        for index, finding in enumerate(predicted.scored.findings):
+            column = values[:, index]
             text = [str(value) if name == "called" else "" if np.isnan(value) else f"{value:.6g}" for value in column]
             table[f"{finding}_{name}"] = pd.Series(text, table.index, dtype="str")
     table = table.join(films[[*FLAGS, "distance", "notes"]])

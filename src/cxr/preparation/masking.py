@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cxr.core.executors import kept
+from cxr.core.executors import cached
 from cxr.core.parameters import Params
 from cxr.preparation.packs import write_rows
 from cxr.preparation.reading import try_square
@@ -35,7 +35,7 @@ def network(masking: Masking) -> tuple[Any, str]:
         device = backend.start(masking.params)
         return saved_models.load_model(Path(masking.unet), masking.params.unet.unet_input_size, MADE_BY), device
 
-    return kept("unet", (masking.unet_digest, masking.params.training.precision), load)
+    return cached("unet", (masking.unet_digest, masking.params.training.precision), load)
 
 
 def mask_shard(shard: Sequence[tuple[int, Path]], masking: Masking) -> list[dict[str, Any]]:

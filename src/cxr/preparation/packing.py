@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.errors import FilmError
-from cxr.core.executors import kept
+from cxr.core.executors import cached
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import AFFINE, fit_square, square_affine, square_to_film
 from cxr.imaging.lungs import mask_film
@@ -86,11 +86,9 @@ def _packed(row: int, path: Path, accepted: bool, packing: Packing) -> tuple[dic
         return {"problem": f"{UNREADABLE}{error}"}, {}
     box = None
     if packing.masking != "none" and accepted:
-        mask = kept("masks", (packing.masks, packing.masks_digest), lambda: open_pack(Path(packing.masks), MADE_BY))[
-            row
-        ]
-        affine = square_affine(film.shape, mask.shape[0], packing.fit)
-        film, box = mask_film(film, square_to_film(mask, film.shape, affine), packing.masking, packing.margin)
+        masks = cached("masks", (packing.masks, packing.masks_digest), lambda: open_pack(Path(packing.masks), MADE_BY))
+        affine = square_affine(film.shape, masks.shape[1], packing.fit)
+        film, box = mask_film(film, square_to_film(masks[row], film.shape, affine), packing.masking, packing.margin)
     record: dict[str, Any] = {"width": film.shape[1], "height": film.shape[0], "problem": ""}
     squares = {}
     for size, _ in packing.packs:

@@ -67,7 +67,7 @@ def _reserve(file: BinaryIO, size: int) -> None:
 
 
 def write_rows(path: Path, first: int, rows: np.ndarray) -> None:
-    """Write rows (n, …) at their place; any process may, in any order, twice without harm."""
+    """Write rows (n, …) at their position; any process may, in any order, twice without harm."""
     with open(path, "rb") as file:
         np.lib.format.read_magic(file)
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)

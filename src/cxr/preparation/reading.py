@@ -14,8 +14,6 @@ from cxr.imaging.geometry import fit_square
 from cxr.tables.lung_sets import read_pair
 
 BROKEN_LIMIT = 0.1  # share of unreadable films from which something is wrong with the disk or the download
-
-
 UNREADABLE = "unreadable: "
 
 

@@ -142,7 +142,7 @@ def reliability(
     axes, highest = figure.subplots(), 0.02
     for values, ink, line, label in ((before, style.ink, "o--", "before"), (after, colour, "o-", "after")):
         if values:
-            x, y = ([one[key] for one in values["reliability"]] for key in ("mean_probability", "share_positive"))
+            x, y = ([group[key] for group in values["reliability"]] for key in ("mean_probability", "share_positive"))
             highest = max(highest, *x, *y)
             axes.plot(x, y, line, color=ink, markersize=3.5, linewidth=1.3, label=label)
     axes.plot([0, 1], [0, 1], color=style.line, linestyle=":")
@@ -164,24 +164,24 @@ def forest(
             rows.append((grouping, None))
             rows += [(f"{name}", group["findings"][finding]) for name, group in block["groups"].items()]
     figure = Figure(figsize=(4.6, 0.7 + 0.19 * len(rows)), layout="constrained")
-    axes, places = figure.subplots(), -np.arange(len(rows))
-    for place, (_, values) in zip(places, rows, strict=True):
+    axes, heights = figure.subplots(), -np.arange(len(rows))
+    for height, (_, values) in zip(heights, rows, strict=True):
         if values and values["auroc"] is not None:
             few = values.get("too_few", False)
             if values["auroc_interval"]:
                 pale = 0.45 if few else 1
-                axes.plot(values["auroc_interval"], [place, place], color=colour, linewidth=1.6, alpha=pale)
+                axes.plot(values["auroc_interval"], [height, height], color=colour, linewidth=1.6, alpha=pale)
             face = "none" if few else colour
-            axes.plot([values["auroc"]], [place], "o", markersize=4.5, color=colour, markerfacecolor=face)
+            axes.plot([values["auroc"]], [height], "o", markersize=4.5, color=colour, markerfacecolor=face)
     if overall["auroc"] is not None:
         axes.axvline(overall["auroc"], color=style.ink, linestyle=":", linewidth=0.8)
-    axes.set_yticks(places, [_row_name(name, values) for name, values in rows])
+    axes.set_yticks(heights, [_row_name(name, values) for name, values in rows])
     for tick, (_, values) in zip(axes.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if values is None else "normal")
     axes.tick_params(axis="y", length=0)
     low, high = axes.get_xlim()
     axes.set(xlabel="AUROC", xlim=(max(0.0, low), min(1.0, max(high, low + 0.1))), title=finding)
-    axes.set_ylim(places[-1] - 0.7, 0.7)
+    axes.set_ylim(heights[-1] - 0.7, 0.7)
     axes.grid(True)
     return figure
 
@@ -202,8 +202,8 @@ def dashes(findings: Sequence[str]) -> dict[str, str]:
 def _looks(findings: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Colour and dash of each finding's line."""
     return {
-        finding: {"color": colour, "linestyle": DASHES[place // 8 % len(DASHES)], "linewidth": LINE_WIDTH}
-        for place, (finding, colour) in enumerate(colours(findings).items())
+        finding: {"color": colour, "linestyle": DASHES[index // 8 % len(DASHES)], "linewidth": LINE_WIDTH}
+        for index, (finding, colour) in enumerate(colours(findings).items())
     }
 
 

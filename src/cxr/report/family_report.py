@@ -38,7 +38,7 @@ def model(settings: Settings, params: Params, family: str) -> html_page.Model:
     if params.tables.split == "image":
         notes = ['SPLIT is "image": test patients are in training too, and in val. These numbers are too good.']
     test = table[table["split"] == "test"].reset_index(drop=True)
-    trained = params.tables.train_sources or set(predictions.source(table[table["split"] == "val"]))
+    trained = params.tables.train_sources or set(predictions.source(val))
     unseen = sorted(set(predictions.source(test)) - set(trained))
     if unseen:
         notes.append(
@@ -51,25 +51,19 @@ def model(settings: Settings, params: Params, family: str) -> html_page.Model:
 def blocks(settings: Settings, params: Params, family: str, own: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """metrics.json of the family (``own``) and, where it has several, of each member that is evaluated."""
     members = params.members(family)
-    found = {family: own}
-    for member in members if len(members) > 1 else ():
-        block = read_json_if_there(settings.member_dir(family, member) / "metrics.json", "")
-        if block:
-            found[member] = block
-    return found
+    paths = {member: settings.member_dir(family, member) / "metrics.json" for member in members if len(members) > 1}
+    return {family: own} | {member: block for member, path in paths.items() if (block := read_json_if_there(path, ""))}
 
 
 def extras(settings: Settings, params: Params, family: str, most: int | None = None) -> html_page.Extras:
     """Gallery (of ``most`` films), lung masks, training curves and facts; what is missing is left out or said to be."""
     members = params.members(family)
     logs = {member: settings.member_dir(family, member) / "log.csv" for member in members}
-    pictures = {
-        "Worst lung masks of the U-Net's test films, true and predicted": settings.unet_dir
-        / "evaluation"
-        / "worst.png",
-        "Lung masks of 16 films of classification": settings.classification / "preview_masks.png",
-    }
-    masks = [(title, gallery.picture_uri(path, 1300)) for title, path in pictures.items()]
+    worst, preview = settings.unet_dir / "evaluation" / "worst.png", settings.classification / "preview_masks.png"
+    masks = [
+        ("Worst lung masks of the U-Net's test films, true and predicted", gallery.picture_uri(worst, 1300)),
+        ("Lung masks of 16 films of classification", gallery.picture_uri(preview, 1300)),
+    ]
     return html_page.Extras(
         cards=cards(settings, params, family, most),
         method=METHOD_NAMES[params.evaluation.map_method],
@@ -122,12 +116,11 @@ def cards(settings: Settings, params: Params, family: str, most: int | None) -> 
 def mask_notes(settings: Settings) -> list[str]:
     """How good the U-Net is on its test films, and how many masks of classification were not accepted, and why."""
     notes = []
-    dice = read_json_if_there(settings.unet_dir / "evaluation" / "metrics.json", "")
-    if dice:
-        measured = {name: values for name, values in dice.items() if isinstance(values, dict) and "dice" in values}
-        for name, values in measured.items():
-            low, high = values.get("dice_interval") or (None, None)
-            interval = f" ({low:.3f} to {high:.3f})" if low is not None else ""
+    metrics = read_json_if_there(settings.unet_dir / "evaluation" / "metrics.json", "") or {}
+    for name, values in metrics.items():
+        if isinstance(values, dict) and "dice" in values:
+            limits = values.get("dice_interval")
+            interval = f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else ""
             notes.append(f"U-Net on {name} test films: Dice {values['dice']:.3f}{interval}, {values['films']:,} films.")
     path = settings.lung_masks.with_suffix(".csv")
     if path.is_file():
@@ -143,7 +136,7 @@ def facts(settings: Settings, params: Params, family: str) -> dict[str, list[tup
     """run.json of every member, and the protocol of the evaluation, as pairs of text."""
     block = read_json_if_there(settings.family_dir(family) / "metrics.json", "")
     protocol = block["protocol"]
-    found = {
+    sections = {
         "Evaluation": [
             ("test films, patients", f"{protocol['films']:,}, {protocol['patients']:,}"),
             ("threshold rule", protocol["threshold_rule"]),
@@ -156,8 +149,8 @@ def facts(settings: Settings, params: Params, family: str) -> dict[str, list[tup
     for member in params.members(family):
         run = read_json_if_there(settings.member_dir(family, member) / "run.json", "")
         if run:
-            found[member] = run_facts(run)
-    return found
+            sections[member] = run_facts(run)
+    return sections
 
 
 def run_facts(run: dict[str, Any]) -> list[tuple[str, str]]:
@@ -168,11 +161,11 @@ def run_facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         "best": "best mean AUROC on val", "resumed_from": "resumed from epoch", "seed": "seed", "commit": "commit",
         "model": "digest of the model",
     }  # fmt: skip
-    pairs = [(said, str(run[key])) for key, said in names.items() if run.get(key) is not None]
-    for key, said in (("made_from", "made from"), ("versions", "versions")):
+    pairs = [(label, str(run[key])) for key, label in names.items() if run.get(key) is not None]
+    for key, label in (("made_from", "made from"), ("versions", "versions")):
         flat = {name: value for name, value in run.get(key, {}).items() if not isinstance(value, dict)}
         if flat:
-            pairs.append((said, ", ".join(f"{name} {value}" for name, value in flat.items())))
+            pairs.append((label, ", ".join(f"{name} {value}" for name, value in flat.items())))
     return pairs
 
 
@@ -182,7 +175,7 @@ def counts(settings: Settings, findings: Sequence[str]) -> pd.DataFrame | None:
         return None
     images = pd.read_csv(settings.images_csv).merge(pd.read_csv(settings.split_csv), on="image_id")
     grouped = images[images["split"] != UNUSED].groupby(["source", "split"], sort=True)
-    found = grouped["patient_id"].agg(films="size", patients="nunique")
+    counted = grouped["patient_id"].agg(films="size", patients="nunique")
     for finding in findings:
-        found[finding] = grouped[finding].sum().astype(int)
-    return found.reset_index()
+        counted[finding] = grouped[finding].sum().astype(int)
+    return counted.reset_index()

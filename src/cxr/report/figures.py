@@ -101,11 +101,11 @@ def label_of(style: Style, name: str, figures: str) -> str:
 
 
 def thinned(style: Style, *arrays: np.ndarray) -> list[np.ndarray]:
-    kept = np.unique(np.linspace(0, len(arrays[0]) - 1, style.points).round().astype(int))
-    return [array[kept] if len(array) > style.points else array for array in arrays]
+    chosen = np.unique(np.linspace(0, len(arrays[0]) - 1, style.points).round().astype(int))
+    return [array[chosen] if len(array) > style.points else array for array in arrays]
 
 
-def place_legend(axes: Axes, style: Style, place: str, title: str = "") -> None:
+def place_legend(axes: Axes, style: Style, location: str, title: str = "") -> None:
     """Names of the lines: in the axes; where they are many beside them, and the figure grows by what they take.
 
     A page has a key of all findings, so many names stand there alone.
@@ -114,7 +114,7 @@ def place_legend(axes: Axes, style: Style, place: str, title: str = "") -> None:
     heading = {"title": title if style.alone else None, "alignment": "left"}
     if len(names) <= MOST_INSIDE:
         if names:
-            axes.legend(loc=place, **heading)
+            axes.legend(loc=location, **heading)
         return
     if not style.alone:
         return

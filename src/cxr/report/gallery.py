@@ -46,10 +46,10 @@ def choose_rows(scored: Scored, most: int) -> list[int]:
     """Test films of the gallery: each finding's outcomes in turn, the surest first, until there are ``most``."""
     queues = [choose_films(scored, finding, None, most) for finding in scored.findings]
     rows: dict[int, None] = {}
-    for place in range(max(map(len, queues))):
+    for position in range(max(map(len, queues))):
         for queue in queues:
-            if place < len(queue) and len(rows) < most:
-                rows.setdefault(queue[place])
+            if position < len(queue) and len(rows) < most:
+                rows.setdefault(queue[position])
     return list(rows)
 
 

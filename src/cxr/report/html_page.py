@@ -73,15 +73,15 @@ class Extras:
 
 def distinct_names(names: Sequence[str]) -> list[str]:
     """Names of models, a number behind those that stand twice; as folders too, on disks for which A is a."""
-    given, taken, found = {name.casefold() for name in names}, set(), []
+    given, taken, distinct = {name.casefold() for name in names}, set(), []
     for name in names:
         own, number = name, 1
         while own.casefold() in taken or (number > 1 and own.casefold() in given):
             number += 1
             own = f"{name} ({number})"
         taken.add(own.casefold())
-        found.append(own)
-    return found
+        distinct.append(own)
+    return distinct
 
 
 def page(
@@ -164,7 +164,7 @@ def of_predictions(name: str, model: Model, models: Mapping[str, Model], compare
             ("resamples, seed", f"{protocol['replicates']:,}, {protocol['seed']}"),
         ]
     }
-    return page(name, model, {other: one.metrics for other, one in models.items()}, compared, Extras(facts=facts))
+    return page(name, model, {other: models[other].metrics for other in models}, compared, Extras(facts=facts))
 
 
 def _json(content: Any) -> Markup:
@@ -203,7 +203,7 @@ def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
 
 
 def _percent(auroc: float) -> float:
-    """Place of an AUROC on a bar that goes from 0.5 to 1."""
+    """Position of an AUROC on a bar that goes from 0.5 to 1."""
     return round(200 * (min(max(auroc, 0.5), 1.0) - 0.5), 2)
 
 
@@ -248,11 +248,11 @@ def _charts(model: Model, findings: Sequence[str], extras: Extras) -> dict[str, 
         ),
         "reliability": [
             _svg(
-                curves.reliability(finding, one["before"], one["after"], colour[finding]), f"reliability-{finding}",
+                curves.reliability(finding, fit["before"], fit["after"], colour[finding]), f"reliability-{finding}",
                 f"Reliability of the probabilities of {finding}",
             )
-            for finding, one in calibrations.items()
-            if one["before"]
+            for finding, fit in calibrations.items()
+            if fit["before"]
         ],
         "forests": [
             _svg(

@@ -132,15 +132,14 @@ def _protocol(params: Params, metrics: dict[str, Any]) -> list[str]:
 
 
 def _results(metrics: dict[str, Any]) -> list[str]:
-    blocks = {"All test films": metrics} if len(metrics["by_source"]) == 1 else {}
-    blocks |= metrics["by_source"] if not blocks else {}
+    blocks = {"All test films": metrics} if len(metrics["by_source"]) == 1 else metrics["by_source"]
     shown = [figure for figure in FIGURES if figure.on_card]
     heads = ["finding", "films", "positives", *(figure.title for figure in shown)]
     lines = []
     for name, block in blocks.items():
         rows = []
         for finding, values in block["findings"].items():
-            figures = [figure(values[one.key], values.get(f"{one.key}_interval")) for one in shown]
+            figures = [figure(values[kind.key], values.get(f"{kind.key}_interval")) for kind in shown]
             rows.append([finding, f"{values['films']:,}", f"{values['positives']:,}", *figures])
         macro = block["macro"]
         mean = figure(macro["auroc"], macro["auroc_interval"])
@@ -155,9 +154,9 @@ def _trust(settings: Settings, params: Params, family: str) -> list[str]:
     extras = family_report.trust(settings, params, family)
     tables = [*extras["map_tables"][:2], extras["randomisation"], *extras["shortcuts"]]
     lines = [
-        f"**{one.caption}**\n\n" + table(one.heads, [[_text(cell) for cell in row] for row in one.rows])
-        for one in tables
-        if one is not None
+        f"**{shown.caption}**\n\n" + table(shown.heads, [[_text(cell) for cell in row] for row in shown.rows])
+        for shown in tables
+        if shown is not None
     ]
     return lines or ["Not measured."]
 
@@ -173,8 +172,8 @@ def _subgroups(metrics: dict[str, Any]) -> list[str]:
     for grouping, values in metrics["subgroups"].items():
         for name, group in values["groups"].items():
             cells = [
-                figure(one["auroc"], one["auroc_interval"]) + (" (too few)" if one["too_few"] else "")
-                for one in group["findings"].values()
+                figure(measured["auroc"], measured["auroc_interval"]) + (" (too few)" if measured["too_few"] else "")
+                for measured in group["findings"].values()
             ]
             rows.append([grouping, name, f"{group['films']:,}", f"{group['patients']:,}", *cells])
     return [

@@ -17,7 +17,7 @@ from cxr.tables.sources.catalogue import film_paths
 
 
 def overlays_made_from(scored: Scored, family_dir: Path) -> dict[str, Any]:
-    """What overlays depend on: drawn anew where another is recorded in gradcam/made_from.json."""
+    """What overlays depend on: drawn again where another is recorded in gradcam/made_from.json."""
     chosen = scored.params.evaluation
     files = {name: digest(family_dir / name) for name in ("predictions.csv", "thresholds.json")}
     return {**files, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
@@ -37,15 +37,12 @@ def draw_overlay(
     -------
     film (H, W) uint8, heatmap (H, W) float32 0..1, caption
     """
-    film_row = scored.films.iloc[row]
     film = read_film(film_paths(settings, scored.films.iloc[[row]])[0])
     on_square = heatmaps.enlarged(scored.heat(finding, row), scored.size)
     heat = square_to_film(on_square, film.shape, scored.affine(row))
-    truth, probability = scored.truth(finding)[row], scored.probability(finding)[row]
-    said = {1.0: "present", 0.0: "absent"}.get(truth, "not known")
-    outcome = scored.outcome(finding, row) or "?"
-    title = f"{film_row['image_id']}   {finding}: {said}, probability {probability:.2f} ({outcome})"
-    image_id = film_row["image_id"]
+    truth = {1.0: "present", 0.0: "absent"}.get(scored.truth(finding)[row], "not known")
+    image_id, probability = scored.films["image_id"].iloc[row], scored.probability(finding)[row]
+    title = f"{image_id}   {finding}: {truth}, probability {probability:.2f} ({scored.outcome(finding, row) or '?'})"
     film_pictures.overlay(
         film, heat, folder / finding / f"{image_id}.png", title,
         # Of the peak on the square, as the detections have it: the film may show less of the map.

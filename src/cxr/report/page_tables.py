@@ -6,7 +6,7 @@ from typing import Any
 
 from cxr.evaluation.figures import RANKINGS, SHARES
 from cxr.evaluation.metrics import FIGURES
-from cxr.evaluation.operating_points import POINTS
+from cxr.evaluation.operating_points import POINTS, SHOWN
 from cxr.evaluation.source_fits import POOLED
 
 
@@ -36,15 +36,30 @@ def number(value: float | None, interval=None, digits: int = 3, sign: bool = Fal
     if value is None:
         return Cell("n/a", faint=True)
 
-    def text(one: float) -> str:
-        return f"{one:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+    def text(figure: float) -> str:
+        return f"{figure:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
     below = f"{text(interval[0])} {'to' if sign else '–'} {text(interval[1])}" if interval else ""
     return Cell(text(value), value, below, faint)
 
 
+def with_interval(values: Mapping[str, Any], key: str, sign: bool = False, faint: bool = False) -> Cell:
+    """A figure of metrics.json, its interval below."""
+    return number(values.get(key), values.get(f"{key}_interval"), sign=sign, faint=faint)
+
+
+def difference(values: Mapping[str, Any]) -> Cell:
+    """A difference between two models or groups, its interval below."""
+    return number(values["difference"], values["interval"], sign=True, faint=values.get("too_few", False))
+
+
 def count(value: int | None) -> Cell:
     return Cell("") if value is None else Cell(f"{value:,}", value)
+
+
+def findings_and_mean(block: Mapping[str, Any], findings: Sequence[str]) -> dict[str, Any]:
+    """Name of a row -> its part of a block: the findings, then the mean over them."""
+    return {**{finding: block["findings"][finding] for finding in findings}, "Mean (macro)": block["macro"]}
 
 
 def original_form(block: dict[str, Any], caption: str, findings: Sequence[str], decided: int) -> Table:
@@ -52,19 +67,14 @@ def original_form(block: dict[str, Any], caption: str, findings: Sequence[str], 
     heads = "Finding|Accuracy|Precision|Recall|Prevalence|Always-no accuracy|AUROC|Average precision|Films|Positives"
     keys = ("accuracy", "precision", "recall", "prevalence", "always_no_accuracy")
     rows = []
-    for finding in findings:
-        values = block["findings"][finding]
+    named = findings_and_mean(block, findings)
+    mean = named.popitem()
+    for name, values in [*named.items(), ("Total (micro)", block["total"]), mean]:
         rows.append(
-            [Cell(finding), *(number(values[key]) for key in keys)]
-            + [number(values[key], values[f"{key}_interval"]) for key in ("auroc", "average_precision")]
-            + [count(values["films"]), count(values["positives"])]
+            [Cell(name), *(number(values[key]) for key in keys)]
+            + [with_interval(values, key) if key in values else Cell("") for key in ("auroc", "average_precision")]
+            + [count(values.get(key)) for key in ("films", "positives")]
         )
-    total, macro = block["total"], block["macro"]
-    ends = [Cell(""), Cell("")]
-    counts = [count(total["films"]), count(total["positives"])]
-    means = [number(macro[key], macro[f"{key}_interval"]) for key in ("auroc", "average_precision")]
-    rows.append([Cell("Total (micro)"), *(number(total[key]) for key in keys), *ends, *counts])
-    rows.append([Cell("Mean (macro)"), *(number(macro[key]) for key in keys), *means, *ends])
     notes = [
         f"{finding}: AUROC and average precision n/a: {block['findings'][finding]['reason']}."
         for finding in findings
@@ -79,48 +89,42 @@ def all_figures(block: dict[str, Any], findings: Sequence[str]) -> Table:
     """Every figure with its interval."""
     keys = {figure.title: figure.key for figure in FIGURES if figure not in SHARES}
     rows = [
-        [Cell(finding), *(number(values[key], values[f"{key}_interval"]) for key in keys.values())]
-        for finding, values in ((finding, block["findings"][finding]) for finding in findings)
+        [Cell(name), *(with_interval(values, key) for key in keys.values())]
+        for name, values in findings_and_mean(block, findings).items()
     ]
-    macro = block["macro"]
-    rows.append([Cell("Mean (macro)"), *(number(macro[key], macro.get(f"{key}_interval")) for key in keys.values())])
-    dropped = {finding: block["findings"][finding]["replicates_dropped"] for finding in findings}
     notes = [
-        f"{finding}: {n:,} of the resamples had not both classes and were dropped."
-        for finding, n in dropped.items()
-        if n
+        f"{finding}: {dropped:,} of the resamples had not both classes and were dropped."
+        for finding in findings
+        if (dropped := block["findings"][finding]["replicates_dropped"])
     ]
     return Table("Every figure, with its 95 % interval by patient", ["Finding", *keys], rows, notes, foot=1)
 
 
 def models(blocks: Mapping[str, dict[str, Any]], findings: Sequence[str]) -> Table:
     """AUROC of every model, a column each finding."""
-    rows = []
-    for name, block in blocks.items():
-        cells = [block["findings"][finding] for finding in findings] + [block["macro"]]
-        rows.append([Cell(name), *(number(values["auroc"], values["auroc_interval"]) for values in cells)])
+    rows = [
+        [Cell(name), *(with_interval(values, "auroc") for values in findings_and_mean(block, findings).values())]
+        for name, block in blocks.items()
+    ]
     return Table("AUROC of each model", ["Model", *findings, "Mean"], rows)
 
 
 def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> list[Table]:
     """Paired differences of AUROC and average precision, a table for each pair of models."""
-    found = []
+    tables = []
     for pair in compared:
         rows = []
-        values = {**{finding: pair["findings"][finding] for finding in findings}, "Mean (macro)": pair["macro"]}
-        for name, one in values.items():
+        for name, values in findings_and_mean(pair, findings).items():
             cells = [Cell(name)]
-            for figure in RANKINGS:
-                change = one[figure.key]
-                cells += [number(change["first"]), number(change["second"])]
-                cells.append(number(change["difference"], change["interval"], sign=True))
+            for change in (values[figure.key] for figure in RANKINGS):
+                cells += [number(change["first"]), number(change["second"]), difference(change)]
             rows.append(cells)
         caption = f"{pair['first']} minus {pair['second']}: {pair['films']:,} films, {pair['patients']:,} patients"
         heads = ["Finding"] + [
             f"{figure.column}{what}" for figure in RANKINGS for what in (", first", ", second", ", difference")
         ]
-        found.append(Table(caption, heads, rows, pair.get("notes", []), foot=1))
-    return found
+        tables.append(Table(caption, heads, rows, pair.get("notes", []), foot=1))
+    return tables
 
 
 def calibration(block: dict[str, Any], findings: Sequence[str], caption: str) -> Table:
@@ -133,11 +137,9 @@ def calibration(block: dict[str, Any], findings: Sequence[str], caption: str) ->
         values = block["findings"][finding]["calibration"]
         cells = [Cell(finding), number((values["before"] or {}).get("prevalence"))]
         for when in ("before", "after"):
-            one = values[when] or {}
-            cells.append(number(one.get("mean_probability")))
-            cells.append(number(one.get("in_the_large"), one.get("in_the_large_interval"), sign=True))
-            for key in ("expected_calibration_error", "brier"):
-                cells.append(number(one.get(key), one.get(f"{key}_interval")))
+            measured = values[when] or {}
+            cells += [number(measured.get("mean_probability")), with_interval(measured, "in_the_large", sign=True)]
+            cells += [with_interval(measured, key) for key in ("expected_calibration_error", "brier")]
         rows.append(cells)
     return Table(caption, heads, rows)
 
@@ -145,13 +147,13 @@ def calibration(block: dict[str, Any], findings: Sequence[str], caption: str) ->
 def prevalences(thresholds: dict[str, Any], block: dict[str, Any], findings: Sequence[str]) -> Table:
     """Prevalence of val and of test side by side: a threshold carries the one it was fitted on."""
     hospitals = sorted({name for f in findings for name in thresholds["findings"][f] if name != POOLED})
-    test = {source: one for source, one in block["by_source"].items()}
+    test = block["by_source"]
     heads = ["Finding", *(f"val, {name}" for name in hospitals), *(f"test, {name}" for name in test)]
     rows = []
     for finding in findings:
         fitted = thresholds["findings"][finding]
         cells = [_prevalence(fitted.get(name, {})) for name in hospitals]
-        cells += [_prevalence(one["findings"][finding]) for one in test.values()]
+        cells += [_prevalence(of_source["findings"][finding]) for of_source in test.values()]
         rows.append([Cell(finding), *cells])
     return Table("Prevalence of val and test", heads, rows)
 
@@ -169,7 +171,7 @@ def _prevalence(values: dict[str, Any]) -> Cell:
 
 def operating_points(block: dict[str, Any], findings: Sequence[str]) -> list[Table]:
     """What the four operating points of val are worth on test."""
-    found = []
+    tables = []
     for point, meaning in POINTS.items():
         rows = []
         for finding in findings:
@@ -178,37 +180,29 @@ def operating_points(block: dict[str, Any], findings: Sequence[str]) -> list[Tab
                 continue
             limits = [f"{name} {limit:.3f}" for name, limit in values["threshold"].items()]
             unfitted = any(origin in (POOLED, "nothing") for origin in values["fitted_on"].values())
-            keys = ("recall", "specificity", "precision", "negative_predictive_value", "f1", "balanced_accuracy")
             note = "not fitted on val films of this source" if unfitted else ""
-            rows.append([Cell(finding), Cell(", ".join(limits), None, note), *(number(values[key]) for key in keys)])
+            rows.append([Cell(finding), Cell(", ".join(limits), None, note), *(number(values[key]) for key in SHOWN)])
         heads = "Finding|Threshold|Sensitivity|Specificity|PPV|NPV|F1|Balanced accuracy".split("|")
         if rows:
-            found.append(Table(f"{meaning[0].upper()}{meaning[1:]}, on val", heads, rows))
-    return found
+            tables.append(Table(f"{meaning[0].upper()}{meaning[1:]}, on val", heads, rows))
+    return tables
 
 
 def subgroups(block: dict[str, Any], findings: Sequence[str]) -> list[Table]:
     """AUROC by group of films, a table a grouping; and the gaps of view and sex."""
-    found = []
+    tables = []
     for grouping, values in block.get("subgroups", {}).items():
         if len(values["groups"]) < 2:
             continue
         rows = []
         for name, group in values["groups"].items():
-            cells = [Cell(name), count(group["films"]), count(group["patients"])]
-            for finding in findings:
-                one = group["findings"][finding]
-                cells.append(number(one["auroc"], one["auroc_interval"], faint=one["too_few"]))
-            cells.append(number(group["macro"]["auroc"], group["macro"]["auroc_interval"]))
-            rows.append(cells)
-        foot = 0
-        if "gap" in values:
-            gap, foot = values["gap"], 1
-            cells = [Cell(f"{gap['first']} minus {gap['second']}"), Cell(""), Cell("")]
-            for finding in findings:
-                one = gap["findings"][finding]
-                cells.append(number(one["difference"], one["interval"], sign=True, faint=one["too_few"]))
-            rows.append([*cells, Cell("")])
+            measured = findings_and_mean(group, findings).values()
+            cells = [with_interval(auroc, "auroc", faint=auroc.get("too_few", False)) for auroc in measured]
+            rows.append([Cell(name), count(group["films"]), count(group["patients"]), *cells])
+        gap = values.get("gap")
+        if gap:
+            cells = [difference(gap["findings"][finding]) for finding in findings]
+            rows.append([Cell(f"{gap['first']} minus {gap['second']}"), Cell(""), Cell(""), *cells, Cell("")])
         heads = ["Group", "Films", "Patients", *findings, "Mean"]
-        found.append(Table(f"AUROC by {grouping}", heads, rows, foot=foot))
-    return found
+        tables.append(Table(f"AUROC by {grouping}", heads, rows, foot=1 if gap else 0))
+    return tables

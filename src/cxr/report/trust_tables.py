@@ -8,7 +8,7 @@ import pandas as pd
 from cxr.core.parameters import METHOD_NAMES
 from cxr.maps.localisation import ALWAYS_BESIDE, THRESHOLDS
 from cxr.maps.map_scores import MEAN
-from cxr.report.page_tables import Cell, Table, count, number
+from cxr.report.page_tables import Cell, Table, count, difference, findings_and_mean, number
 
 FEWEST = 10  # films with a box below which a figure is grey: one film moves it by much
 
@@ -59,11 +59,11 @@ def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) ->
     for finding in own["finding"].unique():
         cells = [Cell(finding), count(int(shown.loc[(finding, ALWAYS_BESIDE[0]), "films"]))]
         for method in (*METHOD_NAMES, *ALWAYS_BESIDE):
-            one = shown.loc[(finding, method)]
-            limits = [_known(one[f"{figure}_{end}"]) for end in ("low", "high")]
+            means = shown.loc[(finding, method)]
+            limits = [_known(means[f"{figure}_{end}"]) for end in ("low", "high")]
             interval = limits if method in METHOD_NAMES and None not in limits else None
             faint = method in ALWAYS_BESIDE or cells[1].value < FEWEST
-            cells.append(number(_known(one[figure]), interval, faint=faint))
+            cells.append(number(_known(means[figure]), interval, faint=faint))
         rows.append(cells)
     heads = ["Finding", "Films", *METHOD_NAMES.values(), *(name.capitalize() for name in ALWAYS_BESIDE)]
     return Table(f"{caption} ({family})", heads, rows, _too_few(own))
@@ -74,11 +74,9 @@ def _wang(scores: pd.DataFrame, family: str, method: str, overlap: str) -> Table
     own = scores[(scores["method"] == method) & (scores["finding"] != MEAN)]
     rows = []
     for row in own[own["network"] == family].to_dict("records"):
-        cells = [Cell(row["finding"])]
-        for limit in THRESHOLDS:
-            value, false = row[f"{overlap}_{limit}"], row[f"{overlap}_{limit}_false"]
-            cells.append(Cell(f"{value:.3f}", value, f"{false:.2f} false"))
-        rows.append(cells)
+        pairs = [(row[f"{overlap}_{limit}"], row[f"{overlap}_{limit}_false"]) for limit in THRESHOLDS]
+        cells = [Cell(f"{value:.3f}", value, f"{false:.2f} false") for value, false in pairs]
+        rows.append([Cell(row["finding"]), *cells])
     name = {"iobb": "IoBB", "iou": "IoU"}[overlap]
     heads = ["Finding", *(f"T({name}) {limit}" for limit in THRESHOLDS)]
     return Table(f"Accuracy at T({name}), false boxes a film below: {METHOD_NAMES[method]}, {family}", heads, rows)
@@ -91,12 +89,12 @@ def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> T
     if not own:
         return None
     stages = [stage.replace("nothing, another", "Another") for stage in next(iter(own.values()))["shuffled"]]
-    names = [stages[0], *(_stage(place, len(stages) - 1) for place in range(1, len(stages)))]
+    names = [stages[0], *(_stage(stage_number, len(stages) - 1) for stage_number in range(1, len(stages)))]
     rows = [
         [
             Cell(member),
             *(count(int(table[key].iloc[0])) for key in ("films", "places")),
-            *(number(_known(one)) for one in table["correlation"]),
+            *(number(_known(value)) for value in table["correlation"]),
         ]
         for member, table in own.items()
     ]
@@ -107,46 +105,35 @@ def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> T
     )
 
 
-def _stage(place: int, last: int) -> str:
-    if place == 1:
+def _stage(stage: int, last: int) -> str:
+    if stage == 1:
         return "Last layer"
-    return "All layers" if place == last else f"Last {100 * (place - 1) // (last - 1)} %"
+    return "All layers" if stage == last else f"Last {100 * (stage - 1) // (last - 1)} %"
 
 
-def shortcut_tables(found: Mapping[str, Any] | None, findings: Sequence[str]) -> list[Table]:
+def shortcut_tables(measured: Mapping[str, Any] | None, findings: Sequence[str]) -> list[Table]:
     """What scores depend on beside the findings, from shortcuts.json."""
-    if not found:
+    if not measured:
         return []
     tables = []
-    probe = found.get("source_probe", {})
+    probe = measured.get("source_probe", {})
     if "all films" in probe:
         rows = []
         for name in ("all films", "none of the findings"):
-            one = probe[name]
-            rows.append([Cell(name.capitalize()), count(one["films"]), number(one["auroc"], one["interval"])])
+            group = probe[name]
+            rows.append([Cell(name.capitalize()), count(group["films"]), number(group["auroc"], group["interval"])])
         notes = [f"{name.capitalize()}: {probe[name]['reason']}." for name in probe if "reason" in probe[name]]
         hospitals = " or ".join(probe["hospitals"])
         tables.append(
             Table(f"Do the scores tell the hospital ({hospitals})?", ["Test films", "Films", "AUROC"], rows, notes)
         )
-    if "corners" in found:
-        corners = found["corners"]
+    if "corners" in measured:
+        corners = measured["corners"]
         rows = []
-        for finding in findings:
-            change = corners["findings"][finding]["auroc"]
-            cells = [Cell(finding), number(change["second"]), number(change["first"])]
-            cells.append(number(change["difference"], change["interval"], sign=True))
-            rows.append([*cells, number(corners["mean_change"][finding])])
-        macro = corners["macro"]["auroc"]
-        rows.append(
-            [
-                Cell("Mean (macro)"),
-                number(macro["second"]),
-                number(macro["first"]),
-                number(macro["difference"], macro["interval"], sign=True),
-                Cell(""),
-            ]
-        )
+        for name, values in findings_and_mean(corners, findings).items():
+            auroc, moved = values["auroc"], corners["mean_change"].get(name)
+            cells = [Cell(name), number(auroc["second"]), number(auroc["first"]), difference(auroc)]
+            rows.append([*cells, Cell("") if moved is None else number(moved)])
         heads = ["Finding", "AUROC", "AUROC, corners blanked", "Difference", "Mean change of a probability"]
         caption = f"Corners blanked: the scores of {corners['changed']:,} of {corners['films']:,} test films move"
         tables.append(Table(caption, heads, rows, foot=1))

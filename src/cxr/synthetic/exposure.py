@@ -41,7 +41,7 @@ def film_grain(rng: np.random.Generator, size: int, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur((rng.random((size, size), dtype=np.float32) - 0.5) * 3.46, (0, 0), sigma)
 
 
-def expose(rng: np.random.Generator, stopped: np.ndarray, place: Hospital, lung: float, middle: float) -> np.ndarray:
+def expose(rng: np.random.Generator, stopped: np.ndarray, site: Hospital, lung: float, middle: float) -> np.ndarray:
     """Gray film (size, size) uint8: edge enhancement, quantum noise, then the hospital's tone curve.
 
     lung, middle : rays stopped in an ordinary lung and mediastinum, which get the hospital's gray levels.
@@ -49,13 +49,13 @@ def expose(rng: np.random.Generator, stopped: np.ndarray, place: Hospital, lung:
     size = len(stopped)
     small = cv2.resize(stopped, (size // 8, size // 8), interpolation=cv2.INTER_AREA)
     around = upsampled(cv2.GaussianBlur(small, (0, 0), size / 8 * 0.085), size)
-    detail = place.detail * rng.uniform(0.6, 1.4)
+    detail = site.detail * rng.uniform(0.6, 1.4)
     cv2.addWeighted(stopped, 1 + detail, around, -detail, 0, stopped)
-    noise = 1.8 * place.noise * np.exp(rng.normal(0, 0.25))
+    noise = 1.8 * site.noise * np.exp(rng.normal(0, 0.25))
     grain = film_grain(rng, size, 0.65)
     grain *= 0.5 + np.clip(stopped, 0, 1.6)  # fewer rays, more noise
     cv2.scaleAdd(grain, noise, stopped, stopped)
-    dark, bright = place.dark + rng.normal(0, 13), place.bright + rng.normal(0, 12)
+    dark, bright = site.dark + rng.normal(0, 13), site.bright + rng.normal(0, 12)
     if rng.random() < 0.12:  # washed-out films
         dark = dark + 45
     gamma = np.exp(rng.normal(0, 0.12))
@@ -99,20 +99,20 @@ def collimate(
     return np.where(open_beam > 127, pixels, np.uint8(beyond))
 
 
-def label(rng: np.random.Generator, pixels: np.ndarray, place: Hospital, view: str) -> np.ndarray:
+def label(rng: np.random.Generator, pixels: np.ndarray, site: Hospital, view: str) -> np.ndarray:
     """Burn in the side marker and, on some AP films, the words for it, in place."""
     size = len(pixels)
     scale = size / 512
-    x, y = np.array(place.marker_place) + rng.normal(0, 0.018, 2)
+    x, y = np.array(site.marker_place) + rng.normal(0, 0.018, 2)
     spot = (int(np.clip(x, 0.02, 0.95) * size), int(np.clip(y, 0.05, 0.9) * size))
     font = rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX])
-    cv2.putText(pixels, place.marker, spot, int(font), rng.uniform(0.5, 0.8) * scale, 245, 2, cv2.LINE_AA)
+    cv2.putText(pixels, site.marker, spot, int(font), rng.uniform(0.5, 0.8) * scale, 245, 2, cv2.LINE_AA)
     if rng.random() < 0.4:  # initials of whoever took the film
         initials = "".join(rng.choice(list("BCDEFGHJKMNRST"), 2))
         below = (spot[0] - round(3 * scale), spot[1] + round(15 * scale))
         cv2.putText(pixels, initials, below, cv2.FONT_HERSHEY_SIMPLEX, 0.36 * scale, 230, 1, cv2.LINE_AA)
     if view == "AP" and rng.random() < 0.6:
-        left = int(size * (0.05 if place.marker_place[0] > 0.5 else 0.75))
+        left = int(size * (0.05 if site.marker_place[0] > 0.5 else 0.75))
         for number, word in enumerate(("AP", "PORTABLE") if rng.random() < 0.7 else ("PORTABLE",)):
             spot = (left, int((0.05 + 0.035 * number) * size))
             cv2.putText(pixels, word, spot, cv2.FONT_HERSHEY_SIMPLEX, 0.38 * scale, 235, 1, cv2.LINE_AA)

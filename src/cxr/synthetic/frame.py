@@ -52,11 +52,7 @@ class Frame:
         return canvas
 
     def stroke(
-        self,
-        lines: list[np.ndarray] | np.ndarray,
-        width: float,
-        canvas: np.ndarray | None = None,
-        value: float = 255,
+        self, lines: list[np.ndarray] | np.ndarray, width: float, canvas: np.ndarray | None = None, value: float = 255
     ) -> np.ndarray:
         """uint8 (size, size) with open lines of a width in body units; below a pixel the value fades instead.
 

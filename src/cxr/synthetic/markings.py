@@ -36,7 +36,7 @@ LINE_LEVELS = 1200.0  # the same in a canvas of fine lines
 def _add_markings(stopped, frame, scene):
     """Vessels, fine lung texture, and the lines that findings draw, in place."""
     size, anatomy = frame.size, scene.anatomy
-    inside = upsampled(scene.kept / AIR * (1 - scene.collapsed), size)
+    inside = upsampled(scene.let_through / AIR * (1 - scene.collapsed), size)
     canvas = _vessels(frame, scene)
     sharp = cv2.GaussianBlur(canvas, (0, 0), 0.0035 * frame.scale).astype(np.float32)
     if scene.blurred.max() > 0:

@@ -92,23 +92,8 @@ def heart_outline(anatomy: Anatomy, pose: Pose, dome_left: float) -> np.ndarray:
     width = pose.heart_ratio * 2 * anatomy.half_width
     height = (0.27 + 0.40 * width) * (1.30 - 0.48 * anatomy.heart_tilt)
     lean = 0.10 * (anatomy.heart_tilt - 0.62)  # an upright heart has its apex nearer the midline
-    x = [
-        -0.10,
-        -0.24,
-        -0.32,
-        -0.35,
-        -0.33,
-        -0.22,
-        0.05,
-        0.40,
-        0.60,
-        0.68,
-        0.64 - lean,
-        0.52 - lean,
-        0.38 - lean,
-        0.25,
-        0.05,
-    ]
+    x = [-0.10, -0.24, -0.32, -0.35, -0.33, -0.22, 0.05, 0.40, 0.60, 0.68]
+    x += [0.64 - lean, 0.52 - lean, 0.38 - lean, 0.25, 0.05]
     y = [-0.05, 0.12, 0.36, 0.62, 0.86, 1.03, 1.10, 1.10, 1.04, 0.88, 0.66, 0.44, 0.24, 0.06, -0.06]
     outline = rounded(np.column_stack([x, y]))
     x, y = outline.T

@@ -70,15 +70,15 @@ def draw_film(
         raise ValueError(f"view is {view!r}, expected 'PA', 'AP' or 'LATERAL'")
     if hospital not in HOSPITALS:
         raise ValueError(f"hospital is {hospital!r}, expected one of {sorted(HOSPITALS)}")
-    place = HOSPITALS[hospital]
+    site = HOSPITALS[hospital]
     # Own streams, so that a finding changes nothing but itself in a film drawn from the same seed.
     posing, marking, finding, exposing, labelling = rng.spawn(5)
-    frame = _frame(posing, patient, place, view, size)
+    frame = _frame(posing, patient, site, view, size)
     if view == "LATERAL":
         stopped = _lateral(posing, patient, frame)
-        pixels = expose(exposing, stopped, place, 0.45, 1.25)
-        return Film(label(labelling, pixels, place, view), np.zeros_like(pixels), {}, float("nan"))
-    pose = _pose(posing, patient, severities, view, place)
+        pixels = expose(exposing, stopped, site, 0.45, 1.25)
+        return Film(label(labelling, pixels, site, view), np.zeros_like(pixels), {}, float("nan"))
+    pose = _pose(posing, patient, severities, view, site)
     chest = chest_outlines(patient.anatomy, pose)
     scene = _scene(frame.resized(size * GRID // 512), patient.anatomy, pose, chest)
     add_findings(finding, scene, severities)
@@ -87,11 +87,13 @@ def draw_film(
     _add_markings(stopped, frame, scene)
     if view == "AP":
         stopped += wires(marking, frame, patient.anatomy.apex)
-    pixels = expose(exposing, stopped, place, 0.50, 1.36 if view == "PA" else 1.44)
+    pixels = expose(exposing, stopped, site, 0.50, 1.36 if view == "PA" else 1.44)
     corners = frame.pixels(np.vstack(chest.hemithorax))
-    pixels = label(labelling, collimate(exposing, pixels, corners.min(axis=0), corners.max(axis=0), view), place, view)
+    pixels = label(labelling, collimate(exposing, pixels, corners.min(axis=0), corners.max(axis=0), view), site, view)
     ratio = float(np.ptp(chest.heart[:, 0]) / (2 * patient.anatomy.half_width))
-    boxes = {name: tuple(_scaled(box, size / scene.frame.size) for box in found) for name, found in scene.boxes.items()}
+    boxes = {
+        name: tuple(_scaled(box, size / scene.frame.size) for box in of_name) for name, of_name in scene.boxes.items()
+    }
     return Film(pixels, _lung_mask(scene, size), boxes, ratio)
 
 
@@ -99,9 +101,9 @@ def _scaled(box, factor):
     return tuple(round(factor * value, 3) for value in box)
 
 
-def _frame(rng, patient, place, view, size):
+def _frame(rng, patient, site, view, size):
     """Position, zoom and rotation of the patient on the film."""
-    zoom = place.zoom * rng.normal(1.10, 0.07) * (1.03 if view == "AP" else 1.0) * 0.5 * size
+    zoom = site.zoom * rng.normal(1.10, 0.07) * (1.03 if view == "AP" else 1.0) * 0.5 * size
     zoom *= 0.69 / max(patient.anatomy.half_width, 0.60)  # children are collimated closer
     angle = np.deg2rad(rng.normal(0, 1.4 if view == "PA" else 2.8))
     shift = size / 2 + size * rng.normal(0, [0.026, 0.034]) * (1.0 if view == "PA" else 1.5)
@@ -110,8 +112,8 @@ def _frame(rng, patient, place, view, size):
     return Frame(size, np.column_stack([turn, shift - turn @ middle]))
 
 
-def _pose(rng, patient, severities, view, place):
-    supine = view == "AP" and rng.random() < place.supine
+def _pose(rng, patient, severities, view, site):
+    supine = view == "AP" and rng.random() < site.supine
     usual, spread = {"PA": (0.98, 0.05), "AP": (0.88, 0.07)}[view]
     inspiration = float(np.clip(rng.normal(usual - 0.05 * supine, spread), 0.66, 1.08))
     turn = float(rng.normal(0, 0.012 if view == "PA" else 0.024))

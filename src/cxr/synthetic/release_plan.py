@@ -18,13 +18,9 @@ FILMS_PER_PATIENT = (0.5682, 0.1335, 0.0682, 0.0432, 0.0304, 0.0255, 0.0197, 0.1
 
 # NIH: share of films with a finding whose next film of the same patient has it too.
 PERSISTENCE = {
-    "Consolidation": 0.281,
-    "Pneumothorax": 0.556,
-    "Edema": 0.304,
-    "Effusion": 0.487,
-    "Pneumonia": 0.130,
+    "Consolidation": 0.281, "Pneumothorax": 0.556, "Edema": 0.304, "Effusion": 0.487, "Pneumonia": 0.130,
     "Cardiomegaly": 0.305,
-}
+}  # fmt: skip
 
 # NIH: share of the films with the row's finding that have the column's too, both in the order of FINDINGS.
 TOGETHER = np.array(
@@ -43,13 +39,9 @@ TOGETHER_MORE = 2.0  # heart failure (edema, effusion, large heart) on one film 
 
 # NIH: share of AP films among those with a finding, and among those with none of the six.
 AP_SHARE = {
-    "Consolidation": 0.674,
-    "Pneumothorax": 0.357,
-    "Edema": 0.880,
-    "Effusion": 0.505,
-    "Pneumonia": 0.560,
+    "Consolidation": 0.674, "Pneumothorax": 0.357, "Edema": 0.880, "Effusion": 0.505, "Pneumonia": 0.560,
     "Cardiomegaly": 0.437,
-}
+}  # fmt: skip
 AP_SHARE_NONE = 0.366
 
 # NIH: labels outside the six among films with none of the six, and with some.

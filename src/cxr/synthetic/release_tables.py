@@ -8,25 +8,15 @@ from cxr.core.findings import FINDINGS
 from cxr.synthetic.release_plan import HOSPITAL_NUMBERS
 
 BOX_FRAME = 1024  # NIH's boxes are given on a film of this side
-
-
 UNCERTAIN_BELOW = 0.35  # CheXpert-like reports hedge below this severity
 
 
 UNCERTAIN_SHARE = 0.6
-
-
 # Share of 0.0 among the train films of CheXpert that are neither 1.0 nor -1.0 (from the counts of its train.csv).
 MENTIONED_ABSENT = {
-    "Consolidation": 0.155,
-    "Pneumothorax": 0.281,
-    "Edema": 0.131,
-    "Effusion": 0.282,
-    "Pneumonia": 0.014,
+    "Consolidation": 0.155, "Pneumothorax": 0.281, "Edema": 0.131, "Effusion": 0.282, "Pneumonia": 0.014,
     "Cardiomegaly": 0.059,
-}
-
-
+}  # fmt: skip
 CHEXPERT_NAMES = {"Effusion": "Pleural Effusion"}
 
 
@@ -35,15 +25,11 @@ CHEXPERT_COLUMNS = [
     *("Lung Opacity", "Lung Lesion", "Edema", "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax"),
     *("Pleural Effusion", "Pleural Other", "Fracture", "Support Devices"),
 ]
-
-
 # The commas within OriginalImage[Width,Height] and the trailing ones are the release's own.
 NIH_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
 )
-
-
 BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
 
 
@@ -70,8 +56,10 @@ def _write_nih_tables(dataset_dir, planned, drawn, params):
         age = min(made["age"] + film.number // 3, 94)
         line = [_nih_name(film), labels, film.number, film.patient, age, made["sex"], film.view]
         lines.append(",".join(map(str, [*line, made["width"], made["height"], 0.7, 0.7, ""])))
-        for finding, found in made["boxes"].items():
-            boxes += [f"{_nih_name(film)},{finding},{','.join(f'{scale * v:.6f}' for v in box)},,," for box in found]
+        for finding, of_finding in made["boxes"].items():
+            boxes += [
+                f"{_nih_name(film)},{finding},{','.join(f'{scale * v:.6f}' for v in box)},,," for box in of_finding
+            ]
     write_text("\n".join(lines) + "\n", dataset_dir / "Data_Entry_2017.csv")
     write_text("\n".join(boxes) + "\n", dataset_dir / "BBox_List_2017.csv")
     for name, split in (("train_val_list.txt", "train"), ("test_list.txt", "test")):

@@ -115,15 +115,15 @@ def _up_to_date(params, folders):
     for folder in folders:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")] if folder.is_dir() else []
         names = {entry.name for entry in entries}
-        found = MARKER if MARKER in names else UNFINISHED
-        if entries and found not in names:
+        marker = MARKER if MARKER in names else UNFINISHED
+        if entries and marker not in names:
             raise InputError(
                 f"{folder}: holds files that are not synthetic films (no {MARKER}). Nothing was written. "
                 "Name another folder in SETTINGS.json, or remove this one."
             )
-        if entries and json.loads((folder / found).read_text(encoding="utf-8")) != asdict(params):
+        if entries and json.loads((folder / marker).read_text(encoding="utf-8")) != asdict(params):
             raise InputError(
-                f"{folder}: holds synthetic films of other parameters ({found} has {(folder / found).read_text()!r}, "
+                f"{folder}: holds synthetic films of other parameters ({marker} has {(folder / marker).read_text()!r}, "
                 f"wanted {json.dumps(asdict(params))}). Nothing was written. Remove the folder and run again."
             )
         whole.append(MARKER in names)

@@ -48,10 +48,10 @@ def _tissue(rng, frame, scene, patient):
     middle = 0.25 * (1 - np.exp(-solid / 0.022)) + thick * (1 - np.exp(-solid / 0.12))
     air = np.clip(air - middle, 0.10 * air, None)
     stopped += 0.17 * (1 - np.exp(-solid / 0.16)) * thick / 0.35
-    kept = air * (1 - scene.filled) * (1 + 0.10 * scene.collapsed)
-    stopped -= kept
+    let_through = air * (1 - scene.filled) * (1 + 0.10 * scene.collapsed)
+    stopped -= let_through
     _add_abdominal_gas(rng, stopped, scene)
-    scene.kept = kept
+    scene.let_through = let_through
     # Scattered rays veil what lies in dense parts: bones fade over heart and belly.
     scene.contrast = 0.16 + 0.84 / (1 + np.exp((cv2.blur(stopped, (9, 9)) - 1.14) / 0.13))
     airway = cv2.GaussianBlur(_airway(frame, scene), (0, 0), frame.scale * 0.013)
@@ -124,12 +124,12 @@ def _add_abdominal_gas(rng, stopped, scene):
             bubble[:, 1] = np.minimum(bubble[:, 1], center[1] + rng.uniform(-0.2, 0.8) * radius[1])
         coarse.fill([bubble], canvas, rng.uniform(70, 220))
     side, strength = 1 if rng.random() < 0.75 else -1, rng.uniform(40, 130)
-    place = np.array([side * rng.uniform(0.55, 0.85) * wide, dome + rng.uniform(0.12, 0.35)])
+    bend = np.array([side * rng.uniform(0.55, 0.85) * wide, dome + rng.uniform(0.12, 0.35)])
     for _ in range(rng.choice([0, 3, 5, 8], p=[0.5, 0.2, 0.18, 0.12])):  # pouches of the colon
         radius = rng.uniform(0.03, 0.075)
         oval = radius * np.column_stack([rng.uniform(0.7, 1.8) * np.cos(around), np.sin(around)])
-        coarse.fill([place + oval], canvas, strength)
-        place = place + rng.uniform([-0.12, -0.03], [0.05, 0.13]) * [side, 1]
+        coarse.fill([bend + oval], canvas, strength)
+        bend = bend + rng.uniform([-0.12, -0.03], [0.05, 0.13]) * [side, 1]
     gas = cv2.GaussianBlur(canvas, (0, 0), 0.018 * coarse.scale).astype(np.float32)
     below = smooth_step((scene.y - dome - 0.03) / 0.05) * (1 - np.clip(scene.sides[0] + scene.sides[1], 0, 1))
     stopped -= gas * below * np.float32(0.42 / 255)

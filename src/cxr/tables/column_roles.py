@@ -28,8 +28,8 @@ def plain(name: str) -> str:
 
 def role_column(columns: Iterable[str], role: str) -> str | None:
     """The column that plays a role of `ROLES` under one of its usual names, or None."""
-    found = {plain(column): column for column in columns}
-    return next((found[name] for name in ROLES[role] if name in found), None)
+    by_name = {plain(column): column for column in columns}
+    return next((by_name[name] for name in ROLES[role] if name in by_name), None)
 
 
 def views(column: pd.Series) -> pd.Series:
@@ -49,12 +49,5 @@ def sexes(column: pd.Series) -> pd.Series:
 
 def splits(column: pd.Series) -> pd.Series:
     """train, val, test from what people write; what is none of it stays as it is, blank is NaN."""
-    words = {
-        "training": "train",
-        "valid": "val",
-        "validate": "val",
-        "validation": "val",
-        "dev": "val",
-        "testing": "test",
-    }
+    words = {"training": "train", "testing": "test", **dict.fromkeys(("valid", "validate", "validation", "dev"), "val")}
     return column.astype("string").str.strip().str.lower().replace("", pd.NA).replace(words).astype(object)

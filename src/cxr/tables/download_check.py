@@ -28,9 +28,9 @@ def check_source(source: Source, settings: Settings, params: Params) -> Checked:
     """A source's tables, lists and films, as its own check tells them."""
     on_disk = source.on_disk(settings)
     release = source.read(settings, params, on_disk)
-    found = release.table[release.table["path"].isin(on_disk)]
-    films = {name: (path,) for name, path in zip(found["image_id"], film_paths(settings, found), strict=True)}
-    listed = [release.problems[release.problems["problem"] != "missing"]]  # told above, a folder a line
+    present = release.table[release.table["path"].isin(on_disk)]
+    films = {name: (path,) for name, path in zip(present["image_id"], film_paths(settings, present), strict=True)}
+    listed = [release.problems[release.problems["problem"] != "missing"]]  # listed above, a folder a line
     if release.box_problems is not None:
         listed.append(release.box_problems)
     lines = source.check(settings, params, release, on_disk)

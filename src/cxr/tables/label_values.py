@@ -26,8 +26,8 @@ def states(column: pd.Series) -> pd.Series:
 
 def spelling(findings: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """Finding -> what a source calls it; findings that it does not have are left out."""
-    found = {canonical(name): name for name in reversed(names)}
-    return {finding: found[canonical(finding)] for finding in findings if canonical(finding) in found}
+    by_name = {canonical(name): name for name in reversed(names)}
+    return {finding: by_name[canonical(finding)] for finding in findings if canonical(finding) in by_name}
 
 
 def apply_policies(raw: pd.DataFrame, expert: Any, params: TableParams, blank: str) -> pd.DataFrame:
@@ -44,12 +44,12 @@ def apply_policies(raw: pd.DataFrame, expert: Any, params: TableParams, blank: s
     blank : {"negative", "ignore"}
         What a blank means of findings that BLANK_LABELS does not name.
     """
-    labels, judged = raw.where(raw.isin([0, 1])), ~np.broadcast_to(np.asarray(expert, dtype=bool), len(raw))
+    labels, by_policy = raw.where(raw.isin([0, 1])), ~np.broadcast_to(np.asarray(expert, dtype=bool), len(raw))
     for finding in raw:
         uncertain = MEANING[_policy(params.uncertain_labels, finding, "ignore")]
         empty = MEANING[_policy(params.blank_labels, finding, blank)]
-        labels[finding] = labels[finding].mask(judged & (raw[finding] == -1), uncertain)
-        labels[finding] = labels[finding].mask(judged & raw[finding].isna(), empty)
+        labels[finding] = labels[finding].mask(by_policy & (raw[finding] == -1), uncertain)
+        labels[finding] = labels[finding].mask(by_policy & raw[finding].isna(), empty)
     return labels
 
 

@@ -77,16 +77,8 @@ def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataF
             named = [mask.relative_to(masks_dir) for mask in masks_of[stem]]
             # One patient a subfolder: the mask in the film's own. Else all of this name: left and right are two files.
             beside = [mask for mask in named if mask.parent == film.parent.relative_to(films_dir)]
-            relative = "|".join(map(str, beside or named))
-            rows.append(
-                [
-                    f"{_set_of(stem)}/{stem}",
-                    _set_of(stem),
-                    _patient_of(stem),
-                    str(film.relative_to(films_dir)),
-                    relative,
-                ]
-            )
+            files = str(film.relative_to(films_dir)), "|".join(map(str, beside or named))
+            rows.append([f"{_set_of(stem)}/{stem}", _set_of(stem), _patient_of(stem), *files])
     stems = {_stem(film) for film in films}
     problems += [[str(mask), "no film of this name"] for mask in masks if _stem(mask) not in stems]
     if not rows:
@@ -162,8 +154,8 @@ def split_pairs(pairs: pd.DataFrame, params: UnetParams, seed: int) -> list[str]
     """
     missing = set(params.unet_test_sets) - set(pairs["set"])
     if missing:
-        found = ", ".join(sorted(set(pairs["set"])))
-        raise InputError(f"UNET_TEST_SETS: no film of {', '.join(sorted(missing))}; the lung folders hold {found}.")
+        sets = ", ".join(sorted(set(pairs["set"])))
+        raise InputError(f"UNET_TEST_SETS: no film of {', '.join(sorted(missing))}; the lung folders hold {sets}.")
     test = pairs["set"].isin(params.unet_test_sets)
     if not params.unet_test_sets:
         test = hash_fraction("lung-test", pairs["patient_id"]) < params.unet_test_fraction

@@ -71,14 +71,14 @@ def make(settings: Settings, params: Params) -> Plan:
             lines.append(f"U-Net: {reason}")
         else:
             pairs, _ = lung_sets.pair_masks(settings.dataset_dir_segmentation, settings.mask_dir)
-            kept = len(pairs) * (1 - unet.unet_val_fraction - unet.unet_test_fraction)
+            trained_on = len(pairs) * (1 - unet.unet_val_fraction - unet.unet_test_fraction)
             lines.append(f"U-Net: to be trained on {len(pairs):,} lung films with masks, {unet.unet_epochs} epochs")
             needed["lung films and masks"] = 2 * len(pairs) * unet.unet_input_size**2
-            hours["training the U-Net"] = TRAIN_SECONDS * share * max(0, kept) * unet.unet_epochs / 3600
+            hours["training the U-Net"] = TRAIN_SECONDS * share * max(0, trained_on) * unet.unet_epochs / 3600
     free = shutil.disk_usage(_nearest(settings.data_dir)).free
     total = sum(needed.values())
-    lines.append(f"disk: {_told(needed, _size)}; together {_size(total)}, free in {settings.data_dir}: {_size(free)}")
-    lines.append(f"time on two CPU cores: {_told(hours, _duration)}; a GPU is many times faster (not measured)")
+    lines.append(f"disk: {_listed(needed, _size)}; together {_size(total)}, free in {settings.data_dir}: {_size(free)}")
+    lines.append(f"time on two CPU cores: {_listed(hours, _duration)}; a GPU is many times faster (not measured)")
     return Plan(lines, total, free)
 
 
@@ -97,8 +97,8 @@ def _films(settings: Settings, params: Params) -> tuple[pd.DataFrame, list[str]]
     for source in in_use(settings):
         files = source.on_disk(settings)
         table = source.read(settings, params, files).table
-        found = int(table["path"].isin(files).sum())
-        lines.append(f"{source.title}: {found:,} of the {len(table):,} films of its table are on disk")
+        present = int(table["path"].isin(files).sum())
+        lines.append(f"{source.title}: {present:,} of the {len(table):,} films of its table are on disk")
         tables[source.name], on_disk[source.name] = table, files
     merged = merge(tables, on_disk, params.tables)
     left_out = "; ".join(f"{reason}: {films:,}" for reason, films in merged.left_out.items()) or "none"
@@ -108,8 +108,8 @@ def _films(settings: Settings, params: Params) -> tuple[pd.DataFrame, list[str]]
 
 def _seconds_a_film(settings: Settings, images: pd.DataFrame, params: Params) -> float:
     """Of reading one and fitting it to every size, the median of some of them."""
-    places, took = np.unique(np.linspace(0, len(images) - 1, SAMPLE).astype(int)), []
-    for path in film_paths(settings, images.iloc[places]):
+    rows, took = np.unique(np.linspace(0, len(images) - 1, SAMPLE).astype(int)), []
+    for path in film_paths(settings, images.iloc[rows]):
         started = time.perf_counter()
         with contextlib.suppress(FilmError):  # check_data.sh lists those
             film = read_film(path)
@@ -121,10 +121,10 @@ def _seconds_a_film(settings: Settings, images: pd.DataFrame, params: Params) ->
 
 def _nearest(folder: Path) -> Path:
     """The folder, or the first above it that exists."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
-def _told(parts: dict[str, float], spell) -> str:
+def _listed(parts: dict[str, float], spell) -> str:
     return ", ".join(f"{name} {spell(value)}" for name, value in parts.items()) or "nothing more"
 
 

@@ -32,15 +32,15 @@ def list_files(folder: Path, studies: bool = True) -> pd.Series:
 
 def _patients_of_studies() -> Callable[[str], bool]:
     """Whether a folder is ``patient…`` and holds ``study…``; the first of them tells of all beside it."""
-    told: dict[str, bool] = {}
+    holds_studies: dict[str, bool] = {}
 
     def is_one(folder: str) -> bool:
         beside, name = os.path.split(folder)
         if not re.fullmatch(r"patient\d+", name):
             return False
-        if beside not in told:
-            told[beside] = any(re.fullmatch(r"study\d+", inside) for inside in os.listdir(folder))
-        return told[beside]
+        if beside not in holds_studies:
+            holds_studies[beside] = any(re.fullmatch(r"study\d+", inside) for inside in os.listdir(folder))
+        return holds_studies[beside]
 
     return is_one
 

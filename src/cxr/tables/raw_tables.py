@@ -35,7 +35,7 @@ class Release:
     split : DataFrame or None
         ``image_id``, ``split`` (train, val, test) of the films that the source's own table puts into one.
     notes : list of str
-        How the table was read, to be told.
+        How the table was read, for the user.
     """
 
     table: pd.DataFrame

@@ -56,9 +56,9 @@ def read_held_out(path: Path, params: TableParams) -> pd.DataFrame:
     unit = "image_id" if params.split == "image" else "patient_id"
     held_out = read_csv(path, made_by, dtype=str)
     if list(held_out.columns) != [unit]:
-        found = ", ".join(held_out.columns)
+        columns = ", ".join(held_out.columns)
         raise InputError(
-            f'{path}: SPLIT is "{params.split}": expected the column {unit}; found {found}. Make it with: {made_by}'
+            f'{path}: SPLIT is "{params.split}": expected the column {unit}; found {columns}. Make it with: {made_by}'
         )
     return held_out
 
@@ -90,15 +90,15 @@ def split_images(
     sources = set(images["source"])
     wanted = images["source"].isin(params.train_sources or sources)
     if not wanted.any():
-        found = ", ".join(sorted(sources))
+        names = ", ".join(sorted(sources))
         raise InputError(
-            f"TRAIN_SOURCES: {', '.join(params.train_sources)}: no such film; the films are of {found}. Change it in "
+            f"TRAIN_SOURCES: {', '.join(params.train_sources)}: no such film; the films are of {names}. Change it in "
             "PARAMS.json, or name that release in SETTINGS.json."
         )
     val = hash_fraction(f"val-{seed}", images[unit]) < params.val_fraction
     if given is not None and params.split == "patient":
-        said = images["image_id"].map(given)
-        val = np.where(said.isna(), val, said == "val")
+        given_split = images["image_id"].map(given)
+        val = np.where(given_split.isna(), val, given_split == "val")
     test = images[unit].isin(held_out[unit])
     split = np.select([test, ~wanted, val], ["test", UNUSED, "val"], "train")
     return pd.DataFrame({"image_id": images["image_id"], "split": split.astype(str)})
@@ -130,9 +130,9 @@ def check_split(images: pd.DataFrame, split: pd.DataFrame, by: str = "patient") 
     shared = patients.loc[patients["patient_id"].duplicated(keep=False)].sort_values(["patient_id", "split"])
     if by == "patient" and len(shared):
         patient = shared["patient_id"].iloc[0]
-        places = " and ".join(shared.loc[shared["patient_id"] == patient, "split"])
+        names = " and ".join(shared.loc[shared["patient_id"] == patient, "split"])
         more = f" ({shared['patient_id'].nunique()} such patients)"
-        raise InputError(f"split.csv: patient {patient} is in {places}{more}; results would look too good. {again}")
+        raise InputError(f"split.csv: patient {patient} is in {names}{more}; results would look too good. {again}")
     return column
 
 

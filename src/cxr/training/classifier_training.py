@@ -19,7 +19,7 @@ from cxr.training.losses import cross_entropy
 
 
 def train_member(settings: Settings, params: Params, family: str, member: str, say: Callable[[str], None]) -> None:
-    """Train a member of a family, or go on with an interrupted run of it; nothing where it is trained already.
+    """Train a member of a family, or resume an interrupted run of it; nothing where it is trained already.
 
     Raises
     ------
@@ -94,8 +94,8 @@ def classifier_score(
         if not np.isfinite(probabilities).all():
             raise InputError("training diverged: probabilities are no numbers. Lower LEARNING_RATE in PARAMS.json.")
         each = {
-            f"val_auroc_{finding}": metrics.mean_auroc(truth[:, [place]], probabilities[:, [place]])
-            for place, finding in enumerate(findings)
+            f"val_auroc_{finding}": metrics.mean_auroc(truth[:, [f]], probabilities[:, [f]])
+            for f, finding in enumerate(findings)
         }
         defined = [value for value in each.values() if np.isfinite(value)]
         return {

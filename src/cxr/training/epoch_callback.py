@@ -47,21 +47,15 @@ class EveryEpoch(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.best_model, self.score, self.watch = folder, best_model, score, watch
         self.parameters, self.batches, self.identity = params, batches, identity
-        self.state: dict[str, Any] = {
-            "epoch": 0,
-            "best": None,
-            "best_epoch": 0,
-            "waited": 0,
-            "stopped": False,
-            "log": [],
-        }
+        self.state: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": 0}
+        self.state |= {"waited": 0, "stopped": False, "log": []}
 
     @property
     def _backup(self) -> Path:
         return self.folder / "backup"
 
     def resume(self, model) -> int:
-        """Put the model back to where an interrupted run of the same identity was; returns the epoch to go on with.
+        """Put the model back to where an interrupted run of the same identity was; returns the epoch to resume from.
 
         Raises
         ------
@@ -112,12 +106,12 @@ class EveryEpoch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
         self.batches.set_epoch(epoch)
-        # A Dropout's seed state is not in a saved file; set anew from (SEED, epoch, place) it need not be.
+        # A Dropout's seed state is not in a saved file; set again from (SEED, epoch, index) it need not be.
         # The best model's layers: the network in training may hold them in segments.
-        for place, layer in enumerate(self.best_model.layers):
+        for index, layer in enumerate(self.best_model.layers):
             generator = getattr(layer, "seed_generator", None)
             if generator is not None:
-                state = np.random.default_rng([self.parameters.general.seed, epoch, place]).integers(0, 2**31, 2)
+                state = np.random.default_rng([self.parameters.general.seed, epoch, index]).integers(0, 2**31, 2)
                 generator.state.assign(state.astype("uint32"))
 
     def on_epoch_end(self, epoch, logs=None):
@@ -170,7 +164,7 @@ class EveryEpoch(keras.callbacks.Callback):
         write_csv(log, self.folder / "log.csv")
         curves.save_training(log, self.folder / "curves.png", self.best_model.name)
         self._save(self.model.save_weights, self._backup / f"epoch_{row['epoch']:04d}.weights.h5")
-        # Only now does the state point to it: an interruption before this line goes on from the epoch before.
+        # Only now does the state point to it: an interruption before this line resumes from the epoch before.
         write_json({**self.state, "identity": self.identity}, self._backup / "state.json")
         for path in self._backup.glob("epoch_*.weights.h5"):
             if path.name != f"epoch_{row['epoch']:04d}.weights.h5":

@@ -52,7 +52,7 @@ def make_optimizer(params: Params, steps: int):
 def fit(
     model, loss, batches, every_epoch: EveryEpoch, epochs: int, params: Params, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Train, or go on with an interrupted run, to the last epoch or the early stop.
+    """Train, or resume an interrupted run, to the last epoch or the early stop.
 
     Parameters
     ----------

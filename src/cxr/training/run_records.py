@@ -61,7 +61,7 @@ def agree(identity: dict[str, Any]) -> None:
         One sees other films or parameters than the first.
     """
     seen = backend.gathered(np.frombuffer(bytes.fromhex(digest_of(identity)), np.uint8))
-    others = [str(place) for place, digits in enumerate(seen) if not np.array_equal(digits, seen[0])]
+    others = [str(index) for index, digits in enumerate(seen) if not np.array_equal(digits, seen[0])]
     if others:
         raise InputError(
             f"process {', '.join(others)} has other films, splits or parameters than process 0. All must read the same "

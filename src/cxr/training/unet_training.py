@@ -21,7 +21,7 @@ SHARED_KEYS = ("optimizer", "weight_decay", "gradient_accumulation", "precision"
 
 
 def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -> None:
-    """Train the U-Net, or go on with an interrupted run of it.
+    """Train the U-Net, or resume an interrupted run of it.
 
     Raises
     ------

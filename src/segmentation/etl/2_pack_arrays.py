@@ -52,8 +52,8 @@ def main(argv=None):
             raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")
         for path, squares in ((images_npy, films), (masks_npy, masks)):
             with packs.written_pack(path, len(whole), size) as temporary:
-                for place, row in enumerate(whole):
-                    packs.write_rows(temporary, place, squares[row][None])
+                for index, row in enumerate(whole):
+                    packs.write_rows(temporary, index, squares[row][None])
         write_csv(pairs.iloc[whole], packed_csv)
         shown = whole[:: max(1, len(whole) // 16)][:16]
         shown_films, names, outlines = ([things[row] for row in shown] for things in (films, pairs["image_id"], masks))

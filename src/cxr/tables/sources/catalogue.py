@@ -92,23 +92,23 @@ def _write_table(
     source: Source, settings: Settings, params: Params, on_disk: pd.Series, key: bytes | None
 ) -> list[str]:
     release, csv = source.read(settings, params, on_disk), settings.source_csv(source.name)
-    readable, listed, told = id_prefix(), [release.problems], []
+    readable, listed, notes = id_prefix(), [release.problems], []
     artifacts.write_csv(pseudonyms.replace_ids(release.table, key, readable), csv)
     if release.raw_counts is not None:
-        told += [f"as {source.title} has it:", release.raw_counts.to_string(), "as we read it:"]
-    told += [*release.notes, str(release)]
+        notes += [f"as {source.title} has it:", release.raw_counts.to_string(), "as we read it:"]
+    notes += [*release.notes, str(release)]
     if release.boxes is not None:
         artifacts.write_csv(pseudonyms.replace_ids(release.boxes, key, readable), settings.boxes_csv)
         listed.append(release.box_problems)
-        told.append(f"boxes of our findings: {len(release.boxes):,} (unusable: {len(release.box_problems):,})")
+        notes.append(f"boxes of our findings: {len(release.boxes):,} (unusable: {len(release.box_problems):,})")
     given = given_split_csv(settings, source.name)
     given.unlink(missing_ok=True)
     if release.split is not None:
         artifacts.write_csv(pseudonyms.replace_ids(release.split, key, readable), given)
         counts = ", ".join(f"{name} {films:,}" for name, films in release.split["split"].value_counts().items())
-        told.append(f"its own split is obeyed: {counts} films")
+        notes.append(f"its own split is obeyed: {counts} films")
     artifacts.write_csv(pd.concat(listed), problems_csv(csv))
-    return [*told, f"written: {csv}, {problems_csv(csv).name}"]
+    return [*notes, f"written: {csv}, {problems_csv(csv).name}"]
 
 
 def read_tables(settings: Settings, params: Params) -> dict[str, pd.DataFrame]:
@@ -135,11 +135,11 @@ def others_on_disk(settings: Settings, tables: dict[str, pd.DataFrame]) -> list[
     from_folders = {}
     for name, table in tables.items():
         from_folders.setdefault(BY_NAME[name].films_dir(settings), []).append(table["path"])
-    found = []
+    others = []
     for folder, known in from_folders.items():
         files = list_files(folder, studies=False)
-        found += files[~files.isin(pd.concat(known))].tolist()
-    return found
+        others += files[~files.isin(pd.concat(known))].tolist()
+    return others
 
 
 def plan_test(images: pd.DataFrame, tables: dict[str, pd.DataFrame], settings: Settings, params: Params) -> TestRule:
@@ -162,13 +162,13 @@ def plan_test(images: pd.DataFrame, tables: dict[str, pd.DataFrame], settings: S
 
 def hold_out_inputs(settings: Settings) -> dict[str, str]:
     """What test patients depend on, by digest: the films, and the tables and lists of sources that have lists."""
-    found = {settings.images_csv.name: artifacts.digest(settings.images_csv)}
+    inputs = {settings.images_csv.name: artifacts.digest(settings.images_csv)}
     for source in in_use(settings):
         lists = source.lists(settings)
         if lists:
             csv = settings.source_csv(source.name)
-            found |= {csv.name: artifacts.digest(csv), f"{source.name} lists": artifacts.raw_state(lists.values())}
-    return found | given_split_inputs(settings)
+            inputs |= {csv.name: artifacts.digest(csv), f"{source.name} lists": artifacts.raw_state(lists.values())}
+    return inputs | given_split_inputs(settings)
 
 
 def given_split_inputs(settings: Settings) -> dict[str, str]:

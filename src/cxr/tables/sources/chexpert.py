@@ -156,7 +156,7 @@ def _chexpert_paths(given: pd.Series, film: pd.DataFrame, on_disk: pd.Series) ->
     parts = given.str.extract(r"^(?P<base>.*?)/?(?P<film>(?P<patient>patient\d+)/.*)$")
     path = given.copy()
     for folder in sorted(set(film["folder"])):
-        rows = (film["folder"] == folder) & ~leaves_raw_folder(given)  # those are not mended: step 2 lists them
+        rows = (film["folder"] == folder) & ~leaves_raw_folder(given)  # those are not repaired: step 2 lists them
         last = there["base"].str.rsplit("/", n=1).str[-1]
         here = there[last.str.contains(folder) | (last == "")]
         if here.empty or here["base"].isin(parts.loc[rows, "base"]).any():
@@ -211,9 +211,9 @@ def check_chexpert(settings: Settings, params: Params, release: Release, on_disk
             missing = int((~release.table["path"].isin(on_disk) & (folder == part)).sum())
             lines.append(f"  of them not on disk: {missing:,}")
     positives = release.raw_counts.reindex(columns=["1"], fill_value=0)["1"]
-    for (name, finding), found in positives.items():
+    for (name, finding), positive in positives.items():
         if name == "train.csv" and finding in CHEXPERT_POSITIVES:
-            lines.append(beside_published(f"{finding} in {name}", int(found), CHEXPERT_POSITIVES[finding]))
+            lines.append(beside_published(f"{finding} in {name}", int(positive), CHEXPERT_POSITIVES[finding]))
     return lines
 
 

@@ -67,11 +67,11 @@ def padchest(raw: pd.DataFrame, csv: Path, findings: Sequence[str]) -> OwnTable:
     labels, labelled = listed_labels(words, findings)
     unfit = words.str.contains("exclude|suboptimal study", na=True, regex=True)
     labels = labels.mask(unfit)
-    place = raw["ImageDir"].str.removesuffix(".0") + "/" if "ImageDir" in raw else ""
+    folder = raw["ImageDir"].str.removesuffix(".0") + "/" if "ImageDir" in raw else ""
     born = pd.to_numeric(raw.get("PatientBirth"), errors="coerce")
     taken = pd.to_numeric(raw["StudyDate_DICOM"].str[:4], errors="coerce") if "StudyDate_DICOM" in raw else np.nan
     films = _films(
-        place + raw["ImageID"],
+        folder + raw["ImageID"],
         patient=raw["PatientID"],
         view=raw["Projection"].where(~raw["Projection"].isin(["COSTAL", "EXCLUDE", "UNK"])),
         sex=raw.get("PatientSex_DICOM", np.nan),
@@ -84,7 +84,7 @@ def vindr_cxr(raw: pd.DataFrame, csv: Path, findings: Sequence[str]) -> OwnTable
     """VinDr-CXR 1.0.0 (Nguyen 2022, PhysioNet): ``annotations/image_labels_train.csv``; the test's beside it.
 
     Each training film was labelled by three radiologists, a row each: the majority counts. The test films' consensus is
-    one row. Films are ``train/<image_id>.dicom`` and ``test/…``; all are PA; no patient is told.
+    one row. Films are ``train/<image_id>.dicom`` and ``test/…``; all are PA; no patient is given.
     """
     need_columns(raw, csv, ("image_id",), MEND)
     parts = [raw.assign(split="train" if "train" in csv.name else "test")]
@@ -107,7 +107,7 @@ MAPPINGS: dict[str, Callable[[pd.DataFrame, Path, Sequence[str]], OwnTable]] = {
 
 
 def _films(path: pd.Series, **about) -> pd.DataFrame:
-    """The films of an `OwnTable`; what is not told is NaN."""
+    """The films of an `OwnTable`; what is not given is NaN."""
     empty = dict.fromkeys(("patient", "view", "sex", "age", "split"), np.nan)
     return pd.DataFrame({"path": path, **empty, **about}, index=path.index)
 
@@ -120,7 +120,7 @@ def _beside(csv: Path, part: str, other: str) -> Path:
     """The table that ships with another, its name but for one part, packed with gzip or not."""
     plain = csv.name.replace(part, other)
     names = [plain, plain.removesuffix(".gz"), plain.removesuffix(".gz") + ".gz"]
-    found = next((csv.with_name(name) for name in names if csv.with_name(name).is_file() and name != csv.name), None)
-    if found is None:
-        raise InputError(f"{csv.with_name(plain)}: no such table; expected beside {csv.name}. {MEND}")
-    return found
+    for path in (csv.with_name(name) for name in names if name != csv.name):
+        if path.is_file():
+            return path
+    raise InputError(f"{csv.with_name(plain)}: no such table; expected beside {csv.name}. {MEND}")

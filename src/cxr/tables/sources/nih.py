@@ -63,15 +63,15 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series, findings: Sequenc
         raise InputError(f"{csv}: no row has both Image Index and Patient ID. {how_to_mend('DATASET_CSV_DIR')}")
 
     name = raw["Image Index"].str.strip()
-    places = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
-    again = places.index.duplicated()
-    listed.append(problems(places[again & places.index.isin(name)], "a second file of this name; the first is used"))
-    place = name.map(places[~again])
+    path_of = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
+    again = path_of.index.duplicated()
+    listed.append(problems(path_of[again & path_of.index.isin(name)], "a second file of this name; the first is used"))
+    on_disk_path = name.map(path_of[~again])
     archive = pd.Series("", index=raw.index)
     if len(raw) == NIH_TABLE_ROWS:
         archive = pd.Series(np.repeat([f"images_{n:03d}/images/" for n in range(1, 13)], NIH_ARCHIVES))
-    path = place.fillna(archive.mask(leaves_raw_folder(name), "") + name)
-    if place.isna().all():
+    path = on_disk_path.fillna(archive.mask(leaves_raw_folder(name), "") + name)
+    if on_disk_path.isna().all():
         raise none_found("NIH", dataset_dir, f"images_001/images/{name.iloc[0]}", on_disk)
 
     labels, unknown = nih_labels(raw["Finding Labels"], findings)
@@ -98,8 +98,8 @@ def nih_labels(text: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFrame, 
     A finding that NIH does not label is not known of any film.
     """
     codes, combinations = pd.factorize(text)
-    told_apart = pd.Series(combinations, dtype=str).str.replace(r"\s*\|\s*", "|", regex=True).str.strip()
-    marks = told_apart.str.get_dummies("|").reindex(codes).set_axis(text.index)  # rows without a label become NaN
+    combined = pd.Series(combinations, dtype=str).str.replace(r"\s*\|\s*", "|", regex=True).str.strip()
+    marks = combined.str.get_dummies("|").reindex(codes).set_axis(text.index)  # rows without a label become NaN
     spelt = spelling(findings, NIH_LABELS)
     labels = marks.reindex(columns=list(spelt.values()), fill_value=0).where(text.notna())
     labels = labels.set_axis(list(spelt), axis=1).reindex(columns=list(findings))
@@ -117,8 +117,8 @@ def nih_labels(text: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFrame, 
 
 def _beside(settings: Settings, name: str) -> Path | None:
     """A file that NIH ships with its table: beside the table or in the raw folder, or None."""
-    places = [settings.dataset_csv_dir.parent / name, settings.dataset_dir / name]
-    return next((place for place in places if place.is_file()), None)
+    candidates = [settings.dataset_csv_dir.parent / name, settings.dataset_dir / name]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def nih_boxes_csv(settings: Settings) -> Path | None:
@@ -236,11 +236,11 @@ def _archives(table: pd.DataFrame, on_disk: pd.Series) -> list[str]:
     lines, first = [], 0
     there = table["path"].isin(on_disk)
     for number, films in enumerate(NIH_ARCHIVES, start=1):
-        found, first = int(there[first : first + films].sum()), first + films
-        if not found:
+        films_there, first = int(there[first : first + films].sum()), first + films
+        if not films_there:
             lines.append(f"images_{number:03d}.tar.gz: MISSING, none of its {films:,} films is on disk")
-        elif found < films:
-            lines.append(f"images_{number:03d}.tar.gz: {films - found:,} of its {films:,} films are missing")
+        elif films_there < films:
+            lines.append(f"images_{number:03d}.tar.gz: {films - films_there:,} of its {films:,} films are missing")
     return lines or ["all twelve archives are whole"]
 
 

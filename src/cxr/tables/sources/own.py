@@ -14,14 +14,7 @@ from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.tables.column_roles import sexes, splits, views
 from cxr.tables.label_values import apply_policies
 from cxr.tables.raw_files import leaves_raw_folder, list_files, present
-from cxr.tables.raw_tables import (
-    Release,
-    completed_years,
-    how_to_mend,
-    none_found,
-    read_raw_csv,
-    whole_release,
-)
+from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.tables.schema import problems
 from cxr.tables.sources.mappings import MAPPINGS
 from cxr.tables.sources.own_table import MEND, OwnTable, by_columns
@@ -78,7 +71,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
             f"WARNING: no patient is known of {int(alone.sum()):,} films: each counts as a patient of its own, and may "
             "be in training and test with other films of the same person. Name a column for patient in OWN_COLUMNS."
         )
-    found = pd.DataFrame(
+    full = pd.DataFrame(
         {
             "image_id": image_id,
             "path": path,
@@ -91,7 +84,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
         }
     ).join(labels)
     given = pd.DataFrame({"image_id": image_id, "split": split}).dropna()
-    return whole_release(found, listed, on_disk, split=given if len(given) else None, notes=notes)
+    return whole_release(full, listed, on_disk, split=given if len(given) else None, notes=notes)
 
 
 def _paths(path: pd.Series, on_disk: pd.Series) -> tuple[pd.Series, list[str]]:
@@ -102,9 +95,9 @@ def _paths(path: pd.Series, on_disk: pd.Series) -> tuple[pd.Series, list[str]]:
     for keys, wanted in ((files.index, names), (_stem(files.index), _stem(names))):
         known = pd.Series(files.to_numpy(), index=keys)
         again = known.index.duplicated()
-        place = wanted.map(known[~again])
-        several += place[~there & place.notna() & wanted.isin(known.index[again])].tolist()
-        path = path.where(there | place.isna() | leaves_raw_folder(path), place)
+        match = wanted.map(known[~again])
+        several += match[~there & match.notna() & wanted.isin(known.index[again])].tolist()
+        path = path.where(there | match.isna() | leaves_raw_folder(path), match)
         there = path.isin(on_disk)
     return path, several
 
@@ -146,9 +139,9 @@ def _splits(column: pd.Series, patients: pd.Series, csv: Path) -> pd.Series:
     of_patient = split.groupby(patients.to_numpy()).nunique()
     if (of_patient > 1).any():
         who = of_patient.index[of_patient > 1][0]
-        places = " and ".join(sorted(set(split[patients == who].dropna())))
+        names = " and ".join(sorted(set(split[patients == who].dropna())))
         raise InputError(
-            f"{csv}: patient {who} is in {places} ({int((of_patient > 1).sum())} such patients); results would look "
+            f"{csv}: patient {who} is in {names} ({int((of_patient > 1).sum())} such patients); results would look "
             "too good. Mend the split column, or leave it out: a hash of the patient then decides."
         )
     return split.fillna(split.groupby(patients.to_numpy()).transform("first"))

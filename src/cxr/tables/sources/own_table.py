@@ -59,8 +59,8 @@ def by_columns(raw: pd.DataFrame, csv: Path, columns: dict[str, str], findings: 
             '{"path": "…"} in SETTINGS.json.'
         )
     films = pd.DataFrame({role: raw[role_of[role]] if role in role_of else np.nan for role in ROLES}, index=raw.index)
-    said = {name: column for name, column in columns.items() if name not in (*ROLES, *OPTIONS)}
-    taken = {*role_of.values(), *said.values(), columns.get("labels")}
+    of_findings = {name: column for name, column in columns.items() if name not in (*ROLES, *OPTIONS)}
+    taken = {*role_of.values(), *of_findings.values(), columns.get("labels")}
     free = [column for column in raw.columns if column not in taken]
     label_column = columns.get("labels")
     if label_column:
@@ -68,15 +68,15 @@ def by_columns(raw: pd.DataFrame, csv: Path, columns: dict[str, str], findings: 
         kinds = {finding: label_column for finding in labels}
     else:
         kinds = spelling(findings, free)
-        kinds |= {finding: column for name, column in said.items() for finding in spelling(findings, [name])}
+        kinds |= {finding: column for name, column in of_findings.items() for finding in spelling(findings, [name])}
         labels = pd.DataFrame({finding: states(raw[column]) for finding, column in kinds.items()}, index=raw.index)
         _refuse_odd_values(raw, kinds, labels, csv)
-        labelled = [*free, *said]
-    unused = sorted(name for name in said if canonical(name) not in map(canonical, findings))
-    told = [f"{role}: column {column!r} (guessed)" for role, column in guessed.items()]
-    told += [f"{finding}: column {column!r}" for finding, column in kinds.items() if column != finding]
-    told += [f"OWN_COLUMNS names {name}, which is not in FINDINGS: not used" for name in unused]
-    return OwnTable(films, labels, labelled, majority="rows" in columns, notes=told)
+        labelled = [*free, *of_findings]
+    unused = sorted(name for name in of_findings if canonical(name) not in map(canonical, findings))
+    notes = [f"{role}: column {column!r} (guessed)" for role, column in guessed.items()]
+    notes += [f"{finding}: column {column!r}" for finding, column in kinds.items() if column != finding]
+    notes += [f"OWN_COLUMNS names {name}, which is not in FINDINGS: not used" for name in unused]
+    return OwnTable(films, labels, labelled, majority="rows" in columns, notes=notes)
 
 
 def listed_labels(column: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -125,7 +125,7 @@ def read_given_split(settings: Settings, source: str) -> pd.DataFrame | None:
     return pd.read_csv(path, dtype=str) if path.is_file() else None
 
 
-def beside_published(what: str, found: int, published: int) -> str:
+def beside_published(what: str, count: int, published: int) -> str:
     """A count, and whether it is the published one."""
-    same = "as published" if found == published else f"DIFFERS from the {published:,} published"
-    return f"{what}: {found:,}, {same}"
+    same = "as published" if count == published else f"DIFFERS from the {published:,} published"
+    return f"{what}: {count:,}, {same}"
