@@ -95,8 +95,8 @@ def sides_of(pack, truth, params):
     yield timing.ConstantBatch(np.asarray(pack[rows[:batch]])[..., None], truth[:batch], len(truth) // batch)
     for changed in ({}, {"elastic": 1.0}):
         batches = film_batches.FilmBatches(
-            pack, rows, map(str, range(len(rows))), truth, batch, 1,
-            params.augmentation.model_copy(update=changed), workers=loop.loader_threads(params),
+            pack, rows, map(str, range(len(rows))), truth, batch, seed=1,
+            augmentation=params.augmentation.model_copy(update=changed), workers=loop.loader_threads(params),
         )  # fmt: skip
         # As many as training keeps would be ready before the clock starts, whatever they cost.
         batches.max_queue_size = 1
@@ -113,7 +113,7 @@ def loader_alone(pack):
     print(f"loader alone, films of {pack.shape[1]} px, films a second")
     for name, augmentation in kinds.items():
         ids = map(str, range(len(pack)))
-        batches = film_batches.FilmBatches(pack, np.arange(len(pack)), ids, None, 16, 1, augmentation)
+        batches = film_batches.FilmBatches(pack, np.arange(len(pack)), ids, None, 16, seed=1, augmentation=augmentation)
         rates = []
         for threads in (1, 2):
             with ThreadPoolExecutor(threads) as pool:

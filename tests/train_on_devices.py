@@ -56,7 +56,7 @@ def trained(folder):
         logits = recomputation.logits_of(network)
     train, val = np.arange(10), np.arange(10, 14)
     ids = [f"nih/{row}" for row in range(10)]
-    batches = film_batches.FilmBatches(pack, train, ids, truth[:10], 4, 1, params.augmentation)
+    batches = film_batches.FilmBatches(pack, train, ids, truth[:10], 4, seed=1, augmentation=params.augmentation)
     score = classifier_training.classifier_score(
         inference.predictor(network, pack, val, params), truth[val], np.ones(6), FINDINGS
     )

@@ -64,7 +64,7 @@ def batches_of(
     ids = [names(len(pack))[row] for row in rows] if ids is None else ids
     if isinstance(targets, str):
         targets = np.repeat(np.asarray(rows, np.float32)[:, None], 6, axis=1)
-    return FilmBatches(pack, rows, ids, targets, batch_size, seed, augmentation, share=share)
+    return FilmBatches(pack, rows, ids, targets, batch_size, seed=seed, augmentation=augmentation, share=share)
 
 
 def by_row(batches) -> dict[int, np.ndarray]:

@@ -94,7 +94,9 @@ class Run:
         truth[0, 0] = NAN
         ids = [f"nih/{row}" for row in range(8)]
         self.model = classifiers.build_classifier("tiny", self.params)
-        batches = film_batches.FilmBatches(pack, np.arange(8), ids, truth, 4, 1, self.params.augmentation)
+        batches = film_batches.FilmBatches(
+            pack, np.arange(8), ids, truth, 4, seed=1, augmentation=self.params.augmentation
+        )
         given = iter(scores or [])
 
         def score():

@@ -23,7 +23,7 @@ class FilmBatches(keras.utils.PyDataset):
     rows : ndarray of int
         The rows used.
     image_ids : sequence of str
-        One for each of ``rows``: seeds the film's augmentation, so that it hangs neither on order nor on machine.
+        One for each of ``rows``: seeds the film's augmentation, so that it depends neither on order nor on machine.
     targets : ndarray of shape (len(rows), F), float32, or (N, size, size), uint8 lung masks
         A mask is warped with its film and comes out as float32 0 or 1 of shape (n, size, size, 1).
     batch_size, seed : int
@@ -35,7 +35,9 @@ class FilmBatches(keras.utils.PyDataset):
         (i, n): of each batch the i-th of n equal parts, for the i-th of n processes that train together.
     """
 
-    def __init__(self, pack, rows, image_ids, targets, batch_size, seed=0, augmentation=None, workers=1, share=(0, 1)):
+    def __init__(
+        self, pack, rows, image_ids, targets, batch_size, *, seed=0, augmentation=None, workers=1, share=(0, 1)
+    ):
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=4 * workers)
         self.pack, self.rows, self.targets = pack, np.asarray(rows), targets
         self.keys = [film_key(image_id) for image_id in image_ids]

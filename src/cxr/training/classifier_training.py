@@ -47,8 +47,9 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
         logits = recomputation.logits_of(classifier, params.training.recompute)
     positive = losses.class_weights(truth[train], params)
     batches = film_batches.FilmBatches(
-        pack, train, films["image_id"][train], truth[train], params.training.batch_size, params.general.seed,
-        params.augmentation, loop.loader_threads(params), (process_group.index(), process_group.count()),
+        pack, train, films["image_id"][train], truth[train], params.training.batch_size, seed=params.general.seed,
+        augmentation=params.augmentation, workers=loop.loader_threads(params),
+        share=(process_group.index(), process_group.count()),
     )  # fmt: skip
     predict = inference.predictor(classifier, pack, val, params)
     score = classifier_score(predict, truth[val], positive, params.findings)

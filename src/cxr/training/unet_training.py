@@ -41,9 +41,9 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
     with backend.scope():
         unet = u_net.build_unet(params)
     batches = film_batches.FilmBatches(
-        films, train, packed["image_id"][train], masks, unet_params.unet_batch_size, params.general.seed,
-        augmentation.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
-        loop.loader_threads(params), (process_group.index(), process_group.count()),
+        films, train, packed["image_id"][train], masks, unet_params.unet_batch_size, seed=params.general.seed,
+        augmentation=augmentation.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
+        workers=loop.loader_threads(params), share=(process_group.index(), process_group.count()),
     )  # fmt: skip
     score = unet_score(inference.predictor(unet, films, val, params), masks[val], params.pack.lung_threshold)
     # The U-Net's own rate and epochs go through the same loop.
