@@ -22,6 +22,7 @@ from cxr.evaluation import metrics
 from cxr.preparation import reading
 from cxr.preparation.films import load_films
 from cxr.tables import schema
+from cxr.tables.sources.catalogue import film_paths
 
 SIDE = 16  # pixels of a thumbnail
 
@@ -30,7 +31,7 @@ def main(argv=None):
     settings, params = command_line.load(command_line.parser(__doc__).parse_args(argv))
     ensemble = json.loads(need(settings.family_dir("ensemble") / "metrics.json", "evaluate_Ensemble.sh").read_text())
     films, pack = load_films(settings, params, params.pack_sizes()[0])
-    paths = [settings.dataset_dir / path for path in films["path"]]
+    paths = film_paths(settings, films)
     read = functools.partial(reading.try_square, size=SIDE, fit=params.pack.fit)
     whole = [film for film, _ in executors.by_processes(read, paths, executors.process_count(params.general.workers))]
     packed = [cv2.resize(film, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for film in pack]

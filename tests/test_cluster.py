@@ -46,7 +46,8 @@ def write_data(folder) -> None:
         write_image(film, folder / "raw" / f"{n:02d}.png")
         rows.append(
             {"image_id": f"nih/{n:02d}", "path": f"{n:02d}.png", "patient_id": f"nih-{n}", "view": "PA", "sex": "M",
-             "age": 50, "source": "nih", **dict(zip(FINDINGS, random.integers(0, 2, 6), strict=True))}
+             "age": 50, "source": "nih", "label_source": "nih",
+             **dict(zip(FINDINGS, random.integers(0, 2, 6), strict=True))}
         )  # fmt: skip
     images = schema.typed(pd.DataFrame(rows), FINDINGS)
     artifacts.write_csv(images, settings.images_csv)

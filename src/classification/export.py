@@ -12,7 +12,7 @@ A bundle that is there is replaced, and its changelog carried on. ONNX files are
 from pathlib import Path
 
 from cxr.core import command_line, locks
-from cxr.core.artifacts import need, read_json, read_record, write_json
+from cxr.core.artifacts import need, read_json, read_json_if_there, write_json
 from cxr.core.parameters import FAMILIES
 from cxr.new_films import bundle_texts, bundles, exporting, onnx_models
 
@@ -56,7 +56,8 @@ def main(argv=None):
 
 def older(out):
     """The changelog of the bundle that is replaced."""
-    return read_record(out / "metadata.json").get("changelog", {})
+    about = read_json_if_there(out / "metadata.json", "sh export.sh, once that file is removed")
+    return about["changelog"] if about else {}
 
 
 def without_onnx(arguments):

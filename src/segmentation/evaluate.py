@@ -7,8 +7,9 @@ Writes  MODELS_DIR/segmentation/Unet/evaluation/: dice.csv (a row a film), metri
 
 import numpy as np
 
-from cxr.core import command_line, configuration, locks
+from cxr.core import command_line, locks
 from cxr.core.artifacts import digest, need, write_csv, write_json
+from cxr.core.errors import InputError
 from cxr.tables import lung_sets
 
 
@@ -41,9 +42,7 @@ def main(argv=None):
     masks = packs.open_pack(folder / f"masks_{size}.npy", made_by)
     test = np.flatnonzero(packed["split"] == "test")
     if not len(test):
-        raise configuration.InputError(
-            f"{folder / 'split.csv'}: no test film; raise UNET_TEST_FRACTION or name UNET_TEST_SETS."
-        )
+        raise InputError(f"{folder / 'split.csv'}: no test film; raise UNET_TEST_FRACTION or name UNET_TEST_SETS.")
     print(f"lung masks of {len(test)} held-out films; {backend.start(params)}")
     unet = saved_models.load_model(settings.unet, size, trained_by)
     predicted, qualities = zip(*inference.lung_masks(unet, (films[row] for row in test), params), strict=True)

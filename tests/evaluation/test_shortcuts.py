@@ -10,11 +10,20 @@ def table(hospitals, probabilities, truth=0, split="test"):
     count = len(hospitals)
     ids = [f"{name}/{split}{n}" for n, name in enumerate(hospitals)]
     scores = np.repeat(np.asarray(probabilities, np.float32)[:, None], 6, axis=1)
-    truths = np.full((count, 6), truth, float)
+    truths = np.array(np.broadcast_to(truth, (count, 6)), float)
     return predictions.build(ids, [f"p-{split}{n}" for n in range(count)], [split] * count, truths, scores, FINDINGS)
 
 
 HOSPITALS = ["chexpert", "nih"] * 30
+
+
+def test_films_without_findings_are_told_by_what_every_hospital_labels():
+    """A finding that one hospital does not label is not known to be absent there: it must not empty the probe."""
+    unknown = np.where((np.array(HOSPITALS) == "chexpert")[:, None] & (np.arange(6) == 2), np.nan, 0)
+    val, test = (table(HOSPITALS, np.linspace(0.1, 0.9, 60), unknown, split) for split in ("val", "test"))
+    probe = shortcuts.source_probe(val, test, 0, 1)
+    assert probe["none of the findings"]["films"] == 60
+    assert probe["none of the findings"]["auroc"] is not None
 
 
 def test_scores_that_give_the_hospital_away_are_found():

@@ -70,6 +70,12 @@ def test_distance_knows_training_films_and_tells_others(films):
     assert far.min() > reference["cut"]
 
 
+def test_one_training_film_still_gives_numbers():
+    small = np.random.default_rng(0).integers(0, 256, (3, 16, 16)).astype(np.uint8)
+    found = fit_distance(small[:1], small[1:])
+    assert np.isfinite([*found["variances"], found["noise"], found["cut"]]).all()
+
+
 def test_distance_is_mahalanobis_s_where_all_directions_are_kept_and_one_at_rest():
     random = np.random.default_rng(1)
     small = random.integers(0, 256, (60, 16, 16)).astype(np.uint8)

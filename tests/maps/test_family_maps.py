@@ -235,7 +235,8 @@ def test_a_family_that_was_not_evaluated_names_the_command(evaluated, name):
 def test_a_member_that_was_trained_again_is_not_mixed_with_its_old_predictions(evaluated):
     folder = evaluated.member_dir("ensemble", "tiny")
     (folder / "model.keras").write_bytes(b"first")
-    write_json({"inputs": {"model": digest(folder / "model.keras")}}, folder / "predictions.json")
+    made_from = {"model": digest(folder / "model.keras"), "split": digest(evaluated.split_csv)}
+    write_json({"inputs": made_from}, folder / "predictions.json")
     family_maps.load(evaluated, tiny_params(), "ensemble")
     (folder / "model.keras").write_bytes(b"second")
     with pytest.raises(InputError, match=r"was trained again since it was evaluated. Run: sh evaluate_Ensemble.sh"):
@@ -251,6 +252,20 @@ def test_files_of_two_evaluations_are_not_read_beside_each_other(evaluated, name
         family_maps.load(evaluated, tiny_params(), "ensemble")
     assessment.begin(evaluated.family_dir("ensemble"))
     with pytest.raises(InputError, match=r"evaluation.json: not there yet. Make it with: sh evaluate_Ensemble.sh"):
+        family_maps.load(evaluated, tiny_params(), "ensemble")
+
+
+def test_an_evaluation_of_other_findings_or_of_another_split_is_refused(evaluated):
+    other = {"FINDINGS": ["Effusion"], "CLASS_NUM": 1}
+    with pytest.raises(InputError, match=r"predictions.csv: is of Consolidation, .*; FINDINGS in PARAMS.json are Eff"):
+        family_maps.load(evaluated, tiny_params(**other), "ensemble")
+    folder = evaluated.member_dir("ensemble", "tiny")
+    (folder / "model.keras").write_bytes(b"first")
+    made_from = {"model": digest(folder / "model.keras"), "split": digest(evaluated.split_csv)}
+    write_json({"inputs": made_from}, folder / "predictions.json")
+    family_maps.load(evaluated, tiny_params(), "ensemble")
+    evaluated.split_csv.write_text(evaluated.split_csv.read_text().replace("val", "test"))
+    with pytest.raises(InputError, match=r"was evaluated on another split.csv. Train again, then: sh evaluate_Ens"):
         family_maps.load(evaluated, tiny_params(), "ensemble")
 
 

@@ -12,7 +12,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cxr.core.findings import FINDINGS, colours
-from cxr.report import canvas, curves, figures, film_pictures
+from cxr.report import canvas, curves, film_pictures, styles
 
 # NIH's fourteen, more of CheXpert's, and names as long as they may be.
 NAMES = [
@@ -134,7 +134,7 @@ def training_log(findings, epochs=20):
     return log.assign(val_auroc=0.8, **{f"val_auroc_{finding}": 0.7 for finding in findings})
 
 
-@pytest.mark.parametrize("style", [figures.PRINT, figures.PAGE], ids=["print", "page"])
+@pytest.mark.parametrize("style", [styles.PRINT, styles.PAGE], ids=["print", "page"])
 @pytest.mark.parametrize("number", [1, 6, 7, 14, 30])
 def test_a_legend_of_any_findings_is_whole_and_covers_no_axes_where_it_is_long(number, style):
     findings = NAMES[:number]
@@ -173,16 +173,16 @@ def test_training_curves_of_thirty_findings_take_a_moment():
     log = training_log(NAMES, 50)
     begin = time.process_time()
     as_drawn = io.BytesIO()
-    curves.training(log, "densenet169", style=figures.PRINT).savefig(as_drawn)
+    curves.training(log, "densenet169", style=styles.PRINT).savefig(as_drawn)
     assert time.process_time() - begin < 2  # about 0.5 s on a free core
 
 
 def test_a_figure_for_the_page_has_its_colours_few_points_and_no_size():
-    text = figures.as_svg(curves.roc(*numbers(6, 9000), FINDINGS), "roc", 'ROC <"&">')
+    text = styles.as_svg(curves.roc(*numbers(6, 9000), FINDINGS), "roc", 'ROC <"&">')
     assert text.startswith('<svg role="img" aria-label="ROC &lt;&quot;&amp;&quot;>"')
     assert "currentColor" in text
     assert "var(--line)" in text
-    assert figures.INK not in text
+    assert styles.INK not in text
     assert len(text) < 60_000  # as drawn from 9,000 films, ten times as much
     assert ' width="' not in text[: text.index(">", 60)]
 
@@ -193,15 +193,15 @@ def test_curves_are_drawn_for_findings_with_both_classes_and_survive_those_witho
     truth[:, 0], truth[:, 1], truth[5, 2] = np.nan, 0, np.nan
     probabilities = random.random((80, 6))
     for draw in (curves.roc, curves.precision_recall):
-        figure = draw(truth, probabilities, FINDINGS, "Ensemble · test films", style=figures.PRINT)
-        figures.save_png(figure, tmp_path / "curve.png")
+        figure = draw(truth, probabilities, FINDINGS, "Ensemble · test films", style=styles.PRINT)
+        styles.save_png(figure, tmp_path / "curve.png")
         assert min(drawn(tmp_path / "curve.png").shape[:2]) > 700
         shown = dict(name.split("  ", 1) for name in names_in(figure))
         assert shown[FINDINGS[0]] == "n/a (no film with a known label)"
         assert shown[FINDINGS[1]] == "n/a (no positive film)"
         assert names_in(draw(truth, probabilities, FINDINGS)) == list(FINDINGS[2:])
     auroc = roc_auc_score(truth[:, 3], probabilities[:, 3])
-    assert f"{FINDINGS[3]}  {auroc:.3f}" in names_in(curves.roc(truth, probabilities, FINDINGS, style=figures.PRINT))
+    assert f"{FINDINGS[3]}  {auroc:.3f}" in names_in(curves.roc(truth, probabilities, FINDINGS, style=styles.PRINT))
 
 
 @pytest.mark.parametrize("epochs", [1, 40])

@@ -12,6 +12,7 @@ from cxr.core.errors import InputError
 from cxr.tables.sources import catalogue, own
 from cxr.tables.sources.nih import NIH_LABELS, read_nih
 from cxr.tables.sources.own import OWN
+from cxr.tables.sources.source import read_given_split
 
 SHARED = PROJECT.parent / "shared" / "data" / "nih"
 USUAL = {"filename": "a.png", "patient_id": "P1", "view": "PA", "sex": "F", "age": "61", "Effusion": "1", "Edema": "0"}
@@ -196,6 +197,27 @@ def test_its_test_films_are_set_aside_and_without_any_a_share_is_drawn(tmp_path)
     assert own.own_test_rule(settings, params_with(), images, images).listed == {"own-P1"}
     given = catalogue.given_splits(settings, images)
     assert given.to_dict() == {"own/0": "train", "own/2": "val"}
+
+
+def test_a_given_split_that_is_gone_is_written_again_and_a_broken_one_is_refused(tmp_path):
+    release_of(tmp_path, numbered({"split": "train"}, {"split": "test"}))
+    settings = settings_of(tmp_path)
+    path = catalogue.given_split_csv(settings, "own")
+    path.parent.mkdir(parents=True)
+    assert "its own split is obeyed: train 1, test 1 films" in catalogue.make_table(OWN, settings, params_with(), False)
+    assert catalogue.make_table(OWN, settings, params_with(), False) == [f"{settings.source_csv('own')}: up to date"]
+    path.unlink()
+    catalogue.make_table(OWN, settings, params_with(), False)
+    assert read_given_split(settings, "own")["split"].tolist() == ["train", "test"]
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"own_split\.csv"):
+        read_given_split(settings, "own")
+
+
+def test_lines_are_those_of_the_file_also_behind_rows_without_a_film(tmp_path):
+    rows = numbered({"split": "train"}, {"filename": ""}, {"split": "holdout"})
+    with pytest.raises(InputError, match=r"line 4: split: expected train, val, test or nothing; found 'holdout'"):
+        release_of(tmp_path, rows, films=["0.png", "2.png"])
 
 
 def test_two_films_of_one_name_in_two_folders_keep_apart(tmp_path):

@@ -491,6 +491,15 @@ def test_a_finding_that_a_source_does_not_label_is_not_known_there(tmp_path):
     assert table[asked].fillna(-9).to_numpy().tolist() == [[-9, 1, 0]]
 
 
+def test_a_table_of_few_labels_is_nobodys_and_a_list_that_is_no_text_is_refused(tmp_path):
+    assert not chexpert.CHEXPERT.recognises(["Path", "Edema", "Pneumonia"])
+    assert chexpert.CHEXPERT.recognises(["Path", "Frontal/Lateral", "Edema"])
+    assert chexpert.CHEXPERT.recognises(["Study", *chexpert.CHEXPERT_LABELS])
+    (tmp_path / "test_list.txt").write_bytes(b"\xff\xfe\x00\x89")
+    with pytest.raises(InputError, match=r"test_list.txt: cannot be read as a list of films"):
+        catalogue.listed_films([tmp_path / "labels.csv"], pd.Series(["nih/00000001_000"]))
+
+
 def test_a_finding_that_no_source_labels_is_refused_with_what_there_is():
     settings = settings_with(dataset_csv_dir=Path("a.csv"))
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""SETTINGS.json and PARAMS.json read and checked, and the arguments that every script takes."""
+"""SETTINGS.json and PARAMS.json, read and checked."""
 
 import json
 import sys

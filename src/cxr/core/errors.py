@@ -22,11 +22,17 @@ class BusyError(InputError):
     exit_status = 4
 
 
-def hint(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean X?`` with the known word most like this one, whatever its case; empty where none is like it."""
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word most like this one, whatever its case; None where none is as like it as ``cutoff`` (0..1)."""
     spelt = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), sorted(spelt), n=1, cutoff=0.6)
-    return f" Did you mean {spelt[close[0]]}?" if close else ""
+    close = difflib.get_close_matches(word.lower(), sorted(spelt), n=1, cutoff=cutoff)
+    return spelt[close[0]] if close else None
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean X?`` with the known word most like this one; empty where none is like it."""
+    meant = closest(word, known)
+    return f" Did you mean {meant}?" if meant else ""
 
 
 def one_line(text: str) -> str:

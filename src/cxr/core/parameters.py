@@ -10,7 +10,7 @@ from cxr.core.findings import FINDINGS, canonical
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=32, le=2048)]
 LabelPolicy = Literal["negative", "positive", "ignore"]
-# Backbones by name, with the key of their input size; how each is built stands in models.APPLICATIONS.
+# Backbones by name, with the key of their input size; how each is built stands in networks.classifiers.
 BACKBONES = {
     "densenet121": "densenet_input_size",
     "densenet169": "densenet_input_size",
@@ -70,7 +70,9 @@ class TableParams(Stage):
         {"Edema": "positive"}, description="labels of -1, per finding: negative, positive or ignore; unnamed: ignore"
     )
     blank_labels: dict[str, LabelPolicy] = Field(
-        {}, description="CheXpert's blanks, per finding: negative, positive or ignore; unnamed: negative"
+        {},
+        description="blank labels, per finding: negative, positive or ignore; unnamed: as the source means them "
+        "(CheXpert: negative; own table: not known)",
     )
     split: Literal["patient", "image"] = Field(
         "patient", description="image = the original's leaking split, to compare"

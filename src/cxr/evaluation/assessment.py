@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.core.artifacts import digest, need, read_json, write_json
+from cxr.core.artifacts import digest, need, read_csv, read_json, read_record, write_json
 from cxr.core.errors import InputError
+from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.evaluation import metrics, subgroups
+from cxr.evaluation import metrics, predictions, subgroups
 from cxr.evaluation.operating_points import fit_on_val
 
 
@@ -62,18 +63,35 @@ def finish(settings: Settings, family: str, members: Sequence[str]) -> None:
     write_json(_record(settings, family, members), settings.family_dir(family) / "evaluation.json")
 
 
-def check_evaluated(settings: Settings, family: str, members: Sequence[str]) -> None:
-    """Raise an InputError where a family's files are not of one evaluation, or not of its models."""
+def check_evaluated(settings: Settings, params: Params, family: str) -> None:
+    """Raise an InputError where a family's files are not of one evaluation, or not of its models, data and findings."""
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
+    members = params.members(family)
     for member in members:
         record, model = (settings.member_dir(family, member) / name for name in ("predictions.json", "model.keras"))
-        if record.is_file() and model.is_file() and read_json(record, "")["inputs"]["model"] != digest(model):
+        inputs = read_record(record).get("inputs", {})
+        if inputs and model.is_file() and inputs["model"] != digest(model):
             raise InputError(f"{model}: was trained again since it was evaluated. Run: {made_by}")
+        if inputs and settings.split_csv.is_file() and inputs["split"] != digest(settings.split_csv):
+            raise InputError(
+                f"{record}: was evaluated on another {settings.split_csv.name}. Train again, then: {made_by}"
+            )
+    refuse_other_findings(need(folder / "predictions.csv", made_by), params, made_by)
     recorded = read_json(folder / "evaluation.json", made_by)
     current = _record(settings, family, members)
     for name, value in {**current["members"], **current["files"]}.items():
         if value != {**recorded.get("members", {}), **recorded.get("files", {})}.get(name):
             raise InputError(f"{folder}: {name} is of another evaluation than the rest. Run: {made_by}")
+
+
+def refuse_other_findings(path: Path, params: Params, made_by: str) -> None:
+    """Raise an InputError where a predictions file is of other findings than PARAMS.json asks for."""
+    scored = predictions.findings_of(read_csv(path, made_by, nrows=0))
+    if tuple(scored) != params.findings:
+        raise InputError(
+            f"{path}: is of {', '.join(scored)}; FINDINGS in PARAMS.json are {', '.join(params.findings)}. Use the "
+            f"PARAMS file of that run, or train again, then: {made_by}"
+        )
 
 
 def _record(settings: Settings, family: str, members: Sequence[str]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def score_shard(shard: ScoreShard, scoring: Scoring) -> np.ndarray:
 
 
 def randomise(scoring: Scoring, rows: np.ndarray) -> pd.DataFrame:
-    """`inference.randomisation` of rows of the pack; the classifier, which it spoils, is loaded again afterwards."""
+    """`randomisation.randomisation` of rows of the pack; the classifier, which it spoils, is loaded again then."""
     from cxr.evaluation import randomisation
 
     model, network, _ = _networks(scoring)

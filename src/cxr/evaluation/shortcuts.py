@@ -37,17 +37,17 @@ def source_probe(val: pd.DataFrame, test: pd.DataFrame, replicates: int, seed: i
     if len(hospitals) != 2:
         return {"hospitals": hospitals, "reason": f"needs films of two hospitals, there are {len(hospitals)}"}
     probe: dict[str, Any] = {"hospitals": hospitals}
-    for name, chosen in (("all films", _all), ("none of the findings", _healthy)):
-        probe[name] = _probe(val[chosen(val)], test[chosen(test)], hospitals[0], replicates, seed)
+    probe["all films"] = _probe(val, test, hospitals[0], replicates, seed)
+    shared = _labelled_by_all(val) & _labelled_by_all(test)
+    healthy = [table[(predictions.arrays(table)[0][:, shared] == 0).all(axis=1)] for table in (val, test)]
+    probe["none of the findings"] = _probe(*healthy, hospitals[0], replicates, seed)
     return probe
 
 
-def _all(table: pd.DataFrame) -> np.ndarray:
-    return np.ones(len(table), dtype=bool)
-
-
-def _healthy(table: pd.DataFrame) -> np.ndarray:
-    return (predictions.arrays(table)[0] == 0).all(axis=1)
+def _labelled_by_all(table: pd.DataFrame) -> np.ndarray:
+    """Which findings (F,) every hospital labels: of others it is not known that a film has none."""
+    known = pd.DataFrame(~np.isnan(predictions.arrays(table)[0]))
+    return known.groupby(predictions.source(table)).any().all().to_numpy()
 
 
 def _probe(val: pd.DataFrame, test: pd.DataFrame, first: str, replicates: int, seed: int) -> dict[str, Any]:

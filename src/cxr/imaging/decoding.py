@@ -1,4 +1,4 @@
-"""Image and DICOM files <-> gray uint8 films; films <-> squares, with the affine from one to the other."""
+"""Image and DICOM files <-> gray uint8 films."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ import numpy as np
 
 from cxr.core.artifacts import written_whole
 from cxr.core.errors import FilmError
-from cxr.imaging.dicom import _decode_dicom
+from cxr.imaging.dicom import decode_dicom
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_FILE = 2_000_000_000  # bytes
@@ -39,7 +39,7 @@ def read_film(path: Path) -> np.ndarray:
     path = Path(path)
     content = _read_bytes(path)
     is_dicom = content[128:132] == b"DICM" or path.suffix.lower() in {".dcm", ".dicom"}
-    film = _decode_dicom(content, path) if is_dicom else _decode_image(content, path)
+    film = decode_dicom(content, path) if is_dicom else _decode_image(content, path)
     height, width = film.shape
     if max(film.shape) > LONGEST_SIDE or max(film.shape) > LARGEST_RATIO * min(film.shape):
         raise FilmError(

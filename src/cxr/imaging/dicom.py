@@ -17,7 +17,7 @@ DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack 
 FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "SC", "OT"})
 
 
-def _decode_dicom(content: bytes, path: Path) -> np.ndarray:
+def decode_dicom(content: bytes, path: Path) -> np.ndarray:
     import io
 
     import pydicom.encaps  # only here: most users never read DICOM, and worker processes should start fast

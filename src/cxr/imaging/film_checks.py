@@ -115,7 +115,7 @@ def fit_distance(train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
     reference = {
         "mean": _short(leading.mean_),
         "components": [_short(component) for component in leading.components_],
-        "variances": _short(np.maximum(leading.explained_variance_, noise)),
+        "variances": _short(np.maximum(np.nan_to_num(leading.explained_variance_), noise)),
         "noise": noise,
         "train_films": len(train),
         "val_films": len(val),

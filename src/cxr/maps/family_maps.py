@@ -91,7 +91,7 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
     """
     made_by = f"sh evaluate_{family.capitalize()}.sh"
     members = params.members(family)
-    check_evaluated(settings, family, members)
+    check_evaluated(settings, params, family)
     table = predictions.read(need(settings.family_dir(family) / "predictions.csv", made_by))
     findings = predictions.findings_of(table)
     thresholds = read_json(settings.family_dir(family) / "thresholds.json", made_by)

@@ -66,7 +66,7 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str,
     Parameters
     ----------
     by_method : dict
-        Method -> `maps.load` with that method's maps.
+        Method -> `family_maps.load` with that method's maps.
     members : iterable of str
         Names of the networks, in the order of the maps; where there are several, the family, their mean, comes first.
     family : str

@@ -1,4 +1,4 @@
-"""The U-Net and the classifiers, and their contract: gray 0..255 in; layers features, logits, probabilities."""
+"""The classifiers and their contract: gray 0..255 in; layers features, logits, probabilities."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from cxr.core.artifacts import need
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.networks.backend import keras
-from cxr.networks.saved_models import _reason
+from cxr.networks.saved_models import reason_of
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -101,7 +101,7 @@ def _load_first_weights(backbone: keras.Model, constructor, weights: str, size: 
         donor = constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
     except Exception as error:  # whatever h5py, the download or Keras' loader raise
         raise InputError(
-            f"WEIGHTS: {weights!r} could not be loaded for {backbone.name} ({_reason(error)}). "
+            f"WEIGHTS: {weights!r} could not be loaded for {backbone.name} ({reason_of(error)}). "
             'Set WEIGHTS in PARAMS.json to "none" or to a weights file of this backbone without its top.'
         ) from None
 

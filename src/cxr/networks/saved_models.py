@@ -7,7 +7,7 @@ from cxr.core.errors import InputError
 from cxr.networks.backend import keras
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The first line of what Keras, h5py or zipfile say; some say nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
@@ -25,7 +25,9 @@ def load_model(path: Path, size: int, made_by: str) -> keras.Model:
     except InputError:
         raise
     except Exception as error:  # zip, JSON and HDF5 errors alike: the file is no whole Keras model
-        raise InputError(f"{path}: not a whole Keras model ({_reason(error)}). Make it again with: {made_by}") from None
+        raise InputError(
+            f"{path}: not a whole Keras model ({reason_of(error)}). Make it again with: {made_by}"
+        ) from None
     if model.input_shape[1:] != (size, size, 1):
         sides = "x".join(str(side) for side in model.input_shape[1:])
         raise InputError(

@@ -16,6 +16,7 @@ from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
+from cxr.evaluation.assessment import check_evaluated
 from cxr.imaging import film_checks
 from cxr.maps import heatmaps
 from cxr.preparation.films import load_films
@@ -103,6 +104,7 @@ def of_models(settings: Settings, params: Params, family: str) -> Bundle:
         Something is missing, or is not what thresholds and reference were made from.
     """
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
+    check_evaluated(settings, params, family)
     thresholds, reference = (read_json(folder / name, made_by) for name in ("thresholds.json", "reference.json"))
     models = {
         member: need(settings.member_dir(family, member) / "model.keras", f"sh train_{family.capitalize()}.sh")

@@ -1,4 +1,4 @@
-"""What workers do with films: read one for the U-Net, or mask and fit a shard of them and write it into the packs."""
+"""What workers do with films: mask and fit a shard of them, and write it into the packs."""
 
 import itertools
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,6 @@
 """Every curve that is drawn: numbers go in, a Matplotlib figure of its own (no global state) comes out.
 
-Each is drawn once for both `Style`s; `figures.save_png` writes it, `figures.as_svg` makes it text for a page.
+Each is drawn once for both `Style`s; `styles.save_png` writes it, `styles.as_svg` makes it text for a page.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from cxr.core.findings import colours
 from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import why_undefined
-from cxr.report.figures import PAGE, PRINT, Style, dressed, label_of, place_legend, save_png, square, thinned
+from cxr.report.styles import PAGE, PRINT, Style, dressed, label_of, place_legend, save_png, square, thinned
 
 LINE_WIDTH = 1.7  # points
 # A dash for every eight findings: with more than eight, colour alone does not tell them apart.

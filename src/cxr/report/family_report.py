@@ -29,7 +29,7 @@ def model(settings: Settings, params: Params, family: str) -> html_page.Model:
         The family was not evaluated yet.
     """
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
-    check_evaluated(settings, family, params.members(family))
+    check_evaluated(settings, params, family)
     table = predictions.read(artifacts.need(folder / "predictions.csv", made_by))
     block = read_json(folder / "metrics.json", made_by)
     thresholds = read_json(folder / "thresholds.json", made_by)

@@ -17,8 +17,9 @@ from cxr.core.artifacts import write_text
 from cxr.core.findings import colours
 from cxr.evaluation import predictions
 from cxr.report import curves, page_tables
-from cxr.report.figures import as_svg
 from cxr.report.page_tables import Table
+from cxr.report.styles import as_svg
+from cxr.tables.sources.catalogue import caveats
 
 TEMPLATES = Path(__file__).parent / "templates"
 LARGEST = 25e6  # bytes of a page: above it browsers and mail grow slow
@@ -111,7 +112,7 @@ def page(
         "title": title,
         "summary": _summary(model, findings),
         "notes": list(model.notes),
-        "caveats": CAVEATS,
+        "caveats": [*CAVEATS, *caveats(model.metrics["protocol"]["sources"])],
         "tables": _tables(model, blocks, compared, findings),
         "charts": _charts(model, findings, extras),
         "colours": colours(every),

@@ -108,7 +108,7 @@ def _data(settings: Settings, params: Params) -> list[str]:
     tables = params.tables
     lines.append(
         f"Uncertain labels (−1): {tables.uncertain_labels or 'none named'}, unnamed: ignore; blank: "
-        f"{tables.blank_labels or 'negative'}. Films with none of the findings: "
+        f"{tables.blank_labels or 'as each source means it'}. Films with none of the findings: "
         f"{'left out' if tables.abnormal_only else 'kept as negatives'}. Lung masking: {params.pack.lung_masking}; "
         f"films are made square by: {params.pack.fit}. Trained on films of: {', '.join(trained_on(counted))}."
     )

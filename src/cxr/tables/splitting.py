@@ -98,7 +98,8 @@ def split_images(
     val = hash_fraction(f"val-{seed}", images[unit]) < params.val_fraction
     if given is not None and params.split == "patient":
         given_split = images["image_id"].map(given)
-        val = np.where(given_split.isna(), val, given_split == "val")
+        giving = set(images["source"][given_split == "val"])
+        val = np.where(images["source"].isin(giving), given_split == "val", val)
     test = images[unit].isin(held_out[unit])
     split = np.select([test, ~wanted, val], ["test", UNUSED, "val"], "train")
     return pd.DataFrame({"image_id": images["image_id"], "split": split.astype(str)})

@@ -171,7 +171,7 @@ class EveryEpoch(keras.callbacks.Callback):
                 path.unlink()
 
 
-class _Echo(keras.callbacks.Callback):
+class Echo(keras.callbacks.Callback):
     """One readable line an epoch, for a log that is read the next morning; steps done and time left within it."""
 
     async_safe = True  # it never looks at a batch's loss: waiting for it would slow a GPU down

@@ -1,4 +1,4 @@
-"""Losses, the one fit loop with its schedule, best model and resume, and the record of a run."""
+"""The one fit loop, with its optimizer and schedule; it resumes where an interrupted run stopped."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from cxr.core.executors import process_count
 from cxr.core.parameters import Params
 from cxr.networks import backend
 from cxr.networks.backend import keras
-from cxr.training.epoch_callback import EveryEpoch, _Echo
+from cxr.training.epoch_callback import Echo, EveryEpoch
 
 ops = keras.ops
 
@@ -71,7 +71,7 @@ def fit(
     dict
         ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
     """
-    callbacks = [every_epoch, _Echo(say, len(batches))]
+    callbacks = [every_epoch, Echo(say, len(batches))]
     if params.training.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
     with backend.scope():

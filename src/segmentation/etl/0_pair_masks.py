@@ -37,7 +37,9 @@ def main(argv=None):
         write_csv(pairs, pairs_csv)
         write_csv(problems, problems_csv)
         counts = ", ".join(f"{name} {count}" for name, count in pairs["set"].value_counts().sort_index().items())
-        return [f"{len(pairs)} lung films with masks ({counts}), {len(problems)} without a partner -> {pairs_csv}"]
+        return [
+            f"{len(pairs)} lung films with masks ({counts}), {len(problems)} files without a partner -> {pairs_csv}"
+        ]
 
     print(*step.run(make), sep="\n")
 

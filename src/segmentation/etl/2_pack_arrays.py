@@ -9,7 +9,7 @@ import functools
 
 from cxr.core import command_line, executors, locks
 from cxr.core.artifacts import digest, need, raw_state, read_csv, write_csv
-from cxr.core.configuration import InputError
+from cxr.core.errors import InputError
 from cxr.core.progress import progress
 from cxr.core.steps import Step
 from cxr.preparation import packs, reading

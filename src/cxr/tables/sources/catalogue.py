@@ -16,7 +16,7 @@ from cxr.tables import pseudonyms
 from cxr.tables.raw_files import list_files, present
 from cxr.tables.schema import ETL, problems_csv, read_table
 from cxr.tables.sources.chexpert import CHEXPERT
-from cxr.tables.sources.nih import NIH
+from cxr.tables.sources.nih import NIH, read_list
 from cxr.tables.sources.own import OWN
 from cxr.tables.sources.source import Source, TestRule, given_split_csv, read_given_split
 
@@ -82,9 +82,12 @@ def make_table(source: Source, settings: Settings, params: Params, strict: bool)
             "films": artifacts.digest_of(on_disk.tolist()),  # where they are is all that is used of them here
         },
         parameters={name: flat[name] for name in ("FINDINGS", *source.parameters)},
-        outputs=[csv, problems_csv(csv), *([settings.boxes_csv] if source.has_boxes else [])],
+        outputs=[
+            csv, problems_csv(csv), *([settings.boxes_csv] if source.has_boxes else []),
+            *([given_split_csv(settings, source.name)] if source.has_split else []),
+        ],
         refuse=problems_csv(csv) if strict else None,
-    )
+    )  # fmt: skip
     return step.run(lambda: _write_table(source, settings, params, on_disk, key))
 
 
@@ -101,10 +104,10 @@ def _write_table(
         artifacts.write_csv(pseudonyms.replace_ids(release.boxes, key, readable), settings.boxes_csv)
         listed.append(release.box_problems)
         notes.append(f"boxes of our findings: {len(release.boxes):,} (unusable: {len(release.box_problems):,})")
-    given = given_split_csv(settings, source.name)
-    given.unlink(missing_ok=True)
+    if source.has_split:
+        split = pd.DataFrame(columns=["image_id", "split"]) if release.split is None else release.split
+        artifacts.write_csv(pseudonyms.replace_ids(split, key, readable), given_split_csv(settings, source.name))
     if release.split is not None:
-        artifacts.write_csv(pseudonyms.replace_ids(release.split, key, readable), given)
         counts = ", ".join(f"{name} {films:,}" for name, films in release.split["split"].value_counts().items())
         notes.append(f"its own split is obeyed: {counts} films")
     artifacts.write_csv(pd.concat(listed), problems_csv(csv))
@@ -238,7 +241,7 @@ def listed_films(label_files: Sequence[Path], image_ids: pd.Series) -> dict[str,
     lists = [csv.with_name("test_list.txt") for csv in label_files if csv.with_name("test_list.txt").is_file()]
     if not lists:
         return {}
-    names = {Path(name).stem for name in lists[0].read_text(encoding="utf-8-sig").split()}
+    names = {Path(name).stem for name in read_list(lists[0])}
     of_source = image_ids.str.startswith(f"{NIH.name}/")
     listed = image_ids.str.removeprefix(f"{NIH.name}/").isin(names)
     groups = np.where(of_source, np.where(listed, "official test_list.txt", "not on it"), "")

@@ -1,5 +1,6 @@
 """CheXpert: what is peculiar to this release is undone here, and nowhere else."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,11 +56,22 @@ def films_on_disk(csvs: dict[str, Path], dataset_dir: Path) -> pd.Series:
 
     Its quarter of a million folders are only listed where a film is missing or somewhere else.
     """
-    named = pd.concat(
-        [read_raw_csv(csv, (), how_to_mend(key)).get("Path", pd.Series([""])) for key, csv in csvs.items()]
-    ).dropna()
-    there = present(dataset_dir, named[~leaves_raw_folder(named)])
-    return there if len(there) == len(named) else list_files(dataset_dir)
+    named, listed = [], []
+    for key, csv in csvs.items():
+        table = read_raw_csv(csv, (), how_to_mend(key))
+        paths = table.get("Path", table.get("Study", pd.Series(dtype=str))).dropna().str.rstrip("/")
+        paths = paths.mask(leaves_raw_folder(paths), "nowhere")
+        if "Path" in table or "Study" not in table:
+            named.append(paths)
+        else:  # labels of studies: their folders, which are few
+            folders = [dataset_dir / study for study in paths]
+            if not all(folder.is_dir() for folder in folders):
+                return list_files(dataset_dir)
+            listed += [f"{study}/{name}" for study in paths for name in sorted(os.listdir(dataset_dir / study))]
+    named = pd.concat(named) if named else pd.Series(dtype=str)
+    there = present(dataset_dir, named)
+    whole = len(there) == len(named)
+    return pd.concat([there, pd.Series(listed, dtype=str)]).drop_duplicates() if whole else list_files(dataset_dir)
 
 
 def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, params: Params) -> Release:
@@ -238,9 +250,8 @@ CHEXPERT = Source(
     check=check_chexpert,
     film_name=CHEXPERT_NAME,
     recognises=lambda columns: (
-        bool({"Path", "Study"} & set(columns))
-        and len(set(CHEXPERT_LABELS) & set(columns)) > 1
-        and not set(columns) & {"image_id", "Image Index"}
+        {"Path", "Frontal/Lateral"} <= set(columns)
+        or (bool({"Path", "Study"} & set(columns)) and len(set(CHEXPERT_LABELS) & set(columns)) > 7)
     ),
     label_table=_label_table,
     parameters=("UNCERTAIN_LABELS", "BLANK_LABELS"),

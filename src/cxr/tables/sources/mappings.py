@@ -68,7 +68,7 @@ def padchest(raw: pd.DataFrame, csv: Path, findings: Sequence[str]) -> OwnTable:
     unfit = words.str.contains("exclude|suboptimal study", na=True, regex=True)
     labels = labels.mask(unfit)
     folder = raw["ImageDir"].str.removesuffix(".0") + "/" if "ImageDir" in raw else ""
-    born = pd.to_numeric(raw.get("PatientBirth"), errors="coerce")
+    born = pd.to_numeric(raw.get("PatientBirth", pd.Series(np.nan, raw.index)), errors="coerce")
     taken = pd.to_numeric(raw["StudyDate_DICOM"].str[:4], errors="coerce") if "StudyDate_DICOM" in raw else np.nan
     films = _films(
         folder + raw["ImageID"],

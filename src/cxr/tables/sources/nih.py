@@ -1,6 +1,5 @@
 """NIH ChestX-ray14: what is peculiar to this release is undone here, and nowhere else."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, closest
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.tables.label_values import spelling
@@ -27,6 +26,10 @@ NIH_POSITIVES = {  # of the full table
 NIH_LABELS = (*NIH_POSITIVES, "No Finding")
 NIH_LISTS = {"test": 25_596, "train_val": 86_524}  # films
 NIH_BOX_FRAME = 1024  # pixels: boxes were drawn on films of this side
+NIH_BOXES = {
+    "Atelectasis": 180, "Cardiomegaly": 146, "Effusion": 153, "Infiltration": 123, "Mass": 85, "Nodule": 79,
+    "Pneumonia": 120, "Pneumothorax": 98,
+}  # fmt: skip
 NIH_BOX_SPELLING = {"Infiltrate": "Infiltration"}
 BOX_COLUMNS = ["image_id", "finding", "x", "y", "width", "height"]
 
@@ -106,8 +109,7 @@ def nih_labels(text: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFrame, 
     ours = {name: finding for finding, name in spelt.items()}
     unknown = {}
     for label in sorted(set(marks) - set(NIH_LABELS)):
-        close = difflib.get_close_matches(label.lower(), [name.lower() for name in NIH_LABELS], n=1, cutoff=0.75)
-        meant = next((name for name in NIH_LABELS if [name.lower()] == close), None)
+        meant = closest(label, NIH_LABELS, cutoff=0.75)
         rows = marks[label] == 1
         unknown[label] = (rows, f", perhaps {meant}" if meant else "")
         if meant in ours:  # a misspelt finding must not pass for its absence
@@ -228,7 +230,8 @@ def check_nih(settings: Settings, params: Params, release: Release, on_disk: pd.
         return [*lines, "BBox_List_2017.csv: not there"]
     if release.boxes.empty:
         return [*lines, "BBox_List_2017.csv: no box is usable"]
-    return [*lines, f"boxes of our findings that can be used: {len(release.boxes):,}"]
+    published = sum(NIH_BOXES.get(name, 0) for name in spelling(params.findings, NIH_LABELS).values())
+    return [*lines, beside_published("usable boxes of our findings", len(release.boxes), published)]
 
 
 def _archives(table: pd.DataFrame, on_disk: pd.Series) -> list[str]:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from cxr.core.errors import InputError, hint
@@ -49,7 +48,8 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     """
     named = table.films["path"].notna()
     listed = [problems(["" for _ in range(int((~named).sum()))], "row without a film")]
-    films, raw = table.films[named].reset_index(drop=True), table.raw[named].reset_index(drop=True)
+    films = table.films.assign(line=table.films.index + 2)
+    films, raw = films[named].reset_index(drop=True), table.raw[named].reset_index(drop=True)
     if films.empty:
         raise InputError(f"{csv}: no row names a film. {MEND}")
     films["path"] = films["path"].str.strip().str.replace("\\", "/", regex=False)
@@ -64,7 +64,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     image_id = "own/" + stem.where(~stem.duplicated(keep=False), films["path"])
     patient = films["patient"].astype("string").str.strip().str.removesuffix(".0")
     alone = patient.isna() | (patient == "")
-    split = _splits(films["split"], patient.mask(alone, image_id), csv)
+    split = _splits(films["split"], patient.mask(alone, image_id), films["line"], csv)
     notes = list(table.notes)
     if alone.any():
         notes.append(
@@ -127,13 +127,13 @@ def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, 
     )  # fmt: skip
 
 
-def _splits(column: pd.Series, patients: pd.Series, csv: Path) -> pd.Series:
+def _splits(column: pd.Series, patients: pd.Series, lines: pd.Series, csv: Path) -> pd.Series:
     """The table's own split; films without one go with their patient's others."""
     split = splits(column)
     odd = split.notna() & ~split.isin(SPLITS)
     if odd.any():
         raise InputError(
-            f"{csv}: line {int(np.argmax(odd)) + 2}: split: expected {', '.join(SPLITS)} or nothing; found "
+            f"{csv}: line {lines[odd].iloc[0]}: split: expected {', '.join(SPLITS)} or nothing; found "
             f"{column[odd].iloc[0]!r}. Mend the table, or name another column for split in OWN_COLUMNS."
         )
     of_patient = split.groupby(patients.to_numpy()).nunique()
@@ -195,6 +195,7 @@ OWN = Source(
     columns=lambda settings: settings.own_columns,
     test_rule=own_test_rule,
     check=_check,
+    has_split=True,
     parameters=("UNCERTAIN_LABELS", "BLANK_LABELS"),
     caveat="Labels of the own table are what its makers say they are.",
 )

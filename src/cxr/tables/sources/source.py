@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxr.core.artifacts import read_csv
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.tables.raw_tables import Release
@@ -78,6 +79,8 @@ class Source:
         Official lists of films that ``test_rule`` reads.
     has_boxes : bool
         Whether it ships known boxes; they are all in one file, so one source has them.
+    has_split : bool
+        Whether its table may put films into a split of its own.
     boxes : (settings) -> Path or None
         Where they are.
     columns : (settings) -> what JSON can hold
@@ -107,6 +110,7 @@ class Source:
     parameters: tuple[str, ...] = ()
     lists: Callable[[Settings], dict[str, Path]] = lambda settings: {}
     has_boxes: bool = False
+    has_split: bool = False
     boxes: Callable[[Settings], Path | None] = lambda settings: None
     columns: Callable[[Settings], Any] = lambda settings: None
     by_study: bool = False
@@ -122,7 +126,8 @@ def given_split_csv(settings: Settings, source: str) -> Path:
 def read_given_split(settings: Settings, source: str) -> pd.DataFrame | None:
     """``image_id``, ``split`` of the films that a source puts into one; None where it does not."""
     path = given_split_csv(settings, source)
-    return pd.read_csv(path, dtype=str) if path.is_file() else None
+    given = read_csv(path, "sh prepare_data.sh", ["image_id", "split"], dtype=str) if path.is_file() else None
+    return None if given is None or given.empty else given
 
 
 def beside_published(what: str, count: int, published: int) -> str:
