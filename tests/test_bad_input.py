@@ -514,7 +514,7 @@ def test_predictions(tmp_path, kind, content, expected):
 
 def test_a_family_that_was_never_evaluated(tmp_path):
     said = told(lambda: family_maps.load(settings_in(tmp_path), tiny_params(), "ensemble"))
-    check(said, "evaluation.json: not there yet. Make it with: sh evaluate_Ensemble.sh")
+    check(said, "predictions.csv: not there yet. Make it with: sh evaluate_Ensemble.sh")
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,38 @@ def test_columns_that_are_not_there_are_named(tmp_path, columns, message):
         release_of(tmp_path, [{}], columns)
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        ({}, {"pacient": "patient_id"}, r"OWN_COLUMNS: pacient: expected path, patient, .*Did you mean patient\?"),
+        ({}, {"row": "majority"}, r"OWN_COLUMNS: row: .*Did you mean rows\?"),
+        (
+            {"edema": "1"},
+            {},
+            r"the columns 'Edema', 'edema' all mean Edema. Say which: \"Edema\": \"Edema\" in OWN_COL",
+        ),
+        ({"Effusion": "", "Edema": ""}, {}, r"own.csv: it holds no known label of Effusion, Edema"),
+    ],
+)
+def test_what_would_be_lost_without_a_word_is_refused(tmp_path, rows, columns, message):
+    with pytest.raises(InputError, match=message):
+        release_of(tmp_path, [rows], columns)
+
+
+def test_words_that_are_not_understood_are_counted(tmp_path):
+    notes = release_of(tmp_path, numbered({"sex": "weiblich"}, {"view": "seitlich"}, {})).notes
+    assert "sex: 1 values are not understood, such as 'weiblich'" in notes
+    assert "view: 1 values are not understood, such as 'seitlich'" in notes
+
+
+def test_a_folder_that_is_not_there_is_named_with_its_key(tmp_path):
+    release_of(tmp_path, [{}])
+    (tmp_path / "films/a.png").unlink()
+    (tmp_path / "films").rmdir()
+    with pytest.raises(InputError, match=r"films: no such folder. OWN_DATASET_DIR in SETTINGS.json must name"):
+        OWN.on_disk(settings_of(tmp_path))
+
+
 def test_a_table_without_a_film_column_says_what_it_has(tmp_path):
     with pytest.raises(InputError, match=r"no column names the film; found patient_id, view.*\"OWN_COLUMNS\""):
         release_of(tmp_path, [{"filename": "-"}], films=["a.png"])

@@ -11,7 +11,7 @@ from cxr.core.errors import InputError
 from cxr.imaging.listing import walk
 
 
-def list_files(folder: Path, studies: bool = True) -> pd.Series:
+def list_files(folder: Path, studies: bool = True, key: str = "DATASET_DIR") -> pd.Series:
     """All files below a folder as sorted posix paths relative to it; see `cxr.imaging.listing.walk`.
 
     Parameters
@@ -19,6 +19,8 @@ def list_files(folder: Path, studies: bool = True) -> pd.Series:
     folder : Path
     studies : bool
         False leaves out ``patient00001/study1/…``: a release by studies has a quarter of a million folders.
+    key : str
+        Of SETTINGS.json, that names the folder.
 
     Raises
     ------
@@ -26,7 +28,7 @@ def list_files(folder: Path, studies: bool = True) -> pd.Series:
         The folder is not there, or one below it cannot be read.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder. DATASET_DIR in SETTINGS.json must name the folder of the films.")
+        raise InputError(f"{folder}: no such folder. {key} in SETTINGS.json must name the folder of the films.")
     return pd.Series(walk(folder) if studies else walk(folder, _patients_of_studies()), dtype=str)
 
 

@@ -57,7 +57,10 @@ class Release:
             f"{len(self.table):,} films of {self.table['patient_id'].nunique():,} patients in the table, "
             f"{len(self.table) - self.missing.sum():,} on disk",
             *[f"not on disk: {films:,} of {folder}" for folder, films in self.missing.items()],
-            *[f"{finding}: {positive[finding].sum():,} of {known[finding]:,} known" for finding in findings],
+            *[
+                f"{finding}: {positive[finding].sum():,} of {known[finding]:,} with a known label"
+                for finding in findings
+            ],
             f"one or more of the {len(findings)} findings: {positive.any(axis=1).sum():,} of {len(self.table):,} films",
             *[f"problem: {problem}: {rows:,}" for problem, rows in other.items()],
         ]
@@ -138,9 +141,9 @@ def completed_years(text: pd.Series) -> pd.Series:
     return years.where(years <= OLDEST).astype("Int16").reindex(codes).set_axis(text.index)
 
 
-def none_found(source: str, folder: Path, expected: str, on_disk: pd.Series) -> InputError:
+def none_found(source: str, folder: Path, expected: str, on_disk: pd.Series, key: str = "DATASET_DIR") -> InputError:
     there = f"{len(on_disk)} other files are there, such as {on_disk.iloc[0]}" if len(on_disk) else "it holds no files"
     return InputError(
         f"{folder}: no film of {source}'s table was found below it; expected for example {folder / expected}; {there}. "
-        "Mend DATASET_DIR in SETTINGS.json, or unpack the films there."
+        f"Mend {key} in SETTINGS.json or the paths in the table, or put the films there."
     )

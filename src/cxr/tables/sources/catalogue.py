@@ -68,7 +68,7 @@ def make_table(source: Source, settings: Settings, params: Params, strict: bool)
     """
     if not source.tables(settings):
         are = "is" if len(source.keys) == 1 else "are"
-        return [f'{source.title} is not used: {", ".join(source.keys)} {are} "".']
+        return [f'{source.title} is not used: {", ".join(source.keys)} {are} "" or, beside OWN_CSV, not named.']
     check_findings(settings, params)
     csv, key = settings.source_csv(source.name), pseudonyms.read_key(params.tables.hash_ids)
     boxes, on_disk, flat = source.boxes(settings), source.on_disk(settings), params.flat()

@@ -59,7 +59,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     labels = apply_policies(raw, False, params.tables, table.blank).reindex(columns=list(params.findings))
     films, labels, path = _one_row_a_film(films, labels, path, table.majority, csv)
     if not path.isin(on_disk).any():
-        raise none_found("OWN_CSV", folder, path.iloc[0], on_disk)
+        raise none_found("OWN_CSV", folder, path.iloc[0], on_disk, "OWN_DATASET_DIR")
     stem = _stem(films["path"])  # as the table names it: the same wherever the file lies
     image_id = "own/" + stem.where(~stem.duplicated(keep=False), films["path"])
     patient = films["patient"].astype("string").str.strip().str.removesuffix(".0")
@@ -83,6 +83,14 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
             "label_source": "own",
         }
     ).join(labels)
+    for name in ("view", "sex", "age"):
+        lost = full[name].isna() & films[name].notna()
+        if lost.any():
+            notes.append(
+                f"{name}: {int(lost.sum()):,} values are not understood, such as {films[name][lost].iloc[0]!r}"
+            )
+    if labels.isna().all(axis=None):
+        raise InputError(f"{csv}: it holds no known label of {', '.join(params.findings)}. {MEND}")
     given = pd.DataFrame({"image_id": image_id, "split": split}).dropna()
     return whole_release(full, listed, on_disk, split=given if len(given) else None, notes=notes)
 
@@ -115,7 +123,7 @@ def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, 
     if not majority:
         raise InputError(
             f"{csv}: {path[again].iloc[0]} stands in several rows ({int(again.sum()):,} rows too many). Keep one "
-            'row a film, or set "OWN_COLUMNS": {"rows": "majority"} to join them.'
+            'row a film, or add "rows": "majority" to OWN_COLUMNS to join them.'
         )
     by_film = labels.groupby(path.to_numpy(), sort=False)
     votes = 2 * by_film.sum() - by_film.count()  # yes minus no
@@ -155,7 +163,11 @@ def _on_disk(settings: Settings) -> pd.Series:
     """The films that the table names where all are there, else all files of the folder."""
     paths = open_table(settings.own_csv, settings.own_columns, ()).films["path"].dropna()
     there = present(settings.own_dataset_dir, paths[~leaves_raw_folder(paths)])
-    return there.drop_duplicates() if len(there) == len(paths) else list_files(settings.own_dataset_dir)
+    return (
+        there.drop_duplicates()
+        if len(there) == len(paths)
+        else list_files(settings.own_dataset_dir, key="OWN_DATASET_DIR")
+    )
 
 
 def _read(settings: Settings, params: Params, on_disk: pd.Series) -> Release:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, closest
 from cxr.core.findings import canonical
 from cxr.tables.column_roles import ROLES, role_column
 from cxr.tables.label_values import spelling, states
@@ -45,7 +45,19 @@ class OwnTable:
 
 
 def by_columns(raw: pd.DataFrame, csv: Path, columns: dict[str, str], findings: Sequence[str]) -> OwnTable:
-    """A table of which ``columns`` says what is what; the rest is guessed by usual names."""
+    """A table of which ``columns`` says what is what; the rest is guessed by usual names.
+
+    Raises
+    ------
+    InputError
+        A role is misspelt, a column is not there, or two columns mean one finding.
+    """
+    for name in columns:
+        meant = None if name in (*ROLES, *OPTIONS) else closest(name, (*ROLES, *OPTIONS), cutoff=0.7)
+        if meant:
+            raise InputError(
+                f"OWN_COLUMNS: {name}: expected {', '.join((*ROLES, *OPTIONS))} or a finding. Did you mean {meant}?"
+            )
     need_columns(raw, csv, [column for role, column in columns.items() if role != "rows"], MEND)
     if columns.get("rows", "majority") != "majority":
         raise InputError(f'OWN_COLUMNS: rows: expected "majority", found {columns["rows"]!r}. {MEND}')
@@ -67,6 +79,7 @@ def by_columns(raw: pd.DataFrame, csv: Path, columns: dict[str, str], findings: 
         labels, labelled = listed_labels(raw[label_column], findings)
         kinds = {finding: label_column for finding in labels}
     else:
+        _refuse_two_columns(findings, of_findings, free, csv)
         kinds = spelling(findings, free)
         kinds |= {finding: column for name, column in of_findings.items() for finding in spelling(findings, [name])}
         labels = pd.DataFrame({finding: states(raw[column]) for finding, column in kinds.items()}, index=raw.index)
@@ -97,6 +110,16 @@ def listed_labels(column: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFr
         for finding, name in spelling(findings, labelled).items()
     }
     return pd.DataFrame(labels, index=column.index).astype(float).mask(column.isna()), labelled
+
+
+def _refuse_two_columns(findings: Sequence[str], named: dict[str, str], free: Sequence[str], csv: Path) -> None:
+    for finding in (finding for finding in findings if canonical(finding) not in map(canonical, named)):
+        alike = [column for column in free if canonical(column) == canonical(finding)]
+        if len(alike) > 1:
+            raise InputError(
+                f"{csv}: the columns {', '.join(map(repr, alike))} all mean {finding}. Say which: "
+                f'"{finding}": "{alike[0]}" in OWN_COLUMNS.'
+            )
 
 
 def _refuse_odd_values(raw: pd.DataFrame, kinds: dict[str, str], labels: pd.DataFrame, csv: Path) -> None:
