@@ -4,6 +4,7 @@ import contextlib
 import math
 import multiprocessing
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -117,6 +118,9 @@ def cluster(scheduler: str) -> Iterator[Pool]:
     except ImportError:
         raise InputError(f'--scheduler {scheduler}: needs Dask. Run: pip install -e ".[dask]"') from None
     try:
+        # Refused here, for Dask would start its event loop first, which does not always end well.
+        if not re.fullmatch(r"(?:\w+://)?[^/\s]+:\d+/?", scheduler) or scheduler.startswith("http"):
+            raise ValueError(scheduler)
         client = distributed.Client(scheduler, timeout=SCHEDULER_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError):  # no answer; or no address
         raise InputError(
