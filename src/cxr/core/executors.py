@@ -119,7 +119,7 @@ def cluster(scheduler: str) -> Iterator[Pool]:
         raise InputError(f'--scheduler {scheduler}: needs Dask. Run: pip install -e ".[dask]"') from None
     try:
         # Refused here, for Dask would start its event loop first, which does not always end well.
-        if not re.fullmatch(r"(?:\w+://)?[^/\s]+:\d+/?", scheduler) or scheduler.startswith("http"):
+        if not re.fullmatch(r"(?:(?!https?:)\w+://)?[^/\s]+:\d+/?", scheduler):
             raise ValueError(scheduler)
         client = distributed.Client(scheduler, timeout=SCHEDULER_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError):  # no answer; or no address

@@ -13,6 +13,7 @@ from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import metrics, predictions, subgroups
 from cxr.evaluation.operating_points import fit_on_val
+from cxr.evaluation.scoring import refuse_other_findings
 
 
 def assess(
@@ -76,22 +77,14 @@ def check_evaluated(settings: Settings, params: Params, family: str) -> None:
             raise InputError(
                 f"{record}: was evaluated on another {settings.split_csv.name}. Train again, then: {made_by}"
             )
-    refuse_other_findings(need(folder / "predictions.csv", made_by), params, made_by)
+    path = need(folder / "predictions.csv", made_by)
+    scored = predictions.findings_of(read_csv(path, made_by, nrows=0))
+    refuse_other_findings(f"{path}: is of", scored, params, f"train again, then: {made_by}")
     recorded = read_json(folder / "evaluation.json", made_by)
     current = _record(settings, family, members)
     for name, value in {**current["members"], **current["files"]}.items():
         if value != {**recorded.get("members", {}), **recorded.get("files", {})}.get(name):
             raise InputError(f"{folder}: {name} is of another evaluation than the rest. Run: {made_by}")
-
-
-def refuse_other_findings(path: Path, params: Params, made_by: str) -> None:
-    """Raise an InputError where a predictions file is of other findings than PARAMS.json asks for."""
-    scored = predictions.findings_of(read_csv(path, made_by, nrows=0))
-    if tuple(scored) != params.findings:
-        raise InputError(
-            f"{path}: is of {', '.join(scored)}; FINDINGS in PARAMS.json are {', '.join(params.findings)}. Use the "
-            f"PARAMS file of that run, or train again, then: {made_by}"
-        )
 
 
 def _record(settings: Settings, family: str, members: Sequence[str]) -> dict[str, Any]:

@@ -60,7 +60,8 @@ def _scoring(settings: Settings, params: Params, family: str, member: str) -> "S
     record = read_json(folder / "run.json", made_by)  # written last: without it the model is of an unfinished run
     model, pack = need(folder / "model.keras", made_by), settings.pack(size)
     made_from = record.get("made_from", {})
-    refuse_other_findings(model, made_from.get("findings"), params, made_by)
+    remedy = f"run: sh prepare_data.sh, {made_by}"
+    refuse_other_findings(f"{model}: was trained for", made_from.get("findings"), params, remedy)
     in_force = {"pack": origin(pack.with_suffix(".json"), "sh prepare_data.sh"), "split": digest(settings.split_csv)}
     reasons = {"pack": "other packed films", "split": "another split: its films may be in the test now"}
     for name, value in in_force.items():
@@ -73,12 +74,15 @@ def train_command(family: str) -> str:
     return f"sh train_{family.capitalize()}.sh"
 
 
-def refuse_other_findings(model: Path, trained: Sequence[str] | None, params: Params, made_by: str) -> None:
-    """Raise an InputError where a model is of other findings than PARAMS.json asks for, or in another order."""
-    if trained is not None and tuple(trained) != params.findings:
+def refuse_other_findings(what: str, findings: Sequence[str] | None, params: Params, remedy: str) -> None:
+    """Raise an InputError where something is of other findings than PARAMS.json asks for, or in another order.
+
+    ``what``: the file, and how the findings are its own. None in place of the findings: they are not on record.
+    """
+    if findings is not None and tuple(findings) != params.findings:
         raise InputError(
-            f"{model}: was trained for {', '.join(trained)}; FINDINGS in PARAMS.json are {', '.join(params.findings)}. "
-            f"Use the PARAMS file of that run, or run: sh prepare_data.sh, {made_by}"
+            f"{what} {', '.join(findings)}; FINDINGS in PARAMS.json are {', '.join(params.findings)}. "
+            f"Use the PARAMS file of that run, or {remedy}"
         )
 
 
