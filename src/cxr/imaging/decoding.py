@@ -2,6 +2,7 @@
 
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,18 +19,32 @@ LARGEST_RATIO = 10
 SEVERAL = (b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how files begin that may hold several pictures
 
 
+@dataclass(frozen=True)
+class Film:
+    """One film as it was read.
+
+    pixels: (H, W), uint8, gray, bright = dense, as a radiologist sees it; 8-bit files keep their values, deeper ones
+    fill 0..255. notes: what the file says of its grays and was not followed, such as a window that shows nothing.
+    view: PA, AP or LATERAL by the file's header, "" where it says nothing.
+    """
+
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
+    view: str = ""
+
+
 def read_film(path: Path) -> np.ndarray:
+    """The pixels of `open_film`: (H, W), uint8."""
+    return open_film(path).pixels
+
+
+def open_film(path: Path) -> Film:
     """Decode one film, whatever its format.
 
     Parameters
     ----------
     path : Path
         PNG, JPEG, TIFF, BMP or GIF of any depth and colour mode, or a DICOM file.
-
-    Returns
-    -------
-    ndarray of shape (H, W), uint8
-        Gray, bright = dense, as a radiologist sees it. 8-bit files keep their values; deeper ones fill 0..255.
 
     Raises
     ------
@@ -48,7 +63,7 @@ def read_film(path: Path) -> np.ndarray:
         )
     if film.min() == film.max():
         raise FilmError(f"{path}: every pixel is {film.min()}; expected a film")
-    return film if film.dtype == np.uint8 else _stretch(film)
+    return Film(film if film.dtype == np.uint8 else _stretch(film))
 
 
 def _read_bytes(path: Path) -> bytes:
