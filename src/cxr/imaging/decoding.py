@@ -1,5 +1,6 @@
 """Image and DICOM files <-> gray uint8 films."""
 
+import io
 import os
 import stat
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ import numpy as np
 from cxr.core.artifacts import written_whole
 from cxr.core.errors import FilmError
 from cxr.imaging.dicom import decode_dicom
+from cxr.imaging.grays import Decoded, eight_bits
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
-SEVERAL = (b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how files begin that may hold several pictures
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SEVERAL = (b"GIF8", *TIFF)  # how files begin that may hold several pictures
+PHOTOMETRIC = 262  # the tag of a TIFF that says what its values mean: 0 = WhiteIsZero
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,20 @@ def open_film(path: Path) -> Film:
     path = Path(path)
     content = _read_bytes(path)
     is_dicom = content[128:132] == b"DICM" or path.suffix.lower() in {".dcm", ".dicom"}
-    film = decode_dicom(content, path) if is_dicom else _decode_image(content, path)
-    height, width = film.shape
-    if max(film.shape) > LONGEST_SIDE or max(film.shape) > LARGEST_RATIO * min(film.shape):
+    decoded = decode_dicom(content, path) if is_dicom else _decode_image(content, path)
+    values, film = decoded.values, decoded.film
+    height, width = values.shape
+    if max(values.shape) > LONGEST_SIDE or max(values.shape) > LARGEST_RATIO * min(values.shape):
         raise FilmError(
             f"{path}: {width}x{height} pixels; expected a film: at most {LONGEST_SIDE:,} pixels a side, and none more "
             f"than {LARGEST_RATIO} times the other"
         )
+    if film.dtype.kind == "f" and not np.isfinite(film).all():
+        raise FilmError(f"{path}: holds pixels that are no numbers")
     if film.min() == film.max():
-        raise FilmError(f"{path}: every pixel is {film.min()}; expected a film")
-    return Film(film if film.dtype == np.uint8 else _stretch(film))
+        raise FilmError(f"{path}: every pixel is {film.min():g}; expected a film")
+    pixels, clipped = eight_bits(decoded)
+    return Film(pixels, decoded.notes + clipped, decoded.view)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -84,7 +92,7 @@ def _read_bytes(path: Path) -> bytes:
     return content
 
 
-def _decode_image(content: bytes, path: Path) -> np.ndarray:
+def _decode_image(content: bytes, path: Path) -> Decoded:
     if content.startswith(SEVERAL) or content[8:12] == b"WEBP" or b"acTL" in content[:4096]:
         pictures = cv2.imcount(str(path), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
         if pictures > 1:
@@ -103,9 +111,21 @@ def _decode_image(content: bytes, path: Path) -> np.ndarray:
         raise FilmError(f"{path}: not readable as an image (empty, truncated or another format)")
     if film.ndim == 3:
         film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
-    if film.dtype.kind == "f" and not np.isfinite(film).all():
-        raise FilmError(f"{path}: holds pixels that are no numbers")
-    return film
+    return Decoded(film, film.dtype != np.uint8, film.dtype != np.uint8 and _white_is_zero(content))
+
+
+def _white_is_zero(content: bytes) -> bool:
+    """Whether a TIFF says so; OpenCV turns what it reads as 8 bits, and nothing deeper."""
+    if not content.startswith(TIFF):
+        return False
+    # Only its reader of tags: it cannot decode all that OpenCV can.
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    stream = io.BytesIO(content)
+    tags = ImageFileDirectory_v2(stream.read(16 if b"+" in content[:4] else 8))
+    stream.seek(tags.next)
+    tags.load(stream)
+    return tags.get(PHOTOMETRIC) == 0
 
 
 def _lacks_bytes(png: bytes) -> bool:
@@ -117,12 +137,6 @@ def _lacks_bytes(png: bytes) -> bool:
             return False
         position = end
     return True
-
-
-def _stretch(film: np.ndarray) -> np.ndarray:
-    """Deeper than 8 bits: the film's own range becomes 0..255 (12 bits in a 16-bit file would be almost black)."""
-    low, high = float(film.min()), float(film.max())
-    return np.round((film.astype(np.float32) - low) * (255 / (high - low))).astype(np.uint8)
 
 
 def write_image(pixels: np.ndarray, path: Path) -> None:
