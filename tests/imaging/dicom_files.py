@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 
@@ -28,7 +29,8 @@ def dicom(folder: Path, pixels: np.ndarray, name="film.dcm", syntax=ExplicitVRLi
     if pixels.ndim == 3:
         film.NumberOfFrames = len(pixels)
     order = ">" if syntax == ExplicitVRBigEndian else "<"
-    film.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    content = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    film.PixelData = encapsulate([content]) if syntax.is_encapsulated else content
     film["PixelData"].VR = "OB" if pixels.dtype == np.uint8 else "OW"
     film.save_as(folder / name, enforce_file_format=True)
     return folder / name

@@ -189,7 +189,7 @@ def test_a_dicom_is_known_without_its_suffix(tmp_path):
         ({"Modality": None, "SOPClassUID": pydicom.uid.CTImageStorage}, "its SOPClassUID is CTImageStorage"),
         ({"BodyPartExamined": "ABDOMEN"}, "its BodyPartExamined is ABDOMEN; expected CHEST"),
         ({"BodyPartExamined": "HAND"}, "its BodyPartExamined is HAND"),
-        ({"Rows": 60}, r"not readable as DICOM \(ValueError\)"),
+        ({"Rows": 60}, r"not readable as DICOM \(a part of its pixels is missing\)"),
     ],
 )
 def test_a_dicom_that_is_no_chest_film_is_refused_by_name(tmp_path, tags, message):
@@ -228,6 +228,29 @@ def test_only_what_is_known_to_be_no_chest_film_is_refused(tmp_path, tags):
 @pytest.mark.parametrize("part", ["KNEE", "BOTH KNEES", "L-SPINE/PELVIS", "skull"])
 def test_another_part_is_named_by_the_known_word_alone(part):
     assert other_part(part) == {"B": "KNEE", "K": "KNEE", "L": "SPINE", "s": "SKULL"}[part[0]]
+
+
+@pytest.mark.parametrize(("uid", "name"), [(b"100", "MPEG2MPML"), (b"110", "not one that is known here")])
+def test_a_compression_that_is_not_read_is_named_with_the_remedy(tmp_path, uid, name):
+    path = dicom(tmp_path, GRAYS, syntax=pydicom.uid.UID("1.2.840.10008.1.2.4.100"))
+    path.write_bytes(path.read_bytes().replace(b"1.2.4.100", b"1.2.4." + uid))
+    with pytest.raises(FilmError, match=f"film.dcm: its transfer syntax is {name}, which is not read. Decompress it"):
+        read_film(path)
+
+
+def test_a_picture_that_is_called_dicom_is_read_as_what_it_is(tmp_path):
+    saved(tmp_path, Image.fromarray(GRAYS), "film.png").rename(tmp_path / "film.dcm")
+    np.testing.assert_array_equal(read_film(tmp_path / "film.dcm"), GRAYS)
+
+
+def test_a_jpeg_whose_rest_is_zeros_is_refused_and_what_follows_its_end_is_not_asked_for(tmp_path):
+    whole = saved(tmp_path, Image.fromarray(GRAYS), "film.jpg", quality=98).read_bytes()
+    expected = read_film(tmp_path / "film.jpg")
+    (tmp_path / "film.jpg").write_bytes(whole[: len(whole) // 2] + bytes(len(whole)))
+    with pytest.raises(FilmError, match=r"film.jpg: not readable as an image \(a part of it is missing\)"):
+        read_film(tmp_path / "film.jpg")
+    (tmp_path / "film.jpg").write_bytes(whole + bytes(999))
+    np.testing.assert_array_equal(read_film(tmp_path / "film.jpg"), expected)
 
 
 def test_a_dicom_without_pixels_or_with_unknown_compression_says_so(tmp_path):

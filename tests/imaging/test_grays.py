@@ -114,6 +114,58 @@ def test_a_slope_that_pixels_cannot_be_rescaled_with_is_named(tmp_path, slope):
         read_film(dicom(tmp_path, TWELVE_BITS, BitsStored=12, RescaleSlope=slope, RescaleIntercept="0"))
 
 
+@pytest.mark.parametrize(
+    ("keyword", "assumed"),
+    [
+        ("PhotometricInterpretation", "MONOCHROME2"),
+        ("SamplesPerPixel", 1),
+        ("PixelRepresentation", 0),
+        ("BitsStored", 16),
+    ],
+)
+@pytest.mark.parametrize("emptied", [True, False])
+def test_what_a_header_lacks_and_can_only_be_one_thing_is_assumed_with_a_note(tmp_path, keyword, assumed, emptied):
+    path = dicom(tmp_path, TWELVE_BITS)
+    header = pydicom.dcmread(path)
+    if emptied:
+        setattr(header, keyword, None)
+    else:
+        delattr(header, keyword)
+    header.save_as(path)
+    film = open_film(path)
+    np.testing.assert_array_equal(film.pixels, FULL)
+    assert film.notes == (f"its header does not state {keyword}; {assumed} was assumed",)
+
+
+def test_codes_in_lower_case_are_understood(tmp_path):
+    path = dicom(tmp_path, 4000 - TWELVE_BITS, Modality="dx", PhotometricInterpretation="monochrome1")
+    np.testing.assert_array_equal(read_film(path), FULL)
+
+
+SMOOTH = np.add.outer(np.arange(48) * 40, np.arange(64) * 30).astype(np.uint16)  # 0 … 3770: 12 bits
+
+
+def test_more_bits_than_stated_are_film_where_it_is_smoother_with_them(tmp_path):
+    film = open_film(dicom(tmp_path, SMOOTH, BitsStored=10))
+    np.testing.assert_array_equal(film.pixels, read_film(dicom(tmp_path, SMOOTH, BitsStored=12)))
+    assert film.notes == ("its pixels have more bits than the 10 that BitsStored says",)
+
+
+def test_an_overlay_in_the_upper_bits_is_no_film(tmp_path):
+    drawn = SMOOTH.copy()
+    drawn[::7] |= 1 << 14
+    film = open_film(dicom(tmp_path, drawn, BitsStored=12))
+    np.testing.assert_array_equal(film.pixels, read_film(dicom(tmp_path, SMOOTH, BitsStored=12)))
+    assert film.notes == ()
+
+
+def test_padding_beyond_the_bits_of_the_film_is_padding(tmp_path):
+    film, right = framed(63536)
+    read = open_film(dicom(tmp_path, film, BitsStored=12, PixelPaddingValue=63536))
+    np.testing.assert_array_equal(read.pixels, right)
+    assert read.notes == ()
+
+
 # --- look-up tables
 
 
@@ -169,6 +221,15 @@ def test_a_window_does_not_count_in_colour(tmp_path):
     header = pydicom.dcmread(path)
     header.SamplesPerPixel, header.PhotometricInterpretation, header.PlanarConfiguration = 3, "RGB", 0
     header.PixelData = np.repeat(GRAYS[..., None], 3, axis=2).tobytes()
+    header.save_as(path)
+    np.testing.assert_array_equal(read_film(path), GRAYS)
+
+
+def test_luminance_and_chroma_that_are_called_rgb_are_read_as_what_they_are(tmp_path):
+    path = dicom(tmp_path, GRAYS)
+    header = pydicom.dcmread(path)
+    header.SamplesPerPixel, header.PhotometricInterpretation, header.PlanarConfiguration = 3, "RGB", 0
+    header.PixelData = np.dstack([GRAYS, np.full_like(GRAYS, 128), np.full_like(GRAYS, 129)]).tobytes()
     header.save_as(path)
     np.testing.assert_array_equal(read_film(path), GRAYS)
 

@@ -1,10 +1,13 @@
 """Image and DICOM files <-> gray uint8 films."""
 
+import contextlib
 import io
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,13 +17,15 @@ from cxr.core.errors import FilmError
 from cxr.imaging.dicom import decode_dicom
 from cxr.imaging.grays import Decoded, eight_bits
 
+JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 SEVERAL = (b"GIF8", *TIFF)  # how files begin that may hold several pictures
-PHOTOMETRIC = 262  # the tag of a TIFF that says what its values mean: 0 = WhiteIsZero
+PICTURES = (PNG, JPEG, b"BM", *SEVERAL)  # how files begin that are no DICOM, whatever their name
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF; the second says what values mean: 0 = WhiteIsZero
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,8 @@ def open_film(path: Path) -> Film:
     """
     path = Path(path)
     content = _read_bytes(path)
-    is_dicom = content[128:132] == b"DICM" or path.suffix.lower() in {".dcm", ".dicom"}
+    named_dicom = path.suffix.lower() in {".dcm", ".dicom"} and not content.startswith(PICTURES)
+    is_dicom = content[128:132] == b"DICM" or named_dicom
     decoded = decode_dicom(content, path) if is_dicom else _decode_image(content, path)
     values, film = decoded.values, decoded.film
     height, width = values.shape
@@ -97,7 +103,9 @@ def _decode_image(content: bytes, path: Path) -> Decoded:
         pictures = cv2.imcount(str(path), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
         if pictures > 1:
             raise FilmError(f"{path}: holds {pictures} pictures (animated, or several pages); expected one film")
-    if content.startswith(PNG) and _lacks_bytes(content):
+    # A JPEG's end follows its last scan, else the rest would be gray: of a download set aside on disk, say.
+    ends_early = content.startswith(JPEG) and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    if ends_early or (content.startswith(PNG) and _lacks_bytes(content)):
         raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
     try:
         # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
@@ -108,24 +116,35 @@ def _decode_image(content: bytes, path: Path) -> Decoded:
             raise FilmError(f"{path}: says that it has more than {limit:.0f} megapixels; no film has") from None
         raise FilmError(f"{path}: not readable as an image: {error.err}") from None
     if film is None:
-        raise FilmError(f"{path}: not readable as an image (empty, truncated or another format)")
+        raise FilmError(f"{path}: not readable as an image ({_why_not(content)})")
     if film.ndim == 3:
         film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
     return Decoded(film, film.dtype != np.uint8, film.dtype != np.uint8 and _white_is_zero(content))
 
 
+def _why_not(content: bytes) -> str:
+    if content.startswith(TIFF):
+        with contextlib.suppress(Exception):  # of a broken one
+            bits, kind = _tiff_tags(content).get(BITS, 1), _tiff_tags(content).get(SAMPLE_FORMAT, (1,))
+            bits, kind = (value[0] if isinstance(value, tuple) else value for value in (bits, kind))
+            return f"a TIFF of {bits} bits{', floating point' if kind == 3 else ''}, or truncated; save it with 8 or 16"
+    return "empty, truncated or another format"
+
+
 def _white_is_zero(content: bytes) -> bool:
     """Whether a TIFF says so; OpenCV turns what it reads as 8 bits, and nothing deeper."""
-    if not content.startswith(TIFF):
-        return False
-    # Only its reader of tags: it cannot decode all that OpenCV can.
+    return content.startswith(TIFF) and _tiff_tags(content).get(PHOTOMETRIC) == 0
+
+
+def _tiff_tags(content: bytes) -> Mapping[int, Any]:
+    # Only Pillow's reader of tags: it cannot decode all that OpenCV can.
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     stream = io.BytesIO(content)
     tags = ImageFileDirectory_v2(stream.read(16 if b"+" in content[:4] else 8))
     stream.seek(tags.next)
     tags.load(stream)
-    return tags.get(PHOTOMETRIC) == 0
+    return tags
 
 
 def _lacks_bytes(png: bytes) -> bool:

@@ -2,9 +2,8 @@
 
 import io
 import math
-import os
-import struct
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ import cv2
 import numpy as np
 
 from cxr.core.errors import FilmError
-from cxr.imaging.dicom_terms import FILM_MODALITIES, other_modality, other_part
-from cxr.imaging.grays import Decoded, looked_up, shows_little, windowed
+from cxr.imaging.dicom_header import complete, refuse_other_kinds, refuse_unreadable_pixels
+from cxr.imaging.grays import Decoded, looked_up, roughness, shows_little, windowed
 
 DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
-ITEM = b"\xfe\xff\x00\xe0"  # how compressed pixels begin
 
 
 def decode_dicom(content: bytes, path: Path) -> Decoded:
@@ -38,9 +36,11 @@ def decode_dicom(content: bytes, path: Path) -> Decoded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's are many, and quote values of the header
             header = pydicom.dcmread(io.BytesIO(content), force=True)
-            _refuse_other_kinds(header, path)
-            _refuse_false_sizes(header, path)
-            return _decoded(header, header.pixel_array, path)
+            refuse_other_kinds(header, path)
+            assumed = complete(header, path)
+            refuse_unreadable_pixels(header, path)
+            decoded = _decoded(header, header.pixel_array, path)
+            return replace(decoded, notes=assumed + decoded.notes)
     except FilmError:
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
@@ -48,54 +48,46 @@ def decode_dicom(content: bytes, path: Path) -> Decoded:
         raise FilmError(f"{path}: not readable as DICOM ({type(error).__name__})") from None
 
 
-def _refuse_other_kinds(header: Any, path: Path) -> None:
-    storage = header.get("SOPClassUID")
-    if said := other_modality(_text(header, "Modality"), getattr(storage, "keyword", "")):
-        raise FilmError(f"{path}: its {said}; expected one of {', '.join(sorted(FILM_MODALITIES))}, or none")
-    if part := other_part(_text(header, "BodyPartExamined")):
-        raise FilmError(f"{path}: its BodyPartExamined is {part}; expected CHEST")
-    if not any(keyword in header for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        raise FilmError(f"{path}: not readable as DICOM (it holds no pixels)")
-
-
-def _refuse_false_sizes(header: Any, path: Path) -> None:
-    """A decoder sets memory aside for what the header or a compressed stream says, whatever the file holds."""
-    import pydicom.encaps
-    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-    stated = int(header.get("Rows", 0)) * int(header.get("Columns", 0)) * int(header.get("NumberOfFrames", 1) or 1)
-    if stated > int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]):
-        raise FilmError(f"{path}: says that it has {stated / 1e6:,.0f} megapixels; no film has")
-    if "TransferSyntaxUID" not in header.file_meta:
-        if header.get("PixelData", b"")[:4] == ITEM:
-            raise FilmError(f"{path}: its pixels are compressed, and it does not say how (no TransferSyntaxUID)")
-        implicit, little = header.original_encoding
-        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        header.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
-    if header.file_meta.TransferSyntaxUID.is_encapsulated:
-        inner = _stated_sides(pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1))
-        if inner not in (None, (header.Rows, header.Columns)):
-            raise FilmError(f"{path}: says {header.Rows}x{header.Columns} pixels, its JPEG {inner[0]}x{inner[1]}")
-
-
 def _decoded(header: Any, pixels: np.ndarray, path: Path) -> Decoded:
-    if header.get("PhotometricInterpretation") == "PALETTE COLOR":
+    if header.PhotometricInterpretation == "PALETTE COLOR":
         from pydicom.pixels import apply_color_lut
 
         pixels = apply_color_lut(pixels, header)
         pixels = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
     if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):  # neither windows nor padding count in colour: PS3.3 C.11.2
-        film = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
+        # A JPEG of a gray film as luminance and chroma, flagged RGB by its header: both chromas are 128.
+        as_luminance = pixels.dtype == np.uint8 and np.abs(pixels[..., 1:3].astype(int) - 128).max() <= 2
+        rgb = np.ascontiguousarray(pixels[..., :3])
+        film = rgb[..., 0] if as_luminance else cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         return Decoded(film, film.dtype != np.uint8)
     if pixels.ndim != 2:
         raise FilmError(f"{path}: holds {pixels.shape[0]} frames; expected one two-dimensional film")
-    padding = _padding(header, pixels)
+    pixels, padding, more_bits = _film_and_padding(header, pixels)
     voi = _table(header, "VOILUTSequence", path)
     values, notes = _as_shown(header, _rescaled(header, pixels, path), voi, padding)
-    few_bits = pixels.dtype.itemsize == 1 or int(header.get("BitsStored", 16)) <= 8
+    few_bits = header.BitsStored <= 8 and not more_bits
     deep = not few_bits or values.min() < 0 or values.max() > 255
-    negative = header.get("PhotometricInterpretation") == "MONOCHROME1"  # low values are to be shown white
-    return Decoded(values, deep, negative, padding, notes)
+    negative = header.PhotometricInterpretation == "MONOCHROME1"  # low values are to be shown white
+    return Decoded(values, deep, negative, padding, more_bits + notes)
+
+
+def _film_and_padding(header: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """Stored values, where they are padding, and a note where they have more bits than the header says.
+
+    pydicom sets bits above BitsStored to 0. Where they are an overlay that is right; where BitsStored is wrong, the
+    film would be folded, so the smoother of both pictures counts. Padding may lie outside of BitsStored.
+    """
+    syntax, bits = header.file_meta.TransferSyntaxUID, header.BitsStored
+    if syntax.is_encapsulated or pixels.dtype.kind != "u" or bits >= header.BitsAllocated or header.HighBit != bits - 1:
+        return pixels, _padding(header, pixels), ()
+    order = pixels.dtype.newbyteorder("<" if syntax.is_little_endian else ">")
+    raw = np.frombuffer(header.PixelData, order, pixels.size).reshape(pixels.shape).astype(pixels.dtype)
+    padding = _padding(header, raw)
+    if not ((raw > pixels) if padding is None else (raw > pixels) & ~padding).any():
+        return raw, padding, ()
+    if roughness(raw) >= roughness(pixels):
+        return pixels, padding, ()
+    return raw, padding, (f"its pixels have more bits than the {bits} that BitsStored says",)
 
 
 def _padding(header: Any, stored: np.ndarray) -> np.ndarray | None:
@@ -169,25 +161,3 @@ def _numbers(header: Any, keyword: str) -> list[float]:
             return math.nan
 
     return [number(part) for part in text.split("\\") if part.strip(" \0")]
-
-
-def _text(header: Any, keyword: str) -> str:
-    return str(header.get(keyword) or "")
-
-
-def _stated_sides(frame: bytes) -> tuple[int, int] | None:
-    """(height, width) by the header of a JPEG, JPEG-LS or JPEG 2000 stream, None where it is none of these.
-
-    Its decoder sets memory aside for them, whatever Rows and Columns of the DICOM file say.
-    """
-    start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if start >= 0:  # JPEG 2000: ISO/IEC 15444-1, A.5.1
-        width, height = struct.unpack_from(">II", frame, start + 8)
-        return height, width
-    position = 2 if frame.startswith(b"\xff\xd8") else len(frame)
-    while position + 9 < len(frame) and frame[position] == 0xFF:  # JPEG: ISO/IEC 10918-1, B.2.2; JPEG-LS: marker F7
-        marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
-        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            return struct.unpack_from(">HH", frame, position + 5)
-        position += 1 if marker == 0xFF else 2 + length
-    return None

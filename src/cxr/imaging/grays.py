@@ -99,3 +99,10 @@ def looked_up(values: np.ndarray, table: np.ndarray, first: float) -> np.ndarray
     if first > 32767 and values.min() < 0:  # a signed number in an unsigned attribute
         first -= 65536
     return table[np.clip(np.rint(values - first), 0, len(table) - 1).astype(np.intp)].astype(np.float32)
+
+
+def roughness(values: np.ndarray) -> float:
+    """Mean step from a pixel to those beside and below it, as a share of the range, of values (H, W)."""
+    values = values.astype(np.float32)
+    steps = sum(np.abs(np.diff(values, axis=axis)).mean() for axis in (0, 1))
+    return float(steps / max(np.ptp(values), 1))
