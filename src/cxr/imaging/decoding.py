@@ -11,12 +11,12 @@ import numpy as np
 from cxr.core.artifacts import written_whole
 from cxr.core.errors import FilmError
 from cxr.imaging.dicom import decode_dicom
+from cxr.imaging.file_kinds import DICOM, DICOM_SUFFIXES, UNREAD, kind_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
-SEVERAL = (b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how files begin that may hold several pictures
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def open_film(path: Path) -> Film:
     Parameters
     ----------
     path : Path
-        PNG, JPEG, TIFF, BMP or GIF of any depth and colour mode, or a DICOM file.
+        An image of `cxr.imaging.listing.EXPECTED`, of any depth and colour mode, or a DICOM file.
 
     Raises
     ------
@@ -53,7 +53,10 @@ def open_film(path: Path) -> Film:
     """
     path = Path(path)
     content = _read_bytes(path)
-    is_dicom = content[128:132] == b"DICM" or path.suffix.lower() in {".dcm", ".dicom"}
+    kind = kind_of(content)  # before the suffix, which may be missing, or another's
+    if kind in UNREAD:
+        raise FilmError(f"{path}: is {kind}, which is not read; {UNREAD[kind][2]}")
+    is_dicom = kind == DICOM or (not kind and path.suffix.lower() in DICOM_SUFFIXES)
     film = decode_dicom(content, path) if is_dicom else _decode_image(content, path)
     height, width = film.shape
     if max(film.shape) > LONGEST_SIDE or max(film.shape) > LARGEST_RATIO * min(film.shape):
@@ -85,22 +88,22 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _decode_image(content: bytes, path: Path) -> np.ndarray:
-    if content.startswith(SEVERAL) or content[8:12] == b"WEBP" or b"acTL" in content[:4096]:
-        pictures = cv2.imcount(str(path), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-        if pictures > 1:
-            raise FilmError(f"{path}: holds {pictures} pictures (animated, or several pages); expected one film")
     if content.startswith(PNG) and _lacks_bytes(content):
         raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
     try:
         # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
-        film = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+        _, films = cv2.imdecodemulti(np.frombuffer(content, np.uint8), flags, range=(0, 2))
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" in error.err:
             limit = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]) / 1e6
             raise FilmError(f"{path}: says that it has more than {limit:.0f} megapixels; no film has") from None
         raise FilmError(f"{path}: not readable as an image: {error.err}") from None
-    if film is None:
+    if not films:
         raise FilmError(f"{path}: not readable as an image (empty, truncated or another format)")
+    if len(films) > 1:
+        raise FilmError(f"{path}: holds several pictures (animated, or several pages); expected one film")
+    (film,) = films
     if film.ndim == 3:
         film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
     if film.dtype.kind == "f" and not np.isfinite(film).all():

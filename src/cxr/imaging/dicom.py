@@ -37,6 +37,10 @@ def decode_dicom(content: bytes, path: Path) -> np.ndarray:
         stated = int(header.get("Rows", 0)) * int(header.get("Columns", 0)) * int(header.get("NumberOfFrames", 1) or 1)
         if stated > int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]):
             raise FilmError(f"{path}: says that it has {stated / 1e6:,.0f} megapixels; no film has")
+        if "TransferSyntaxUID" not in header.file_meta:  # a file without a preamble
+            implicit, little = header.original_encoding
+            explicit = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
+            header.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian if implicit else explicit
         if header.file_meta.TransferSyntaxUID.is_encapsulated:
             inner = _stated_sides(pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1))
             if inner not in (None, (header.Rows, header.Columns)):
