@@ -3,9 +3,10 @@
     python -m tests.fuzz --cases 12000
 
 Films: bytes of PNG, JPEG, TIFF, BMP, GIF and DICOM files are flipped, cut, doubled, swapped between files, and set to
-extremes; half of the PNGs get right checksums again, so that the decoder behind them is reached. Tables and JSON files
-come from hypothesis (pip install -e ".[fuzz]"). Every batch runs in a process of its own with limited memory and a
-time limit a case: a crash, a hang or a memory that grows is seen, and the case is kept.
+extremes; half of the PNGs get right checksums again, so that the decoder behind them is reached. Masks have random
+grays, shapes, modes and formats. Tables and JSON files come from hypothesis (pip install -e ".[fuzz]"). Every batch
+runs in a process of its own with limited memory and a time limit a case: a crash, a hang or a memory that grows is
+seen, and the case is kept.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -36,6 +38,7 @@ from cxr.core.settings import Settings
 from cxr.external import label_tables, prediction_files
 from cxr.imaging.decoding import read_film
 from cxr.tables import merging
+from cxr.tables.lung_sets import read_pair
 from cxr.tables.sources import chexpert, nih
 from tests.imaging.test_decoding import dicom
 
@@ -147,6 +150,38 @@ def fuzz_films(cases: int, seed: int, folder: Path, kept: Path) -> Counter:
         path.write_bytes(content)
         one(lambda path=path: is_film(read_film(path)), outcomes, kept)
     return outcomes
+
+
+def fuzz_masks(cases: int, seed: int, folder: Path, kept: Path) -> Counter:
+    """Masks of random levels, shapes, modes and formats beside a film: refused, or what lungs can be."""
+    draw, outcomes = np.random.default_rng(seed), Counter()
+    Image.fromarray(GRAYS).save(folder / "film.png")
+    for number in range(cases):
+        height, width = (60, 80) if draw.random() < 0.8 else draw.integers(1, 200, 2).tolist()
+        levels = draw.choice([0, 1, 2, 3, 20, 127, 128, 200, 254, 255], draw.integers(1, 5)).astype(np.uint8)
+        mask = np.full((height, width), levels[0])
+        for gray in levels[1:]:
+            top, left = draw.integers(0, height), draw.integers(0, width)
+            mask[top : top + draw.integers(1, 50), left : left + draw.integers(1, 50)] = gray
+        if draw.random() < 0.2:
+            mask = cv2.GaussianBlur(mask, (0, 0), draw.uniform(0.5, 9))
+        image = Image.fromarray(mask if draw.random() < 0.9 else GRAYS)
+        mode = draw.choice(["L", "L", "L", "RGB", "1", "P", "I;16"])
+        image = Image.fromarray(mask.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+        kind = "JPEG" if mode in ("L", "RGB") and draw.random() < 0.3 else draw.choice(["PNG", "TIFF"])
+        image.save(folder / "mask", kind)
+        kept.write_bytes((folder / "mask").read_bytes())
+        masks = [folder / "mask"] * (1 + number % 2)
+        one(lambda masks=masks: is_pair(*read_pair(folder / "film.png", masks)), outcomes, kept)
+    return outcomes
+
+
+def is_pair(film: np.ndarray, mask: np.ndarray) -> None:
+    is_film(film)
+    is_film(mask)
+    assert mask.shape == film.shape
+    assert set(np.unique(mask)) == {0, 255}
+    assert 0.02 < (mask > 0).mean() < 0.6
 
 
 def is_film(film: np.ndarray) -> None:
@@ -317,18 +352,19 @@ def fuzz_texts(kind: str, cases: int, seed: int, folder: Path, kept: Path) -> Co
 def batch(kind: str, cases: int, seed: int, kept: Path, answer) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with tempfile.TemporaryDirectory() as folder:
-        work = fuzz_films if kind == "films" else lambda *more: fuzz_texts(kind, *more)
+        pictures = {"films": fuzz_films, "masks": fuzz_masks}
+        work = pictures.get(kind, functools.partial(fuzz_texts, kind))
         outcomes = work(cases, seed, Path(folder), kept)
     answer.send((outcomes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=12_000, help="over all kinds; half of them are films")
+    parser.add_argument("--cases", type=int, default=12_000, help="over all kinds; half of them are films and masks")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kept", type=Path, default=Path("fuzz_case"), help="where a case that breaks something stays")
     arguments = parser.parse_args(argv)
-    shares = {"films": 0.5, "nih": 0.1, "boxes": 0.05, "chexpert": 0.1, "scores": 0.1, "json": 0.15}
+    shares = {"films": 0.4, "masks": 0.1, "nih": 0.1, "boxes": 0.05, "chexpert": 0.1, "scores": 0.1, "json": 0.15}
     context, failed = multiprocessing.get_context("spawn"), 0
     for kind, share in shares.items():
         started, cases = time.perf_counter(), round(arguments.cases * share)

@@ -85,17 +85,22 @@ FILMS = [
     ("truncated JPEG", "a.jpg", encoded("JPEG", NOISE)[:900], "a.jpg: not readable as an image"),
     ("truncated TIFF", "a.tif", encoded("TIFF")[:900], "a.tif: not readable as an image"),
     ("zero bytes", "a.png", b"", r"a.png: is empty \(0 bytes\)"),
-    ("HTML saved as PNG", "a.png", b"<!DOCTYPE html><html>404", "a.png: not readable as an image"),
-    ("text saved as DICOM", "a.dcm", b"Not found", "a.dcm: (its Modality is not stated|not readable as DICOM)"),
+    ("HTML saved as PNG", "a.png", b"<!DOCTYPE html><html>404", "a.png: is a web page, which is not read"),
+    ("text saved as DICOM", "a.dcm", b"Not found", "a.dcm: not readable as DICOM"),
     ("bomb of 40,000 x 40,000 pixels", "a.png", bomb(40_000, 40_000), "says that it has more than 100 megapixels"),
     ("bomb of one long row", "a.png", bomb(90_000_000, 1), "not readable as an image"),
     ("a strip of a film", "a.png", encoded(image=Image.fromarray(GRAYS[:2])), "48x2 pixels; expected a film"),
     ("constant", "a.png", encoded(image=Image.new("L", (9, 9), 7)), "every pixel is 7; expected a film"),
     ("not-a-number in a TIFF", "a.tif", floats(np.nan), "holds pixels that are no numbers"),
     ("infinity in a TIFF", "a.tif", floats(np.inf), "holds pixels that are no numbers"),
-    ("animated GIF", "a.gif", animated("GIF"), r"holds 3 pictures \(animated, or several pages\); expected one film"),
-    ("animated PNG", "a.png", animated("PNG"), "holds 3 pictures"),
-    ("TIFF of three pages", "a.tif", animated("TIFF"), "holds 3 pictures"),
+    (
+        "animated GIF",
+        "a.gif",
+        animated("GIF"),
+        r"holds several pictures \(animated, or several pages\); expected one film",
+    ),
+    ("animated PNG", "a.png", animated("PNG"), "holds several pictures"),
+    ("TIFF of three pages", "a.tif", animated("TIFF"), "holds several pictures"),
     ("CMYK JPEG", "a.jpg", encoded("JPEG", colours("CMYK")), "read"),
     ("grayscale under another suffix", "a.dcm.png", encoded("BMP"), "read"),
     (
@@ -127,7 +132,7 @@ SECRET = "DOE^JANE"
 DICOMS = [
     ("wrong modality", {"Modality": "CT"}, "its Modality is CT; expected one of CR"),
     ("wrong body part", {"BodyPartExamined": "ABDOMEN"}, "its BodyPartExamined is ABDOMEN; expected CHEST"),
-    ("more pixels than there are", {"Rows": 60}, r"not readable as DICOM \(\w+\)"),
+    ("more pixels than there are", {"Rows": 60}, r"a part of its pixels is missing"),
     ("a DICOM bomb", {"Rows": 65_000, "Columns": 65_000}, "says that it has 4,225 megapixels"),
 ]
 

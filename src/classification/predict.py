@@ -18,6 +18,7 @@ from cxr.core.errors import InputError, one_line
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.evaluation.source_fits import POOLED
+from cxr.imaging.listing import told
 from cxr.new_films import bundles, film_files, new_films_report, predicting
 
 
@@ -30,7 +31,8 @@ def main(argv=None):
     parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
     parser.add_argument("--limit", type=int, default=1000, help="overlays drawn, the surest films first; 0 = all")
     arguments = parser.parse_args(argv)
-    paths = film_files.find_films(arguments.films, arguments.out)
+    found = film_files.find_films(arguments.films, arguments.out)
+    paths = found.films
     bundle = open_bundle(arguments)
     predicting.check_hospital(bundle, arguments.hospital)
     locks.hold(arguments.out)
@@ -38,7 +40,7 @@ def main(argv=None):
     from cxr.networks import backend
 
     device = backend.start(bundle.params)
-    print(f"{len(paths)} films, {bundle.name}; {device}")
+    print(f"{len(paths)} films, {bundle.name}; {device}", *told(found.not_taken), sep="\n")
     print(f"thresholds and calibration: {arguments.hospital}")
     arguments.out.mkdir(parents=True, exist_ok=True)
 

@@ -25,7 +25,8 @@ def main(argv=None):
     arguments.add_argument("--out", type=Path, help="where masks and overlays go")
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
-    paths = listing.list_films(arguments.folder)
+    found = listing.list_films(arguments.folder)
+    paths = found.films
     out = arguments.out or settings.unet_dir / "prediction"
     need(settings.unet, "src/segmentation/train.py")
     locks.hold(out)
@@ -34,7 +35,7 @@ def main(argv=None):
     from cxr.report import film_pictures
 
     size = params.unet.unet_input_size
-    print(f"lung masks of {len(paths)} films; {backend.start(params)}")
+    print(f"lung masks of {len(paths)} films; {backend.start(params)}", *listing.told(found.not_taken), sep="\n")
     unet = saved_models.load_model(settings.unet, size, "src/segmentation/train.py")
     read = functools.partial(reading.try_square, size=size, fit=params.pack.fit)
     problems = []

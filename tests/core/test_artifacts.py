@@ -4,7 +4,17 @@ import os
 import pandas as pd
 import pytest
 
-from cxr.core.artifacts import digest, digest_of, need, raw_state, write_csv, write_json, write_text, written_whole
+from cxr.core.artifacts import (
+    digest,
+    digest_of,
+    need,
+    raw_state,
+    read_json,
+    write_csv,
+    write_json,
+    write_text,
+    written_whole,
+)
 from cxr.core.errors import InputError
 from cxr.core.steps import Step
 
@@ -166,3 +176,13 @@ def test_with_strict_a_listed_problem_stops_the_step_each_time_and_without_it_do
     write_csv(pd.DataFrame(columns=["path", "problem"]), listed)
     strict.finish()
     assert strict.is_current()
+
+
+def test_names_that_are_no_utf8_are_escaped_in_every_file_and_json_gives_them_back(tmp_path):
+    name = "\udcc6.png"
+    write_csv(pd.DataFrame({"path": [name]}), tmp_path / "a.csv")
+    write_text(name, tmp_path / "a.txt")
+    write_json({"path": name}, tmp_path / "a.json")
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "path\n\\udcc6.png\n"
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "\\udcc6.png"
+    assert read_json(tmp_path / "a.json", "") == {"path": name}

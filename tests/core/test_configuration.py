@@ -1,6 +1,9 @@
 import errno
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -218,6 +221,11 @@ def fail_with(error):
         (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 5, "a.csv: Permission denied. Make it writable"),
         (OSError("262144 requested and 6016 written"), 5, "No space left on device. Free some"),
         (MemoryError(), 5, "not enough memory. Lower BATCH_SIZE"),
+        (
+            UnicodeEncodeError("utf-8", "\udcc6.png", 0, 1, "surrogates not allowed"),
+            2,
+            r"\\udcc6.png: a name that is no UTF-8",
+        ),
         (KeyboardInterrupt(), 130, "interrupted. The same command goes on"),
         (
             ZeroDivisionError("by 0"),
@@ -248,3 +256,10 @@ def test_the_json_files_beside_the_scripts_are_the_default():
     assert arguments.settings == command_line.PROJECT / "SETTINGS.json"
     assert arguments.params == command_line.PROJECT / "PARAMS.json"
     assert not command_line.unet_parser("What it does.").parse_args([]).if_missing
+
+
+def test_names_that_no_terminal_shows_are_printed_escaped():
+    code = "from cxr.core import command_line; command_line.run(lambda: print('\\udcc6 \ud3d0'))"
+    environment = os.environ | {"PYTHONIOENCODING": "cp437", "PYTHONPATH": str(command_line.PROJECT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "\\udcc6 \\ud3d0\n")

@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from cxr.core.errors import hint, one_line
+from cxr.core.errors import composed, escaped, hint, one_line, unescaped
 
 
 @pytest.mark.parametrize(
@@ -21,3 +23,14 @@ def test_a_misspelt_word_gets_the_nearest_known_one_or_nothing(word, known, said
 def test_whatever_a_name_holds_it_is_shown_in_one_line():
     assert one_line("line\nend\t\udcff \x1b[31m\r\u2028 흉부.png") == r"line\nend\t\udcff \x1b[31m\r\u2028 흉부.png"
     assert one_line("as it is: \\ ' \"") == "as it is: \\ ' \""
+
+
+def test_bytes_of_a_name_that_are_no_utf8_are_escaped_and_come_back():
+    name = os.fsdecode("환자 표".encode("cp949") + b"\\ \xff.png")
+    assert escaped(name).encode().decode() == escaped(name) != name
+    assert os.fsencode(unescaped(escaped(name))) == os.fsencode(name)
+    assert escaped("흉부 \\ a.png") == unescaped("흉부 \\ a.png") == "흉부 \\ a.png"
+
+
+def test_a_name_in_parts_and_the_same_composed_are_one():
+    assert composed("\u1112\u1172\u11bc e\u0301") == "흉 é"

@@ -1,5 +1,8 @@
 """Every format that a film may come in, and the geometry from film to square and back."""
 
+import io
+import os
+
 import cv2
 import numpy as np
 import pydicom
@@ -121,8 +124,12 @@ def test_a_broken_file_is_refused_by_name(tmp_path):
         ("end.png", whole[:-20], "not readable as an image"),
         ("empty.png", b"", r"is empty \(0 bytes\)"),
         ("empty.dcm", b"", r"is empty \(0 bytes\)"),
-        ("page.png", b"<!DOCTYPE html><html>404</html>", "not readable as an image"),
-        ("page.dcm", b"<!DOCTYPE html><html>404</html>", "not readable as DICOM"),
+        ("page.png", b"<!DOCTYPE html><html>404</html>", "is a web page, which is not read; download it again"),
+        (
+            "pointer.dcm",
+            b"version https://git-lfs.github.com/spec/v1",
+            "is a Git LFS pointer, which is not read; run git lfs",
+        ),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(FilmError, match=f"{name}: {message}|{name}: its {message}"):
@@ -494,3 +501,55 @@ def test_corners_that_a_crop_does_not_show_change_nothing():
     film = np.random.default_rng(0).integers(0, 255, (100, 100)).astype(np.uint8)
     square, affine = fit_square(film, 60, box=(20, 20, 60, 60))
     np.testing.assert_array_equal(blank_corners(square, affine, 100, 100), square)
+
+
+# --- names and beginnings of files
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "PNG"])
+def test_a_name_that_is_no_utf8_is_read_like_any(tmp_path, kind):
+    path = tmp_path / os.fsdecode("환자_가.tif".encode("cp949"))  # cv2.imcount was killed by it
+    buffer = io.BytesIO()
+    Image.fromarray(GRAYS).save(buffer, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    path.write_bytes(buffer.getvalue())
+    np.testing.assert_array_equal(read_film(path), GRAYS)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.jfif", "JPEG"), ("a.jpe", "JPEG"), ("a.webp", "WEBP"), ("a.jp2", "JPEG2000"), ("a.avif", "AVIF"),
+     ("a.pgm", "PPM"),
+     ("a.png", "JPEG"), ("a.dcm", "PNG"), ("a", "TIFF"), ("a.dib", "BMP")],
+)  # fmt: skip
+def test_what_opencv_decodes_is_read_whatever_its_suffix(tmp_path, name, kind):
+    smooth = np.add.outer(np.arange(64), np.arange(96)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(smooth).save(buffer, kind)
+    (tmp_path / name).write_bytes(buffer.getvalue())
+    film = read_film(tmp_path / name)
+    assert film.shape == smooth.shape
+    assert np.abs(film.astype(int) - smooth).max() <= 8
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("name", ["IM0001", "a.dcm", "a.png"])
+def test_dicom_without_a_preamble_is_read(tmp_path, syntax, name):
+    whole = pydicom.dcmread(dicom(tmp_path, GRAYS, SpecificCharacterSet="ISO_IR 192"))
+    buffer = pydicom.filebase.DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, syntax.is_implicit_VR
+    pydicom.filewriter.write_dataset(buffer, pydicom.Dataset(whole))
+    (tmp_path / name).write_bytes(buffer.getvalue())
+    np.testing.assert_array_equal(read_film(tmp_path / name), GRAYS)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\x1f\x8b\x08" + bytes(40), "is gzip, which is not read; unpack it with gunzip"),
+     (b"PK\3\4" + bytes(40), "is zip, which is not read; unpack it"),
+     (b"\0\0\0\x18ftypheic" + bytes(40), "is HEIC, which is not read; save it as PNG or JPEG"),
+     (b"%PDF-1.7" + bytes(40), "is PDF, which is not read; save its pictures as PNG")],
+)  # fmt: skip
+def test_what_is_known_and_not_read_is_refused_by_its_name_with_the_remedy(tmp_path, content, message):
+    (tmp_path / "film.dcm.gz").write_bytes(content)
+    with pytest.raises(FilmError, match=message):
+        read_film(tmp_path / "film.dcm.gz")

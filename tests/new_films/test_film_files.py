@@ -13,8 +13,10 @@ def test_films_of_folders_and_files_come_once_each_and_nothing_of_ours(tmp_path)
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     given = [tmp_path / "one.png", tmp_path / "films", tmp_path / "one.png", tmp_path / "gone.png"]
-    found = find_films(given, tmp_path / "films/out")
-    assert find_films([tmp_path / "films"], tmp_path / "films")[-1] == tmp_path / "films/out/overlays/a.png"
+    listing = find_films(given, tmp_path / "films/out")
+    found = listing.films
+    assert listing.not_taken == {".txt": 1, "overlays of an earlier run": 1}
+    assert find_films([tmp_path / "films"], tmp_path / "films").films[-1] == tmp_path / "films/out/overlays/a.png"
     assert found == [tmp_path / name for name in ("one.png", "films/a.png", "films/b.png", "gone.png")]
 
 
@@ -23,7 +25,7 @@ def test_hidden_files_are_no_films_and_links_to_folders_are_followed(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "films/study").symlink_to(tmp_path / "study")
-    found = find_films([tmp_path / "films"], tmp_path / "out")
+    found = find_films([tmp_path / "films"], tmp_path / "out").films
     assert found == [tmp_path / name for name in ("films/a.png", "films/study/b.png")]
 
 

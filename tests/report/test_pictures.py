@@ -1,9 +1,11 @@
 """Pictures: drawn whole, of the right size, with what was asked for in them, quickly, and without any global state."""
 
 import io
+import os
 import subprocess
 import sys
 import time
+import unicodedata
 
 import cv2
 import numpy as np
@@ -218,3 +220,52 @@ def test_training_curves_need_one_epoch_and_no_optional_column(tmp_path, epochs)
 def test_plots_leave_pyplot_and_keras_alone():
     code = "import sys, cxr.report.curves; print('matplotlib.pyplot' in sys.modules, 'keras' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]
+
+
+def test_a_dollar_is_a_dollar_and_no_file_of_the_user_changes_a_curve(tmp_path):
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nsavefig.format: pdf\nsavefig.dpi: 10\n")
+    code = f"""
+import numpy as np
+from pathlib import Path
+from cxr.report import curves, styles
+truth, scores = np.eye(2)[[0, 1] * 9], np.linspace(0, 1, 36).reshape(18, 2)
+figure = curves.roc(truth, scores, ["$x_{{$", "a$b$"], "costs $5 and $6_{{", style=styles.PRINT)
+styles.save_png(figure, Path({str(tmp_path / "roc.png")!r}))
+print(styles.as_svg(curves.reliability("$x_{{$", None, None, "red"), "key", "label"))
+"""
+    environment = os.environ | {
+        "MATPLOTLIBRC": str(tmp_path),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ">$x_{$</text>" in done.stdout
+    assert drawn(tmp_path / "roc.png").shape == (858, 858, 3)
+
+
+def test_letters_that_no_font_here_has_are_told_once_for_a_picture_and_stand_in_a_page(tmp_path, capfd):
+    truth, scores = np.eye(2)[[0, 1] * 9], np.linspace(0, 1, 36).reshape(18, 2)
+    never = "\U00012000"  # a cuneiform sign
+    styles.save_png(curves.roc(truth, scores, [never, "b"], never, style=styles.PRINT), tmp_path / "roc.png")
+    told = capfd.readouterr().err
+    assert told.startswith("roc.png: no font here has all of its letters, boxes stand for some. Install one")
+    assert told.count("\n") == 1
+    assert f">{never}</text>" in styles.as_svg(curves.reliability(never, None, None, "red"), "key", "label")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_title_may_be_a_file_s_name_in_any_encoding(tmp_path):
+    title = os.fsdecode("폐".encode("cp949"))
+    truth, scores = np.eye(2)[[0, 1] * 9], np.linspace(0, 1, 36).reshape(18, 2)
+    styles.save_png(curves.roc(truth, scores, ["a", "b"], title, style=styles.PRINT), tmp_path / "roc.png")
+    film_pictures.preview_grid([film()] * 2, [title, "폐"], tmp_path / "films.png")
+    assert canvas.text_width(title, 14, 400) == canvas.text_width(r"\udcc6\udcf3", 14, 400)
+
+
+def test_korean_is_written_in_pictures_of_films_and_in_parts_it_is_the_same():
+    wide = [canvas.blank_canvas(40, 200) for _ in range(3)]
+    for page, text in zip(wide, ("흉부", unicodedata.normalize("NFD", "흉부"), "?"), strict=True):
+        canvas.write_text(page, text, (5, 30), 20, canvas.TEXT, 190)
+    np.testing.assert_array_equal(wide[0], wide[1])
+    assert has(wide[0], canvas.TEXT)
+    assert not np.array_equal(wide[0], wide[2])

@@ -1,11 +1,16 @@
 import hashlib
+import os
+import unicodedata
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
+from cxr.core.artifacts import write_csv
 from cxr.core.errors import InputError
 from cxr.imaging.decoding import write_image
-from cxr.tables.lung_sets import pair_masks, read_pair, split_pairs, why_skip
+from cxr.tables.lung_sets import files_of, pair_masks, read_pair, split_pairs, why_skip
 from tests.conftest import PROJECT, settings_in, tiny_params
 
 SHARED = PROJECT.parent / "shared" / "data"
@@ -125,6 +130,55 @@ def test_folders_that_do_not_fit_each_other_are_refused(folders, tmp_path):
         pair_masks(films, tmp_path / "nowhere")
 
 
+def test_one_folder_for_films_and_masks_or_one_in_the_other_is_refused(folders, tmp_path):
+    films, masks = folders(["a.png"], ["a.png"])
+    (tmp_path / "linked").symlink_to(films)
+    for mask_dir in (films, tmp_path / "linked"):
+        with pytest.raises(InputError, match=r"MASK_DIR: .* is also DATASET_DIR_SEGMENTATION, .*films would be taken"):
+            pair_masks(films, mask_dir)
+    for places in ((tmp_path, masks), (films, tmp_path)):
+        with pytest.raises(InputError, match=r"MASK_DIR: .* lies in, or around, DATASET_DIR_SEGMENTATION"):
+            pair_masks(*places)
+
+
+def test_a_file_that_is_film_and_mask_at_once_is_refused(folders):
+    films, masks = folders(["a.png", "b.png"], ["a.png"])
+    (masks / "b.png").symlink_to(films / "b.png")
+    with pytest.raises(InputError, match=r"masks/b.png: is the same file as the film .*films/b.png"):
+        pair_masks(films, masks)
+
+
+def test_korean_names_composed_in_one_place_and_in_parts_in_the_other_pair(folders):
+    whole, parts = "환자/흉부_01.png", unicodedata.normalize("NFD", "환자/흉부_01.png")
+    assert whole != parts
+    films, masks = folders([whole, "다른/흉부_02.png"], [parts, "흉부_02.png"])
+    pairs, problems = pair_masks(films, masks)
+    assert pairs["image_id"].tolist() == ["own/흉부_01", "own/흉부_02"]
+    assert files_of(next(pairs.itertuples()), films, masks) == (films / whole, masks / parts)
+    assert problems.empty
+
+
+def test_in_parts_too_a_mask_in_the_folder_of_the_same_name_is_its_film_s(folders):
+    folder = unicodedata.normalize("NFD", "환자")
+    pairs, _ = pair_masks(*folders(["환자/film.png"], [f"{folder}/film.png", "다른/film.png"]))
+    assert pairs["masks"].tolist() == [f"{folder}/film.png"]
+
+
+def test_names_that_are_no_utf8_are_escaped_in_the_table_and_found_again(folders, tmp_path):
+    name = os.fsdecode("폐_01.png".encode("cp949"))
+    films, masks = folders([name], [name])
+    pairs, _ = pair_masks(films, masks)
+    assert pairs["image_id"].tolist() == [r"own/\udcc6\udcf3_01"]
+    write_csv(pairs, tmp_path / "pairs.csv")
+    again = pd.read_csv(tmp_path / "pairs.csv", dtype=str)
+    assert files_of(next(again.itertuples()), films, masks) == (films / name, masks / name)
+
+
+def test_a_mask_whose_name_holds_the_sign_between_masks_is_told(folders):
+    _, problems = pair_masks(*folders(["a.png", "b|c.png"], ["a.png", "b|c.png"]))
+    assert sorted(problems["problem"]) == ["its name holds |; rename it", "no mask of this name"]
+
+
 # --- reading
 
 
@@ -172,24 +226,98 @@ def test_a_mask_of_nothing_or_everything_is_refused(tmp_path):
     speck, all_but = np.zeros((64, 64), np.uint8), np.full((64, 64), 255, np.uint8)
     speck[0, :8], all_but[0, :8] = 255, 0
     film, speck, all_but, empty = saved(tmp_path, film=FILM, speck=speck, all_but=all_but, empty=np.zeros_like(LUNG))
-    with pytest.raises(InputError, match=r"speck.png: covers 0% of the film; expected both lungs"):
+    with pytest.raises(InputError, match=r"speck.png: covers 0% of the film; expected both lungs, 2% to 60% of it"):
         read_pair(film, [speck])
-    with pytest.raises(InputError, match=r"all_but.png: covers 100% of the film; expected both lungs"):
+    with pytest.raises(InputError, match=r"all_but.png: covers 100% of the film and 96% of its border: inverted\?"):
         read_pair(film, [all_but])
     with pytest.raises(InputError, match=r"empty.png: every pixel is 0"):
         read_pair(film, [empty])
 
 
-def test_public_odd_masks_are_read():
+@pytest.mark.parametrize("numbers", [(127, 255), (255, 100), (2, 1), (20, 255)])
+def test_two_grays_beside_each_other_are_left_and_right(tmp_path, numbers):
+    left, right = LUNG[:, :32] > 0, LUNG[:, 31::-1] > 0
+    gray = np.hstack([left * numbers[0], right * numbers[1]]).astype(np.uint8)
+    film, path = saved(tmp_path, film=FILM, mask=gray)
+    np.testing.assert_array_equal(read_pair(film, [path])[1] > 0, gray > 0)
+
+
+@pytest.mark.parametrize("ground", [0, 127])
+def test_of_two_grays_the_brighter_is_lung_whatever_they_are(tmp_path, ground):
+    film, path = saved(tmp_path, film=FILM, mask=np.where(LUNG > 0, 255 - ground // 2, ground).astype(np.uint8))
+    np.testing.assert_array_equal(read_pair(film, [path])[1], LUNG)
+
+
+def test_a_jpeg_of_a_mask_is_a_mask(tmp_path):
+    both = np.kron(LUNG | LUNG[:, ::-1], np.ones((4, 4), np.uint8))
+    film, _ = saved(tmp_path, film=np.kron(FILM, np.ones((4, 4), np.uint8)), mask=both)
+    write_image(both, tmp_path / "mask.jpg")
+    np.testing.assert_array_equal(read_pair(film, [tmp_path / "mask.jpg"])[1], both)
+
+
+def bad_masks():
+    both = LUNG | LUNG[:, ::-1]
+    heart = both.copy()
+    heart[30:50, 28:36] = 127
+    labels = np.where(both > 0, 1, 0).astype(np.uint8)
+    labels[30:50, 28:36] = 2
+    soft = cv2.GaussianBlur(both, (0, 0), 8)
+    belt = np.zeros_like(LUNG)
+    belt[:, 10:54] = 255
+    return {
+        "the film": (FILM, r"its grays are all shades from 0 to 255; expected two, black and white lungs; a film, or"),
+        "another film": (FILM.T, "its grays are all shades"),
+        "with the heart": (heart, r"its grays are 0 \(\d+%\), 127 \(4%\), 255 \(\d+%\); expected two"),
+        "of labels": (labels, r"its grays are 0 \(\d+%\), 1 \(\d+%\), 2 \(4%\); expected two"),
+        "soft": (soft, "its grays are all shades"),
+        "inverted": (255 - both, r"covers 61% of the film and 100% of its border: inverted\? Lungs must be white"),
+        "too wide": (belt, r"covers 69% of the film; expected both lungs, 2% to 60% of it"),
+    }
+
+
+@pytest.mark.parametrize("kind", bad_masks())
+def test_what_is_no_mask_of_both_lungs_is_refused(tmp_path, kind):
+    pixels, message = bad_masks()[kind]
+    film, path = saved(tmp_path, film=FILM, mask=pixels)
+    with pytest.raises(InputError, match=rf"mask.png: {message}"):
+        read_pair(film, [path])
+
+
+def test_films_and_masks_that_are_swapped_are_recognised(tmp_path):
+    film, mask = saved(tmp_path, film=FILM, mask=LUNG)
+    with pytest.raises(
+        InputError, match=r"film.png: its grays are all shades .* Its film .*mask.png is a mask: swapped\?"
+    ):
+        read_pair(mask, [film])
+    with pytest.raises(
+        InputError, match=r"mask.png: its grays are 0 \(80%\), 255 \(20%\); expected a film, this is a mask"
+    ):
+        read_pair(mask, [mask])
+
+
+def test_all_public_pairs_are_read_and_none_of_their_films_is_a_mask():
+    folder = SHARED / "lungs"
+    if not folder.exists():
+        pytest.skip(f"{folder} is not on this machine")
+    pairs, _ = pair_masks(folder / "CXR_png", folder / "masks")
+    assert len(pairs) == 414
+    for pair in list(pairs.itertuples())[::6]:
+        film, mask = files_of(pair, folder / "CXR_png", folder / "masks")
+        read_pair(film, [mask])
+        with pytest.raises(InputError, match=r"swapped\?"):
+            read_pair(mask, [film])
+
+
+def test_public_odd_masks_are_read(tmp_path):
     folder = SHARED / "odd_inputs"
     if not folder.exists():
         pytest.skip(f"{folder} is not on this machine")
     left, right = (folder / f"montgomery_native_{side}mask_MCUCXR_0001_0.png" for side in ("left", "right"))
-    film, mask = read_pair(left, [left, right])
-    assert mask.shape == film.shape == (4020, 4892)
-    assert np.count_nonzero(mask) > 1.5 * np.count_nonzero(film)
+    wide, square = saved(tmp_path, wide=np.tile(FILM, (1, 2))[:, :78], square=np.tile(FILM, (8, 8)))
+    one, both = (read_pair(wide, masks)[1] for masks in ([left], [left, right]))
+    assert np.count_nonzero(both) > 1.5 * np.count_nonzero(one)
     gray = folder / "nlm512_mask_interpolated_CHNCXR_0001_0.png"
-    assert set(np.unique(read_pair(gray, [gray])[1])) == {0, 255}
+    assert set(np.unique(read_pair(square, [gray])[1])) == {0, 255}
 
 
 # --- splitting

@@ -1,5 +1,6 @@
 """A table of the user's own: which column is what, what its values mean, whose split holds."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -278,3 +279,19 @@ def test_nihs_full_table_read_as_anybodys_gives_the_labels_of_its_own_reader(tmp
     assert len(theirs) == 112_120
     pd.testing.assert_frame_equal(ours.table[same], theirs[same])
     assert (ours.table["patient_id"].str.removeprefix("own") == theirs["patient_id"].str.removeprefix("nih")).all()
+
+
+def test_korean_names_in_parts_on_disk_or_in_the_table_are_the_same_films(tmp_path):
+    names = ["가/흉부.png", "나/흉부.png", "흉수.png"]  # two of one name: the folder tells
+    parts = [unicodedata.normalize("NFD", name) for name in names]
+    rows = [{"filename": name, "patient_id": name, "Effusion": str(n % 2)} for n, name in enumerate(names)]
+    for folder, table, disk in (("mac", names, parts), ("linux", parts, names)):
+        (tmp_path / folder).mkdir()
+        written = [row | {"filename": name} for row, name in zip(rows, table, strict=True)]
+        release = release_of(tmp_path / folder, written, films=disk)
+        assert release.table.set_index("path")["Effusion"].to_dict() == dict(zip(disk, (0, 1, 0), strict=True))
+
+
+def test_a_patient_written_in_parts_is_the_same_patient(tmp_path):
+    rows = numbered({"patient_id": "김"}, {"patient_id": unicodedata.normalize("NFD", "김")})
+    assert release_of(tmp_path, rows).table["patient_id"].nunique() == 1

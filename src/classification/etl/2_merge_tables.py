@@ -7,12 +7,10 @@ Writes: <DATA_DIR>/classification/images.csv, images_problems.csv, images.json
 VIEWS says which projections are kept; ABNORMAL_ONLY drops films with none of the findings.
 """
 
-from pathlib import Path
-
 from cxr.core import artifacts, command_line
 from cxr.core.errors import one_line
 from cxr.core.steps import Step
-from cxr.imaging.listing import FILM_SUFFIXES
+from cxr.imaging.listing import has_film_name
 from cxr.tables import merging, schema
 from cxr.tables.sources import catalogue
 
@@ -30,7 +28,7 @@ def main(argv=None):
         artifacts.write_csv(merged.images, settings.images_csv)
         artifacts.write_csv(merged.problems, problems_csv)
         lines = [f"left out, {reason}: {films:,} films" for reason, films in merged.left_out.items()]
-        extra = [path for path in catalogue.others_on_disk(settings, tables) if is_film(path)]
+        extra = [path for path in catalogue.others_on_disk(settings, tables) if has_film_name(path)]
         if extra:
             lines.append(f"on disk, but in no table: {len(extra):,} films, such as {one_line(extra[0])}; not used")
         images = merged.images
@@ -50,10 +48,6 @@ def main(argv=None):
         refuse=problems_csv if arguments.strict else None,
     )  # fmt: skip
     print(*step.run(make), sep="\n")
-
-
-def is_film(path):
-    return Path(path).suffix.lower() in FILM_SUFFIXES
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 def write_text(text: str, path: Path) -> None:
     with written_whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # as `cxr.core.errors.escaped`
 
 
 def write_json(content: Any, path: Path) -> None:
@@ -39,7 +39,7 @@ def write_json(content: Any, path: Path) -> None:
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """A table without its index; not known is empty."""
     with written_whole(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        table.to_csv(temporary, index=False, lineterminator="\n", errors="backslashreplace")
 
 
 def need(path: Path, made_by: str) -> Path:

@@ -84,6 +84,7 @@ def run(main) -> None:
     there. 5: the machine (disk, permission, memory). 130: Ctrl-C. 1: a bug.
     With --debug the traceback comes first.
     """
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8, and a terminal may have less
     try:
         status = main()
     except (Exception, KeyboardInterrupt) as error:
@@ -102,6 +103,9 @@ def explained(error: BaseException) -> tuple[str, int]:
     kind = type(error).__name__
     if isinstance(error, InputError):
         return str(error), error.exit_status
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
+        what = "a name that is no UTF-8; rename it (such as convmv -f cp949 -t utf8 -r --notest FOLDER for Korean)"
+        return f"{error.object}: {what}", InputError.exit_status
     if isinstance(error, KeyboardInterrupt):
         return "interrupted. The same command goes on where it stopped.", 130
     if kind == "BrokenProcessPool":

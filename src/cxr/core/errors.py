@@ -1,6 +1,8 @@
-"""The errors that are the user's to mend, their exit status, and what a message shows of a word or a name."""
+"""The errors that are the user's to mend, their exit status, and how words and names of files are shown."""
 
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -43,6 +45,25 @@ def one_line(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
     )
+
+
+def composed(text: str) -> str:
+    """The text with letters in one piece: Macs store 흉부 and é in parts, and both are the same name."""
+    return unicodedata.normalize("NFC", text)
+
+
+def escaped(text: str) -> str:
+    """The text with the bytes of a file's name that are no UTF-8 (old Korean and Japanese disks) as ``\\udcc8``.
+
+    Python holds them as half characters, which no file, page or C++ library takes. Printing, CSV, JSON and HTML write
+    them in this way too.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def unescaped(text: str) -> str:
+    """The name on disk of what `escaped` gave."""
+    return re.sub(r"\\udc[89a-f][0-9a-f]", lambda found: chr(int(found[0][2:], 16)), text)
 
 
 class FilmError(InputError):

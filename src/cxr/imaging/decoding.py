@@ -15,6 +15,7 @@ import numpy as np
 from cxr.core.artifacts import written_whole
 from cxr.core.errors import FilmError
 from cxr.imaging.dicom import decode_dicom
+from cxr.imaging.file_kinds import DICOM, DICOM_SUFFIXES, UNREAD, kind_of
 from cxr.imaging.grays import Decoded, eight_bits
 
 JPEG = b"\xff\xd8\xff"
@@ -23,8 +24,6 @@ LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-SEVERAL = (b"GIF8", *TIFF)  # how files begin that may hold several pictures
-PICTURES = (PNG, JPEG, b"BM", *SEVERAL)  # how files begin that are no DICOM, whatever their name
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF; the second says what values mean: 0 = WhiteIsZero
 
 
@@ -53,7 +52,7 @@ def open_film(path: Path) -> Film:
     Parameters
     ----------
     path : Path
-        PNG, JPEG, TIFF, BMP or GIF of any depth and colour mode, or a DICOM file.
+        An image of `cxr.imaging.listing.EXPECTED`, of any depth and colour mode, or a DICOM file.
 
     Raises
     ------
@@ -62,8 +61,10 @@ def open_film(path: Path) -> Film:
     """
     path = Path(path)
     content = _read_bytes(path)
-    named_dicom = path.suffix.lower() in {".dcm", ".dicom"} and not content.startswith(PICTURES)
-    is_dicom = content[128:132] == b"DICM" or named_dicom
+    kind = kind_of(content)  # before the suffix, which may be missing, or another's
+    if kind in UNREAD:
+        raise FilmError(f"{path}: is {kind}, which is not read; {UNREAD[kind][2]}")
+    is_dicom = kind == DICOM or (not kind and path.suffix.lower() in DICOM_SUFFIXES)
     decoded = decode_dicom(content, path) if is_dicom else _decode_image(content, path)
     values, film = decoded.values, decoded.film
     height, width = values.shape
@@ -99,24 +100,24 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _decode_image(content: bytes, path: Path) -> Decoded:
-    if content.startswith(SEVERAL) or content[8:12] == b"WEBP" or b"acTL" in content[:4096]:
-        pictures = cv2.imcount(str(path), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
-        if pictures > 1:
-            raise FilmError(f"{path}: holds {pictures} pictures (animated, or several pages); expected one film")
     # A JPEG's end follows its last scan, else the rest would be gray: of a download set aside on disk, say.
     ends_early = content.startswith(JPEG) and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
     if ends_early or (content.startswith(PNG) and _lacks_bytes(content)):
         raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
     try:
         # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
-        film = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+        _, films = cv2.imdecodemulti(np.frombuffer(content, np.uint8), flags, range=(0, 2))
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" in error.err:
             limit = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]) / 1e6
             raise FilmError(f"{path}: says that it has more than {limit:.0f} megapixels; no film has") from None
         raise FilmError(f"{path}: not readable as an image: {error.err}") from None
-    if film is None:
+    if not films:
         raise FilmError(f"{path}: not readable as an image ({_why_not(content)})")
+    if len(films) > 1:
+        raise FilmError(f"{path}: holds several pictures (animated, or several pages); expected one film")
+    (film,) = films
     if film.ndim == 3:
         film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
     return Decoded(film, film.dtype != np.uint8, film.dtype != np.uint8 and _white_is_zero(content))

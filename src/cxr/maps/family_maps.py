@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.artifacts import need, read_csv, read_json
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, composed
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
@@ -134,6 +134,7 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
         rows = []
         for name in wanted:
             # Its whole name first: the last part of CheXpert's, view1_frontal, is that of nearly all its films.
+            name = composed(name)
             bare = str(Path(name).with_suffix("")) if Path(name).suffix.lower() in FILM_SUFFIXES else name
             for matches in (ids == bare, ids.str.endswith(f"/{bare}"), ids.str.endswith(f"/{Path(bare).name}")):
                 matched = np.flatnonzero(matches)

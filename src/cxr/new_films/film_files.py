@@ -2,15 +2,15 @@
 
 import hashlib
 import re
-import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr.core.errors import InputError
-from cxr.imaging.listing import films_below
+from cxr.core.errors import InputError, composed
+from cxr.imaging.listing import EXPECTED, Listing, films_below, told
 
 
-def find_films(given: Sequence[Path], out: Path) -> list[Path]:
+def find_films(given: Sequence[Path], out: Path) -> Listing:
     """Files as given, and the films below folders, each once; no overlay of an earlier run that ``out`` holds.
 
     Raises
@@ -18,20 +18,21 @@ def find_films(given: Sequence[Path], out: Path) -> list[Path]:
     InputError
         Nothing of it is there, or a folder cannot be read.
     """
-    overlays, films = out.resolve() / "overlays", []
+    overlays, films, not_taken = out.resolve() / "overlays", [], Counter()
     for path in given:
-        if path.is_dir():
-            films += [film for film in films_below(path) if overlays not in film.resolve().parents]
-        else:
-            films.append(path)
+        below = films_below(path) if path.is_dir() else Listing([path], Counter())
+        new = [film for film in below.films if film == path or overlays not in film.resolve().parents]
+        films += new
+        not_taken += below.not_taken + Counter({"overlays of an earlier run": len(below.films) - len(new)})
     if not any(path.exists() for path in films):
+        found = "".join(f" ({line})" for line in told(not_taken))
         names = ", ".join(map(str, given[:3]))
-        raise InputError(f"{names}: no film there; expected PNG, JPEG, TIFF or DICOM files, or folders with some.")
-    return list(dict.fromkeys(films))
+        raise InputError(f"{names}: no film there{found}; expected {EXPECTED}, or folders with some.")
+    return Listing(list(dict.fromkeys(films)), not_taken)
 
 
 def overlay_name(filename: str) -> str:
     """A file name for a film's overlay that is safe and its own: films of one name in two folders differ."""
-    last = unicodedata.normalize("NFC", Path(filename).stem)
+    last = composed(Path(filename).stem)
     safe = re.sub(r"[^\w.-]+", "_", last).strip("._-")[:40] or "film"
     return f"{safe}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"

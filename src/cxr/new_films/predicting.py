@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import executors
-from cxr.core.errors import InputError, hint
+from cxr.core.errors import InputError, escaped, hint
 from cxr.evaluation import predictions
 from cxr.evaluation.calibration import calibrated
 from cxr.evaluation.source_fits import POOLED
@@ -97,7 +97,7 @@ def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tupl
         The packed films lie in ``work``, as ``<size>.npy``.
     """
     films = pd.DataFrame({"path": list(paths), "row": range(len(paths))})
-    films["filename"] = [str(path).encode("utf-8", "backslashreplace").decode() for path in paths]
+    films["filename"] = [escaped(str(path)) for path in paths]
     masks, checks = _mask(bundle, paths, work, progress)
     films = films.join(checks)
     films = films.join(_pack(bundle, films, work, progress))

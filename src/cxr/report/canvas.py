@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from cxr.core import artifacts
+from cxr.core.errors import composed, one_line
 
 BACKGROUND = (16, 16, 18)
 TEXT = (235, 235, 235)
@@ -37,6 +38,7 @@ def _font() -> cv2.FontFace:
 
 
 def text_width(text: str, size: int, weight: int) -> int:
+    text = one_line(composed(text))
     return cv2.getTextSize((0, 0), text, (0, 0), _font(), size, weight)[2]
 
 
@@ -49,6 +51,7 @@ def fitting_size(text: str, size: int, width: int, weight: int = 400) -> int:
 
 def write_text(canvas, text: str, corner: tuple[int, int], size: int, colour, width: int, weight: int = 400) -> int:
     """Write text from its lower left corner, shortened to ``width`` pixels; returns the x where it ends."""
+    text = one_line(composed(text))  # OpenCV would be killed by a name's bytes that are no UTF-8
     if not text:
         return corner[0]
     if text_width(text, size, weight) > width:

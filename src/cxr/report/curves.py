@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from cxr.core.errors import one_line
 from cxr.core.findings import colours
 from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import why_undefined
@@ -119,7 +120,7 @@ def training(log: pd.DataFrame, title: str = "", *, style: Style = PAGE) -> Figu
     place_legend(losses, style, "best")
     place_legend(scores, style, "best")
     if style.alone:
-        figure.suptitle(title)
+        figure.suptitle(one_line(title))
     return figure
 
 

@@ -4,22 +4,34 @@ import functools
 import io
 import math
 import re
-from collections.abc import Callable, Mapping
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 
 from cxr.core import artifacts
+from cxr.core.errors import composed, one_line
 
 INK, LINE = "#010203", "#040506"  # stand-ins that become the page's text colour and its colour of thin lines
 MOST_INSIDE = 8  # names of a legend within the axes
 SPARE = 0.5  # inches around a legend outside them: with none to spare Matplotlib's layout does not settle in one pass
-COMMON = {"font.family": "sans-serif", "axes.axisbelow": True, "axes.titlesize": 10, "axes.titlelocation": "left"}
+# A $ in a finding's name is a $, not the beginning of a formula.
+COMMON = {"text.parse_math": False, "axes.axisbelow": True, "axes.titlesize": 10, "axes.titlelocation": "left"}
+LATIN = "DejaVu Sans"  # which Matplotlib brings along
+OTHER_LETTERS = (  # where they are installed: Korean, Japanese, Chinese, Arabic … on Linux, macOS and Windows
+    "Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Apple SD Gothic Neo", "Malgun Gothic", "Noto Sans CJK JP",
+    "Noto Sans CJK SC", "Hiragino Sans", "Yu Gothic", "PingFang SC", "Microsoft YaHei", "Arial Unicode MS",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,16 +64,34 @@ PAGE = Style(
 )  # fmt: skip
 
 
+@contextmanager
+def _settings(given: Mapping[str, Any] = COMMON) -> Iterator[None]:
+    """These settings of Matplotlib on its own defaults: no matplotlibrc changes a report (usetex would stop it)."""
+    with matplotlib.style.context(["default", {**given, **_fonts()}]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
+
+
+@functools.cache
+def _fonts() -> dict[str, list[str]]:
+    installed = set(get_font_names())
+    return {"font.sans-serif": [LATIN], "font.family": ["sans-serif", *filter(installed.__contains__, OTHER_LETTERS)]}
+
+
 def save_png(figure: Figure, path: Path) -> None:
-    """Write the figure as a picture: the same bytes for the same figure."""
-    with artifacts.written_whole(path) as temporary:
+    """Write the figure as a picture: the same bytes for the same figure. Letters that no font has are told."""
+    with artifacts.written_whole(path) as temporary, _settings(), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         figure.savefig(temporary, metadata={"Software": None})
+    if any("missing from font" in str(warning.message) for warning in told):
+        what = f"{path.name}: no font here has all of its letters, boxes stand for some."
+        print(f"{what} Install one that has them, such as the package fonts-noto-cjk.", file=sys.stderr)
 
 
 def as_svg(figure: Figure, key: str, label: str) -> str:
     """The figure as an SVG element: no width of its own, the page's colours, ``label`` for who can't see it."""
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
+    with _settings(COMMON | {"svg.fonttype": "none", "svg.hashsalt": key}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -80,7 +110,7 @@ def dressed(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
     @functools.wraps(draw)
     def drawn(*arguments, style: Style = PAGE, **named) -> Figure:
-        with matplotlib.rc_context(style.settings):
+        with _settings(style.settings):
             return draw(*arguments, style=style, **named)
 
     return drawn
@@ -92,7 +122,7 @@ def square(style: Style, title: str, x_label: str, y_label: str) -> tuple[Figure
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x_label, ylabel=y_label, aspect="equal")
     axes.grid(True)
     if style.alone:
-        axes.set_title(title, loc="center", fontsize=12, fontweight="bold", wrap=True)
+        axes.set_title(one_line(composed(title)), loc="center", fontsize=12, fontweight="bold", wrap=True)
     return figure, axes
 
 

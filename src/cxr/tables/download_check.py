@@ -1,12 +1,14 @@
 """What was downloaded against what was published: every source, and the lung sets; what is wrong, in words."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import pandas as pd
 
+from cxr.core.errors import one_line
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.imaging.listing import list_films
+from cxr.imaging.listing import has_film_name, reason_by_name, told
 from cxr.tables import lung_sets
 from cxr.tables.schema import problems
 from cxr.tables.sources.catalogue import check_findings, film_paths, in_use
@@ -33,21 +35,28 @@ def check_source(source: Source, settings: Settings, params: Params) -> Checked:
     listed = [release.problems[release.problems["problem"] != "missing"]]  # listed above, a folder a line
     if release.box_problems is not None:
         listed.append(release.box_problems)
-    lines = source.check(settings, params, release, on_disk)
+    lines = [*source.check(settings, params, release, on_disk), *_others(on_disk[~on_disk.isin(release.table["path"])])]
     return Checked(source.name, lines, pd.concat(listed, ignore_index=True), films)
+
+
+def _others(paths: pd.Series) -> list[str]:
+    """What is on disk and in no table, in words, by its names: a folder of NIH is not opened file by file."""
+    films = [path for path in paths if has_film_name(path)]
+    lines = [f"on disk, but in no table: {len(films):,} films, such as {one_line(films[0])}"] if films else []
+    return lines + told(Counter(reason_by_name(path) for path in paths if not has_film_name(path)))
 
 
 def check_lungs(settings: Settings) -> Checked:
     """The lung sets, paired: what has no partner, and how many pairs each set has."""
     films_dir, masks_dir = settings.dataset_dir_segmentation, settings.mask_dir
     pairs, listed = lung_sets.pair_masks(films_dir, masks_dir)
-    films = len(list_films(films_dir))
-    lines = [f"{films:,} films, {len(pairs):,} of them with a mask; without a partner: {len(listed):,} files"]
+    films, masks = lung_sets.list_sets(films_dir, masks_dir)
+    lines = [
+        f"{len(films.films):,} films, {len(pairs):,} of them with a mask; without a partner: {len(listed):,} files"
+    ]
+    lines += told(films.not_taken + masks.not_taken)
     for name, count in pairs["set"].value_counts().sort_index().items():
         published = lung_sets.PUBLISHED_PAIRS.get(name)
         lines.append(beside_published(name, count, published) if published else f"{name}: {count:,}")
-    jobs = {
-        pair.image_id: (films_dir / pair.film, *(masks_dir / mask for mask in pair.masks.split("|")))
-        for pair in pairs.itertuples()
-    }
+    jobs = {pair.image_id: lung_sets.files_of(pair, films_dir, masks_dir) for pair in pairs.itertuples()}
     return Checked("lungs", lines, problems(listed["path"], listed["problem"]), jobs)

@@ -1,17 +1,20 @@
 """Films with lung masks as users download or draw them -> pairs: Montgomery, Shenzhen, JSRT, one's own."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
 from cxr.core.artifacts import read_csv
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, composed, escaped, unescaped
 from cxr.core.parameters import Params, UnetParams
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
-from cxr.imaging.listing import list_films
+from cxr.imaging.drawn_masks import drawn, grays_of, why_no_lungs
+from cxr.imaging.listing import Listing, list_films
 from cxr.tables.splitting import hash_fraction
 
 SET_OF_PREFIX = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen", "JPC": "jsrt"}
@@ -20,8 +23,11 @@ PAIR_COLUMNS = ["image_id", "set", "patient_id", "film", "masks"]
 
 
 def _stem(path: Path) -> str:
-    """What a film and its masks share of their names: Shenzhen's masks end in _mask, JSRT's films in .IMG.png."""
-    return path.stem.removesuffix(".IMG").removesuffix("_mask")
+    """What a film and its masks share of their names: Shenzhen's masks end in _mask, JSRT's films in .IMG.png.
+
+    Escaped, for ids go into files.
+    """
+    return escaped(composed(path.stem)).removesuffix(".IMG").removesuffix("_mask")
 
 
 def _set_of(stem: str) -> str:
@@ -45,6 +51,38 @@ def why_skip(settings: Settings, params: Params) -> str:
     return ""
 
 
+def list_sets(films_dir: Path, masks_dir: Path) -> tuple[Listing, Listing]:
+    """The lung films, and the masks.
+
+    Raises
+    ------
+    InputError
+        A folder is missing, holds no picture, or is (in) the other, or a file is film and mask at once.
+    """
+    places = [Path(os.path.realpath(folder)) for folder in (films_dir, masks_dir)]
+    if places[0].is_relative_to(places[1]) or places[1].is_relative_to(places[0]):
+        where = "is also" if places[0] == places[1] else "lies in, or around,"
+        raise InputError(
+            f"MASK_DIR: {masks_dir} {where} DATASET_DIR_SEGMENTATION, {films_dir}: films would be taken for masks. "
+            "Name the folder of the films and the folder of their masks, one beside the other, in SETTINGS.json."
+        )
+    films, masks = list_films(films_dir), list_films(masks_dir)
+    of_films = {os.path.realpath(film): film for film in films.films}
+    for mask in masks.films:
+        film = of_films.get(os.path.realpath(mask))
+        if film:
+            raise InputError(
+                f"{mask}: is the same file as the film {film}. DATASET_DIR_SEGMENTATION must hold films and MASK_DIR "
+                "their masks."
+            )
+    return films, masks
+
+
+def files_of(pair: Any, films_dir: Path, masks_dir: Path) -> tuple[Path, ...]:
+    """The film and its masks of a row of pairs."""
+    return films_dir / unescaped(pair.film), *(masks_dir / unescaped(mask) for mask in pair.masks.split("|"))
+
+
 def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Pair each film with its mask or masks (one a lung) by name, in all subfolders.
 
@@ -52,20 +90,24 @@ def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataF
     -------
     pairs : DataFrame
         ``image_id`` (unique), ``set`` (montgomery, shenzhen, jsrt, own), ``patient_id``, ``film`` (relative to
-        ``films_dir``), ``masks`` (relative to ``masks_dir``, several joined by |), sorted by ``image_id``.
+        ``films_dir``), ``masks`` (relative to ``masks_dir``, several joined by |), sorted by ``image_id``. Bytes of a
+        name that are no UTF-8 are `cxr.core.errors.escaped`; `files_of` gives the files.
     problems : DataFrame
         ``path``, ``problem``: what has no partner, or a name that stands twice. Nothing is moved or deleted.
 
     Raises
     ------
     InputError
-        A folder is missing or empty, or nothing pairs.
+        `list_sets` finds the folders wanting, or nothing pairs.
     """
-    films, masks = list_films(films_dir), list_films(masks_dir)
+    films, masks = (found.films for found in list_sets(films_dir, masks_dir))
     masks_of: dict[str, list[Path]] = {}
-    for mask in masks:
-        masks_of.setdefault(_stem(mask), []).append(mask)
     rows, problems, seen = [], [], {}
+    for mask in masks:
+        if "|" in str(mask.relative_to(masks_dir)):  # which stands between masks in the table
+            problems.append([str(mask), "its name holds |; rename it"])
+        else:
+            masks_of.setdefault(_stem(mask), []).append(mask)
     for film in films:
         stem = _stem(film)
         if stem in seen:
@@ -76,8 +118,9 @@ def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataF
             seen[stem] = film
             named = [mask.relative_to(masks_dir) for mask in masks_of[stem]]
             # One patient a subfolder: the mask in the film's own. Else all of this name: left and right are two files.
-            beside = [mask for mask in named if mask.parent == film.parent.relative_to(films_dir)]
-            files = str(film.relative_to(films_dir)), "|".join(map(str, beside or named))
+            own = composed(str(film.parent.relative_to(films_dir)))
+            beside = [mask for mask in named if composed(str(mask.parent)) == own]
+            files = escaped(str(film.relative_to(films_dir))), escaped("|".join(map(str, beside or named)))
             rows.append([f"{_set_of(stem)}/{stem}", _set_of(stem), _patient_of(stem), *files])
     stems = {_stem(film) for film in films}
     problems += [[str(mask), "no film of this name"] for mask in masks if _stem(mask) not in stems]
@@ -97,30 +140,37 @@ def read_pair(film_path: Path, mask_paths: list[Path]) -> tuple[np.ndarray, np.n
     -------
     film : ndarray of shape (H, W), uint8
     mask : ndarray of shape (H, W), uint8
-        0 or 255: left and right united, gray edges of interpolated masks cut at half; of masks drawn with small
-        numbers (0 and 1, or 1 left and 2 right) all but 0.
+        0 or 255: left and right united, whatever grays they are drawn in; see `cxr.imaging.drawn_masks.drawn`.
 
     Raises
     ------
     FilmError
         A file cannot be read.
     InputError
-        The shapes do not agree, or the mask covers (almost) nothing or everything.
+        The shapes do not agree, a mask is none (a film, more than two grays), does not cover what lungs do (it is
+        inverted, or one of something else), or the film is a mask.
     """
     film = read_film(film_path)
     mask = np.zeros(film.shape, np.uint8)
+    film_is_drawn = drawn(film) is not None
     for path in mask_paths:
-        part = read_film(path)
+        grays = read_film(path)
+        part = drawn(grays)
+        if part is None:
+            swapped = f". Its film {film_path} is a mask: swapped?" if film_is_drawn else "; a film, or a soft mask?"
+            raise InputError(f"{path}: its grays are {grays_of(grays)}; expected two, black and white lungs{swapped}")
         # A mask stored at another resolution is fine, another shape of film is a mismatch.
         if abs(part.shape[0] / part.shape[1] - film.shape[0] / film.shape[1]) > 0.02:
             raise InputError(
                 f"{path}: {part.shape[1]}x{part.shape[0]} does not fit its film's {film.shape[1]}x{film.shape[0]}"
             )
-        part = cv2.resize(part, film.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-        mask |= np.where(part > (127 if part.max() > 127 else 0), 255, 0).astype(np.uint8)
-    covered = np.count_nonzero(mask) / mask.size
-    if not 0.02 < covered < 0.9:
-        raise InputError(f"{mask_paths[0]}: covers {covered:.0%} of the film; expected both lungs")
+        part = cv2.resize(part.astype(np.uint8), film.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        mask |= 255 * part
+    if film_is_drawn:
+        raise InputError(f"{film_path}: its grays are {grays_of(film)}; expected a film, this is a mask")
+    problem = why_no_lungs(mask > 0)
+    if problem:
+        raise InputError(f"{mask_paths[0]}: {problem}")
     return film, mask
 
 

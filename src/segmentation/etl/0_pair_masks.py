@@ -8,7 +8,7 @@ Writes  DATA_DIR/segmentation/pairs.csv, pairs_problems.csv (what has no partner
 from cxr.core import command_line, locks
 from cxr.core.artifacts import raw_state, write_csv
 from cxr.core.steps import Step
-from cxr.imaging.listing import list_films
+from cxr.imaging.listing import told
 from cxr.tables import lung_sets, pseudonyms
 
 
@@ -22,11 +22,8 @@ def main(argv=None):
     problems_csv = settings.segmentation / "pairs_problems.csv"
     films_dir, masks_dir = settings.dataset_dir_segmentation, settings.mask_dir
     key = pseudonyms.read_key(params.tables.hash_ids)
-    state = {
-        "key": pseudonyms.fingerprint(key),
-        "films": raw_state(list_films(films_dir)),
-        "masks": raw_state(list_films(masks_dir)),
-    }
+    films, masks = lung_sets.list_sets(films_dir, masks_dir)
+    state = {"key": pseudonyms.fingerprint(key), "films": raw_state(films.films), "masks": raw_state(masks.films)}
     step = Step(
         pairs_csv.with_suffix(".json"), state, {}, [pairs_csv, problems_csv], problems_csv if arguments.strict else None
     )
@@ -37,9 +34,8 @@ def main(argv=None):
         write_csv(pairs, pairs_csv)
         write_csv(problems, problems_csv)
         counts = ", ".join(f"{name} {count}" for name, count in pairs["set"].value_counts().sort_index().items())
-        return [
-            f"{len(pairs)} lung films with masks ({counts}), {len(problems)} files without a partner -> {pairs_csv}"
-        ]
+        paired = f"{len(pairs)} lung films with masks ({counts}), {len(problems)} files without a partner"
+        return [f"{paired} -> {pairs_csv}", *told(films.not_taken + masks.not_taken)]
 
     print(*step.run(make), sep="\n")
 

@@ -26,14 +26,13 @@ def main(argv=None):
     folder, size = settings.segmentation, params.unet.unet_input_size
     pairs_csv = need(folder / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
     pairs = read_csv(pairs_csv, "src/segmentation/etl/0_pair_masks.py", lung_sets.PAIR_COLUMNS, dtype=str)
-    jobs = [
-        (settings.dataset_dir_segmentation / film, [settings.mask_dir / mask for mask in masks.split("|")])
-        for film, masks in zip(pairs["film"], pairs["masks"], strict=True)
-    ]
+    places = settings.dataset_dir_segmentation, settings.mask_dir
+    files = [lung_sets.files_of(pair, *places) for pair in pairs.itertuples()]
+    jobs = [(film, masks) for film, *masks in files]
     images_npy, masks_npy = folder / f"images_{size}.npy", folder / f"masks_{size}.npy"
     packed_csv, preview = folder / f"packed_{size}.csv", folder / "preview_pairs.png"
     problems_csv = packed_csv.with_name(f"packed_{size}_problems.csv")
-    inputs = {"pairs": digest(pairs_csv), "raw": raw_state(path for film, masks in jobs for path in (film, *masks))}
+    inputs = {"pairs": digest(pairs_csv), "raw": raw_state(path for paths in files for path in paths)}
     step = Step(
         folder / f"packed_{size}.json",
         inputs,
@@ -48,8 +47,12 @@ def main(argv=None):
         films, masks, problems = zip(*progress(results, len(jobs), "lung films"), strict=True)
         reading.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
         whole = [row for row, problem in enumerate(problems) if not problem]
-        if not whole:
-            raise InputError(f"{pairs_csv}: none of its {len(jobs)} pairs can be used; the first: {problems[0]}")
+        if len(whole) <= len(jobs) / 2:  # not some bad masks, but other folders, or masks of another kind
+            first = next(problem for problem in problems if problem)
+            raise InputError(
+                f"{pairs_csv}: {len(jobs) - len(whole)} of its {len(jobs)} pairs cannot be used; all are listed in "
+                f"{problems_csv}, the first: {first}"
+            )
         for path, squares in ((images_npy, films), (masks_npy, masks)):
             with packs.written_pack(path, len(whole), size) as temporary:
                 for index, row in enumerate(whole):

@@ -65,8 +65,8 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series, findings: Sequenc
     if raw.empty:
         raise InputError(f"{csv}: no row has both Image Index and Patient ID. {how_to_mend('DATASET_CSV_DIR')}")
 
-    name = raw["Image Index"].str.strip()
-    path_of = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
+    name = raw["Image Index"].str.strip().str.normalize("NFC")  # Macs store Korean and accented letters in parts
+    path_of = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1].str.normalize("NFC"))
     again = path_of.index.duplicated()
     listed.append(problems(path_of[again & path_of.index.isin(name)], "a second file of this name; the first is used"))
     on_disk_path = name.map(path_of[~again])

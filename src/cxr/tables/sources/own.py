@@ -62,7 +62,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
         raise none_found("OWN_CSV", folder, path.iloc[0], on_disk, "OWN_DATASET_DIR")
     stem = _stem(films["path"])  # as the table names it: the same wherever the file lies
     image_id = "own/" + stem.where(~stem.duplicated(keep=False), films["path"])
-    patient = films["patient"].astype("string").str.strip().str.removesuffix(".0")
+    patient = films["patient"].astype("string").str.normalize("NFC").str.strip().str.removesuffix(".0")
     alone = patient.isna() | (patient == "")
     split = _splits(films["split"], patient.mask(alone, image_id), films["line"], csv)
     notes = list(table.notes)
@@ -98,10 +98,11 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
 def _paths(path: pd.Series, on_disk: pd.Series) -> tuple[pd.Series, list[str]]:
     """Where each film is, or would be: as the table says, or the file of that name, with any suffix."""
     there, several = path.isin(on_disk), []
-    files = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1])
-    names = path.str.rsplit("/", n=1).str[-1]
-    for keys, wanted in ((files.index, names), (_stem(files.index), _stem(names))):
-        known = pd.Series(files.to_numpy(), index=keys)
+    # Macs store Korean and accented letters in parts.
+    whole = on_disk.str.normalize("NFC"), path.str.normalize("NFC")
+    last = tuple(paths.str.rsplit("/", n=1).str[-1] for paths in whole)
+    for keys, wanted in (whole, last, tuple(map(_stem, last))):
+        known = pd.Series(on_disk.to_numpy(), index=keys.to_numpy())
         again = known.index.duplicated()
         match = wanted.map(known[~again])
         several += match[~there & match.notna() & wanted.isin(known.index[again])].tolist()
