@@ -5,8 +5,8 @@
 Films: bytes of PNG, JPEG, TIFF, BMP, GIF and DICOM files are flipped, cut, doubled, swapped between files, and set to
 extremes; half of the PNGs get right checksums again, so that the decoder behind them is reached. DICOM headers stay
 well formed, and their elements are emptied, doubled, taken away, of another VR, or of other values. Tables and JSON
-files come from hypothesis (pip install -e ".[fuzz]"). Every batch runs in a process of its own with limited memory and a
-time limit a case: a crash, a hang or a memory that grows is seen, and the case is kept.
+files come from hypothesis (pip install -e ".[fuzz]"). Every batch runs in a process of its own with limited memory and
+a time limit a case: a crash, a hang or a memory that grows is seen, and the case is kept.
 """
 
 import argparse
@@ -156,7 +156,8 @@ TEXT_VRS = ("AS", "CS", "DA", "DS", "IS", "LO", "LT", "PN", "SH", "UC", "UI", "U
 OTHER_VRS = (*TEXT_VRS, "AT", "FD", "FL", "OB", "OW", "SL", "SQ", "SS", "UL", "UN", "US", "XX")
 ODD_VALUES = (
     b"", b" ", b"0", b"-1", b"1,5", b"nan", b"1e400", b"9" * 40, b"\\", b"1\\\\2", b"CHEST\\ABDOMEN", b"MONOCHROME1",
-    b"YBR_FULL_422", b"PALETTE COLOR", b"SIGMOID", b"ISO 2022 IR 149", b"\xc8\xeb\xb1\xe6", b"\0" * 8, b"\xff" * 2, b"\xff" * 4,
+    b"YBR_FULL_422", b"PALETTE COLOR", b"SIGMOID", b"ISO 2022 IR 149", b"\xc8\xeb\xb1\xe6", b"\0" * 8, b"\xff" * 2,
+    b"\xff" * 4,
 )  # fmt: skip
 
 
@@ -176,7 +177,9 @@ def headers(folder: Path) -> list[bytes]:
     rgb = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0, "Columns": 80}
     made = [dicom(folder, deep, **said, BitsStored=12), dicom(folder, GRAYS, "b.dcm", **said, VOILUTSequence=[table])]
     made.append(dicom(folder, np.repeat(GRAYS, 3, axis=1), "c.dcm", **said | rgb))
-    made.append(dicom(folder, deep, "d.dcm", **said, ModalityLUTSequence=[table], PhotometricInterpretation="MONOCHROME1"))
+    made.append(
+        dicom(folder, deep, "d.dcm", **said, ModalityLUTSequence=[table], PhotometricInterpretation="MONOCHROME1")
+    )
     return [*[path.read_bytes() for path in made], compressed_dicom(folder)]
 
 
@@ -405,7 +408,9 @@ def batch(kind: str, cases: int, seed: int, kept: Path, answer) -> None:
 
 def main(argv=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=12_000, help="over all kinds; half of them are films or their headers")
+    parser.add_argument(
+        "--cases", type=int, default=12_000, help="over all kinds; half of them are films or their headers"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kept", type=Path, default=Path("fuzz_case"), help="where a case that breaks something stays")
     arguments = parser.parse_args(argv)

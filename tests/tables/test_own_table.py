@@ -1,5 +1,6 @@
 """A table of the user's own: which column is what, what its values mean, whose split holds."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -278,3 +279,55 @@ def test_nihs_full_table_read_as_anybodys_gives_the_labels_of_its_own_reader(tmp
     assert len(theirs) == 112_120
     pd.testing.assert_frame_equal(ours.table[same], theirs[same])
     assert (ours.table["patient_id"].str.removeprefix("own") == theirs["patient_id"].str.removeprefix("nih")).all()
+
+
+# --- what spreadsheets and other machines do to a table
+
+
+def test_patients_that_differ_in_leading_zeros_alone_are_one_person(tmp_path):
+    patients = ["007", "7", "08", "A01", "A1"]
+    release = release_of(tmp_path, numbered(*[{"patient_id": patient} for patient in patients]))
+    assert release.table["patient_id"].tolist() == ["own-7", "own-7", "own-8", "own-A01", "own-A1"]
+    assert "patient: 1 ids differ from others in leading zeros alone: taken for the same patients" in release.notes
+
+
+def test_patients_keep_their_zeros_where_nothing_speaks_against_them(tmp_path):
+    release = release_of(tmp_path, numbered({"patient_id": "007"}, {"patient_id": "070"}))
+    assert release.table["patient_id"].tolist() == ["own-007", "own-070"]
+
+
+@pytest.mark.parametrize("spoilt", ["1.23457E+11", "1E+12", "9,1E+12", "#REF!", "#NAME?", "#DIV/0!"])
+def test_a_patient_that_a_spreadsheet_has_spoilt_is_refused(tmp_path, spoilt):
+    rows = numbered({}, {"patient_id": spoilt}, {"patient_id": spoilt})
+    with pytest.raises(InputError, match=r"own.csv: line 3: patient: a spreadsheet .* \(2 such lines\).*as text"):
+        release_of(tmp_path, rows)
+
+
+@pytest.mark.parametrize("whole", ["219E01BE", "12E5", "#1", "E+12"])
+def test_an_id_that_only_looks_like_a_spoilt_one_is_kept(tmp_path, whole):
+    assert release_of(tmp_path, numbered({"patient_id": whole})).table["patient_id"].tolist() == [f"own-{whole}"]
+
+
+@pytest.mark.parametrize(
+    ("named", "on_disk"),
+    [
+        ("IMG_1.png", "x/img_1.PNG"),
+        ("1.png", "00001.png"),
+        ("1", "00001.png"),
+        ("x\\y\\1.png", "y/1.jpg"),
+        ("흉부.png", unicodedata.normalize("NFD", "흉부.png")),  # a Mac takes letters apart
+    ],
+)
+def test_films_are_found_whatever_case_zeros_folders_and_letters_were_made_of_their_names(tmp_path, named, on_disk):
+    release = release_of(tmp_path, [{"filename": named}], films=[on_disk])
+    assert release.table["path"].tolist() == [on_disk]
+    assert release.missing.empty
+
+
+def test_of_two_files_that_a_name_may_mean_the_other_is_told_and_names_that_are_there_ask_nothing(tmp_path):
+    rows = numbered({"filename": "a/1.png"}, {"filename": "b/1.png"}, {"filename": "2.png"})
+    release = release_of(tmp_path, rows, films=["a/1.png", "b/1.png", "c/2.jpg", "d/2.jpeg"])
+    assert release.table["path"].tolist() == ["a/1.png", "b/1.png", "c/2.jpg"]
+    assert release.problems.to_dict("records") == [
+        {"path": "d/2.jpeg", "problem": "another file of a film's name; the first is used"}
+    ]

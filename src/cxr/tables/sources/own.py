@@ -131,9 +131,9 @@ def _patients(films: pd.DataFrame, csv: Path) -> tuple[pd.Series, list[str]]:
     spoilt = patient.str.contains(SPOILT, na=False)
     if spoilt.any():
         raise InputError(
-            f"{csv}: line {films['line'][spoilt].iloc[0]}: patient: a spreadsheet has made {patient[spoilt].iloc[0]!r} of "
-            f"an id ({int(spoilt.sum()):,} such lines), so that patients cannot be told apart. Export the table again, "
-            "with its ids as text."
+            f"{csv}: line {films['line'][spoilt].iloc[0]}: patient: a spreadsheet has made {patient[spoilt].iloc[0]!r} "
+            f"of an id ({int(spoilt.sum()):,} such lines): patients cannot be told apart. Export the table again, with "
+            "its ids as text."
         )
     short = patient.str.replace(r"^0+(?=\d+$)", "", regex=True)
     same = patient.nunique() - short.nunique()
