@@ -331,3 +331,10 @@ def test_of_two_files_that_a_name_may_mean_the_other_is_told_and_names_that_are_
     assert release.problems.to_dict("records") == [
         {"path": "d/2.jpeg", "problem": "another file of a film's name; the first is used"}
     ]
+
+
+def test_films_that_have_no_finding_and_one_are_told(tmp_path):
+    rows = numbered({"no_finding": "1"}, {"no_finding": "1", "Effusion": "0"}, {"no_finding": "0"})
+    release = release_of(tmp_path, rows)
+    assert "WARNING: 1 films have 'no_finding' and a finding too; the finding counts" in release.notes
+    assert release.table["Effusion"].tolist() == [1, 0, 1]

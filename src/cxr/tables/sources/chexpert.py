@@ -187,6 +187,8 @@ def _chexpert_paths(given: pd.Series, film: pd.DataFrame, on_disk: pd.Series) ->
             rows & base.notna().reindex(path.index, fill_value=False), (base + "/").str.lstrip("/") + parts["film"]
         )
     missing = ~path.isin(on_disk)
+    if not missing.any():
+        return path
     as_stored = pd.Series(on_disk.to_numpy(), index=stem(on_disk)).groupby(level=0).first()
     return path.mask(missing, stem(path[missing]).map(as_stored)).fillna(path)
 
