@@ -3,7 +3,8 @@
     python -m tests.fuzz --cases 12000
 
 Films: bytes of PNG, JPEG, TIFF, BMP, GIF and DICOM files are flipped, cut, doubled, swapped between files, and set to
-extremes; half of the PNGs get right checksums again, so that the decoder behind them is reached. Masks have random
+extremes; half of the PNGs get right checksums again, so that the decoder behind them is reached. DICOM headers stay
+well formed, and their elements are emptied, doubled, taken away, of another VR, or of other values. Masks have random
 grays, shapes, modes and formats. Tables and JSON files come from hypothesis (pip install -e ".[fuzz]"). Every batch
 runs in a process of its own with limited memory and a time limit a case: a crash, a hang or a memory that grows is
 seen, and the case is kept.
@@ -184,6 +185,89 @@ def is_pair(film: np.ndarray, mask: np.ndarray) -> None:
     assert 0.02 < (mask > 0).mean() < 0.6
 
 
+# --- DICOM headers --------------------------------------------------------------------------------------------------
+
+TEXT_VRS = ("AS", "CS", "DA", "DS", "IS", "LO", "LT", "PN", "SH", "UC", "UI", "UT")
+OTHER_VRS = (*TEXT_VRS, "AT", "FD", "FL", "OB", "OW", "SL", "SQ", "SS", "UL", "UN", "US", "XX")
+ODD_VALUES = (
+    b"", b" ", b"0", b"-1", b"1,5", b"nan", b"1e400", b"9" * 40, b"\\", b"1\\\\2", b"CHEST\\ABDOMEN", b"MONOCHROME1",
+    b"YBR_FULL_422", b"PALETTE COLOR", b"SIGMOID", b"ISO 2022 IR 149", b"\xc8\xeb\xb1\xe6", b"\0" * 8, b"\xff" * 2,
+    b"\xff" * 4,
+)  # fmt: skip
+
+
+def headers(folder: Path) -> list[bytes]:
+    """Whole DICOM files whose headers hold all that a reader of grays may look at."""
+    from pydicom.dataset import Dataset
+
+    table = Dataset()
+    table.LUTDescriptor, table.LUTData = [4096, 0, 16], np.arange(0, 65536, 16).astype(np.uint16).tobytes()
+    said = {
+        "RescaleSlope": "1", "RescaleIntercept": "-9", "WindowCenter": ["2000", "900"], "WindowWidth": ["900", "500"],
+        "VOILUTFunction": "LINEAR", "NumberOfFrames": "1", "PixelPaddingValue": 0, "ViewPosition": "PA",
+        "PresentationLUTShape": "IDENTITY", "SpecificCharacterSet": "ISO_IR 192", "PatientName": "Hong",
+        "PixelSpacing": ["0.1", "0.1"],
+    }  # fmt: skip
+    deep = GRAYS.astype(np.uint16) * 16
+    rgb = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0, "Columns": 80}
+    made = [dicom(folder, deep, **said, BitsStored=12), dicom(folder, GRAYS, "b.dcm", **said, VOILUTSequence=[table])]
+    made.append(dicom(folder, np.repeat(GRAYS, 3, axis=1), "c.dcm", **said | rgb))
+    made.append(
+        dicom(folder, deep, "d.dcm", **said, ModalityLUTSequence=[table], PhotometricInterpretation="MONOCHROME1")
+    )
+    return [*[path.read_bytes() for path in made], compressed_dicom(folder)]
+
+
+def spoilt_header(content: bytes, draw: np.random.Generator) -> bytes:
+    """The file after one to three injuries to elements of its header."""
+    import pydicom
+    from pydicom.dataelem import RawDataElement
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset, write_file_meta_info
+
+    header = pydicom.dcmread(io.BytesIO(content))
+    for _ in range(draw.integers(1, 4)):
+        part = header.file_meta if draw.random() < 0.1 else header
+        tag = list(part.keys())[draw.integers(len(part))] if len(part) else None
+        element = part.get_item(tag) if tag else None
+        if not isinstance(element, RawDataElement):  # injured already, or read while the file was opened
+            continue
+        value, vr = element.value or b"", element.VR
+        match draw.integers(0, 5):
+            case 0:
+                del part[tag]
+                continue
+            case 1:
+                value = b""
+            case 2:
+                value += b"\\" + value if vr in TEXT_VRS else value
+            case 3:
+                vr = str(draw.choice(OTHER_VRS))
+            case 4:
+                value = ODD_VALUES[draw.integers(len(ODD_VALUES))] if draw.random() < 0.7 else draw.bytes(len(value))
+        part._dict[tag] = element._replace(VR=vr, value=value, length=len(value))
+    written = DicomBytesIO(b"\0" * 128 + b"DICM")
+    written.seek(132)
+    written.is_little_endian, written.is_implicit_VR = True, False
+    write_file_meta_info(written, header.file_meta, enforce_standard=False)
+    write_dataset(written, header)
+    return written.getvalue()
+
+
+def fuzz_headers(cases: int, seed: int, folder: Path, kept: Path) -> Counter:
+    draw, whole, outcomes = np.random.default_rng(seed), headers(folder), Counter()
+    path = folder / "header.dcm"
+    for number in range(cases):
+        content = spoilt_header(whole[number % len(whole)], draw)
+        kept.write_bytes(content)
+        path.write_bytes(content)
+        one(lambda: is_film(read_film(path)), outcomes, kept)
+    return outcomes
+
+
+# --- what a case shows ----------------------------------------------------------------------------------------------
+
+
 def is_film(film: np.ndarray) -> None:
     assert film.dtype == np.uint8
     assert film.ndim == 2
@@ -354,6 +438,8 @@ def batch(kind: str, cases: int, seed: int, kept: Path, answer) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pictures = {"films": fuzz_films, "masks": fuzz_masks}
         work = pictures.get(kind, functools.partial(fuzz_texts, kind))
+
+        work = {"films": fuzz_films, "headers": fuzz_headers}.get(kind, functools.partial(fuzz_texts, kind))
         outcomes = work(cases, seed, Path(folder), kept)
     answer.send((outcomes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
 
@@ -365,6 +451,14 @@ def main(argv=None) -> int:
     parser.add_argument("--kept", type=Path, default=Path("fuzz_case"), help="where a case that breaks something stays")
     arguments = parser.parse_args(argv)
     shares = {"films": 0.4, "masks": 0.1, "nih": 0.1, "boxes": 0.05, "chexpert": 0.1, "scores": 0.1, "json": 0.15}
+
+    parser.add_argument(
+        "--cases", type=int, default=12_000, help="over all kinds; half of them are films or their headers"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kept", type=Path, default=Path("fuzz_case"), help="where a case that breaks something stays")
+    arguments = parser.parse_args(argv)
+    shares = {"films": 0.4, "headers": 0.1, "nih": 0.1, "boxes": 0.05, "chexpert": 0.1, "scores": 0.1, "json": 0.15}
     context, failed = multiprocessing.get_context("spawn"), 0
     for kind, share in shares.items():
         started, cases = time.perf_counter(), round(arguments.cases * share)

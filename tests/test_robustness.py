@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from cxr.imaging.decoding import write_image
+from tests import fuzz
 from tests.conftest import PROJECT, TINY, settings_in
 
 
@@ -31,6 +32,12 @@ def test_spoilt_films_tables_and_json_files_end_in_our_own_errors_only(tmp_path)
     assert printed.count("read") >= 5
     assert "BUG" not in printed
     assert not list(tmp_path.iterdir())
+
+
+def test_spoilt_dicom_headers_end_in_our_own_errors_only(tmp_path):
+    outcomes = fuzz.fuzz_headers(200, 1, tmp_path, tmp_path / "case")
+    assert set(outcomes) == {"read", "refused"}
+    assert min(outcomes.values()) > 20
 
 
 def test_a_step_that_is_killed_leaves_nothing_half_done_and_the_next_run_mends_it():

@@ -295,3 +295,62 @@ def test_korean_names_in_parts_on_disk_or_in_the_table_are_the_same_films(tmp_pa
 def test_a_patient_written_in_parts_is_the_same_patient(tmp_path):
     rows = numbered({"patient_id": "김"}, {"patient_id": unicodedata.normalize("NFD", "김")})
     assert release_of(tmp_path, rows).table["patient_id"].nunique() == 1
+
+
+# --- what spreadsheets and other machines do to a table
+
+
+def test_patients_that_differ_in_leading_zeros_alone_are_one_person(tmp_path):
+    patients = ["007", "7", "08", "A01", "A1"]
+    release = release_of(tmp_path, numbered(*[{"patient_id": patient} for patient in patients]))
+    assert release.table["patient_id"].tolist() == ["own-7", "own-7", "own-8", "own-A01", "own-A1"]
+    assert "patient: 1 ids differ from others in leading zeros alone: taken for the same patients" in release.notes
+
+
+def test_patients_keep_their_zeros_where_nothing_speaks_against_them(tmp_path):
+    release = release_of(tmp_path, numbered({"patient_id": "007"}, {"patient_id": "070"}))
+    assert release.table["patient_id"].tolist() == ["own-007", "own-070"]
+
+
+@pytest.mark.parametrize("spoilt", ["1.23457E+11", "1E+12", "9,1E+12", "#REF!", "#NAME?", "#DIV/0!"])
+def test_a_patient_that_a_spreadsheet_has_spoilt_is_refused(tmp_path, spoilt):
+    rows = numbered({}, {"patient_id": spoilt}, {"patient_id": spoilt})
+    with pytest.raises(InputError, match=r"own.csv: line 3: patient: a spreadsheet .* \(2 such lines\).*as text"):
+        release_of(tmp_path, rows)
+
+
+@pytest.mark.parametrize("whole", ["219E01BE", "12E5", "#1", "E+12"])
+def test_an_id_that_only_looks_like_a_spoilt_one_is_kept(tmp_path, whole):
+    assert release_of(tmp_path, numbered({"patient_id": whole})).table["patient_id"].tolist() == [f"own-{whole}"]
+
+
+@pytest.mark.parametrize(
+    ("named", "on_disk"),
+    [
+        ("IMG_1.png", "x/img_1.PNG"),
+        ("1.png", "00001.png"),
+        ("1", "00001.png"),
+        ("x\\y\\1.png", "y/1.jpg"),
+        ("흉부.png", unicodedata.normalize("NFD", "흉부.png")),  # a Mac takes letters apart
+    ],
+)
+def test_films_are_found_whatever_case_zeros_folders_and_letters_were_made_of_their_names(tmp_path, named, on_disk):
+    release = release_of(tmp_path, [{"filename": named}], films=[on_disk])
+    assert release.table["path"].tolist() == [on_disk]
+    assert release.missing.empty
+
+
+def test_of_two_files_that_a_name_may_mean_the_other_is_told_and_names_that_are_there_ask_nothing(tmp_path):
+    rows = numbered({"filename": "a/1.png"}, {"filename": "b/1.png"}, {"filename": "2.png"})
+    release = release_of(tmp_path, rows, films=["a/1.png", "b/1.png", "c/2.jpg", "d/2.jpeg"])
+    assert release.table["path"].tolist() == ["a/1.png", "b/1.png", "c/2.jpg"]
+    assert release.problems.to_dict("records") == [
+        {"path": "d/2.jpeg", "problem": "another file of a film's name; the first is used"}
+    ]
+
+
+def test_films_that_have_no_finding_and_one_are_told(tmp_path):
+    rows = numbered({"no_finding": "1"}, {"no_finding": "1", "Effusion": "0"}, {"no_finding": "0"})
+    release = release_of(tmp_path, rows)
+    assert "WARNING: 1 films have 'no_finding' and a finding too; the finding counts" in release.notes
+    assert release.table["Effusion"].tolist() == [1, 0, 1]

@@ -522,3 +522,118 @@ def test_the_full_nih_table_has_the_published_number_of_each_finding():
     boxes, problems = nih.read_nih_boxes(SHARED / "BBox_List_2017.csv", release.table["image_id"], FINDINGS)
     assert len(boxes) == 517
     assert problems.empty
+
+
+# --- mirrors and copies of the releases
+
+
+NIH_ROWS = ["00000001_000.png,Effusion,0,1,058Y,M,PA", "00000002_000.png,Edema|Effusion,0,2,058Y,M,PA"]
+NIH_FILMS = ["images/00000001_000.png", "images/00000002_000.png"]
+
+
+def as_of_two_films(release: raw_tables.Release) -> None:
+    """Whether the table says the same as one of `NIH_ROWS` as NIH ships them."""
+    table = release.table
+    assert table["image_id"].tolist() == ["nih/00000001_000", "nih/00000002_000"]
+    assert table["patient_id"].tolist() == ["nih-1", "nih-2"]
+    assert table[["view", "sex", "age"]].to_numpy().tolist() == [["PA", "M", 58]] * 2
+    assert table[list(FINDINGS)].to_numpy().tolist() == [[0, 0, 0, 1, 0, 0], [0, 0, 1, 1, 0, 0]]
+    assert release.missing.empty
+    assert release.problems.empty
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (".png,", ".jpg,"),
+        (".png,", ","),
+        ("0000000", "images_001/images/0000000"),
+        ("0000000", "images_001\\images\\0000000"),
+        (",", " , "),
+        (",M,PA", ",male,pa"),
+        (",M,PA", ",Male,P.A."),
+        ("Edema|Effusion", "Edema;Effusion"),
+        ("Edema|Effusion", "Edema / Effusion"),
+        ("Edema|Effusion", '"edema, EFFUSION"'),
+        ("Edema|Effusion", "\"['Edema', 'Effusion']\""),
+        ("Edema|Effusion", "Edema|Pleural_Effusion|effusion"),
+    ],
+)
+def test_nihs_table_in_other_hands_is_read_as_nihs(tmp_path, old, new):
+    csv = nih_csv(tmp_path, *[row.replace(old, new) for row in NIH_ROWS])
+    touch(tmp_path, *NIH_FILMS)
+    as_of_two_films(read_nih(csv))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".PNG", ".jpeg", ".dcm"])
+def test_mirrors_may_keep_nihs_films_in_another_format(tmp_path, suffix):
+    csv = nih_csv(tmp_path, *NIH_ROWS)
+    films = [f"224/{Path(film).stem}{suffix}" for film in NIH_FILMS]
+    touch(tmp_path, *films, "224/00000001_000.txt")
+    release = read_nih(csv)
+    as_of_two_films(release)
+    assert release.table["path"].tolist() == films
+
+
+def test_nihs_own_film_comes_before_a_copy_of_it_in_another_format(tmp_path):
+    csv = nih_csv(tmp_path, *NIH_ROWS)
+    copies = ["224/00000001_000.jpg", "224/00000002_000.JPG", "small/00000002_000.jpeg"]
+    touch(tmp_path, "images/00000001_000.png", *copies)
+    release = read_nih(csv)
+    assert release.table["path"].tolist() == ["images/00000001_000.png", "224/00000002_000.JPG"]
+    assert release.problems.to_dict("records") == [
+        {"path": "small/00000002_000.jpeg", "problem": "a second file of this name; the first is used"}
+    ]
+
+
+def test_a_list_of_labels_that_is_empty_is_not_known_and_an_unknown_one_among_known_ones_is_told(tmp_path):
+    rows = ["00000001_000.png,[],0,1,58,M,PA", "00000002_000.png,Edema;Teapot,0,2,58,M,PA"]
+    csv = nih_csv(tmp_path, *rows)
+    touch(tmp_path, *NIH_FILMS)
+    release = read_nih(csv)
+    assert release.table["Edema"].isna().tolist() == [True, False]
+    assert release.table["Edema"].tolist()[1] == 1
+    assert release.problems["problem"].tolist() == ["unknown label 'Teapot'"]
+
+
+def test_spaces_do_no_harm_to_boxes(tmp_path):
+    csv = tmp_path / "BBox_List_2017.csv"
+    csv.write_text("Image Index,Finding Label,Bbox [x,y,w,h],,,\n00000001_000.png , effusion , 256,512 ,128, 64,,,\n")
+    boxes, problems = nih.read_nih_boxes(csv, pd.Series(["nih/00000001_000"]), FINDINGS)
+    assert boxes.to_numpy().tolist() == [["nih/00000001_000", "Effusion", 0.25, 0.5, 0.125, 0.0625]]
+    assert problems.empty
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "old", "new"),
+    [
+        ("CheXpert-v1.0-512/train/{}.png", "", ""),
+        ("CheXpert-v1.0-small/train/{}.JPG", "", ""),
+        ("CheXpert-v1.0 batch 2 (train 1)/{}.png", "", ""),
+        ("CheXpert-v1.0-small/train/{}.jpg", "/", "\\"),
+        ("CheXpert-v1.0-small/train/{}.jpg", "view1_frontal.jpg", "view1_frontal.jpg "),
+    ],
+)
+def test_chexpert_in_other_hands_is_read_as_chexpert(tmp_path, on_disk, old, new):
+    names = [study(1).removesuffix(".jpg"), study(2, "view2_lateral").removesuffix(".jpg")]
+    rows = [{"Path": f"CheXpert-v1.0-small/train/{name}.jpg".replace(old, new)} for name in names]
+    csv = chexpert_csv(tmp_path / "train.csv", rows)
+    films = [on_disk.format(name) for name in names]
+    touch(tmp_path, *films)
+    named = {"DATASET_CHEXPERT_TRAIN_CSV_DIR": csv}
+    release = chexpert.read_chexpert(named, tmp_path, chexpert.films_on_disk(named, tmp_path), params_with())
+    assert release.table["path"].tolist() == films
+    assert release.missing.empty
+    assert release.problems.empty
+
+
+def test_chexperts_codes_may_be_short_in_small_letters_and_true_or_false(tmp_path):
+    rows = [
+        {"Path": "train/" + study(1), "Sex": "F ", "AP/PA": "ap ", "Frontal/Lateral": "frontal ", "Edema": "True"},
+        {"Path": "train/" + study(2), "Sex": "male", "AP/PA": "PA", "Frontal/Lateral": "LATERAL", "Edema": "False"},
+    ]
+    csv = chexpert_csv(tmp_path / "train.csv", rows)
+    touch(tmp_path, *[row["Path"] for row in rows])
+    release = read_chexpert(tmp_path, csv)
+    assert release.table[["sex", "view", "Edema"]].to_numpy().tolist() == [["F", "AP", 1], ["M", "LATERAL", 0]]
+    assert release.problems.empty

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,6 +14,9 @@ from cxr.core.errors import InputError, one_line
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 
+# Figures are drawn into files. A notebook hands its own backend to what it starts, and where that is not installed
+# Matplotlib cannot be imported (googlecolab/colabtools issue 5148).
+os.environ["MPLBACKEND"] = "agg"
 PROJECT = Path(__file__).resolve().parents[3]
 _FREE_SOME = "Free some room, or change DATA_DIR or MODELS_DIR; what is finished stays whole, the same command goes on."
 _ALLOW = "Make it writable, or change DATA_DIR or MODELS_DIR in SETTINGS.json; what is finished stays whole."

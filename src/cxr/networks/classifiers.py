@@ -101,7 +101,7 @@ def _load_first_weights(backbone: keras.Model, constructor, weights: str, size: 
         donor = constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
     except Exception as error:  # whatever h5py, the download or Keras' loader raise
         raise InputError(
-            f"WEIGHTS: {weights!r} could not be loaded for {backbone.name} ({reason_of(error)}). "
+            f"WEIGHTS: {weights!r} could not be loaded for {backbone.name} ({reason_of(error, Path(weights))}). "
             'Set WEIGHTS in PARAMS.json to "none" or to a weights file of this backbone without its top.'
         ) from None
 

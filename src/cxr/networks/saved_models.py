@@ -1,15 +1,60 @@
 """Reading saved networks: nothing in them is executed."""
 
+import json
+import zipfile
 from pathlib import Path
 
 from cxr.core.artifacts import need
 from cxr.core.errors import InputError
 from cxr.networks.backend import keras
 
+LONGEST = 160  # letters of a reason: Keras shows the whole configuration of what it cannot read
 
-def reason_of(error: Exception) -> str:
-    """The first line of what Keras, h5py or zipfile say; some say nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+def reason_of(error: Exception, path: Path) -> str:
+    """Why a network's file is not read: what lies there instead, or the first line of what Keras, h5py or zipfile say.
+
+    Parameters
+    ----------
+    error : Exception
+        That reading it raised; some say nothing.
+    path : Path
+        Nothing is there where Keras was to download it.
+    """
+    if path.is_dir():
+        return "it is a folder; a SavedModel of TensorFlow is not read"
+    head = _head(path)
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS; fetch the file itself with: git lfs pull"
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "it is a web page; download the file again"
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        return "it is no zip file, or a part of it is missing"
+    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if len(said) > LONGEST:
+        said = said[:LONGEST].rsplit(" ", 1)[0] + " …"
+    if "found 0 saved layers" in said:
+        said += " If Keras 3 wrote it, its name must end in .weights.h5"
+    written_by = _keras_of(path)
+    same = written_by in ("", keras.__version__)
+    return said if same else f"it is of Keras {written_by}, this is {keras.__version__}: {said}"
+
+
+def _head(path: Path) -> bytes:
+    """How a text begins that lies in a file's place; empty where nothing does."""
+    if not path.is_file():
+        return b""
+    with open(path, "rb") as file:
+        return file.read(200).lstrip().lower()
+
+
+def _keras_of(path: Path) -> str:
+    """The version of Keras that saved a ``.keras`` file, "" where that cannot be told."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return ""
 
 
 def load_model(path: Path, size: int, made_by: str) -> keras.Model:
@@ -26,7 +71,7 @@ def load_model(path: Path, size: int, made_by: str) -> keras.Model:
         raise
     except Exception as error:  # zip, JSON and HDF5 errors alike: the file is no whole Keras model
         raise InputError(
-            f"{path}: not a whole Keras model ({reason_of(error)}). Make it again with: {made_by}"
+            f"{path}: not a whole Keras model ({reason_of(error, path)}). Make it again with: {made_by}"
         ) from None
     if model.input_shape[1:] != (size, size, 1):
         sides = "x".join(str(side) for side in model.input_shape[1:])

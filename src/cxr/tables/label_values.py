@@ -19,9 +19,11 @@ WORDS = {
 
 def states(column: pd.Series) -> pd.Series:
     """1, 0, -1 (uncertain), NaN (blank), inf (something else) from numbers, true/false, yes/no, positive/negative."""
-    text = column.astype("string").str.strip().str.lower().replace("", pd.NA)
+    codes, spellings = pd.factorize(column)  # a few
+    text = pd.Series(spellings).astype("string").str.strip().str.lower().replace("", pd.NA)
     numbers = pd.to_numeric(text.replace(WORDS), errors="coerce").astype(float)
-    return numbers.where(numbers.isin([1, 0, -1]), np.inf).mask(text.isna())
+    meanings = numbers.where(numbers.isin([1, 0, -1]), np.inf).mask(text.isna())
+    return meanings.reindex(codes).set_axis(column.index)
 
 
 def spelling(findings: Sequence[str], names: Sequence[str]) -> dict[str, str]:

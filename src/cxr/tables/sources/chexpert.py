@@ -10,8 +10,9 @@ import pandas as pd
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.tables.label_values import apply_policies, spelling
-from cxr.tables.raw_files import leaves_raw_folder, list_files, present
+from cxr.tables.column_roles import sexes, views
+from cxr.tables.label_values import apply_policies, spelling, states
+from cxr.tables.raw_files import leaves_raw_folder, list_files, present, stem
 from cxr.tables.raw_tables import (
     Release,
     completed_years,
@@ -58,7 +59,7 @@ def films_on_disk(csvs: dict[str, Path], dataset_dir: Path) -> pd.Series:
     """
     named, listed = [], []
     for key, csv in csvs.items():
-        table = read_raw_csv(csv, (), how_to_mend(key))
+        table = _posix(read_raw_csv(csv, (), how_to_mend(key)))
         paths = table.get("Path", table.get("Study", pd.Series(dtype=str))).dropna().str.rstrip("/")
         paths = paths.mask(leaves_raw_folder(paths), "nowhere")
         if "Path" in table or "Study" not in table:
@@ -108,17 +109,16 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
     path = _chexpert_paths(raw["Path"], film, on_disk)
     if not path.isin(on_disk).any():
         raise none_found("CheXpert", dataset_dir, raw["Path"].iloc[0], on_disk)
-    values = raw[[*spelt.values()]].set_axis(list(spelt), axis=1)
-    numbers = values.apply(pd.to_numeric, errors="coerce")
-    odd = values.notna() & ~numbers.isin([1, 0, -1])
-    raw_labels = numbers.mask(odd, np.inf)
-    listed.append(problems(path[odd.any(axis=1)], "label other than 1, 0, -1 or blank: read as not known"))
+    raw_labels = raw[[*spelt.values()]].apply(states).set_axis(list(spelt), axis=1)
+    odd = (raw_labels == np.inf).any(axis=1)
+    listed.append(problems(path[odd], "label other than 1, 0, -1 or blank: read as not known"))
 
     side = raw["Frontal/Lateral"]
     if side.isna().any():
         side = side.astype(object).fillna(film["film"].str.extract(r"_(\w+)$")[0])
-    side = side.map({name: name.lower() for name in side.dropna().unique()})
-    view = raw["AP/PA"].where(raw["AP/PA"].isin(["AP", "PA"])).mask(side == "lateral", "LATERAL")
+    side = side.map({name: name.strip().lower() for name in side.dropna().unique()})
+    view = views(raw["AP/PA"])  # LL and RL of a frontal film say nothing
+    view = view.where(view.isin(["AP", "PA"])).mask(side == "lateral", "LATERAL")
     age = completed_years(raw["Age"])
     labels = apply_policies(raw_labels, film["folder"].isin(EXPERT_FOLDERS), params.tables, blank="negative")
     table = pd.DataFrame(
@@ -127,7 +127,7 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
             "path": path,
             "patient_id": "chexpert-" + film["patient"].astype(int).astype(str),
             "view": view,
-            "sex": raw["Sex"].map({"Male": "M", "Female": "F"}),
+            "sex": sexes(raw["Sex"]),
             "age": age.mask(age == 0),  # a hospital for adults: 0 stands for not known
             "source": "chexpert",
             "label_source": "chexpert-" + film["folder"],
@@ -139,12 +139,18 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
 def _read_csv(key: str, csv: Path, labels: Sequence[str], on_disk: pd.Series) -> pd.DataFrame:
     """One of its tables, with a row a film; what a table of labels alone lacks is empty."""
     about = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
-    raw = read_raw_csv(csv, labels, how_to_mend(key))
+    raw = _posix(read_raw_csv(csv, labels, how_to_mend(key)))
     if "Path" not in raw and "Study" in raw:
         raw = _films_of_studies(raw, on_disk)
     # The test set's tables hold labels alone; train.csv and valid.csv have all of the others.
     need_columns(raw, csv, ("Path", *(about if set(about) & set(raw) else ())), how_to_mend(key))
     return raw.reindex(columns=["Path", *about, *labels]).assign(csv=csv.name)
+
+
+def _posix(raw: pd.DataFrame) -> pd.DataFrame:
+    """The table with its paths as Linux writes them."""
+    paths = [name for name in ("Path", "Study") if name in raw]
+    return raw.assign(**{name: raw[name].str.strip().str.replace("\\", "/", regex=False) for name in paths})
 
 
 def _films_of_studies(raw: pd.DataFrame, on_disk: pd.Series) -> pd.DataFrame:
@@ -160,7 +166,7 @@ def _chexpert_paths(given: pd.Series, film: pd.DataFrame, on_disk: pd.Series) ->
     """Where each film is, or would be: decided for a whole folder (train, valid), by what is on disk.
 
     The CSV says ``CheXpert-v1.0-small/train/…``; on disk the first part may be missing or another one, and the newest
-    release spreads train over ``CheXpert-v1.0 batch 2 (train 1)`` and two more.
+    release spreads train over ``CheXpert-v1.0 batch 2 (train 1)`` and two more. Mirrors made PNG of its JPEG.
     """
     if given.isin(on_disk).all():
         return given
@@ -180,7 +186,11 @@ def _chexpert_paths(given: pd.Series, film: pd.DataFrame, on_disk: pd.Series) ->
         path = path.mask(
             rows & base.notna().reindex(path.index, fill_value=False), (base + "/").str.lstrip("/") + parts["film"]
         )
-    return path
+    missing = ~path.isin(on_disk)
+    if not missing.any():
+        return path
+    as_stored = pd.Series(on_disk.to_numpy(), index=stem(on_disk)).groupby(level=0).first()
+    return path.mask(missing, stem(path[missing]).map(as_stored)).fillna(path)
 
 
 def _raw_counts(raw: pd.DataFrame, csv: pd.Series) -> pd.DataFrame:

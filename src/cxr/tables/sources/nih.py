@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.errors import InputError, closest
+from cxr.core.findings import canonical
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
+from cxr.tables.column_roles import sexes, views
 from cxr.tables.label_values import spelling
-from cxr.tables.raw_files import leaves_raw_folder, list_files
+from cxr.tables.raw_files import leaves_raw_folder, list_files, same_name
 from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.tables.schema import problems
 from cxr.tables.sources.source import Source, TestRule, beside_published
@@ -30,7 +32,8 @@ NIH_BOXES = {
     "Atelectasis": 180, "Cardiomegaly": 146, "Effusion": 153, "Infiltration": 123, "Mass": 85, "Nodule": 79,
     "Pneumonia": 120, "Pneumothorax": 98,
 }  # fmt: skip
-NIH_BOX_SPELLING = {"Infiltrate": "Infiltration"}
+SEPARATORS = r"\s*[|;,/]\s*"  # none of them is in a label
+NIH_KNOWN = {canonical(label): label for label in NIH_LABELS}
 BOX_COLUMNS = ["image_id", "finding", "x", "y", "width", "height"]
 
 
@@ -49,7 +52,7 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series, findings: Sequenc
         The raw folder, for messages.
     on_disk : Series of str
         Its files (`cxr.tables.raw_files.list_files`); films may lie in ``images_001/images``, ``images`` or anywhere
-        else.
+        else, and be PNG as NIH ships them or what mirrors made of them.
     findings : sequence of str
 
     Raises
@@ -65,11 +68,10 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series, findings: Sequenc
     if raw.empty:
         raise InputError(f"{csv}: no row has both Image Index and Patient ID. {how_to_mend('DATASET_CSV_DIR')}")
 
-    name = raw["Image Index"].str.strip().str.normalize("NFC")  # Macs store Korean and accented letters in parts
-    path_of = pd.Series(on_disk.to_numpy(), index=on_disk.str.rsplit("/", n=1).str[-1].str.normalize("NFC"))
-    again = path_of.index.duplicated()
-    listed.append(problems(path_of[again & path_of.index.isin(name)], "a second file of this name; the first is used"))
-    on_disk_path = name.map(path_of[~again])
+    name = raw["Image Index"].str.strip()
+    name = name.where(leaves_raw_folder(name), name.str.replace(r"^.*[/\\]", "", regex=True))
+    on_disk_path, others = same_name(name, on_disk)
+    listed.append(problems(others, "a second file of this name; the first is used"))
     archive = pd.Series("", index=raw.index)
     if len(raw) == NIH_TABLE_ROWS:
         archive = pd.Series(np.repeat([f"images_{n:03d}/images/" for n in range(1, 13)], NIH_ARCHIVES))
@@ -84,9 +86,9 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series, findings: Sequenc
         {
             "image_id": "nih/" + name.str.replace(r"\.\w+$", "", regex=True),
             "path": path,
-            "patient_id": "nih-" + raw["Patient ID"].str.replace(r"^\s*0*(?=\d)|\.0*$", "", regex=True),
-            "view": raw["View Position"].where(raw["View Position"].isin(["PA", "AP"])),
-            "sex": raw["Patient Gender"].str[:1].where(raw["Patient Gender"].str[:1].isin(["M", "F"])),
+            "patient_id": "nih-" + raw["Patient ID"].str.strip().str.replace(r"^0*(?=\d)|\.0*$", "", regex=True),
+            "view": views(raw["View Position"]),
+            "sex": sexes(raw["Patient Gender"]),
             "age": completed_years(raw["Patient Age"]),
             "source": "nih",
             "label_source": "nih",
@@ -98,13 +100,16 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series, findings: Sequenc
 def nih_labels(text: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFrame, dict[str, tuple[pd.Series, str]]]:
     """One column a finding from ``Effusion|Mass``, and each unknown label's rows with a hint at what it may mean.
 
-    A finding that NIH does not label is not known of any film.
+    Copies of the release write ``Effusion;Mass``, ``['effusion', 'mass']`` and ``No_Finding``. A finding that NIH does
+    not label is not known of any film.
     """
     codes, combinations = pd.factorize(text)
-    combined = pd.Series(combinations, dtype=str).str.replace(r"\s*\|\s*", "|", regex=True).str.strip()
-    marks = combined.str.get_dummies("|").reindex(codes).set_axis(text.index)  # rows without a label become NaN
+    combined = pd.Series(combinations, dtype=str).str.strip(" []").str.replace(SEPARATORS, "|", regex=True)
+    marks = combined.str.get_dummies("|")
+    marks.columns = [NIH_KNOWN.get(canonical(label), label) for label in marks.columns.str.strip(" '\"")]
+    marks = marks.T.groupby(level=0).max().T.reindex(codes).set_axis(text.index)  # rows without a label become NaN
     spelt = spelling(findings, NIH_LABELS)
-    labels = marks.reindex(columns=list(spelt.values()), fill_value=0).where(text.notna())
+    labels = marks.reindex(columns=list(spelt.values()), fill_value=0).where((marks == 1).any(axis=1))
     labels = labels.set_axis(list(spelt), axis=1).reindex(columns=list(findings))
     ours = {name: finding for finding, name in spelt.items()}
     unknown = {}
@@ -149,9 +154,9 @@ def read_nih_boxes(
     raw = read_raw_csv(csv, ("Image Index", "Finding Label", *sides), "Download it again, or remove it.").rename(
         columns=sides
     )
-    label = raw["Finding Label"].replace(NIH_BOX_SPELLING)
+    label = raw["Finding Label"].map(lambda text: NIH_KNOWN.get(canonical(text), text), na_action="ignore")
     numbers = raw[[*sides.values()]].apply(pd.to_numeric, errors="coerce") / NIH_BOX_FRAME
-    boxes = pd.DataFrame({"image_id": "nih/" + raw["Image Index"].str.replace(r"\.\w+$", "", regex=True)})
+    boxes = pd.DataFrame({"image_id": "nih/" + raw["Image Index"].str.strip().str.replace(r"\.\w+$", "", regex=True)})
     boxes = boxes.assign(finding=label).join(numbers)
     ends = pd.DataFrame({"x": numbers["x"] + numbers["width"], "y": numbers["y"] + numbers["height"]})
     inside = (numbers[["x", "y"]] >= 0).all(axis=1) & (ends <= 1).all(axis=1)

@@ -1,6 +1,5 @@
 """Any table of the user's own films and labels, or of a release that has no reader of its own here (see `mappings`)."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,16 +8,18 @@ import pandas as pd
 from cxr.core.errors import InputError, hint
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.tables.column_roles import sexes, splits, views
 from cxr.tables.label_values import apply_policies
-from cxr.tables.raw_files import leaves_raw_folder, list_files, present
+from cxr.tables.raw_files import FILM_SUFFIX, leaves_raw_folder, list_files, present, same_name
 from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.tables.schema import problems
 from cxr.tables.sources.mappings import MAPPINGS
 from cxr.tables.sources.own_table import MEND, OwnTable, by_columns
 from cxr.tables.sources.source import Source, TestRule, read_given_split
 from cxr.tables.splitting import SPLITS
+
+# What Excel makes of 123456789012 and of a formula that fails.
+SPOILT = r"^\d(?:[.,]\d+)?E\+\d+$|^#(?:REF|VALUE|NAME|DIV/0|NUM|NULL|SPILL|CALC)[!?]?$"
 
 
 def open_table(csv: Path, columns: str | dict[str, str], findings: Sequence[str]) -> OwnTable:
@@ -54,18 +55,24 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
         raise InputError(f"{csv}: no row names a film. {MEND}")
     films["path"] = films["path"].str.strip().str.replace("\\", "/", regex=False)
     films["path"] = films["path"].str.removeprefix(f"{folder}/").str.removeprefix("./")
-    path, several = _paths(films["path"], on_disk)
-    listed.append(problems(several, "several files of this name; the first is used"))
+    whole = pd.Series(on_disk.to_numpy(), index=on_disk.str.normalize("NFC"))  # a Mac takes letters apart
+    whole = whole[~whole.index.duplicated()]
+    films["path"] = films["path"].str.normalize("NFC").map(whole).fillna(films["path"])
+    elsewhere = films["path"][~films["path"].isin(on_disk) & ~leaves_raw_folder(films["path"])]
+    files, others = same_name(elsewhere, on_disk)
+    listed.append(problems(others, "another file of a film's name; the first is used"))
+    path = files.reindex(films.index).fillna(films["path"])
     labels = apply_policies(raw, False, params.tables, table.blank).reindex(columns=list(params.findings))
     films, labels, path = _one_row_a_film(films, labels, path, table.majority, csv)
     if not path.isin(on_disk).any():
         raise none_found("OWN_CSV", folder, path.iloc[0], on_disk, "OWN_DATASET_DIR")
-    stem = _stem(films["path"])  # as the table names it: the same wherever the file lies
+    # As the table names it: the same wherever the file lies.
+    stem = films["path"].str.replace(FILM_SUFFIX, "", regex=True)
     image_id = "own/" + stem.where(~stem.duplicated(keep=False), films["path"])
-    patient = films["patient"].astype("string").str.normalize("NFC").str.strip().str.removesuffix(".0")
+    patient, notes = _patients(films, csv)
     alone = patient.isna() | (patient == "")
     split = _splits(films["split"], patient.mask(alone, image_id), films["line"], csv)
-    notes = list(table.notes)
+    notes = [*table.notes, *notes]
     if alone.any():
         notes.append(
             f"WARNING: no patient is known of {int(alone.sum()):,} films: each counts as a patient of its own, and may "
@@ -95,27 +102,6 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     return whole_release(full, listed, on_disk, split=given if len(given) else None, notes=notes)
 
 
-def _paths(path: pd.Series, on_disk: pd.Series) -> tuple[pd.Series, list[str]]:
-    """Where each film is, or would be: as the table says, or the file of that name, with any suffix."""
-    there, several = path.isin(on_disk), []
-    # Macs store Korean and accented letters in parts.
-    whole = on_disk.str.normalize("NFC"), path.str.normalize("NFC")
-    last = tuple(paths.str.rsplit("/", n=1).str[-1] for paths in whole)
-    for keys, wanted in (whole, last, tuple(map(_stem, last))):
-        known = pd.Series(on_disk.to_numpy(), index=keys.to_numpy())
-        again = known.index.duplicated()
-        match = wanted.map(known[~again])
-        several += match[~there & match.notna() & wanted.isin(known.index[again])].tolist()
-        path = path.where(there | match.isna() | leaves_raw_folder(path), match)
-        there = path.isin(on_disk)
-    return path, several
-
-
-def _stem(names: pd.Series) -> pd.Series:
-    """Names without the suffix of a film: what is left of a DICOM UID's dots stays."""
-    return names.str.replace(rf"(?:{'|'.join(map(re.escape, FILM_SUFFIXES))})$", "", regex=True, case=False)
-
-
 def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, majority: bool, csv: Path):
     """The three with one row a film: labels by majority of what is known, not known where as many say yes as no."""
     again = path.duplicated()
@@ -134,6 +120,29 @@ def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, 
         films[first].reset_index(drop=True), joined.loc[path[first]].reset_index(drop=True),
         path[first].reset_index(drop=True),
     )  # fmt: skip
+
+
+def _patients(films: pd.DataFrame, csv: Path) -> tuple[pd.Series, list[str]]:
+    """Patients as text, and what was done: numbers that differ in leading zeros alone are one patient's.
+
+    Raises
+    ------
+    InputError
+        A spreadsheet has put a rounded number, or an error, in the place of some.
+    """
+    patient = films["patient"].astype("string").str.normalize("NFC").str.strip().str.removesuffix(".0")
+    spoilt = patient.str.contains(SPOILT, na=False)
+    if spoilt.any():
+        raise InputError(
+            f"{csv}: line {films['line'][spoilt].iloc[0]}: patient: a spreadsheet has made {patient[spoilt].iloc[0]!r} "
+            f"of an id ({int(spoilt.sum()):,} such lines): patients cannot be told apart. Export the table again, with "
+            "its ids as text."
+        )
+    short = patient.str.replace(r"^0+(?=\d+$)", "", regex=True)
+    same = patient.nunique() - short.nunique()
+    if not same:
+        return patient, []
+    return short, [f"patient: {same:,} ids differ from others in leading zeros alone: taken for the same patients"]
 
 
 def _splits(column: pd.Series, patients: pd.Series, lines: pd.Series, csv: Path) -> pd.Series:

@@ -89,7 +89,18 @@ def by_columns(raw: pd.DataFrame, csv: Path, columns: dict[str, str], findings: 
     notes = [f"{role}: column {column!r} (guessed)" for role, column in guessed.items()]
     notes += [f"{finding}: column {column!r}" for finding, column in kinds.items() if column != finding]
     notes += [f"OWN_COLUMNS names {name}, which is not in FINDINGS: not used" for name in unused]
+    notes += _contradictions(raw[free], labels)
     return OwnTable(films, labels, labelled, majority="rows" in columns, notes=notes)
+
+
+def _contradictions(others: pd.DataFrame, labels: pd.DataFrame) -> list[str]:
+    """What to tell of films that are said to have no finding, and have one."""
+    notes = []
+    for column in (column for column in others if canonical(column) == canonical("No Finding")):
+        films = int(((states(others[column]) == 1) & (labels == 1).any(axis=1)).sum())
+        if films:
+            notes.append(f"WARNING: {films:,} films have {column!r} and a finding too; the finding counts")
+    return notes
 
 
 def listed_labels(column: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
