@@ -7,27 +7,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr.core.errors import InputError
+from cxr.core.own_files import not_listed
 from cxr.imaging.listing import films_below
 
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a cell begins with that spreadsheets compute
 
-def find_films(given: Sequence[Path], out: Path) -> list[Path]:
-    """Files as given, and the films below folders, each once; no overlay of an earlier run that ``out`` holds.
+
+def find_films(given: Sequence[Path]) -> tuple[list[Path], int]:
+    """Files as given, and the films below folders, each once; and how many pictures there are ours, so left out.
 
     Raises
     ------
     InputError
         Nothing of it is there, or a folder cannot be read.
     """
-    overlays, films = out.resolve() / "overlays", []
+    films, left_out = [], 0
     for path in given:
-        if path.is_dir():
-            films += [film for film in films_below(path) if overlays not in film.resolve().parents]
-        else:
-            films.append(path)
+        below = films_below(path) if path.is_dir() else []
+        others = not_listed(below)
+        left_out += len(below) - len(others)
+        films += others if path.is_dir() else [path]
     if not any(path.exists() for path in films):
         names = ", ".join(map(str, given[:3]))
         raise InputError(f"{names}: no film there; expected PNG, JPEG, TIFF or DICOM files, or folders with some.")
-    return list(dict.fromkeys(films))
+    return list(dict.fromkeys(films)), left_out
+
+
+def shown_name(path: Path) -> str:
+    """A film's path as tables show it: still the way to the file, and no formula in a spreadsheet."""
+    name = str(path).encode("utf-8", "backslashreplace").decode()
+    return f"./{name}" if name.startswith(FORMULA) else name
 
 
 def overlay_name(filename: str) -> str:

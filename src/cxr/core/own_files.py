@@ -1,0 +1,105 @@
+"""What is ours in a folder of --out: a record there lists it, and nothing else is replaced or removed."""
+
+import functools
+import os
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from cxr.core import locks
+from cxr.core.artifacts import read_record, write_json
+from cxr.core.errors import InputError
+
+RECORD = ".cxr-made.json"
+
+
+def listed(folder: Path) -> frozenset[str]:
+    """Names, relative to the folder, of the files that its record lists; none where there is no record of ours."""
+    names = read_record(folder / RECORD).get("made") if is_plain_file(folder, RECORD) else None
+    return frozenset(filter(is_inside, names)) if isinstance(names, list) else frozenset()
+
+
+def is_inside(name: object) -> bool:
+    """Whether what a file says is the name of one below that file's folder: relative, and it does not climb."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path.as_posix() == name != "."
+
+
+def is_plain_file(folder: Path, name: str) -> bool:
+    """Whether a name that `is_inside` is a regular file of this folder, reached without a link."""
+    return locks.link_below(folder, folder / name) is None and (folder / name).is_file()
+
+
+def not_listed(paths: Iterable[Path]) -> list[Path]:
+    """The paths but for those that a record in one of their folders lists: pictures of earlier runs are no films."""
+    names = functools.cache(listed)
+
+    def is_ours(path: Path) -> bool:
+        return any(path.relative_to(folder).as_posix() in names(folder) for folder in path.parents)
+
+    return [path for path in paths if not is_ours(path.absolute())]
+
+
+class OwnFiles:
+    """The files that a script makes in a folder of the user's, which is held from here on.
+
+    Parameters
+    ----------
+    folder : Path
+    names : iterable of str
+        What it is sure to write.
+
+    Raises
+    ------
+    InputError
+        One of the names is taken by a file that no run of ours made; nothing was touched.
+    BusyError
+        Another run is writing there.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str]):
+        names = list(names)
+        self.folder, self.listed = folder, listed(folder)
+        self._refuse_foreign(names)  # before anything of ours is there
+        locks.hold(folder)
+        self.listed = listed(folder)  # as the run before left it, which may just have ended
+        for inside in {(folder / name).parent for name in self.listed}:
+            if locks.link_below(folder, inside) is None:
+                locks.remove_parts(inside)
+        self.claim(names)
+
+    def claim(self, names: Iterable[str]) -> None:
+        """List files before they are written, so that a killed run's are known too; raises as the class does."""
+        names = list(names)
+        self._refuse_foreign(names)
+        self.listed |= set(names)
+        self._write(self.listed)
+
+    def finish(self, names: Iterable[str], kinds: Sequence[str]) -> None:
+        """Remove what is listed beside these names: results of an earlier run, and of one that was killed.
+
+        Only names of the patterns ``kinds``, which the calling script gives: a record may be somebody else's.
+        """
+        keep = frozenset(names)
+        for name in self.listed - keep:
+            if any(fnmatchcase(name, kind) for kind in kinds) and is_plain_file(self.folder, name):
+                (self.folder / name).unlink()
+        self._write(keep)
+
+    def _write(self, names: frozenset[str]) -> None:
+        self.listed = names
+        write_json({"made": sorted(names)}, self.folder / RECORD)
+
+    def _refuse_foreign(self, names: Iterable[str]) -> None:
+        for name in names:
+            path = self.folder / name
+            link = locks.link_below(self.folder, path.parent)
+            if link:
+                raise InputError(f"{link}: is a link; nothing is written where it leads. Give another --out.")
+            if os.path.lexists(path) and not (name in self.listed and is_plain_file(self.folder, name)):
+                raise InputError(
+                    f"{path}: is there, and no run of ours made it (else {RECORD} would list it). It is not replaced: "
+                    "move it away, or give another --out."
+                )
