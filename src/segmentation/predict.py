@@ -13,7 +13,7 @@ import pandas as pd
 
 from cxr.core import command_line, executors
 from cxr.core.artifacts import need, write_csv
-from cxr.core.errors import one_line
+from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles, not_listed
 from cxr.core.progress import progress
 from cxr.imaging import decoding, geometry, listing
@@ -28,6 +28,8 @@ def main(argv=None):
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
     paths = not_listed(listing.list_films(arguments.folder))
+    if not paths:
+        raise InputError(f"{arguments.folder}: no film in it but pictures that earlier runs made.")
     out = arguments.out or settings.unet_dir / "prediction"
     need(settings.unet, "src/segmentation/train.py")
     names = [path.relative_to(arguments.folder) for path in paths]

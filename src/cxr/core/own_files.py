@@ -1,13 +1,14 @@
 """What is ours in a folder of --out: a record there lists it, and nothing else is replaced or removed."""
 
 import functools
+import json
 import os
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from cxr.core import locks
-from cxr.core.artifacts import read_record, write_json
+from cxr.core.artifacts import read_record, write_text
 from cxr.core.errors import InputError
 
 RECORD = ".cxr-made.json"
@@ -90,7 +91,7 @@ class OwnFiles:
 
     def _write(self, names: frozenset[str]) -> None:
         self.listed = names
-        write_json({"made": sorted(names)}, self.folder / RECORD)
+        write_text(json.dumps({"made": sorted(names)}, indent=1), self.folder / RECORD)  # ASCII: a name may be no UTF-8
 
     def _refuse_foreign(self, names: Iterable[str]) -> None:
         for name in names:

@@ -11,6 +11,7 @@ import numpy as np
 from cxr.core.artifacts import written_whole
 from cxr.core.errors import FilmError
 from cxr.imaging.dicom import decode_dicom
+from cxr.imaging.jpeg import refuse_many_scans
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_FILE = 2_000_000_000  # bytes
@@ -91,6 +92,7 @@ def _decode_image(content: bytes, path: Path) -> np.ndarray:
             raise FilmError(f"{path}: holds {pictures} pictures (animated, or several pages); expected one film")
     if content.startswith(PNG) and _lacks_bytes(content):
         raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
+    refuse_many_scans(content, path)
     try:
         # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
         film = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from cxr.core.errors import FilmError
+from cxr.imaging.jpeg import refuse_many_scans
 
 DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
 # Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
@@ -38,7 +39,9 @@ def decode_dicom(content: bytes, path: Path) -> np.ndarray:
         if stated > int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]):
             raise FilmError(f"{path}: says that it has {stated / 1e6:,.0f} megapixels; no film has")
         if header.file_meta.TransferSyntaxUID.is_encapsulated:
-            inner = _stated_sides(pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1))
+            frame = pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1)
+            refuse_many_scans(frame, path)
+            inner = _stated_sides(frame)
             if inner not in (None, (header.Rows, header.Columns)):
                 raise FilmError(f"{path}: says {header.Rows}x{header.Columns} pixels, its JPEG {inner[0]}x{inner[1]}")
         pixels = _quietly(lambda: header.pixel_array)
