@@ -13,7 +13,7 @@ Exit status 3: the run is whole, but files stand in problems.csv.
 from pathlib import Path
 
 from cxr.core import command_line, locks
-from cxr.core.artifacts import write_csv, write_json, write_text
+from cxr.core.artifacts import write_csv, write_json, write_problems, write_text
 from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.core.parameters import FAMILIES
@@ -36,7 +36,7 @@ def main(argv=None):
     paths, ours = film_files.find_films(arguments.films)
     bundle = open_bundle(arguments)
     predicting.check_hospital(bundle, arguments.hospital)
-    own = OwnFiles(arguments.out, FILES)
+    own = OwnFiles(arguments.out, [*FILES, *map(film_files.overlay_path, paths)])
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend
 
@@ -52,10 +52,9 @@ def main(argv=None):
     with locks.work_folder(arguments.out) as work:
         predicted = predicting.predict(bundle, paths, arguments.hospital, work, bar)
         overlays = new_films_report.overlay_names(predicted, arguments.limit)
-        own.claim(filter(None, overlays))
         new_films_report.draw_overlays(predicted, overlays, arguments.out, bar)
         write_csv(predicting.result(predicted, overlays), arguments.out / "predictions.csv")
-        write_csv(predicted.problems, arguments.out / "problems.csv")
+        write_problems(predicted.problems, arguments.out / "problems.csv")
         record = predicting.record(predicted, device, backend.versions())
         page = new_films_report.page(predicted, overlays, predicting.facts(record))
         write_text(page, arguments.out / "report.html")

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from cxr.core.errors import InputError
-from cxr.core.own_files import RECORD, OwnFiles
-from cxr.new_films.film_files import find_films, overlay_name, shown_name
+from cxr.core.own_files import RECORD
+from cxr.new_films.film_files import find_films, overlay_path, shown_name
 
 NAMES = ["a b.png", 'it\'s "x".png', "line\nend.png", "흉부.png", "-dash.png", "..png", "=1+1.png", "x" * 200 + ".png"]
 
@@ -16,7 +16,6 @@ def test_films_of_folders_and_files_come_once_each_and_nothing_of_ours(tmp_path,
         (tmp_path / name).touch()
     given = [tmp_path / "one.png", tmp_path / "films", tmp_path / "one.png", tmp_path / "gone.png"]
     assert find_films([tmp_path / "films"])[0][-1] == tmp_path / "films/out/overlays/a.png"
-    OwnFiles(tmp_path / "films/other", ["overlays/mine.png"]).finish([], [])
     (tmp_path / "films/out" / RECORD).write_text('{"made": ["overlays/a.png", "overlays/../../a.png", "../b.png"]}')
     found = [tmp_path / name for name in ("one.png", "films/a.png", "films/b.png", "gone.png")]
     assert find_films(given) == (found, 1)
@@ -41,7 +40,8 @@ def test_nothing_at_all_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_overlay_s_name_is_plain_short_and_written(tmp_path, name):
-    safe = overlay_name(f"folder/{name}")
+    folder, safe = overlay_path(Path("folder") / name).split("/")
+    assert folder == "overlays"
     assert safe[0] not in "-."
     assert not set(safe) & set(" \n\"'/=+")
     assert len(os.fsencode(safe)) < 200
@@ -60,6 +60,6 @@ def test_a_name_that_a_spreadsheet_would_compute_is_shown_as_a_way_to_the_same_f
 
 def test_films_of_one_name_have_overlays_of_their_own():
     names = [f"{folder}/film.png" for folder in ("a", "b", "c d")] + ["film.png", "film.jpg", "흉부.png", "胸部.png"]
-    assert len({overlay_name(name) for name in names}) == len(names)
-    assert overlay_name("a/film.png") == overlay_name("a/film.png")
-    assert overlay_name("a/흉부.png").startswith("흉부_")
+    assert len({overlay_path(Path(name)) for name in names}) == len(names)
+    assert overlay_path(Path("a/film.png")) == overlay_path(Path("a/film.png"))
+    assert overlay_path(Path("a/흉부.png")).startswith("overlays/흉부_")

@@ -13,6 +13,8 @@ import pandas as pd
 from cxr.core import locks
 from cxr.core.errors import InputError
 
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a cell begins with that spreadsheets compute
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -49,6 +51,17 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     """A table without its index; not known is empty."""
     with written_whole(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def write_problems(table: pd.DataFrame, path: Path) -> None:
+    """A list for people, of files (its first column) and what is wrong with them."""
+    first = table.columns[0]
+    write_csv(table.assign(**{first: table[first].astype(str).map(no_formula)}), path)
+
+
+def no_formula(name: str) -> str:
+    """A file's name or path as a spreadsheet shows it and does not compute it: still the way to the same file."""
+    return f"./{name}" if name.startswith(FORMULA) else name
 
 
 def need(path: Path, made_by: str) -> Path:

@@ -46,36 +46,32 @@ def not_listed(paths: Iterable[Path]) -> list[Path]:
 class OwnFiles:
     """The files that a script makes in a folder of the user's, which is held from here on.
 
+    They are listed before they are written, so that those of a killed run are known too.
+
     Parameters
     ----------
     folder : Path
     names : iterable of str
-        What it is sure to write.
+        What it may write.
 
     Raises
     ------
     InputError
-        One of the names is taken by a file that no run of ours made; nothing was touched.
+        One of the names is taken by a file that no run of ours made, or lies behind a link; nothing was touched.
     BusyError
         Another run is writing there.
     """
 
     def __init__(self, folder: Path, names: Iterable[str]):
-        names = list(names)
-        self.folder, self.listed = folder, listed(folder)
-        self._refuse_foreign(names)  # before anything of ours is there
+        names = frozenset(names)
+        _refuse_foreign(folder, names, listed(folder))  # before anything of ours is there
         locks.hold(folder)
-        self.listed = listed(folder)  # as the run before left it, which may just have ended
-        for inside in {(folder / name).parent for name in self.listed}:
+        older = listed(folder)  # as the run before left it, which may just have ended
+        _refuse_foreign(folder, names, older)
+        for inside in {(folder / name).parent for name in older}:
             if locks.link_below(folder, inside) is None:
                 locks.remove_parts(inside)
-        self.claim(names)
-
-    def claim(self, names: Iterable[str]) -> None:
-        """List files before they are written, so that a killed run's are known too; raises as the class does."""
-        names = list(names)
-        self._refuse_foreign(names)
-        self.listed |= set(names)
+        self.folder, self.listed = folder, older | names
         self._write(self.listed)
 
     def finish(self, names: Iterable[str], kinds: Sequence[str]) -> None:
@@ -83,24 +79,24 @@ class OwnFiles:
 
         Only names of the patterns ``kinds``, which the calling script gives: a record may be somebody else's.
         """
-        keep = frozenset(names)
-        for name in self.listed - keep:
+        names = frozenset(names)
+        for name in self.listed - names:
             if any(fnmatchcase(name, kind) for kind in kinds) and is_plain_file(self.folder, name):
                 (self.folder / name).unlink()
-        self._write(keep)
+        self._write(names)
 
     def _write(self, names: frozenset[str]) -> None:
-        self.listed = names
-        write_text(json.dumps({"made": sorted(names)}, indent=1), self.folder / RECORD)  # ASCII: a name may be no UTF-8
+        text = json.dumps({"made": sorted(names)}, indent=1)  # ASCII: a name may be no UTF-8
+        write_text(text, self.folder / RECORD)
 
-    def _refuse_foreign(self, names: Iterable[str]) -> None:
-        for name in names:
-            path = self.folder / name
-            link = locks.link_below(self.folder, path.parent)
-            if link:
-                raise InputError(f"{link}: is a link; nothing is written where it leads. Give another --out.")
-            if os.path.lexists(path) and not (name in self.listed and is_plain_file(self.folder, name)):
-                raise InputError(
-                    f"{path}: is there, and no run of ours made it (else {RECORD} would list it). It is not replaced: "
-                    "move it away, or give another --out."
-                )
+
+def _refuse_foreign(folder: Path, names: Iterable[str], known: frozenset[str]) -> None:
+    for name in sorted(names):
+        link = locks.link_below(folder, (folder / name).parent)
+        if link:
+            raise InputError(f"{link}: is a link; nothing is written where it leads. Give another --out.")
+        if os.path.lexists(folder / name) and not (name in known and is_plain_file(folder, name)):
+            raise InputError(
+                f"{folder / name}: is there, and no run of ours made it (else {RECORD} would list it). It is not "
+                "replaced: move it away, or give another --out."
+            )

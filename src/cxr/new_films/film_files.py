@@ -6,11 +6,10 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from cxr.core.artifacts import no_formula
 from cxr.core.errors import InputError
 from cxr.core.own_files import not_listed
 from cxr.imaging.listing import films_below
-
-FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a cell begins with that spreadsheets compute
 
 
 def find_films(given: Sequence[Path]) -> tuple[list[Path], int]:
@@ -35,12 +34,12 @@ def find_films(given: Sequence[Path]) -> tuple[list[Path], int]:
 
 def shown_name(path: Path) -> str:
     """A film's path as tables show it: still the way to the file, and no formula in a spreadsheet."""
-    name = str(path).encode("utf-8", "backslashreplace").decode()
-    return f"./{name}" if name.startswith(FORMULA) else name
+    return no_formula(str(path).encode("utf-8", "backslashreplace").decode())
 
 
-def overlay_name(filename: str) -> str:
-    """A file name for a film's overlay that is safe and its own: films of one name in two folders differ."""
+def overlay_path(path: Path) -> str:
+    """Where a film's picture lies in --out: a safe name of its own; films of one name in two folders differ."""
+    filename = shown_name(path)
     last = unicodedata.normalize("NFC", Path(filename).stem)
     safe = re.sub(r"[^\w.-]+", "_", last).strip("._-")[:40] or "film"
-    return f"{safe}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"
+    return f"overlays/{safe}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"

@@ -17,7 +17,7 @@ from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
 from cxr.imaging.geometry import AFFINE, square_affine, square_to_film
 from cxr.maps.heatmaps import enlarged
-from cxr.new_films.film_files import overlay_name
+from cxr.new_films.film_files import overlay_path
 from cxr.new_films.film_pages import FindingOnFilm, film_page
 from cxr.new_films.predicting import Predicted, thresholds_used
 from cxr.report import gallery, html_page
@@ -39,7 +39,7 @@ def overlay_names(predicted: Predicted, limit: int) -> list[str]:
     first; "" for the others."""
     names = [""] * len(predicted.films)
     for row in by_sureness(predicted)[: limit or None]:
-        names[row] = f"overlays/{overlay_name(predicted.films['filename'].iloc[row])}"
+        names[row] = overlay_path(predicted.films["path"].iloc[row])
     return names
 
 
