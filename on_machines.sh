@@ -86,7 +86,7 @@ alone() {
 number=0
 for host in $hosts; do
     (
-        variables="KERAS_BACKEND=jax KERAS_DISTRIBUTION_JOB_ADDRESSES=$address"
+        variables="PYTHONSAFEPATH=1 KERAS_BACKEND=jax KERAS_DISTRIBUTION_JOB_ADDRESSES=$address"
         variables="$variables KERAS_DISTRIBUTION_NUM_PROCESSES=$count KERAS_DISTRIBUTION_PROCESS_ID=$number"
         if [ "$host" = localhost ] || [ "$host" = "$(uname -n)" ]; then
             alone env $variables "PYTHON=$python" "$@" < /dev/null 3>&- &

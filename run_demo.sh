@@ -4,7 +4,6 @@
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/install.sh"
-export PYTHONPATH="$here/src${PYTHONPATH:+:$PYTHONPATH}"
 set -- --settings "$here/demo/SETTINGS.json" --params "$here/demo/PARAMS.json"
 started=$(date +%s)
 

@@ -4,7 +4,6 @@
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/install.sh"
-export PYTHONPATH="$here/src${PYTHONPATH:+:$PYTHONPATH}"
 with_its_files() {
     "$@" --settings "$here/experiments/SETTINGS.json" --params "$here/experiments/PARAMS.json"
 }

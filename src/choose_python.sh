@@ -1,5 +1,6 @@
 # Sourced with $here set: which Python the scripts call, as $python. In this order: PYTHON, where it is set; the
 # environment that is active (conda's base counts for none); .venv beside the scripts; what the path has.
+. "$here/src/python_path.sh"
 python=${PYTHON:-}
 if [ -z "$python" ]; then
     active=${VIRTUAL_ENV:-}

@@ -1,8 +1,8 @@
 # Sourced by every shell script at the top level, with $here set: finds Python and our packages, or says what to do.
 . "$here/src/choose_python.sh"
-export PYTHONPATH="$here/src${PYTHONPATH:+:$PYTHONPATH}"
-# find_spec, not import: importing TensorFlow would take seconds.
-if ! "$python" -c "from importlib.util import find_spec as f; assert f('keras') and f('pydantic') and f('cv2')" 2>/dev/null
+# find_spec, not import: importing TensorFlow would take seconds. The version first: an older Python knows no safe path.
+if ! "$python" -c "import sys; assert sys.version_info >= (3, 11)
+from importlib.util import find_spec as f; assert f('keras') and f('pydantic') and f('cv2')" 2>/dev/null
 then
     if [ "$python" = "$here/.venv/bin/python" ] && ! "$python" -c "import pip" 2>/dev/null; then
         echo "error: $here/.venv is half made: it has no Python that runs, or no pip. Remove it and make it again." >&2

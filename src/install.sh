@@ -1,4 +1,5 @@
 # Sourced by run_demo.sh and run_tests.sh, with $here set: makes .venv unless inside one, and installs requirements.txt.
+. "$here/src/python_path.sh"
 cannot() {
     echo "error: $1" >&2
     exit 2

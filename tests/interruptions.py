@@ -200,7 +200,7 @@ def differing(folder: Path, expected: dict) -> list[str]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    return [str(path) for place in ("data", "models") for path in (folder / place).rglob(".part*")]
+    return [str(path) for place in ("data", "models") for path in (folder / place).rglob(".cxr-part*")]
 
 
 def copy_state(source: Path, target: Path) -> None:

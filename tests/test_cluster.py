@@ -150,8 +150,8 @@ def folders(tmp_path_factory):
         patch.setattr(masking, "SHARD", 4)
         patch.setattr(scoring, "SHARD", 1)  # batches
         addresses = {pid: address for address, pid in client.run(os.getpid).items()}
-        parts = ("data/classification/.part*.lung_masks.npy", "data/classification/.part*.images_32.npy",
-                 f"{SCORES}/.part*.cams.npy")  # fmt: skip
+        parts = ("data/classification/.cxr-part*.lung_masks.npy", "data/classification/.cxr-part*.images_32.npy",
+                 f"{SCORES}/.cxr-part*.cams.npy")  # fmt: skip
         watching = [
             kill_half_way(client, victim, addresses[victim.pid], there, part, held)
             for victim, part in zip(workers, parts, strict=False)
@@ -178,7 +178,7 @@ def test_nothing_is_lost_and_films_can_be_told_apart(folders):
     masks = pd.read_csv(there / "data/classification/lung_masks.csv")
     assert masks["accepted"].all()
     assert masks["area_fraction"].nunique() > 10
-    assert not list(there.rglob(".part*"))
+    assert not list(there.rglob(".cxr-part*"))
 
 
 def test_a_scheduler_without_workers_is_said(tmp_path, monkeypatch):

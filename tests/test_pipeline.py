@@ -46,7 +46,7 @@ def checksums(folder) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name != ".cxr-lock"
     }
 
 
@@ -111,7 +111,7 @@ def test_every_step_leaves_its_artifacts_and_nothing_half_written(finished):
         assert (member.parent / name).stat().st_size, name
     for name in ("shortcuts.json", "map_scores.csv", "map_scores_films.csv", "report.html", "MODEL_CARD.md"):
         assert (member.parent / name).stat().st_size, name
-    assert not [path for path in folder.rglob("*") if ".part" in path.name]
+    assert not [path for path in folder.rglob("*") if ".cxr-part" in path.name]
     assert not (member / "backup").exists()
 
 

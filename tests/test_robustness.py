@@ -103,7 +103,7 @@ class Project:
         return {
             path.name: path.read_bytes()
             for path in sorted(self.disk.rglob("*"))
-            if path.is_file() and path.name != ".lock"
+            if path.is_file() and path.name != ".cxr-lock"
         }
 
 
@@ -139,7 +139,7 @@ def test_a_full_disk_stops_each_step_with_one_line_and_the_same_command_mends_it
         assert re.fullmatch(r"error: .*No space left on device\. Free some room.*\n", failed.stderr)
         left = project.made()
         assert {name: left[name] for name in before} == before
-        assert not [name for name in left if name.startswith(".part")]
+        assert not [name for name in left if name.startswith(".cxr-part")]
         assert project.run(step).returncode == 0
 
 

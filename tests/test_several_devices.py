@@ -152,7 +152,7 @@ def test_two_processes_train_the_weights_of_one_and_only_the_first_writes_and_sp
     assert difference(weights_of(alone), weights_of(folder)) < 1e-5
     pd.testing.assert_frame_equal(log_of(alone), log_of(folder), rtol=1e-5)
     files = {one: sorted(path.name for path in run_of(one).rglob("*")) for one in (alone, folder)}
-    assert files[folder] == files[alone] == [".lock", "curves.png", "log.csv", "model.keras", "run.json"]
+    assert files[folder] == files[alone] == [".cxr-lock", "curves.png", "log.csv", "model.keras", "run.json"]
     again = whole(start(folder, *TOGETHER, *TRAIN))
     assert again.count("up to date") == 1
 

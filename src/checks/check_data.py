@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import command_line, executors, locks
-from cxr.core.artifacts import write_csv
+from cxr.core.artifacts import write_problems
 from cxr.core.errors import InputError
 from cxr.core.progress import progress
 from cxr.core.steps import refuse_problems
@@ -41,7 +41,7 @@ def main(argv=None):
         print(f"{checked.name}:", *checked.lines, f"unreadable or unfit: {len(unreadable):,}", sep="\n  ")
         problems += [checked.problems, unreadable]
     table = pd.concat([pd.DataFrame(columns=["path", "problem"]), *problems], ignore_index=True)
-    write_csv(table, folder / "problems.csv")
+    write_problems(table, folder / "problems.csv")
     of_films = table.loc[~table["problem"].isin(absent), "problem"]
     for problem, rows in of_films.str.replace(r"^.*/\S+: ", "", regex=True).value_counts().head(10).items():
         print(f"problem: {problem}: {rows:,}")

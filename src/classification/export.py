@@ -6,7 +6,8 @@ Writes  --out DIR/<family>/ (default: MODELS_DIR/bundles): models/*.keras, onnx/
         PARAMS.json, thresholds.json, reference.json, metadata.json, MODEL_CARD.md, README.md, digests.json, and
         examples/: synthetic films with expected.csv, what this machine predicts of them
 
-A bundle that is there is replaced, and its changelog carried on. ONNX files are compared with Keras on the examples.
+A bundle that is there is replaced, and its changelog carried on; one with files that are not its own stays. ONNX files
+are compared with Keras on the examples.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from cxr.core import command_line, locks
 from cxr.core.artifacts import need, read_json, read_json_if_there, write_json
 from cxr.core.parameters import FAMILIES
-from cxr.new_films import bundle_texts, bundles, exporting, onnx_models
+from cxr.new_films import bundle_contents, bundle_texts, bundles, exporting, onnx_models
 
 
 def main(argv=None):
@@ -56,8 +57,11 @@ def main(argv=None):
 
 def older(out):
     """The changelog of the bundle that is replaced."""
-    about = read_json_if_there(out / "metadata.json", "sh export.sh, once that file is removed")
-    return about["changelog"] if about else {}
+    again = "sh export.sh, once that file is removed"
+    about = read_json_if_there(out / "metadata.json", again)
+    if about is None:
+        return {}
+    return bundle_contents.checked(bundle_contents.Metadata, about, out / "metadata.json", again).changelog
 
 
 def without_onnx(arguments):

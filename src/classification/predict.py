@@ -3,23 +3,26 @@
 Reads   FILM …: films or folders of films (PNG, JPEG, TIFF, DICOM …); the evaluated models of MODELS_DIR, or with
         --bundle a folder that export.sh wrote, which needs neither the two JSON files nor training data
 Writes  --out DIR (default: predicted): predictions.csv, problems.csv (files that are no readable chest film, and why),
-        overlays/<film>.png, report.html, run.json
+        overlays/<film>.png, report.html, run.json. Files of other origin that are there stay; one of these names is
+        refused
 
 Thresholds and calibration are those of all val films pooled, or with --hospital those of one that val had films of.
 Exit status 3: the run is whole, but files stand in problems.csv.
 """
 
-import tempfile
 from pathlib import Path
 
 from cxr.core import command_line, locks
-from cxr.core.artifacts import read_csv, write_csv, write_json, write_text
+from cxr.core.artifacts import write_csv, write_json, write_problems, write_text
 from cxr.core.errors import InputError, one_line
+from cxr.core.own_files import OwnFiles
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.listing import told
 from cxr.new_films import bundles, film_files, new_films_report, predicting
+
+FILES = ("predictions.csv", "problems.csv", "report.html", "run.json")
 
 
 def main(argv=None):
@@ -31,33 +34,32 @@ def main(argv=None):
     parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
     parser.add_argument("--limit", type=int, default=1000, help="overlays drawn, the surest films first; 0 = all")
     arguments = parser.parse_args(argv)
-    found = film_files.find_films(arguments.films, arguments.out)
+    found = film_files.find_films(arguments.films)
     paths = found.films
     bundle = open_bundle(arguments)
     predicting.check_hospital(bundle, arguments.hospital)
-    locks.hold(arguments.out)
+    own = OwnFiles(arguments.out, [*FILES, *map(film_files.overlay_path, paths)])
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend
 
     device = backend.start(bundle.params)
     print(f"{len(paths)} films, {bundle.name}; {device}", *told(found.not_taken), sep="\n")
     print(f"thresholds and calibration: {arguments.hospital}")
-    arguments.out.mkdir(parents=True, exist_ok=True)
 
     def bar(films, doing):
         return progress(films, len(paths), doing)
 
-    with tempfile.TemporaryDirectory(prefix=".part", dir=arguments.out) as work:
-        predicted = predicting.predict(bundle, paths, arguments.hospital, Path(work), bar)
-        overlays = new_films_report.draw_overlays(predicted, arguments.out, arguments.limit, bar)
-        older = overlays_in(arguments.out)
+    with locks.work_folder(arguments.out) as work:
+        predicted = predicting.predict(bundle, paths, arguments.hospital, work, bar)
+        overlays = new_films_report.overlay_names(predicted, arguments.limit)
+        new_films_report.draw_overlays(predicted, overlays, arguments.out, bar)
         write_csv(predicting.result(predicted, overlays), arguments.out / "predictions.csv")
-        new_films_report.remove_overlays(arguments.out, older - set(overlays))
-        write_csv(predicted.problems, arguments.out / "problems.csv")
+        write_problems(predicted.problems, arguments.out / "problems.csv")
         record = predicting.record(predicted, device, backend.versions())
         page = new_films_report.page(predicted, overlays, predicting.facts(record))
         write_text(page, arguments.out / "report.html")
         write_json(record, arguments.out / "run.json")
+        own.finish([*FILES, *filter(None, overlays)], [*FILES, "overlays/*.png"])
     return say(predicted, arguments.out)
 
 
@@ -68,14 +70,6 @@ def open_bundle(arguments):
     if arguments.family not in (None, bundle.family):
         raise InputError(f"--family {arguments.family}: {arguments.bundle} is a bundle of {bundle.family}.")
     return bundle
-
-
-def overlays_in(out):
-    """Paths of the pictures that an older prediction left there."""
-    try:
-        return set(read_csv(out / "predictions.csv", "", ["overlay"], keep_default_na=False, dtype=str)["overlay"])
-    except InputError:  # none, or a table of somebody else
-        return set()
 
 
 def say(predicted, out):

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core import command_line, executors, locks
+from cxr.core import command_line, executors
 from cxr.core.artifacts import need, write_csv
-from cxr.core.errors import one_line
+from cxr.core.errors import InputError, one_line
+from cxr.core.own_files import OwnFiles, not_listed
 from cxr.core.progress import progress
 from cxr.imaging import decoding, geometry, listing
+from cxr.new_films.film_files import shown_name
 from cxr.preparation import reading
 
 
@@ -26,10 +28,13 @@ def main(argv=None):
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
     found = listing.list_films(arguments.folder)
-    paths = found.films
+    paths = not_listed(found.films)
+    if not paths:
+        raise InputError(f"{arguments.folder}: no film in it but pictures that earlier runs made.")
     out = arguments.out or settings.unet_dir / "prediction"
     need(settings.unet, "src/segmentation/train.py")
-    locks.hold(out)
+    names = [path.relative_to(arguments.folder) for path in paths]
+    OwnFiles(out, ["masks.csv", *(f"{kind}/{name}.png" for name in names for kind in ("masks", "overlays"))])
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend, inference, saved_models
     from cxr.report import film_pictures
@@ -48,8 +53,8 @@ def main(argv=None):
     rows = []
     masks = progress(inference.lung_masks(unet, readable(), params), len(paths), "lung masks")
     for number, (mask, quality) in enumerate(masks):
-        name = paths[number].relative_to(arguments.folder)
-        row = {"film": str(name), **vars(quality), "problem": problems[number]}
+        name = names[number]
+        row = {"film": shown_name(name), **vars(quality), "problem": problems[number]}
         rows.append(row if not problems[number] else row | {"accepted": False, "reason": "unreadable"})
         if problems[number]:
             continue

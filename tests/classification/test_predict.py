@@ -256,7 +256,7 @@ def test_names_come_back_as_given_and_every_film_has_an_overlay_of_its_own(mixed
     assert {str(films / f"{name}/film.png") for name in ("one", "two")} <= set(table["filename"])
     assert table["overlay"].is_unique
     assert all((out / name).stat().st_size > 10_000 for name in table["overlay"])
-    assert sorted(path.name for path in out.iterdir() if path.name != ".lock") == [
+    assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".cxr-")) == [
         "overlays", "predictions.csv", "problems.csv", "report.html", "run.json",
     ]  # fmt: skip
 
@@ -426,7 +426,7 @@ def test_a_new_version_replaces_the_old_one_and_carries_its_changelog_on(evaluat
     changelog = json.loads((tmp_path / "ensemble/metadata.json").read_text())["changelog"]
     assert changelog == {"1.0.0": "as trained", "1.1.0": "new thresholds"}
     assert bundles.open_bundle(tmp_path / "ensemble").family == "ensemble"
-    assert {path.name for path in tmp_path.iterdir()} == {"ensemble", ".lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"ensemble", ".cxr-lock"}
 
 
 def test_onnx_files_give_the_probabilities_of_keras(evaluated, tmp_path):

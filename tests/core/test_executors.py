@@ -86,7 +86,7 @@ def test_results_keep_the_order_of_the_jobs_with_few_in_flight_and_a_broken_film
     for square, problem in by_processes(functools.partial(try_square, size=32, fit="pad"), jobs(), 2):
         done.append((square, problem))
     assert [problem != "" for _, problem in done] == [n == 7 for n in range(40)]
-    assert "07.png: not readable as an image" in done[7][1]
+    assert "07.png: is a web page" in done[7][1]
     assert done[7][0].max() == 0
     for n in (0, 1, 20, 39):
         np.testing.assert_array_equal(done[n][0], try_square(paths[n], 32, "pad")[0])

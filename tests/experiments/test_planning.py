@@ -123,7 +123,7 @@ def test_what_is_prepared_is_linked_from_the_most_similar_finished_run(settings)
     for run in (none, crop):
         finish(run, settings)
         write_text(run.variant, run.folder / "data/classification/images_32.npy")
-        write_text(run.variant, run.folder / "data/classification/.part7.images_32.npy")
+        write_text(run.variant, run.folder / "data/classification/.cxr-part7.images_32.npy")
     same = runs_of(settings, seeds=[2])[1]  # cropped, but for its split and seed
     begin(same, settings, tiny_params(**TINY), [none, crop, loose])
     linked = same.folder / "data/classification/images_32.npy"

@@ -34,7 +34,7 @@ def test_films_are_listed_sorted_from_all_subfolders(tmp_path):
 
 def test_what_a_mac_or_a_notebook_leaves_beside_films_is_none(tmp_path):
     touch(tmp_path, "a/1.png", "a/._1.png", "__MACOSX/a/._1.png", "__MACOSX/a/1.png", ".DS_Store")
-    touch(tmp_path, "a/.ipynb_checkpoints/1-checkpoint.png", ".hidden/2.png", "a/.part99.3.png")
+    touch(tmp_path, "a/.ipynb_checkpoints/1-checkpoint.png", ".hidden/2.png", "a/.cxr-part99.3.png")
     assert walk(tmp_path) == ["a/1.png"]
     assert list_films(tmp_path) == [tmp_path / "a/1.png"]
     assert list_films(tmp_path / ".hidden") == [tmp_path / ".hidden/2.png"], "but where it is named"

@@ -28,13 +28,15 @@ def checksums(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name != ".cxr-lock"
     }
 
 
 def times(folder: Path) -> dict[Path, int]:
     return {
-        path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock"
+        path: path.stat().st_mtime_ns
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".cxr-lock"
     }
 
 
@@ -93,7 +95,7 @@ def own_lungs(project, lungs, tmp_path) -> Project:
 def test_raw_films_are_never_touched_and_nothing_is_left_half_written(finished):
     project, before = finished
     assert checksums(project.lungs) == before
-    assert not [path for path in project.folder.rglob("*") if ".part" in path.name]
+    assert not [path for path in project.folder.rglob("*") if ".cxr-part" in path.name]
 
 
 def test_every_pair_is_packed_once_with_a_black_and_white_mask(finished):

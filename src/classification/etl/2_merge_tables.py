@@ -26,7 +26,7 @@ def main(argv=None):
     def make():
         merged = merging.merge(tables, on_disk, params.tables)
         artifacts.write_csv(merged.images, settings.images_csv)
-        artifacts.write_csv(merged.problems, problems_csv)
+        artifacts.write_problems(merged.problems, problems_csv)
         lines = [f"left out, {reason}: {films:,} films" for reason, films in merged.left_out.items()]
         extra = [path for path in catalogue.others_on_disk(settings, tables) if has_film_name(path)]
         if extra:

@@ -25,7 +25,7 @@ def main(argv=None):
         rule = catalogue.plan_test(images, catalogue.read_tables(settings, params), settings, params)
         held_out = splitting.hold_out(images, rule.listed, rule.hashed, params.tables)
         artifacts.write_csv(held_out, settings.test_patients_csv)
-        artifacts.write_csv(rule.problems, problems_csv)
+        artifacts.write_problems(rule.problems, problems_csv)
         test = images[images[held_out.columns[0]].isin(held_out.iloc[:, 0])]
         lines = [*rule.notes, schema.count(test, {"labels of": test["label_source"]}, params.findings).to_string()]
         if len(rule.problems):

@@ -13,14 +13,17 @@ Thresholds and calibration come from --val FILE, from the file's own split colum
 
 from pathlib import Path
 
-from cxr.core import command_line, locks
+from cxr.core import command_line
 from cxr.core.artifacts import write_csv, write_json
 from cxr.core.errors import InputError
+from cxr.core.own_files import OwnFiles
 from cxr.evaluation import assessment, comparison
 from cxr.external import label_tables, prediction_files
 from cxr.report import curves, html_page
 from cxr.report.result_table import result_table, result_text
 from cxr.tables.sources.catalogue import listed_films
+
+FILES = ("metrics.json", "thresholds.json", "result.csv", "roc.png", "precision_recall.png", "report.html")
 
 
 def main(argv=None):
@@ -41,8 +44,9 @@ def main(argv=None):
         score(path, val, arguments, labels, label_files, params)
         for path, val in zip(arguments.files, vals, strict=True)
     ]
-    locks.hold(arguments.out)  # only now: wrong input leaves no folder behind
     names = html_page.distinct_names([model.name for model in models])
+    made = [f"{name}/{file}" for name in names for file in FILES] if len(models) > 1 else FILES
+    OwnFiles(arguments.out, [*made, "comparison.json"])  # only now: wrong input leaves no folder behind
     differences = [
         {"first": names[0], "second": name, **compare(models[0], model, params)}
         for name, model in zip(names[1:], models[1:], strict=True)

@@ -10,15 +10,26 @@ from typing import Any
 
 import pandas as pd
 
+from cxr.core import locks
 from cxr.core.errors import InputError
+
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a cell begins with that spreadsheets compute
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; renamed to ``path`` when the block ends well, removed when it does not."""
+    """A temporary name to write to; renamed to ``path`` when the block ends well, removed when it does not.
+
+    Raises
+    ------
+    InputError
+        A link in a held folder leads elsewhere. One in the place of ``path`` itself is replaced, not followed.
+    """
+    locks.refuse_links(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name stays last: cv2.imwrite and Keras choose the format by its suffixes.
-    temporary = path.with_name(f".part{os.getpid()}.{path.name}")
+    temporary = path.with_name(f"{locks.PART}{os.getpid()}.{path.name}")
+    temporary.unlink(missing_ok=True)  # a link of that name would be followed
     try:
         yield temporary
         os.replace(temporary, path)
@@ -40,6 +51,17 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     """A table without its index; not known is empty."""
     with written_whole(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", errors="backslashreplace")
+
+
+def write_problems(table: pd.DataFrame, path: Path) -> None:
+    """A list for people, of files (its first column) and what is wrong with them."""
+    first = table.columns[0]
+    write_csv(table.assign(**{first: table[first].astype(str).map(no_formula)}), path)
+
+
+def no_formula(name: str) -> str:
+    """A file's name or path as a spreadsheet shows it and does not compute it: still the way to the same file."""
+    return f"./{name}" if name.startswith(FORMULA) else name
 
 
 def need(path: Path, made_by: str) -> Path:
@@ -82,13 +104,17 @@ def read_json(path: Path, made_by: str, kind: type = dict) -> Any:
         Not there, or no whole JSON object; names the command that makes it.
     """
     try:
-        content = json.loads(need(path, made_by).read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        content = json.loads(need(path, made_by).read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (ValueError, OSError, RecursionError) as error:  # nesting without end is the last
         raise InputError(f"{path}: cannot be read as JSON: {error}. Make it again with: {made_by}") from None
     if not isinstance(content, kind):
         expected = "a JSON object" if kind is dict else f"a JSON {kind.__name__}"
         raise InputError(f"{path}: expected {expected}, found {type(content).__name__}. Make it again with: {made_by}")
     return content
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def read_csv(path: Path, made_by: str, columns: Iterable[str] = (), **options) -> pd.DataFrame:

@@ -7,10 +7,11 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TextIO
 
 from cxr.core import locks, process_group
 from cxr.core.configuration import load_params, load_settings
-from cxr.core.errors import InputError, one_line
+from cxr.core.errors import InputError, one_line, printable
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 
@@ -81,6 +82,22 @@ def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
     return load_settings(arguments.settings), load_params(arguments.params)
 
 
+class Plain:
+    """A standard stream as it is, but that nothing printed can colour or rewrite a terminal, whatever a name holds.
+
+    kept: the control codes that are meant, of our own lines and bars.
+    """
+
+    def __init__(self, stream: TextIO, kept: str):
+        self._stream, self._kept = stream, kept
+
+    def write(self, text: str) -> int:
+        return self._stream.write(printable(text, self._kept))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def run(main) -> None:
     """Call a script's main; whatever goes wrong becomes one line that says what to do, and an exit status.
 
@@ -89,6 +106,7 @@ def run(main) -> None:
     With --debug the traceback comes first.
     """
     sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8, and a terminal may have less
+    sys.stdout, sys.stderr = Plain(sys.stdout, "\n\t"), Plain(sys.stderr, "\n\t\r")
     try:
         status = main()
     except (Exception, KeyboardInterrupt) as error:

@@ -42,8 +42,16 @@ def one_line(text: str) -> str:
 
     A file's name may hold any of these.
     """
+    return printable(text, "")
+
+
+def printable(text: str, kept: str) -> str:
+    """`one_line`, but for the characters ``kept``."""
+    if text.isprintable():
+        return text
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
+        char if char.isprintable() or char in kept else char.encode("unicode_escape", "backslashreplace").decode()
+        for char in text
     )
 
 

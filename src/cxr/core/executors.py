@@ -79,6 +79,7 @@ def _start_worker() -> None:
 def processes(count: int) -> Iterator[Pool]:
     """Processes of this machine, started afresh: forked copies of one that runs TensorFlow's threads can hang."""
     context = multiprocessing.get_context("spawn")
+    os.environ["PYTHONSAFEPATH"] = "1"  # they start with python -c, which would import from the current folder first
     with ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker) as executor:
         yield Pool(executor, READ_AHEAD * count)
 

@@ -17,6 +17,7 @@ from cxr.core.errors import FilmError
 from cxr.imaging.dicom import decode_dicom
 from cxr.imaging.file_kinds import DICOM, DICOM_SUFFIXES, UNREAD, kind_of
 from cxr.imaging.grays import Decoded, eight_bits
+from cxr.imaging.jpeg import refuse_many_scans
 
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -104,6 +105,7 @@ def _decode_image(content: bytes, path: Path) -> Decoded:
     ends_early = content.startswith(JPEG) and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
     if ends_early or (content.startswith(PNG) and _lacks_bytes(content)):
         raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
+    refuse_many_scans(content, path)
     try:
         # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH

@@ -7,6 +7,7 @@ from typing import Any
 
 from cxr.core.errors import FilmError
 from cxr.imaging.dicom_terms import FILM_MODALITIES, other_modality, other_part
+from cxr.imaging.jpeg import refuse_many_scans
 
 ITEM = b"\xfe\xff\x00\xe0"  # how compressed pixels begin
 
@@ -74,7 +75,9 @@ def refuse_unreadable_pixels(header: Any, path: Path) -> None:
         if "PixelData" in header and len(header.PixelData) < whole:
             raise FilmError(f"{path}: not readable as DICOM (a part of its pixels is missing)")
         return
-    inner = _stated_sides(pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1))
+    frame = pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1)
+    refuse_many_scans(frame, path)
+    inner = _stated_sides(frame)
     if inner not in (None, (header.Rows, header.Columns)):
         raise FilmError(f"{path}: says {header.Rows}x{header.Columns} pixels, its JPEG {inner[0]}x{inner[1]}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cxr.core import configuration
+from cxr.core import configuration, own_files
 from cxr.core.artifacts import as_json, digest, need, read_json
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
@@ -19,6 +19,7 @@ from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
 from cxr.imaging import film_checks
 from cxr.maps import heatmaps
+from cxr.new_films import bundle_contents
 from cxr.preparation.films import load_films
 
 MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
@@ -106,6 +107,7 @@ def of_models(settings: Settings, params: Params, family: str) -> Bundle:
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
     check_evaluated(settings, params, family)
     thresholds, reference = (read_json(folder / name, made_by) for name in ("thresholds.json", "reference.json"))
+    bundle_contents.check_fits(folder, params, family, thresholds, reference, made_by)
     models = {
         member: need(settings.member_dir(family, member) / "model.keras", f"sh train_{family.capitalize()}.sh")
         for member in params.members(family)
@@ -143,22 +145,33 @@ def open_bundle(folder: Path) -> Bundle:
     Raises
     ------
     InputError
-        No bundle, or a file of it is missing or was changed: named.
+        No bundle, or a file of it is missing, was changed or does not hold what it must: named.
     """
     made_by = "sh export.sh"
-    if not (folder / DIGESTS).is_file():
+    if not own_files.is_plain_file(folder, DIGESTS):
         raise InputError(f"{folder}: no bundle ({DIGESTS} is not in it). Give the folder that {made_by} wrote.")
-    for name, value in read_json(folder / DIGESTS, made_by).items():
-        if not (folder / name).is_file():
-            raise InputError(f"{folder / name}: is missing from the bundle. Copy the bundle again, whole.")
+    digests = read_json(folder / DIGESTS, made_by)
+    for name in digests:  # all names first: a device that one of them names could be read for ever
+        if not own_files.is_inside(name):
+            raise InputError(f"{folder / DIGESTS}: {name!r} is no file of the bundle; {made_by} did not write this.")
+        if not own_files.is_plain_file(folder, name):
+            raise InputError(f"{folder / name}: is missing from the bundle, or a link. Copy the bundle again, whole.")
+    for name, value in digests.items():
         if digest(folder / name) != value:
             raise InputError(f"{folder / name}: was changed since the bundle was written. Copy the bundle again.")
-    params = configuration.load_params(folder / "PARAMS.json")
-    about = read_json(folder / "metadata.json", made_by)
-    family = about["family"]
-    models = {member: folder / "models" / f"{member}.keras" for member in params.members(family)}
-    return Bundle(
-        f"bundle {about['name']} {about['version']} ({digest(folder / DIGESTS)})", family, params, models,
-        _unet(folder / "models" / "unet.keras", params), read_json(folder / "thresholds.json", made_by),
-        read_json(folder / "reference.json", made_by), made_by,
-    )  # fmt: skip
+
+    def listed(name: str) -> Path:
+        if name not in digests:
+            raise InputError(f"{folder / DIGESTS}: does not list {name}. Copy the bundle again, whole.")
+        return folder / name
+
+    params = configuration.load_params(listed("PARAMS.json"))
+    about = bundle_contents.checked(
+        bundle_contents.Metadata, read_json(listed("metadata.json"), made_by), folder / "metadata.json", made_by
+    )
+    models = {member: listed(f"models/{member}.keras") for member in params.members(about.family)}
+    unet = None if params.pack.lung_masking == "none" else listed("models/unet.keras")
+    thresholds, reference = (read_json(listed(name), made_by) for name in ("thresholds.json", "reference.json"))
+    bundle_contents.check_fits(folder, params, about.family, thresholds, reference, made_by)
+    name = f"bundle {about.name} {about.version} ({digest(folder / DIGESTS)})"
+    return Bundle(name, about.family, params, models, unet, thresholds, reference, made_by)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr.core.artifacts import digest, write_csv, write_json
+from cxr.core import locks
+from cxr.core.artifacts import digest, read_record, write_csv, write_json
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
+from cxr.core.own_files import is_plain_file
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import write_image
 from cxr.new_films import onnx_models, predicting
@@ -30,18 +32,18 @@ def written_bundle(folder: Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        There is something at ``folder`` that is no bundle: it is not replaced.
+        There is something at ``folder`` that is no bundle, or a file in it that is none of the bundle's: it is not
+        replaced.
     """
-    if folder.exists() and not (folder / DIGESTS).is_file():
-        raise InputError(f"{folder}: is there and no bundle; it is not replaced. Give another --out.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part", dir=folder.parent) as temporary:
-        new = Path(temporary) / "new"
+    refuse_foreign(folder)
+    with locks.work_folder(folder.parent) as temporary:
+        new = temporary / "new"
         new.mkdir()
         yield new
         files = sorted(path for path in new.rglob("*") if path.is_file())
         write_json({path.relative_to(new).as_posix(): digest(path) for path in files}, new / DIGESTS)
-        old = Path(temporary) / "old"
+        old = temporary / "old"
+        refuse_foreign(folder)  # once more: a network takes its time
         if folder.exists():
             os.replace(folder, old)
         try:
@@ -50,6 +52,23 @@ def written_bundle(folder: Path) -> Iterator[Path]:
             if old.exists():
                 os.replace(old, folder)
             raise
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise an InputError where replacing a folder would lose more than a bundle: what its digests do not vouch for."""
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not is_plain_file(folder, DIGESTS):
+        raise InputError(f"{folder}: is there and no bundle; it is not replaced. Give another --out.")
+    ours = {DIGESTS: digest(folder / DIGESTS), **read_record(folder / DIGESTS)}
+    for inside, folders, files in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(inside, name))]
+        for name in (os.path.relpath(os.path.join(inside, entry), folder) for entry in sorted(files + links)):
+            if not is_plain_file(folder, name) or ours.get(name) != digest(folder / name):
+                raise InputError(
+                    f"{folder / name}: is no file of the bundle there, or was changed since. The bundle is not "
+                    "replaced: move this away, or give another --out."
+                )
 
 
 def copy_family(bundle: Bundle, folder: Path) -> None:

@@ -6,24 +6,26 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr.core.errors import InputError, composed
+from cxr.core.artifacts import no_formula
+from cxr.core.errors import InputError, composed, escaped
+from cxr.core.own_files import not_listed
 from cxr.imaging.listing import EXPECTED, Listing, films_below, told
 
 
-def find_films(given: Sequence[Path], out: Path) -> Listing:
-    """Files as given, and the films below folders, each once; no overlay of an earlier run that ``out`` holds.
+def find_films(given: Sequence[Path]) -> Listing:
+    """Files as given, and the films below folders, each once, but for pictures there that are ours.
 
     Raises
     ------
     InputError
         Nothing of it is there, or a folder cannot be read.
     """
-    overlays, films, not_taken = out.resolve() / "overlays", [], Counter()
+    films, not_taken = [], Counter()
     for path in given:
         below = films_below(path) if path.is_dir() else Listing([path], Counter())
-        new = [film for film in below.films if film == path or overlays not in film.resolve().parents]
-        films += new
-        not_taken += below.not_taken + Counter({"overlays of an earlier run": len(below.films) - len(new)})
+        others = not_listed(below.films) if path.is_dir() else [path]
+        films += others
+        not_taken += below.not_taken + Counter({"pictures that earlier runs made": len(below.films) - len(others)})
     if not any(path.exists() for path in films):
         found = "".join(f" ({line})" for line in told(not_taken))
         names = ", ".join(map(str, given[:3]))
@@ -31,8 +33,14 @@ def find_films(given: Sequence[Path], out: Path) -> Listing:
     return Listing(list(dict.fromkeys(films)), not_taken)
 
 
-def overlay_name(filename: str) -> str:
-    """A file name for a film's overlay that is safe and its own: films of one name in two folders differ."""
+def shown_name(path: Path) -> str:
+    """A film's path as tables show it: still the way to the file, and no formula in a spreadsheet."""
+    return no_formula(escaped(str(path)))
+
+
+def overlay_path(path: Path) -> str:
+    """Where a film's picture lies in --out: a safe name of its own; films of one name in two folders differ."""
+    filename = shown_name(path)
     last = composed(Path(filename).stem)
     safe = re.sub(r"[^\w.-]+", "_", last).strip("._-")[:40] or "film"
-    return f"{safe}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"
+    return f"overlays/{safe}_{hashlib.blake2b(filename.encode(), digest_size=5).hexdigest()}.png"

@@ -17,7 +17,7 @@ from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
 from cxr.imaging.geometry import AFFINE, square_affine, square_to_film
 from cxr.maps.heatmaps import enlarged
-from cxr.new_films.film_files import overlay_name
+from cxr.new_films.film_files import overlay_path
 from cxr.new_films.film_pages import FindingOnFilm, film_page
 from cxr.new_films.predicting import Predicted, thresholds_used
 from cxr.report import gallery, html_page
@@ -34,27 +34,28 @@ CAVEATS = (
 )
 
 
+def overlay_names(predicted: Predicted, limit: int) -> list[str]:
+    """By film the path that its picture will have, relative to --out: of at most ``limit`` films (0 = all), the surest
+    first; "" for the others."""
+    names = [""] * len(predicted.films)
+    for row in by_sureness(predicted)[: limit or None]:
+        names[row] = overlay_path(predicted.films["path"].iloc[row])
+    return names
+
+
 def draw_overlays(
-    predicted: Predicted, folder: Path, limit: int, progress: Callable[[Iterable, str], Iterable]
-) -> list[str]:
-    """Draw pictures of at most ``limit`` films (0 = all), the surest first; by film the relative path, or ""."""
-    rows, overlays = by_sureness(predicted)[: limit or None], [""] * len(predicted.films)
+    predicted: Predicted, names: Sequence[str], folder: Path, progress: Callable[[Iterable, str], Iterable]
+) -> None:
+    """Draw the films that have one of `overlay_names` into ``folder``."""
+    rows = [row for row, name in enumerate(names) if name]
     with ThreadPoolExecutor(process_count(predicted.bundle.params.general.workers)) as threads:
-        drawn = threads.map(lambda row: draw_overlay(predicted, row, folder), rows)
-        for row, name in zip(rows, progress(drawn, "overlays"), strict=True):
-            overlays[row] = name
-    return overlays
+        drawn = threads.map(lambda row: draw_overlay(predicted, row, folder / names[row]), rows)
+        for _ in progress(drawn, "overlays"):
+            pass
 
 
-def remove_overlays(folder: Path, names: Iterable[str]) -> None:
-    """Remove pictures of an older prediction, by the paths that its predictions.csv holds."""
-    for name in names:
-        if name:
-            (folder / "overlays" / Path(name).name).unlink(missing_ok=True)
-
-
-def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
-    """Draw one film's picture into ``<folder>/overlays``; returns its path relative to the folder."""
+def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
+    """Draw one film's picture."""
     about, scored = predicted.films.iloc[row], predicted.scored
     film = read_film(about["path"])
     scale = min(1.0, PANEL / max(film.shape))
@@ -76,13 +77,9 @@ def draw_overlay(predicted: Predicted, row: int, folder: Path) -> str:
         fit = predicted.bundle.params.pack.fit
         scale_x, scale_y, offset_x, offset_y = square_affine(film.shape, square.shape[0], fit)
         mask = square_to_film(np.asarray(square), shape, (scale_x / scale, scale_y / scale, offset_x, offset_y))
-    name = f"overlays/{overlay_name(about['filename'])}"
     notes = about["notes"].split("; ") if about["notes"] else []
     share = predicted.bundle.params.evaluation.map_threshold
-    film_page(
-        film, findings, folder / name, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, share
-    )
-    return name
+    film_page(film, findings, path, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, share)
 
 
 def by_sureness(predicted: Predicted) -> list[int]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import executors
-from cxr.core.errors import InputError, escaped, hint
+from cxr.core.errors import InputError, hint
 from cxr.evaluation import predictions
 from cxr.evaluation.calibration import calibrated
 from cxr.evaluation.source_fits import POOLED
@@ -21,6 +21,7 @@ from cxr.imaging.film_checks import FLAGS
 from cxr.imaging.geometry import AFFINE
 from cxr.maps.family_maps import Scored
 from cxr.new_films.bundles import Bundle
+from cxr.new_films.film_files import shown_name
 from cxr.preparation import packing, packs, reading
 
 MADE_BY = "sh predict.sh"
@@ -97,7 +98,7 @@ def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tupl
         The packed films lie in ``work``, as ``<size>.npy``.
     """
     films = pd.DataFrame({"path": list(paths), "row": range(len(paths))})
-    films["filename"] = [escaped(str(path)) for path in paths]
+    films["filename"] = [shown_name(path) for path in paths]
     masks, checks = _mask(bundle, paths, work, progress)
     films = films.join(checks)
     films = films.join(_pack(bundle, films, work, progress))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.artifacts import write_csv
+from cxr.core.artifacts import write_problems
 from cxr.core.errors import FilmError, InputError
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FilmChecks, check_film
@@ -65,7 +65,7 @@ def list_broken(names: Iterable[str], paths: Sequence[Path], problems: Iterable[
         not there never counts as unreadable.
     """
     listed = [(name, path, problem) for name, path, problem in zip(names, paths, problems, strict=True) if problem]
-    write_csv(pd.DataFrame([(name, problem) for name, _, problem in listed], columns=["path", "problem"]), csv)
+    write_problems(pd.DataFrame([(name, problem) for name, _, problem in listed], columns=["path", "problem"]), csv)
     gone = sum(not path.exists() for _, path, _ in listed)
     present = len(paths) - gone
     unreadable = [problem for _, path, problem in listed if path.exists() and problem.startswith(UNREADABLE)]

@@ -6,7 +6,7 @@ Writes  DATA_DIR/segmentation/pairs.csv, pairs_problems.csv (what has no partner
 """
 
 from cxr.core import command_line, locks
-from cxr.core.artifacts import raw_state, write_csv
+from cxr.core.artifacts import raw_state, write_csv, write_problems
 from cxr.core.steps import Step
 from cxr.imaging.listing import told
 from cxr.tables import lung_sets, pseudonyms
@@ -32,7 +32,7 @@ def main(argv=None):
         pairs, problems = lung_sets.pair_masks(films_dir, masks_dir)
         pairs = pseudonyms.replace_ids(pairs, key).sort_values("image_id", ignore_index=True)
         write_csv(pairs, pairs_csv)
-        write_csv(problems, problems_csv)
+        write_problems(problems, problems_csv)
         counts = ", ".join(f"{name} {count}" for name, count in pairs["set"].value_counts().sort_index().items())
         paired = f"{len(pairs)} lung films with masks ({counts}), {len(problems)} files without a partner"
         return [f"{paired} -> {pairs_csv}", *told(films.not_taken + masks.not_taken)]

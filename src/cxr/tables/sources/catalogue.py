@@ -110,7 +110,7 @@ def _write_table(
     if release.split is not None:
         counts = ", ".join(f"{name} {films:,}" for name, films in release.split["split"].value_counts().items())
         notes.append(f"its own split is obeyed: {counts} films")
-    artifacts.write_csv(pd.concat(listed), problems_csv(csv))
+    artifacts.write_problems(pd.concat(listed), problems_csv(csv))
     return [*notes, f"written: {csv}, {problems_csv(csv).name}"]
 
 
