@@ -16,7 +16,7 @@ from tests.conftest import tiny_params
 def predicted(params):
     """One film of a family of one network."""
     films = pd.DataFrame({"filename": ["a.png"], "width": [60], "height": [60], "row": [0], "distance": [1.0],
-                          "notes": [""]}).assign(**dict(zip(AFFINE, (0.5, 0.5, 0, 0), strict=True)))  # fmt: skip
+                          "file_notes": [""], "notes": [""]}).assign(**dict(zip(AFFINE, (0.5, 0.5, 0, 0), strict=True)))  # fmt: skip
     films[list(FLAGS)] = 0
     members = np.full((1, 1, len(FINDINGS)), 0.7, np.float32)
     table = predicting._table(films, POOLED, members, FINDINGS)

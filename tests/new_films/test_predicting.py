@@ -13,7 +13,15 @@ from cxr.new_films import predicting
 def predicted(members, called=True, calibrated=0.25):
     members = np.array(members, np.float32)[:, None, None] * np.ones((1, 1, 6), np.float32)
     films = pd.DataFrame(
-        {"filename": ["a.png"], "width": [80], "height": [60], "row": [0], "distance": [1.0], "notes": [""]}
+        {
+            "filename": ["a.png"],
+            "width": [80],
+            "height": [60],
+            "row": [0],
+            "distance": [1.0],
+            "file_notes": [""],
+            "notes": [""],
+        }
     )
     films[list(FLAGS)] = 0
     table = predicting._table(films, "pooled", members, FINDINGS)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxr.core.artifacts import write_csv
 from cxr.core.errors import FilmError, InputError
-from cxr.imaging.decoding import read_film
+from cxr.imaging.decoding import open_film, read_film
 from cxr.imaging.film_checks import FilmChecks, check_film
 from cxr.imaging.geometry import fit_square
 from cxr.tables.lung_sets import read_pair
@@ -28,10 +28,10 @@ def try_square(path: Path, size: int, fit: str) -> tuple[np.ndarray, str]:
 def try_new_film(path: Path, size: int, fit: str) -> tuple[np.ndarray, FilmChecks | None, str]:
     """`try_square` of a film that is new here, with what the rules of `film_checks` say of it."""
     try:
-        film = read_film(path)
+        film = open_film(path)
     except InputError as error:
         return np.zeros((size, size), np.uint8), None, str(error)
-    return fit_square(film, size, fit)[0], check_film(film), ""
+    return fit_square(film.pixels, size, fit)[0], check_film(film, path), ""
 
 
 def try_pair(job: tuple[Path, list[Path]], size: int, fit: str) -> tuple[np.ndarray | None, np.ndarray | None, str]:
