@@ -70,6 +70,21 @@ def test_a_download_is_told_beside_what_was_published_and_its_broken_files_are_l
     assert (folder / "data/check/lungs.png").stat().st_size > 1000
 
 
+def test_the_flags_of_new_films_are_told_of_a_download_and_exclude_nothing(folder, capsys):
+    load_script("src/checks/check_data.py").main(arguments(folder))
+    told = capsys.readouterr().out
+    flags = pd.read_csv(folder / "data/check/flags.csv")
+    nih = flags[flags["set"] == "nih"]
+    assert "flag low resolution: 7 of 8 films read" in told  # 64 pixels; the eighth is broken
+    small = nih[nih["flag"] == "low_resolution"]
+    assert set(small["reason"]) == {"64 pixels, expected 200 or more"}
+    assert small["film"].tolist()[:2] == ["nih/00000000_000", "nih/00000001_000"]
+    assert small["path"].iloc[0] == str(folder / "raw/00000000_000.png")
+    assert f"films with a flag: {flags['path'].nunique()} -> " in told
+    assert (folder / "data/check/nih_flagged.png").stat().st_size > 1000
+    assert not pd.read_csv(folder / "data/check/problems.csv")["problem"].str.contains("pixels, expected").any()
+
+
 def test_a_list_of_boxes_of_which_none_can_be_used_is_not_called_missing(folder, capsys):
     script = load_script("src/checks/check_data.py")
     script.main(arguments(folder))

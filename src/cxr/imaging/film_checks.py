@@ -173,7 +173,7 @@ def far_from_the_rest(small: np.ndarray) -> tuple[np.ndarray, float]:
     """How far each film of a set is from the others, and from where on it is far.
 
     Each half of the set (every second film) is measured by what was fitted on the other, so that a film cannot make
-    itself usual.
+    itself usual. A kind that many films of the set are of is not far.
 
     Parameters
     ----------

@@ -32,7 +32,8 @@ class Predicted:
     """Everything that is known of new films; row i of each part is film i.
 
     films: filename (as given), path, width, height, affine, the columns of `FLAGS` (1, 0, or empty where it
-    does not apply), distance, file_notes, notes (of flags and file), row (of the packs). scored: probabilities, decisions and maps. calibrated: (N, F).
+    does not apply), distance, file_notes, notes (the flags' reasons, then those), row (of the packs). scored:
+    probabilities, decisions and maps. calibrated: (N, F).
     members: (M, N, F). masks: packed lung masks or None. pack: the largest packed films. problems: filename, problem.
     """
 
