@@ -1,9 +1,9 @@
 """The rule that knows a lateral film by its picture (`cxr.imaging.views`): how its numbers are made, and its error.
 
 Drawn films are all that it is fitted on: laterals against PA and AP films, shifted, turned, zoomed, of other
-margins and contrasts. Real frontal films (folders after --frontal) set the cut: one film in two, the others tell how many are
-flagged. --ct is a folder with the DICOM slices of a chest CT: summed from the side and from the front, its voxels are
-films of a real chest.
+margins and contrasts. Real frontal films (folders after --frontal) set the cut: one film in two, the others tell how
+many are flagged. --ct is a folder with the DICOM slices of a chest CT: summed from the side and from the front, its
+voxels are films of a real chest.
 
     python benchmarks/laterals.py --frontal images_001/images CXR_png --ct SLICES
 """

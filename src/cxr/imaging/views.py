@@ -101,7 +101,7 @@ def lateral_score(film: np.ndarray) -> float:
 
     The cut was set on every second of 948 real frontal films (NIH, Montgomery, Shenzhen). No real lateral film was
     at hand: what it finds was measured on other drawn ones, and on films summed from one real chest CT
-    (`benchmarks/laterals.py`, 2026-11-27). Beyond the cut lie 5 of the 948 (4 of the 474 that did not set it), 399 of
-    400 drawn laterals, none of 800 drawn PA and AP films; 194 of the CT's 200 laterals, and 14 of its 200 frontal films.
+    (`benchmarks/laterals.py`, 2026-11-27). Beyond the cut lie 5 of the 948 (4 of the 474 that did not set it), 399
+    of 400 drawn laterals, none of 800 drawn PA and AP films, 194 of the CT's 200 laterals, 14 of its 200 frontal films.
     """
     return float((halves(film) * LATERAL_WEIGHTS).sum() / 100)

@@ -174,7 +174,7 @@ def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, A
         small = film_checks.thumbnails(pack[row] for row in films["row"])
         distance = film_checks.distances(small, bundle.reference["distance"])
     cut = bundle.reference["distance"]["cut"]
-    of_film = films.reindex(columns=[*OF_ONE_FILM, "file_notes"]).fillna("").astype(str)
+    of_film = films.reindex(columns=[*OF_ONE_FILM, "file_notes"]).astype(object).fillna("").astype(str)
     reasons = {name: of_film[name] for name in OF_ONE_FILM}
     reasons["mask_rejected"] = films["reason"] if "reason" in films else pd.Series("", films.index)
     reasons["far_from_training"] = pd.Series(
