@@ -83,3 +83,11 @@ def test_packing_compares_both_steps_with_opencv_and_tells_memory():
         assert re.search(rf"{side} +\d+ +\d+%", said)
     assert re.search(r"step 4 +\d+ +\d+% of the ideal", said)
     assert re.search(r"60 films: \d+ \d+", said)
+
+
+def test_the_rule_for_laterals_is_made_and_tried(capsys):
+    load_script("benchmarks/laterals.py").main(["--drawn", "6"])
+    said = capsys.readouterr().out
+    assert "LATERAL_WEIGHTS = [[" in said
+    for view in ("LATERAL", "PA", "AP"):
+        assert re.search(rf"^{view}: \d of 6 flagged$", said, re.MULTILINE)

@@ -61,13 +61,28 @@ def test_a_download_is_told_beside_what_was_published_and_its_broken_files_are_l
     assert "train_val_list.txt: not there" in told
     assert "montgomery: 3, DIFFERS from the 138 published" in told
     problems = pd.read_csv(folder / "data/check/problems.csv").set_index("path")["problem"]
-    assert "not readable as an image" in problems[str(folder / "raw/00000003_000.png")]
+    assert "is a web page" in problems[str(folder / "raw/00000003_000.png")]
     assert problems["00000000_000.png"] == "unknown label 'Covid'"
     assert problems[str(folder / "lungs/CXR_png/MCUCXR_0003_0.png")] == "no mask of this name"
     assert "does not fit its film" in problems[str(folder / "lungs/CXR_png/MCUCXR_0002_0.png")]
     assert f"problems: {len(problems)} ->" in told
     assert (folder / "data/check/nih.png").stat().st_size > 1000
     assert (folder / "data/check/lungs.png").stat().st_size > 1000
+
+
+def test_the_flags_of_new_films_are_told_of_a_download_and_exclude_nothing(folder, capsys):
+    load_script("src/checks/check_data.py").main(arguments(folder))
+    told = capsys.readouterr().out
+    flags = pd.read_csv(folder / "data/check/flags.csv")
+    nih = flags[flags["set"] == "nih"]
+    assert "flag low resolution: 7 of 8 films read" in told  # 64 pixels; the eighth is broken
+    small = nih[nih["flag"] == "low_resolution"]
+    assert set(small["reason"]) == {"64 pixels, expected 200 or more"}
+    assert small["film"].tolist()[:2] == ["nih/00000000_000", "nih/00000001_000"]
+    assert small["path"].iloc[0] == str(folder / "raw/00000000_000.png")
+    assert f"films with a flag: {flags['path'].nunique()} -> " in told
+    assert (folder / "data/check/nih_flagged.png").stat().st_size > 1000
+    assert not pd.read_csv(folder / "data/check/problems.csv")["problem"].str.contains("pixels, expected").any()
 
 
 def test_a_list_of_boxes_of_which_none_can_be_used_is_not_called_missing(folder, capsys):

@@ -1,15 +1,24 @@
 """Flags of new films: on drawn grays, and on real films where they are there."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cxr.core.errors import FilmError
-from cxr.imaging.decoding import read_film
+from cxr.imaging import film_checks
+from cxr.imaging.decoding import Film, open_film, read_film
 from cxr.imaging.film_checks import (
+    FENCE,
+    FLAGS,
     LARGEST_ASPECT,
+    MEANINGS,
+    OF_ONE_FILM,
+    FilmChecks,
     brightness_of_the_middle,
-    check_film,
     distances,
+    far_from_the_rest,
     fit_distance,
     standardised,
     thumbnails,
@@ -20,9 +29,13 @@ from tests.conftest import PROJECT
 SHARED = PROJECT.parent / "shared" / "data"
 
 
-def phantom(seed: int, size: int = 128) -> np.ndarray:
+def phantom(seed: int, size: int = 128, view: str = "PA") -> np.ndarray:
     random = np.random.default_rng(seed)
-    return draw_film(random, draw_patient(random), {}, size=size).pixels
+    return draw_film(random, draw_patient(random), {}, view, size=size).pixels
+
+
+def check_film(pixels: np.ndarray, name: str = "film.png", **about) -> FilmChecks:
+    return film_checks.check_film(Film(pixels, **about), Path(name))
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +43,12 @@ def films():
     return [phantom(seed) for seed in range(40)]
 
 
-def test_a_film_as_it_should_be_has_no_flag_and_its_negative_has_one(films):
-    for film in films[:8]:
+def test_a_film_as_it_should_be_has_no_flag_and_its_negative_has_one():
+    for film in [phantom(seed, size=200) for seed in range(8)]:
         assert not any(vars(check_film(film)).values())
+        assert check_film(255 - film) == replace(
+            check_film(film), looks_inverted=check_film(255 - film).looks_inverted
+        )  # and it is not called lateral
         assert "the middle is darker" in check_film(255 - film).looks_inverted
         assert brightness_of_the_middle(255 - film) == pytest.approx(-brightness_of_the_middle(film), abs=0.05)
 
@@ -57,6 +73,43 @@ def test_a_long_film_has_an_odd_aspect(films):
     tall = np.vstack([films[0], films[1]])
     assert f"2.00 to 1, expected {LARGEST_ASPECT} or less" in check_film(tall).odd_aspect
     assert check_film(tall[: int(1.45 * 128)]).odd_aspect == ""
+
+
+def test_a_film_is_lateral_by_its_header_its_name_or_its_picture(films):
+    assert check_film(films[0], view="LATERAL").lateral == "its header says so"
+    assert check_film(films[0], "study/view2_lateral.jpg").lateral == "its name says so"
+    assert "it looks like one (" in check_film(phantom(3, view="LATERAL"), view="PA").lateral
+    assert check_film(films[0], "view1_frontal.jpg", view="AP").lateral == ""
+
+
+def test_a_small_copy_has_a_low_resolution():
+    assert check_film(phantom(1, 199)).low_resolution == "199 pixels, expected 200 or more"
+    assert check_film(phantom(1, 200)).low_resolution == ""
+
+
+def test_what_the_file_says_is_carried_and_is_no_flag(films):
+    notes = ("3 pixels were clipped", "a window was ignored")
+    assert check_film(films[0], notes=notes).file_notes == "3 pixels were clipped; a window was ignored"
+    assert set(OF_ONE_FILM) == set(FilmChecks.__dataclass_fields__) - {"file_notes"}
+    assert set(MEANINGS) == set(FLAGS)
+
+
+def test_far_from_the_rest_is_beyond_tukey_s_outer_fence_by_the_other_half():
+    small = thumbnails([phantom(seed, 64) for seed in range(60)])
+    small[17] = 255 - small[17]
+    found, limit = far_from_the_rest(small)
+    low, high = np.percentile(found, [25, 75])
+    assert limit == pytest.approx(high + FENCE * (high - low))
+    assert found.argmax() == 17
+    assert found[17] > limit
+    odd = fit_distance(small[1::2], small[1::2])
+    np.testing.assert_allclose(found[::2], distances(small[::2], odd))
+
+
+def test_a_set_of_few_films_has_none_far_from_the_rest():
+    found, limit = far_from_the_rest(np.zeros((5, 16, 16), np.uint8))
+    assert (len(found), limit) == (5, np.inf)
+    assert len(far_from_the_rest(np.zeros(0))[0]) == 0
 
 
 def test_distance_knows_training_films_and_tells_others(films):
@@ -94,7 +147,8 @@ def test_real_films_are_rarely_called_negatives_and_their_negatives_nearly_alway
     films += [read_film(path) for path in sorted((SHARED / "lungs/CXR_png").glob("*.png"))[::6]]
     assert sum(bool(check_film(film).looks_inverted) for film in films) <= 2
     assert sum(bool(check_film(255 - film).looks_inverted) for film in films) >= len(films) - 2
-    assert not any(check_film(film).nearly_empty or check_film(film).odd_aspect for film in films)
+    assert not any(check.nearly_empty or check.odd_aspect or check.low_resolution for check in map(check_film, films))
+    assert sum(bool(check_film(film).lateral) for film in films) <= 0.01 * len(films)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="shared/data is not here")
@@ -102,9 +156,8 @@ def test_odd_real_files_are_flagged_or_refused():
     said = {}
     for path in sorted([*(SHARED / "dicom").glob("*"), *(SHARED / "odd_inputs").glob("*")]):
         try:
-            said[path.stem.split(".")[0]] = {
-                name for name, reason in vars(check_film(read_film(path))).items() if reason
-            }
+            checks = film_checks.check_film(open_film(path), path)
+            said[path.stem.split(".")[0]] = {name for name in OF_ONE_FILM if getattr(checks, name)}
         except FilmError:
             said[path.stem.split(".")[0]] = "refused"
     assert said["cr_chest_jpeg_baseline"] == said["secondary_capture_pa"] == said["jsrt_palette2048_JPCLN001"] == set()

@@ -15,8 +15,18 @@ from tests.conftest import tiny_params
 
 def predicted(params):
     """One film of a family of one network."""
-    films = pd.DataFrame({"filename": ["a.png"], "width": [60], "height": [60], "row": [0], "distance": [1.0],
-                          "notes": [""]}).assign(**dict(zip(AFFINE, (0.5, 0.5, 0, 0), strict=True)))  # fmt: skip
+    films = pd.DataFrame(
+        {
+            "filename": ["a.png"],
+            "width": [60],
+            "height": [60],
+            "row": [0],
+            "distance": [1.0],
+            "file_notes": ["a window was ignored"],
+            "notes": ["a window was ignored"],
+        }
+    )
+    films = films.assign(**dict(zip(AFFINE, (0.5, 0.5, 0, 0), strict=True)))  # fmt: skip
     films[list(FLAGS)] = 0
     members = np.full((1, 1, len(FINDINGS)), 0.7, np.float32)
     table = predicting._table(films, POOLED, members, FINDINGS)
@@ -43,3 +53,9 @@ def test_the_page_names_the_method_of_its_maps_and_shows_every_finding(method, n
     for finding in FINDINGS:
         assert f"<h3>{finding}</h3>" in page
         assert f'value="{finding}"' in page
+
+
+def test_what_a_file_says_stands_on_the_page_and_is_no_flag():
+    page = new_films_report.page(predicted(tiny_params()), [""], {})
+    assert "<p>0 with a flag</p>" in page
+    assert page.count("a window was ignored") == 2  # below the film, and in the table

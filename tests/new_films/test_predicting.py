@@ -6,14 +6,22 @@ import pytest
 
 from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
-from cxr.imaging.film_checks import FLAGS
+from cxr.imaging.film_checks import FLAGS, fit_distance, thumbnails
 from cxr.new_films import predicting
 
 
 def predicted(members, called=True, calibrated=0.25):
     members = np.array(members, np.float32)[:, None, None] * np.ones((1, 1, 6), np.float32)
     films = pd.DataFrame(
-        {"filename": ["a.png"], "width": [80], "height": [60], "row": [0], "distance": [1.0], "notes": [""]}
+        {
+            "filename": ["a.png"],
+            "width": [80],
+            "height": [60],
+            "row": [0],
+            "distance": [1.0],
+            "file_notes": [""],
+            "notes": [""],
+        }
     )
     films[list(FLAGS)] = 0
     table = predicting._table(films, "pooled", members, FINDINGS)
@@ -43,3 +51,17 @@ def test_a_film_is_of_the_hospital_that_was_asked_for(hospital, found):
     films = pd.DataFrame({"row": [0, 3]})
     table = predicting._table(films, hospital, np.zeros((2, 2, 6), np.float32), FINDINGS)
     assert list(predictions.source(table)) == [found] * 2
+
+
+def test_flags_and_what_a_file_says_stand_in_the_notes_flags_first():
+    pack = np.random.default_rng(0).integers(0, 256, (3, 32, 32)).astype(np.uint8)
+    reference = {"distance": fit_distance(thumbnails(pack), thumbnails(pack)) | {"cut": np.inf}}
+    notes = ["a window was ignored", "a window was ignored", None]
+    films = pd.DataFrame({"row": range(3), "lateral": ["its header says so", "", None], "file_notes": notes})
+    found = pd.DataFrame(predicting._flags(SimpleNamespace(reference=reference, unet=None), films, pack))
+    assert found["notes"].tolist() == [
+        "lateral: its header says so; a window was ignored", "a window was ignored", ""
+    ]  # fmt: skip
+    assert found["lateral"].tolist() == [1, 0, 0]
+    assert found["far_from_training"].tolist() == [0, 0, 0]
+    assert found["mask_rejected"].isna().all()

@@ -54,7 +54,7 @@ def test_masks_are_the_cleaned_probabilities_and_a_broken_film_has_an_empty_one(
         assert records[row].keys() == {"area_fraction", "components", "accepted", "reason", "problem"}
         assert records[row]["area_fraction"] == pytest.approx(quality.area_fraction, abs=0.01)
     assert [record["problem"] != "" for record in records] == [row == 5 for row in range(FILMS)]
-    assert "05.png: not readable as an image" in records[5]["problem"]
+    assert "05.png: is a web page" in records[5]["problem"]
     assert len({mask.tobytes() for mask in masks}) > 10  # films can be told apart
 
 

@@ -8,7 +8,8 @@ from cxr.core.errors import InputError
 from cxr.imaging.decoding import write_image
 from cxr.preparation.packing import SHARD, Packing, pack_shard, shard_size
 from cxr.preparation.packs import open_pack, write_rows, written_pack
-from cxr.preparation.reading import list_broken, try_pair, try_square
+from cxr.preparation.reading import list_broken, try_checked, try_new_film, try_pair, try_square
+from tests.imaging.dicom_files import dicom
 
 FILM = np.add.outer(np.arange(40), 2 * np.arange(60)).astype(np.uint8)
 
@@ -32,6 +33,30 @@ def test_a_pair_comes_as_two_squares_or_a_problem(tmp_path):
     assert film is None
     assert lungs is None
     assert "none.png: cannot be read" in problem
+
+
+def test_a_new_film_comes_with_what_its_file_says_and_what_the_rules_say(tmp_path):
+    deep = FILM.astype(np.uint16) * 16
+    path = dicom(tmp_path, deep, ViewPosition="LL", WindowCenter=60_000, WindowWidth=2)
+    square, checks, problem = try_new_film(path, 60, "pad")
+    assert (square.shape, problem) == ((60, 60), "")
+    assert checks.lateral == "its header says so"
+    assert checks.file_notes == "a window in its header shows nothing of the film and was ignored"
+    assert "this.png: cannot be read" in try_new_film(tmp_path / "this.png", 60, "pad")[2]
+
+
+def test_a_film_is_checked_alone_or_with_its_mask(tmp_path):
+    mask = np.zeros_like(FILM)
+    mask[10:30, 10:50] = 255
+    for name, pixels in {"view2_lateral": FILM, "mask": mask, "small": mask[:, :20]}.items():
+        write_image(pixels, tmp_path / f"{name}.png")
+    files = [tmp_path / f"{name}.png" for name in ("view2_lateral", "mask", "small")]
+    film, none, checks, problem = try_checked(tuple(files[:1]), 60, "pad")
+    assert (none, problem, checks.lateral) == (None, "", "its name says so")
+    np.testing.assert_array_equal(film[10:50], FILM)
+    np.testing.assert_array_equal(try_checked(tuple(files[:2]), 60, "pad")[1][10:50], mask)
+    assert "does not fit its film" in try_checked((files[0], files[2]), 60, "pad")[3]
+    assert try_checked((tmp_path / "none.png",), 60, "pad")[3].startswith("unreadable: ")
 
 
 def packing_in(folder, name, count, masking="loose", sizes=(24, 32)) -> Packing:

@@ -13,6 +13,7 @@ import numpy as np
 from cxr.core.errors import FilmError
 from cxr.imaging.dicom_header import complete, refuse_other_kinds, refuse_unreadable_pixels
 from cxr.imaging.grays import Decoded, looked_up, roughness, shows_little, windowed
+from cxr.imaging.views import stated_view
 
 DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
 
@@ -59,7 +60,7 @@ def _decoded(header: Any, pixels: np.ndarray, path: Path) -> Decoded:
         as_luminance = pixels.dtype == np.uint8 and np.abs(pixels[..., 1:3].astype(int) - 128).max() <= 2
         rgb = np.ascontiguousarray(pixels[..., :3])
         film = rgb[..., 0] if as_luminance else cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        return Decoded(film, film.dtype != np.uint8)
+        return Decoded(film, film.dtype != np.uint8, view=stated_view(header))
     if pixels.ndim != 2:
         raise FilmError(f"{path}: holds {pixels.shape[0]} frames; expected one two-dimensional film")
     pixels, padding, more_bits = _film_and_padding(header, pixels)
@@ -68,7 +69,7 @@ def _decoded(header: Any, pixels: np.ndarray, path: Path) -> Decoded:
     few_bits = header.BitsStored <= 8 and not more_bits
     deep = not few_bits or values.min() < 0 or values.max() > 255
     negative = header.PhotometricInterpretation == "MONOCHROME1"  # low values are to be shown white
-    return Decoded(values, deep, negative, padding, more_bits + notes)
+    return Decoded(values, deep, negative, padding, more_bits + notes, stated_view(header))
 
 
 def _film_and_padding(header: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:

@@ -106,7 +106,7 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
         "pooled": predicted.hospital == POOLED,
         "films": len(films),
         "broken": len(predicted.problems),
-        "flagged": int((films["notes"] != "").sum()),
+        "flagged": int(films[list(FLAGS)].fillna(0).any(axis=1).sum()),
         "tiles": tiles,
         "flags": flags,
         "table": _table(predicted),
@@ -133,7 +133,8 @@ def _cards(predicted: Predicted, overlays: Sequence[str]) -> list[dict[str, Any]
         card["id"] = one_line(predicted.films["filename"].iloc[row])
         card["outcomes"] = ["yes" if called else "no" for called in card["called"]]
         card["overlays"] = [quote(overlays[row])] * len(scored.findings)
-        card["notes"] = [flag for flag in [", ".join(flags_of(predicted, row))] if flag]
+        notes = [", ".join(flags_of(predicted, row)), predicted.films["file_notes"].iloc[row]]
+        card["notes"] = [note for note in notes if note]
     return cards
 
 
@@ -158,7 +159,7 @@ def _table(predicted: Predicted) -> Table:
             cells.append(Cell(f"{mark}{value:.2f}", value, " · ".join(below)))
         flags = flags_of(predicted, row)
         first, distance = Cell(one_line(about["filename"])), number(float(about["distance"]), digits=2)
-        rows.append([first, *cells, distance, Cell(", ".join(flags), len(flags))])
+        rows.append([first, *cells, distance, Cell(", ".join(flags), len(flags), about["file_notes"])])
     several = ", and the lowest and highest member" if len(predicted.members) > 1 else ""
     notes = [f"● called. Below a probability: calibrated (where val had enough films for it){several}."]
     if len(predicted.films) > MOST_ROWS:

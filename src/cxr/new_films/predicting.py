@@ -17,7 +17,7 @@ from cxr.evaluation.calibration import calibrated
 from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import decide, threshold_of
 from cxr.imaging import film_checks
-from cxr.imaging.film_checks import FLAGS
+from cxr.imaging.film_checks import FLAGS, OF_ONE_FILM
 from cxr.imaging.geometry import AFFINE
 from cxr.maps.family_maps import Scored
 from cxr.new_films.bundles import Bundle
@@ -33,7 +33,8 @@ class Predicted:
     """Everything that is known of new films; row i of each part is film i.
 
     films: filename (as given), path, width, height, affine, the columns of `FLAGS` (1, 0, or empty where it
-    does not apply), distance, notes, row (of the packs). scored: probabilities, decisions and maps. calibrated: (N, F).
+    does not apply), distance, file_notes, notes (the flags' reasons, then those), row (of the packs). scored:
+    probabilities, decisions and maps. calibrated: (N, F).
     members: (M, N, F). masks: packed lung masks or None. pack: the largest packed films. problems: filename, problem.
     """
 
@@ -168,14 +169,14 @@ def _pack(bundle: Bundle, films: pd.DataFrame, work: Path, progress) -> pd.DataF
 
 
 def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, Any]:
-    """The columns of `FLAGS` as 1, 0 or not applicable, with distance and notes."""
+    """The columns of `FLAGS` as 1, 0 or not applicable, with distance, file_notes and notes."""
     distance = np.zeros(0)
     if len(films):
         small = film_checks.thumbnails(pack[row] for row in films["row"])
         distance = film_checks.distances(small, bundle.reference["distance"])
     cut = bundle.reference["distance"]["cut"]
-    reasons = {name: films[name].fillna("").astype(str) if name in films else pd.Series("", films.index)
-               for name in ("looks_inverted", "nearly_empty", "odd_aspect")}  # fmt: skip
+    of_film = films.reindex(columns=[*OF_ONE_FILM, "file_notes"]).astype(object).fillna("").astype(str)
+    reasons = {name: of_film[name] for name in OF_ONE_FILM}
     reasons["mask_rejected"] = films["reason"] if "reason" in films else pd.Series("", films.index)
     reasons["far_from_training"] = pd.Series(
         [f"distance {value:.2f} from the training films, expected {cut:.2f} or less" if value > cut else ""
@@ -184,11 +185,11 @@ def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, A
     flags = {name: (reasons[name] != "").astype("Int8") for name in FLAGS}
     if bundle.unet is None:
         flags["mask_rejected"] = pd.Series(pd.NA, films.index, dtype="Int8")
-    notes = [
-        "; ".join(f"{name.replace('_', ' ')}: {reasons[name][i]}" for name in FLAGS if reasons[name][i])
-        for i in films.index
-    ]
-    return {**flags, "distance": distance.round(3), "notes": notes}
+    notes = []
+    for i in films.index:
+        flagged = [f"{name.replace('_', ' ')}: {reasons[name][i]}" for name in FLAGS if reasons[name][i]]
+        notes.append("; ".join([*flagged, *([of_film["file_notes"][i]] if of_film["file_notes"][i] else [])]))
+    return {**flags, "distance": distance.round(3), "file_notes": of_film["file_notes"], "notes": notes}
 
 
 def _score(bundle: Bundle, rows: np.ndarray, work: Path) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxr.core.artifacts import write_problems
 from cxr.core.errors import FilmError, InputError
-from cxr.imaging.decoding import read_film
+from cxr.imaging.decoding import open_film, read_film
 from cxr.imaging.film_checks import FilmChecks, check_film
 from cxr.imaging.geometry import fit_square
 from cxr.tables.lung_sets import read_pair
@@ -28,10 +28,10 @@ def try_square(path: Path, size: int, fit: str) -> tuple[np.ndarray, str]:
 def try_new_film(path: Path, size: int, fit: str) -> tuple[np.ndarray, FilmChecks | None, str]:
     """`try_square` of a film that is new here, with what the rules of `film_checks` say of it."""
     try:
-        film = read_film(path)
+        film = open_film(path)
     except InputError as error:
         return np.zeros((size, size), np.uint8), None, str(error)
-    return fit_square(film, size, fit)[0], check_film(film), ""
+    return fit_square(film.pixels, size, fit)[0], check_film(film, path), ""
 
 
 def try_pair(job: tuple[Path, list[Path]], size: int, fit: str) -> tuple[np.ndarray | None, np.ndarray | None, str]:
@@ -82,10 +82,16 @@ def list_broken(names: Iterable[str], paths: Sequence[Path], problems: Iterable[
     return len(listed)
 
 
-def try_film_or_pair(files: tuple[Path, ...], size: int, fit: str) -> tuple[np.ndarray | None, np.ndarray | None, str]:
-    """A film, and its mask where it has one: `try_pair`, or `try_square` with None for the mask."""
-    film, *masks = files
-    if masks:
-        return try_pair((film, masks), size, fit)
-    square, problem = try_square(film, size, fit)
-    return square, None, problem
+def try_checked(
+    files: tuple[Path, ...], size: int, fit: str
+) -> tuple[np.ndarray | None, np.ndarray | None, FilmChecks | None, str]:
+    """A film and its mask (None where it has none), what the rules of `film_checks` say, and the problem with it."""
+    path, *masks = files
+    try:
+        film = open_film(path)
+        mask = fit_square(read_pair(path, masks)[1], size, fit, nearest=True)[0] if masks else None
+    except FilmError as error:
+        return None, None, None, f"{UNREADABLE}{error}"
+    except InputError as error:
+        return None, None, None, str(error)
+    return fit_square(film.pixels, size, fit)[0], mask, check_film(film, path), ""

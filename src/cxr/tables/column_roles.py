@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from cxr.imaging.views import view_of
+
 # In this order: a file may have both a path and a name.
 FILM_COLUMNS = (
     "imageid imageindex image imagename imagefile filename file path imagepath filepath img imgname dicomid study "
@@ -34,11 +36,8 @@ def role_column(columns: Iterable[str], role: str) -> str | None:
 
 def views(column: pd.Series) -> pd.Series:
     """PA, AP, LATERAL from what people write; NaN for anything else."""
-    text = column.astype("string").fillna("").str.upper().str.strip()
-    letters = text.str.replace(r"[^A-Z]", "", regex=True)
-    view = text.where(text.isin(["PA", "AP"])).mask(letters.str.match("POSTEROANT|PA"), "PA")
-    view = view.mask(letters.str.match("ANTEROPOST|AP"), "AP")
-    return view.mask(letters.isin(["L", "LL", "RL"]) | letters.str.startswith("LAT"), "LATERAL").astype(object)
+    words = {value: view_of(value) or None for value in column.dropna().unique()}
+    return column.astype(object).map(words).astype(object)
 
 
 def sexes(column: pd.Series) -> pd.Series:

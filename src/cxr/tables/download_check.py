@@ -36,7 +36,8 @@ def check_source(source: Source, settings: Settings, params: Params) -> Checked:
     if release.box_problems is not None:
         listed.append(release.box_problems)
     lines = [*source.check(settings, params, release, on_disk), *_others(on_disk[~on_disk.isin(release.table["path"])])]
-    return Checked(source.name, lines, pd.concat(listed, ignore_index=True), films)
+    lateral = frozenset(present.loc[present["view"] == "LATERAL", "image_id"])
+    return Checked(source.name, lines, pd.concat(listed, ignore_index=True), films, lateral)
 
 
 def _others(paths: pd.Series) -> list[str]:

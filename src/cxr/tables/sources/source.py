@@ -30,13 +30,14 @@ class Checked:
     """One data set beside what was published of it.
 
     lines: what to tell. problems: ``path``, ``problem``. films: name of each film to the files it is read from:
-    one, or a lung film and its masks.
+    one, or a lung film and its masks. lateral: names of those that the table calls lateral.
     """
 
     name: str
     lines: list[str]
     problems: pd.DataFrame
     films: dict[str, tuple[Path, ...]]
+    lateral: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

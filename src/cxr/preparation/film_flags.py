@@ -1,0 +1,82 @@
+"""The films of a set before they train anything: which cannot be read, and which deserve a look."""
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cxr.core import executors
+from cxr.imaging import film_checks
+from cxr.preparation import reading
+from cxr.tables.sources.source import Checked
+
+SIDE = 256  # pixels, of a film that is looked at
+SHOWN = 16  # films of a set on its sheet
+MOST_FLAGGED = 32  # films on the sheet of flagged ones
+FLAGS = (*film_checks.OF_ONE_FILM, "far_from_the_rest", "file_note")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was seen of one set.
+
+    films: how many were read. problems: ``path``, ``problem`` of those that cannot be used. flags: ``set``, ``film``,
+    ``path``, ``flag`` (of `FLAGS`), ``reason``, a row a flag. shown: name -> film and mask or None, for the sheet.
+    """
+
+    films: int
+    problems: pd.DataFrame
+    flags: pd.DataFrame
+    shown: dict[str, tuple[np.ndarray, np.ndarray | None]]
+
+
+def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterable, int, str], Iterable]) -> Looked:
+    """Read the films of a set, or ``sample`` of them (0 = all), and apply the rules for new films to them.
+
+    A lateral film that its table calls one is no surprise, and not among the films that others are compared with.
+    """
+    names = spread(list(checked.films), sample or len(checked.films))
+    to_show = set(spread(names, SHOWN))
+    read = functools.partial(reading.try_checked, size=SIDE, fit="pad")
+    results = executors.by_processes(read, [checked.films[name] for name in names], workers)
+    wrong, flags, shown, small = [], [], {}, {}
+    for name, (film, mask, checks, problem) in zip(names, progress(results, len(names), checked.name), strict=True):
+        if problem:
+            wrong.append((str(checked.films[name][0]), problem))
+            continue
+        if name in to_show:
+            shown[name] = (film, mask)
+        if name not in checked.lateral:
+            small[name] = film_checks.thumbnails([film])[0]
+        reasons = {flag: getattr(checks, flag) for flag in film_checks.OF_ONE_FILM} | {"file_note": checks.file_notes}
+        if name in checked.lateral:
+            reasons["lateral"] = ""
+        flags += [(name, flag, reason) for flag, reason in reasons.items() if reason]
+    distances, limit = film_checks.far_from_the_rest(np.array(list(small.values())))
+    flags += [
+        (name, "far_from_the_rest", f"distance {distance:.2f} from the other films, expected {limit:.2f} or less")
+        for name, distance in zip(small, distances, strict=True)
+        if distance > limit
+    ]
+    table = pd.DataFrame(flags, columns=["film", "flag", "reason"])
+    table.insert(0, "set", checked.name)
+    table.insert(2, "path", [str(checked.films[name][0]) for name in table["film"]])
+    problems = pd.DataFrame(wrong, columns=["path", "problem"])
+    return Looked(len(names), problems, table, shown)
+
+
+def flagged_films(checked: Checked, flags: pd.DataFrame) -> tuple[list[np.ndarray], list[str]]:
+    """At most `MOST_FLAGGED` films of a set and their titles: the first of each flag, then the second, and so on."""
+    order = flags.groupby("flag").cumcount().sort_values(kind="stable").index
+    chosen = flags.loc[order].drop_duplicates("film")["film"].head(MOST_FLAGGED)
+    said = flags.groupby("film", sort=False)["flag"].agg(", ".join).str.replace("_", " ")
+    films = [reading.try_square(checked.films[name][0], SIDE, "pad")[0] for name in chosen]
+    return films, [f"{said[name]}: {name.rpartition('/')[2]}" for name in chosen]
+
+
+def spread(names: Sequence[str], count: int) -> list[str]:
+    """Some of the names, evenly from the first to the last."""
+    positions = np.unique(np.linspace(0, max(0, len(names) - 1), count).astype(int))
+    return [names[position] for position in positions] if names else []

@@ -1,0 +1,70 @@
+"""The films of a set, looked at before they train anything."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr.imaging.decoding import write_image
+from cxr.preparation import film_flags
+from cxr.synthetic.phantoms import draw_film, draw_patient
+from cxr.tables.schema import problems
+from cxr.tables.sources.source import Checked
+from tests.imaging.dicom_files import dicom
+
+
+def phantom(seed, view="PA"):
+    random = np.random.default_rng(seed)
+    return draw_film(random, draw_patient(random), {}, view, size=200).pixels
+
+
+def look(checked, sample=0):
+    return film_flags.look(checked, sample, 1, lambda films, count, name: films)
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """36 films: 3 lateral by picture or name, of which the table knows one; a negative; one with a note; one broken."""
+    folder, films = tmp_path_factory.mktemp("films"), {}
+    for number in range(36):
+        lateral, name = number in (4, 5), f"{number:02d}{'_lateral' if number == 6 else ''}"
+        pixels = phantom(number, "LATERAL" if lateral else "PA")
+        path = folder / f"{name}.png"
+        write_image(255 - pixels if number == 9 else pixels, path)
+        films[f"set/{name}"] = (path,)
+    hot = phantom(50).astype(np.uint16) * 16
+    hot[100, 100] = 65_535
+    films["set/hot"] = (dicom(folder, hot, "hot.dcm"),)
+    (folder / "broken.png").write_text("404")
+    films["set/broken"] = (folder / "broken.png",)
+    return Checked("set", [], problems(), films, frozenset({"set/04"}))
+
+
+def test_films_are_flagged_but_a_lateral_one_that_the_table_knows_is_not(checked):
+    looked = look(checked)
+    found = looked.flags.groupby("flag")["film"].agg(list)
+    assert found["lateral"] == ["set/05", "set/06_lateral"]
+    assert found["looks_inverted"] == ["set/09"]
+    assert found["file_note"] == ["set/hot"]
+    assert "1 pixels far beyond" in looked.flags.set_index("flag").loc["file_note", "reason"]
+    assert {"set/05", "set/09"} <= set(found["far_from_the_rest"])
+    assert "set/04" not in set(looked.flags["film"])
+    assert looked.problems["path"].tolist() == [str(checked.films["set/broken"][0])]
+    assert looked.films == 38
+    assert set(looked.flags["flag"]) <= set(film_flags.FLAGS)
+
+
+def test_a_sample_is_spread_over_the_set_and_the_sheet_over_the_sample(checked):
+    looked = look(checked, sample=3)
+    assert list(looked.shown) == ["set/00", "set/18"]  # the third is broken
+    assert looked.films == 3
+    assert film_flags.spread(["a", "b", "c", "d", "e"], 3) == ["a", "c", "e"]
+    assert film_flags.spread([], 3) == []
+
+
+def test_the_sheet_of_flagged_films_has_some_of_every_flag(checked):
+    names = list(checked.films)[:35]
+    rows = [(name, "low_resolution") for name in names] + [(names[34], "lateral"), (names[33], "odd_aspect")]
+    films, titles = film_flags.flagged_films(checked, pd.DataFrame(rows, columns=["film", "flag"]))
+    assert len(films) == film_flags.MOST_FLAGGED
+    assert {"low resolution, lateral: 34", "low resolution, odd aspect: 33", "low resolution: 00"} <= set(titles)
+    np.testing.assert_array_equal(films[0].shape, (256, 256))
