@@ -1,4 +1,5 @@
 import gzip
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -522,3 +523,10 @@ def test_the_full_nih_table_has_the_published_number_of_each_finding():
     boxes, problems = nih.read_nih_boxes(SHARED / "BBox_List_2017.csv", release.table["image_id"], FINDINGS)
     assert len(boxes) == 517
     assert problems.empty
+
+
+def test_nih_films_whose_names_are_in_parts_on_disk_are_found(tmp_path):
+    parts = unicodedata.normalize("NFD", "환자1_000.png")
+    (tmp_path / parts).touch()
+    table = read_nih(nih_csv(tmp_path, "환자1_000.png,Effusion,0,1,50,M,PA")).table
+    assert table[["image_id", "path"]].to_numpy().tolist() == [["nih/환자1_000", parts]]
