@@ -33,10 +33,10 @@ PARAMS = TINY | {
 FILMS = 28
 # Masking -> digest of the films as step 5 packs them: training and prediction change together, or not at all.
 MODES = {
-    "loose": "fe3e4fad9c127d88",
-    "hard": "f56771917e83fa3e",
-    "crop": "a5ddd64d2ebd3bd2",
-    "none": "7c51d7564367bb43",
+    "loose": "2908b56df672b6f2",
+    "hard": "16d14a95a5c22bd5",
+    "crop": "b57664ea9bc71fee",
+    "none": "0f4d4318598c323f",
 }
 
 
@@ -48,7 +48,7 @@ def film(number: int) -> np.ndarray:
     if number != 2:
         for left in (14, 46):
             pixels[10 : 10 + height, left + shift : left + shift + 20] -= 130
-    pixels[0, :2] = 0, 255  # the whole range, so that deeper files give the same grays
+    pixels[0, :12] = [0] * 6 + [255] * 6  # the whole range, too often for outliers: deeper files give the same grays
     return pixels.clip(0, 255).astype(np.uint8)
 
 

@@ -1,9 +1,13 @@
 """Image and DICOM files <-> gray uint8 films."""
 
+import contextlib
+import io
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +16,15 @@ from cxr.core.artifacts import written_whole
 from cxr.core.errors import FilmError
 from cxr.imaging.dicom import decode_dicom
 from cxr.imaging.file_kinds import DICOM, DICOM_SUFFIXES, UNREAD, kind_of
+from cxr.imaging.grays import Decoded, eight_bits
 
+JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF; the second says what values mean: 0 = WhiteIsZero
 
 
 @dataclass(frozen=True)
@@ -57,16 +65,20 @@ def open_film(path: Path) -> Film:
     if kind in UNREAD:
         raise FilmError(f"{path}: is {kind}, which is not read; {UNREAD[kind][2]}")
     is_dicom = kind == DICOM or (not kind and path.suffix.lower() in DICOM_SUFFIXES)
-    film = decode_dicom(content, path) if is_dicom else _decode_image(content, path)
-    height, width = film.shape
-    if max(film.shape) > LONGEST_SIDE or max(film.shape) > LARGEST_RATIO * min(film.shape):
+    decoded = decode_dicom(content, path) if is_dicom else _decode_image(content, path)
+    values, film = decoded.values, decoded.film
+    height, width = values.shape
+    if max(values.shape) > LONGEST_SIDE or max(values.shape) > LARGEST_RATIO * min(values.shape):
         raise FilmError(
             f"{path}: {width}x{height} pixels; expected a film: at most {LONGEST_SIDE:,} pixels a side, and none more "
             f"than {LARGEST_RATIO} times the other"
         )
+    if film.dtype.kind == "f" and not np.isfinite(film).all():
+        raise FilmError(f"{path}: holds pixels that are no numbers")
     if film.min() == film.max():
-        raise FilmError(f"{path}: every pixel is {film.min()}; expected a film")
-    return Film(film if film.dtype == np.uint8 else _stretch(film))
+        raise FilmError(f"{path}: every pixel is {film.min():g}; expected a film")
+    pixels, clipped = eight_bits(decoded)
+    return Film(pixels, decoded.notes + clipped, decoded.view)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -87,8 +99,10 @@ def _read_bytes(path: Path) -> bytes:
     return content
 
 
-def _decode_image(content: bytes, path: Path) -> np.ndarray:
-    if content.startswith(PNG) and _lacks_bytes(content):
+def _decode_image(content: bytes, path: Path) -> Decoded:
+    # A JPEG's end follows its last scan, else the rest would be gray: of a download set aside on disk, say.
+    ends_early = content.startswith(JPEG) and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    if ends_early or (content.startswith(PNG) and _lacks_bytes(content)):
         raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
     try:
         # Any colour and depth: palettes and EXIF rotation are applied, an alpha channel is dropped (NIH's RGBA films).
@@ -100,15 +114,38 @@ def _decode_image(content: bytes, path: Path) -> np.ndarray:
             raise FilmError(f"{path}: says that it has more than {limit:.0f} megapixels; no film has") from None
         raise FilmError(f"{path}: not readable as an image: {error.err}") from None
     if not films:
-        raise FilmError(f"{path}: not readable as an image (empty, truncated or another format)")
+        raise FilmError(f"{path}: not readable as an image ({_why_not(content)})")
     if len(films) > 1:
         raise FilmError(f"{path}: holds several pictures (animated, or several pages); expected one film")
     (film,) = films
     if film.ndim == 3:
         film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
-    if film.dtype.kind == "f" and not np.isfinite(film).all():
-        raise FilmError(f"{path}: holds pixels that are no numbers")
-    return film
+    return Decoded(film, film.dtype != np.uint8, film.dtype != np.uint8 and _white_is_zero(content))
+
+
+def _why_not(content: bytes) -> str:
+    if content.startswith(TIFF):
+        with contextlib.suppress(Exception):  # of a broken one
+            bits, kind = _tiff_tags(content).get(BITS, 1), _tiff_tags(content).get(SAMPLE_FORMAT, (1,))
+            bits, kind = (value[0] if isinstance(value, tuple) else value for value in (bits, kind))
+            return f"a TIFF of {bits} bits{', floating point' if kind == 3 else ''}, or truncated; save it with 8 or 16"
+    return "empty, truncated or another format"
+
+
+def _white_is_zero(content: bytes) -> bool:
+    """Whether a TIFF says so; OpenCV turns what it reads as 8 bits, and nothing deeper."""
+    return content.startswith(TIFF) and _tiff_tags(content).get(PHOTOMETRIC) == 0
+
+
+def _tiff_tags(content: bytes) -> Mapping[int, Any]:
+    # Only Pillow's reader of tags: it cannot decode all that OpenCV can.
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    stream = io.BytesIO(content)
+    tags = ImageFileDirectory_v2(stream.read(16 if b"+" in content[:4] else 8))
+    stream.seek(tags.next)
+    tags.load(stream)
+    return tags
 
 
 def _lacks_bytes(png: bytes) -> bool:
@@ -120,12 +157,6 @@ def _lacks_bytes(png: bytes) -> bool:
             return False
         position = end
     return True
-
-
-def _stretch(film: np.ndarray) -> np.ndarray:
-    """Deeper than 8 bits: the film's own range becomes 0..255 (12 bits in a 16-bit file would be almost black)."""
-    low, high = float(film.min()), float(film.max())
-    return np.round((film.astype(np.float32) - low) * (255 / (high - low))).astype(np.uint8)
 
 
 def write_image(pixels: np.ndarray, path: Path) -> None:

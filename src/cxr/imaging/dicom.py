@@ -1,9 +1,9 @@
 """DICOM files -> the values that a radiologist sees, before they become 8 bits."""
 
-import os
-import re
-import struct
+import io
+import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,87 +11,153 @@ import cv2
 import numpy as np
 
 from cxr.core.errors import FilmError
+from cxr.imaging.dicom_header import complete, refuse_other_kinds, refuse_unreadable_pixels
+from cxr.imaging.grays import Decoded, looked_up, roughness, shows_little, windowed
 
 DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
-# Projection radiography: computed, digital, conventional film scanned, and what archives call other or secondary.
-FILM_MODALITIES = frozenset({"CR", "DX", "DR", "RG", "XR", "SC", "OT"})
 
 
-def decode_dicom(content: bytes, path: Path) -> np.ndarray:
-    import io
+def decode_dicom(content: bytes, path: Path) -> Decoded:
+    """The film of a DICOM file.
 
-    import pydicom.encaps  # only here: most users never read DICOM, and worker processes should start fast
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+    A window or table of values (VOI) is followed where it shows something of the film, else named in the notes;
+    padding is no film. Only defined terms of the header ever stand in a message.
+
+    Raises
+    ------
+    FilmError
+        Not readable, without pixels, not one picture, or said to be another modality or part of the body.
+    """
+    import pydicom  # only here: most users never read DICOM, and worker processes should start fast
 
     if DEFLATED in content[:1024]:
         raise FilmError(f"{path}: is deflated DICOM, which is not read; save it with another transfer syntax")
     try:
-        header = _quietly(pydicom.dcmread, io.BytesIO(content), force=True)
-        modality = str(header.get("Modality", "not stated"))
-        body_part = str(header.get("BodyPartExamined", "") or "CHEST").upper()
-        if modality not in FILM_MODALITIES:
-            expected = ", ".join(sorted(FILM_MODALITIES))
-            raise FilmError(f"{path}: its Modality is {_code(modality)}; expected one of {expected}")
-        if not any(word in body_part for word in ("CHEST", "THORAX", "LUNG")):
-            raise FilmError(f"{path}: its BodyPartExamined is {_code(body_part)}; expected CHEST")
-        stated = int(header.get("Rows", 0)) * int(header.get("Columns", 0)) * int(header.get("NumberOfFrames", 1) or 1)
-        if stated > int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]):
-            raise FilmError(f"{path}: says that it has {stated / 1e6:,.0f} megapixels; no film has")
-        if "TransferSyntaxUID" not in header.file_meta:  # a file without a preamble
-            implicit, little = header.original_encoding
-            explicit = pydicom.uid.ExplicitVRLittleEndian if little else pydicom.uid.ExplicitVRBigEndian
-            header.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian if implicit else explicit
-        if header.file_meta.TransferSyntaxUID.is_encapsulated:
-            inner = _stated_sides(pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1))
-            if inner not in (None, (header.Rows, header.Columns)):
-                raise FilmError(f"{path}: says {header.Rows}x{header.Columns} pixels, its JPEG {inner[0]}x{inner[1]}")
-        pixels = _quietly(lambda: header.pixel_array)
-        if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
-            pixels = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
-        if pixels.ndim != 2:
-            raise FilmError(f"{path}: holds {pixels.shape[0]} frames; expected one two-dimensional film")
-        values = apply_modality_lut(pixels, header)
-        # pydicom would send a window's output through the rescaling once more: a negative slope gives a negative.
-        header.pop("RescaleSlope", None)
-        film = apply_voi_lut(values, header).astype(np.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's are many, and quote values of the header
+            header = pydicom.dcmread(io.BytesIO(content), force=True)
+            refuse_other_kinds(header, path)
+            assumed = complete(header, path)
+            refuse_unreadable_pixels(header, path)
+            decoded = _decoded(header, header.pixel_array, path)
+            return replace(decoded, notes=assumed + decoded.notes)
     except FilmError:
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
         # Their text may quote the header, so a patient's name: only its kind is shown.
         raise FilmError(f"{path}: not readable as DICOM ({type(error).__name__})") from None
-    if header.get("PhotometricInterpretation") == "MONOCHROME1":  # a negative: low values are to be shown white
-        film = film.max() + film.min() - film
-    if film.dtype != np.uint8 and film.min() >= 0 and film.max() <= 255 and int(header.get("BitsStored", 16)) <= 8:
-        return film.astype(np.uint8)
-    return film
 
 
-def _code(value: Any) -> str:
-    """A code of a DICOM header as it may be shown: nothing that could be free text."""
-    text = str(value).strip()
-    return text if re.fullmatch(r"[A-Z0-9_]{1,16}|not stated", text) else "no code word"
+def _decoded(header: Any, pixels: np.ndarray, path: Path) -> Decoded:
+    if header.PhotometricInterpretation == "PALETTE COLOR":
+        from pydicom.pixels import apply_color_lut
+
+        pixels = apply_color_lut(pixels, header)
+        pixels = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+    if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):  # neither windows nor padding count in colour: PS3.3 C.11.2
+        # A JPEG of a gray film as luminance and chroma, flagged RGB by its header: both chromas are 128.
+        as_luminance = pixels.dtype == np.uint8 and np.abs(pixels[..., 1:3].astype(int) - 128).max() <= 2
+        rgb = np.ascontiguousarray(pixels[..., :3])
+        film = rgb[..., 0] if as_luminance else cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        return Decoded(film, film.dtype != np.uint8)
+    if pixels.ndim != 2:
+        raise FilmError(f"{path}: holds {pixels.shape[0]} frames; expected one two-dimensional film")
+    pixels, padding, more_bits = _film_and_padding(header, pixels)
+    voi = _table(header, "VOILUTSequence", path)
+    values, notes = _as_shown(header, _rescaled(header, pixels, path), voi, padding)
+    few_bits = header.BitsStored <= 8 and not more_bits
+    deep = not few_bits or values.min() < 0 or values.max() > 255
+    negative = header.PhotometricInterpretation == "MONOCHROME1"  # low values are to be shown white
+    return Decoded(values, deep, negative, padding, more_bits + notes)
 
 
-def _stated_sides(frame: bytes) -> tuple[int, int] | None:
-    """(height, width) by the header of a JPEG, JPEG-LS or JPEG 2000 stream, None where it is none of these.
+def _film_and_padding(header: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
+    """Stored values, where they are padding, and a note where they have more bits than the header says.
 
-    Its decoder sets memory aside for them, whatever Rows and Columns of the DICOM file say.
+    pydicom sets bits above BitsStored to 0. Where they are an overlay that is right; where BitsStored is wrong, the
+    film would be folded, so the smoother of both pictures counts. Padding may lie outside of BitsStored.
     """
-    start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if start >= 0:  # JPEG 2000: ISO/IEC 15444-1, A.5.1
-        width, height = struct.unpack_from(">II", frame, start + 8)
-        return height, width
-    position = 2 if frame.startswith(b"\xff\xd8") else len(frame)
-    while position + 9 < len(frame) and frame[position] == 0xFF:  # JPEG: ISO/IEC 10918-1, B.2.2; JPEG-LS: marker F7
-        marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
-        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            return struct.unpack_from(">HH", frame, position + 5)
-        position += 1 if marker == 0xFF else 2 + length
-    return None
+    syntax, bits = header.file_meta.TransferSyntaxUID, header.BitsStored
+    if syntax.is_encapsulated or pixels.dtype.kind != "u" or bits >= header.BitsAllocated or header.HighBit != bits - 1:
+        return pixels, _padding(header, pixels), ()
+    order = pixels.dtype.newbyteorder("<" if syntax.is_little_endian else ">")
+    raw = np.frombuffer(header.PixelData, order, pixels.size).reshape(pixels.shape).astype(pixels.dtype)
+    padding = _padding(header, raw)
+    if not ((raw > pixels) if padding is None else (raw > pixels) & ~padding).any():
+        return raw, padding, ()
+    if roughness(raw) >= roughness(pixels):
+        return pixels, padding, ()
+    return raw, padding, (f"its pixels have more bits than the {bits} that BitsStored says",)
 
 
-def _quietly(function, *arguments, **options):
-    """Call it without pydicom's warnings: they are many, and quote values of the header."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return function(*arguments, **options)
+def _padding(header: Any, stored: np.ndarray) -> np.ndarray | None:
+    """Where the stored pixels are padding (PS3.3, C.7.5.1.1.2), None where there is none, or nothing else."""
+    first, last = header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")
+    if not isinstance(first, int):
+        return None
+    ends = np.array([first, last if isinstance(last, int) else first]).astype(stored.dtype)  # of either sign
+    padding = (stored >= ends.min()) & (stored <= ends.max())
+    return padding if padding.any() and not padding.all() else None
+
+
+def _rescaled(header: Any, stored: np.ndarray, path: Path) -> np.ndarray:
+    """Stored values -> values that windows are told in, float32; an empty attribute is none."""
+    if table := _table(header, "ModalityLUTSequence", path):
+        return looked_up(stored, *table)
+    factors = []
+    for keyword, usual in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
+        number = next(iter(_numbers(header, keyword)), usual)
+        if not math.isfinite(number) or number == 0 != usual:
+            raise FilmError(f"{path}: its {keyword} is no number by which pixels can be rescaled")
+        factors.append(number)
+    return stored.astype(np.float32) * factors[0] + factors[1]
+
+
+def _as_shown(header: Any, values: np.ndarray, table: Any, padding: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Values through the VOI table, or the first window (0..255), that shows something of the film; notes on others."""
+    film, notes = ... if padding is None else ~padding, []
+    if table:
+        shown = looked_up(values, *table)
+        if not shows_little(shown[film]):
+            return shown, ()
+        notes.append("the VOI LUT in its header shows nothing of the film and was ignored")
+    function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
+    for center, width in zip(_numbers(header, "WindowCenter"), _numbers(header, "WindowWidth"), strict=False):
+        shown = windowed(values, center, width, function)
+        if shown is not None and not shows_little(shown[film]):
+            return shown * 255, tuple(notes)
+        notes.append("a window in its header shows nothing of the film and was ignored")
+    return values, tuple(dict.fromkeys(notes))
+
+
+def _table(header: Any, sequence: str, path: Path) -> tuple[np.ndarray, int] | None:
+    """Entries of the first look-up table, and the value that its first stands for; None where there is none.
+
+    pydicom's own look-up counts in the type of the entries, which wraps where they have 8 bits (pydicom 3.0.2).
+    """
+    item = next(iter(header.get(sequence) or []), None)
+    data, descriptor = (item.get("LUTData"), item.get("LUTDescriptor")) if item is not None else (None, None)
+    if not data or not descriptor:
+        return None
+    try:
+        length, first = int(descriptor[0]) or 65536, int(descriptor[1])
+        if isinstance(data, bytes):
+            wide = "<u2" if header.file_meta.TransferSyntaxUID.is_little_endian else ">u2"
+            data = np.frombuffer(data, wide if len(data) >= 2 * length else np.uint8)
+        return np.asarray(data, np.float32)[:length], first
+    except (TypeError, ValueError, IndexError):
+        raise FilmError(f"{path}: its {sequence} holds no table that can be read") from None
+
+
+def _numbers(header: Any, keyword: str) -> list[float]:
+    """What a decimal attribute says, [] where it is not there or empty, NaN for what is no number."""
+    value = header.get_item(keyword).value if keyword in header else None  # as written: pydicom refuses "1,0"
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+
+    def number(part: str) -> float:
+        try:
+            return float(part.strip(" \0").replace(",", "."))
+        except ValueError:
+            return math.nan
+
+    return [number(part) for part in text.split("\\") if part.strip(" \0")]

@@ -1,0 +1,101 @@
+"""What a DICOM header says before its pixels are decoded: another kind of picture, gaps, sizes that cannot be."""
+
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+from cxr.core.errors import FilmError
+from cxr.imaging.dicom_terms import FILM_MODALITIES, other_modality, other_part
+
+ITEM = b"\xfe\xff\x00\xe0"  # how compressed pixels begin
+
+
+def refuse_other_kinds(header: Any, path: Path) -> None:
+    """Raise a FilmError for what is known to be no chest film, or cannot be a picture."""
+    storage = header.get("SOPClassUID")
+    if said := other_modality(_text(header, "Modality"), getattr(storage, "keyword", "")):
+        raise FilmError(f"{path}: its {said}; expected one of {', '.join(sorted(FILM_MODALITIES))}, or none")
+    if part := other_part(_text(header, "BodyPartExamined")):
+        raise FilmError(f"{path}: its BodyPartExamined is {part}; expected CHEST")
+    if not any(header.get(keyword) for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise FilmError(f"{path}: not readable as DICOM (it holds no pixels)")
+    if missing := [keyword for keyword in ("Rows", "Columns", "BitsAllocated") if not header.get(keyword)]:
+        raise FilmError(f"{path}: its header does not state {', '.join(missing)}")
+
+
+def complete(header: Any, path: Path) -> tuple[str, ...]:
+    """Put in what a header lacks and what can only be one thing in a film; notes on what was assumed."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "TransferSyntaxUID" not in header.file_meta:
+        if header.get("PixelData", b"")[:4] == ITEM:
+            raise FilmError(f"{path}: its pixels are compressed, and it does not say how (no TransferSyntaxUID)")
+        implicit, little = header.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        header.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    photometric = _text(header, "PhotometricInterpretation").strip().upper()
+    colour = photometric.startswith(("RGB", "YBR"))
+    usual = {
+        "SamplesPerPixel": 3 if colour else 1,
+        "PhotometricInterpretation": photometric or "MONOCHROME2",
+        "PixelRepresentation": 0,
+        "BitsStored": header.BitsAllocated,
+    }
+    assumed = [keyword for keyword in usual if header.get(keyword) in (None, "")]
+    for keyword in (*assumed, "PhotometricInterpretation"):
+        setattr(header, keyword, usual[keyword])
+    if header.get("HighBit") in (None, ""):
+        header.HighBit = header.BitsStored - 1
+    return tuple(f"its header does not state {keyword}; {usual[keyword]} was assumed" for keyword in assumed)
+
+
+def refuse_unreadable_pixels(header: Any, path: Path) -> None:
+    """Raise a FilmError for pixels that no decoder here reads, that are not all there, or that claim to be too many.
+
+    Before decoding: a decoder sets memory aside for what header and stream say, whatever the file holds.
+    """
+    import pydicom.encaps
+    from pydicom.pixels import get_decoder
+
+    frames, syntax = int(header.get("NumberOfFrames", 1) or 1), header.file_meta.TransferSyntaxUID
+    stated = header.Rows * header.Columns * frames
+    if stated > int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]):
+        raise FilmError(f"{path}: says that it has {stated / 1e6:,.0f} megapixels; no film has")
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
+        name = syntax.keyword or "not one that is known here"
+        raise FilmError(f"{path}: its transfer syntax is {name}, which is not read. Decompress it: gdcmconv --raw")
+    if not syntax.is_encapsulated:
+        whole = stated * header.SamplesPerPixel * header.BitsAllocated // 8
+        if "PixelData" in header and len(header.PixelData) < whole:
+            raise FilmError(f"{path}: not readable as DICOM (a part of its pixels is missing)")
+        return
+    inner = _stated_sides(pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1))
+    if inner not in (None, (header.Rows, header.Columns)):
+        raise FilmError(f"{path}: says {header.Rows}x{header.Columns} pixels, its JPEG {inner[0]}x{inner[1]}")
+
+
+def _text(header: Any, keyword: str) -> str:
+    return str(header.get(keyword) or "")
+
+
+def _stated_sides(frame: bytes) -> tuple[int, int] | None:
+    """(height, width) by the header of a JPEG, JPEG-LS or JPEG 2000 stream, None where it is none of these.
+
+    Its decoder sets memory aside for them, whatever Rows and Columns of the DICOM file say.
+    """
+    start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if start >= 0:  # JPEG 2000: ISO/IEC 15444-1, A.5.1
+        width, height = struct.unpack_from(">II", frame, start + 8)
+        return height, width
+    position = 2 if frame.startswith(b"\xff\xd8") else len(frame)
+    while position + 9 < len(frame) and frame[position] == 0xFF:  # JPEG: ISO/IEC 10918-1, B.2.2; JPEG-LS: marker F7
+        marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
+        if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
+            return struct.unpack_from(">HH", frame, position + 5)
+        position += 1 if marker == 0xFF else 2 + length
+    return None
