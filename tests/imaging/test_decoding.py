@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from cxr.core.errors import FilmError
@@ -537,7 +538,7 @@ def test_dicom_without_a_preamble_is_read(tmp_path, syntax, name):
     whole = pydicom.dcmread(dicom(tmp_path, GRAYS, SpecificCharacterSet="ISO_IR 192"))
     buffer = pydicom.filebase.DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, syntax.is_implicit_VR
-    pydicom.filewriter.write_dataset(buffer, pydicom.Dataset(whole))
+    pydicom.filewriter.write_dataset(buffer, Dataset(whole))
     (tmp_path / name).write_bytes(buffer.getvalue())
     np.testing.assert_array_equal(read_film(tmp_path / name), GRAYS)
 

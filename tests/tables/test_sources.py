@@ -1,4 +1,5 @@
 import gzip
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -637,3 +638,10 @@ def test_chexperts_codes_may_be_short_in_small_letters_and_true_or_false(tmp_pat
     release = read_chexpert(tmp_path, csv)
     assert release.table[["sex", "view", "Edema"]].to_numpy().tolist() == [["F", "AP", 1], ["M", "LATERAL", 0]]
     assert release.problems.empty
+
+
+def test_nih_films_whose_names_are_in_parts_on_disk_are_found(tmp_path):
+    parts = unicodedata.normalize("NFD", "환자1_000.png")
+    (tmp_path / parts).touch()
+    table = read_nih(nih_csv(tmp_path, "환자1_000.png,Effusion,0,1,50,M,PA")).table
+    assert table[["image_id", "path"]].to_numpy().tolist() == [["nih/환자1_000", parts]]

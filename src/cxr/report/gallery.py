@@ -25,7 +25,9 @@ def data_uri(image: np.ndarray, kind: str, options: tuple[int, ...] = ()) -> str
 
 def picture_uri(path: Path, widest: int) -> str | None:
     """A picture of ours, at most ``widest`` pixels wide; None where it is not there."""
-    image = cv2.imread(str(path)) if path.is_file() else None
+    content = path.read_bytes() if path.is_file() else b""
+    # Not cv2.imread, which is killed by a folder's name that is no UTF-8.
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if image is None:
         return None
     scale = min(1.0, widest / image.shape[1])
