@@ -243,7 +243,8 @@ NIH_TABLES = [
     ("an age of 411", nih(row(age="411")), "nih/00000001_000,images/00000001_000.png,nih-1,PA,M,,nih"),
     ("an age of 058Y", nih(row(age="058Y")), "nih/00000001_000,images/00000001_000.png,nih-1,PA,M,58,nih"),
     ("an age below zero", nih(row(age="-5")), "nih/00000001_000,images/00000001_000.png,nih-1,PA,M,,nih"),
-    ("a view nobody knows", nih(row(view="LL")), "left out, view not known: 1 films"),
+    ("a view nobody knows", nih(row(view="XX")), "left out, view not known: 1 films"),
+    ("a lateral film", nih(row(view="LL")), r"left out, view not in VIEWS \(PA, AP\): 1 films"),
     ("a row twice", nih(row(), row()), "stands more than once in the table; the first row is used"),
     ("two truths of one film", nih(row(), row(label="Edema")), "the first row is used"),
     ("a row without a film", nih(row(name="")), ",row without Image Index or Patient ID"),
@@ -309,7 +310,7 @@ def chexpert(path=FRONTAL, labels="1,0,-1,,0,1", header=CHEXPERT_HEADER) -> str:
 
 CHEXPERT_TABLES = [
     ("a label of 7", chexpert(labels="7,0,0,0,0,0"), "label other than 1, 0, -1 or blank: read as not known"),
-    ("a label in words", chexpert(labels="yes,0,0,0,0,0"), "label other than 1, 0, -1 or blank"),
+    ("a label in words", chexpert(labels="seen,0,0,0,0,0"), "label other than 1, 0, -1 or blank"),
     ("a path of another kind", chexpert(path="films/1.jpg"), "films/1.jpg,expected …/train/patient00001/study1/view1"),
     ("a path that climbs", chexpert(path="../" + FRONTAL), "outside the raw folder"),
     ("an absolute path", chexpert(path="/" + FRONTAL), "outside the raw folder"),
