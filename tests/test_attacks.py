@@ -168,9 +168,7 @@ def test_a_folder_with_a_result_that_no_run_of_ours_made_is_refused_and_left_as_
     path, user = one
     (user / name).write_text("overlay\nx/..\n../thesis.txt\n")
     before = snapshot(user)
-    with pytest.raises(
-        InputError, match=rf"{name}: is there, and no run of ours made it.*: move it away, or give"
-    ):
+    with pytest.raises(InputError, match=rf"{name}: is there, and no run of ours made it.*: move it away, or give"):
         predict(path, f"--out={user}", f"--bundle={exported}")
     assert snapshot(user) == before
 

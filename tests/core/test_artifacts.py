@@ -4,7 +4,17 @@ import os
 import pandas as pd
 import pytest
 
-from cxr.core.artifacts import digest, digest_of, need, raw_state, write_csv, write_json, write_text, written_whole
+from cxr.core.artifacts import (
+    digest,
+    digest_of,
+    need,
+    raw_state,
+    write_csv,
+    write_json,
+    write_problems,
+    write_text,
+    written_whole,
+)
 from cxr.core.errors import InputError
 from cxr.core.steps import Step
 
@@ -166,3 +176,11 @@ def test_with_strict_a_listed_problem_stops_the_step_each_time_and_without_it_do
     write_csv(pd.DataFrame(columns=["path", "problem"]), listed)
     strict.finish()
     assert strict.is_current()
+
+
+def test_a_list_of_problems_holds_no_formula_and_still_the_way_to_the_file(tmp_path):
+    table = pd.DataFrame({"path": ["=1+1.png", "a/=1.png", "@x", "-5", "a"], "problem": ["no label"] * 5})
+    write_problems(table, tmp_path / "a.csv")
+    assert pd.read_csv(tmp_path / "a.csv")["path"].tolist() == ["./=1+1.png", "a/=1.png", "./@x", "./-5", "a"]
+    write_problems(table[:0], tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text() == "path,problem\n"
