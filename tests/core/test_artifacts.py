@@ -12,6 +12,7 @@ from cxr.core.artifacts import (
     read_json,
     write_csv,
     write_json,
+    write_problems,
     write_text,
     written_whole,
 )
@@ -186,3 +187,11 @@ def test_names_that_are_no_utf8_are_escaped_in_every_file_and_json_gives_them_ba
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "path\n\\udcc6.png\n"
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "\\udcc6.png"
     assert read_json(tmp_path / "a.json", "") == {"path": name}
+
+
+def test_a_list_of_problems_holds_no_formula_and_still_the_way_to_the_file(tmp_path):
+    table = pd.DataFrame({"path": ["=1+1.png", "a/=1.png", "@x", "-5", "a"], "problem": ["no label"] * 5})
+    write_problems(table, tmp_path / "a.csv")
+    assert pd.read_csv(tmp_path / "a.csv")["path"].tolist() == ["./=1+1.png", "a/=1.png", "./@x", "./-5", "a"]
+    write_problems(table[:0], tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text() == "path,problem\n"
