@@ -17,6 +17,7 @@ SHARED = PROJECT.parent / "shared" / "data"
 FILM = np.arange(64 * 64, dtype=np.uint32).reshape(64, 64).astype(np.uint8)
 LUNG = np.zeros((64, 64), np.uint8)
 LUNG[10:50, 8:28] = 255
+BOTH = LUNG | LUNG[:, ::-1]
 
 
 @pytest.fixture
@@ -85,6 +86,29 @@ def test_a_folder_of_one_s_own_pairs_by_equal_names(folders):
     pairs, _ = pair_masks(*folders(["anna.jpg", "sub/bert.dcm"], ["anna.png", "bert.png"]))
     assert pairs_of(pairs) == {"own/anna": ("anna.jpg", "anna.png"), "own/bert": ("sub/bert.dcm", "bert.png")}
     assert pairs["patient_id"].tolist() == ["own-anna", "own-bert"]
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [["JPCLN001_Mask.png"], ["JPCLN001msk.png"], ["jpcln001.PNG"], ["JPCLN001-seg.png"], ["JPCLN001 lungs.png"],
+     ["JPCLN001_left.png", "JPCLN001_right.png"], ["left lung/JPCLN001.png", "right lung/JPCLN001.png"]],
+)  # fmt: skip
+def test_masks_may_say_that_they_are_masks_and_of_which_lung(folders, masks):
+    pairs, problems = pair_masks(*folders(["JPCLN001.IMG.png"], masks))
+    assert pairs["masks"].tolist() == ["|".join(masks)]
+    assert problems.empty
+
+
+def test_a_film_whose_own_name_ends_like_a_mask_s_is_its_own_mask_s(folders):
+    pairs, _ = pair_masks(*folders(["a.png", "a_left.png"], ["a.png", "a_left.png"]))
+    assert pairs["masks"].tolist() == ["a.png", "a_left.png"]
+
+
+def test_masks_of_other_organs_are_left_out_by_name(folders):
+    masks = ["heart/a.png", "left clavicle/a.png", "left lung/a.png", "right lung/a.png"]
+    pairs, problems = pair_masks(*folders(["a.png"], masks))
+    assert pairs["masks"].tolist() == ["left lung/a.png|right lung/a.png"]
+    assert problems["problem"].tolist() == ["a mask of something else than lungs, by its name"] * 2
 
 
 def test_names_with_dots_stay_apart(folders):
@@ -196,7 +220,7 @@ def test_left_and_right_masks_are_united(tmp_path):
 
 
 def test_gray_edges_of_an_interpolated_mask_are_cut_at_half(tmp_path):
-    gray = LUNG.copy()
+    gray = BOTH.copy()
     gray[10:50, 28], gray[10:50, 29] = 128, 127
     film, path = saved(tmp_path, film=FILM, mask=gray)
     _, mask = read_pair(film, [path])
@@ -212,8 +236,8 @@ def test_masks_drawn_with_small_numbers_are_masks_too(tmp_path, numbers):
 
 
 def test_a_mask_at_another_resolution_is_brought_to_the_film(tmp_path):
-    film, path = saved(tmp_path, film=FILM, mask=np.kron(LUNG, np.ones((2, 2), np.uint8)))
-    np.testing.assert_array_equal(read_pair(film, [path])[1], LUNG)
+    film, path = saved(tmp_path, film=FILM, mask=np.kron(BOTH, np.ones((2, 2), np.uint8)))
+    np.testing.assert_array_equal(read_pair(film, [path])[1], BOTH)
 
 
 def test_a_mask_of_another_shape_is_refused(tmp_path):
@@ -244,8 +268,15 @@ def test_two_grays_beside_each_other_are_left_and_right(tmp_path, numbers):
 
 @pytest.mark.parametrize("ground", [0, 127])
 def test_of_two_grays_the_brighter_is_lung_whatever_they_are(tmp_path, ground):
-    film, path = saved(tmp_path, film=FILM, mask=np.where(LUNG > 0, 255 - ground // 2, ground).astype(np.uint8))
-    np.testing.assert_array_equal(read_pair(film, [path])[1], LUNG)
+    film, path = saved(tmp_path, film=FILM, mask=np.where(BOTH > 0, 255 - ground // 2, ground).astype(np.uint8))
+    np.testing.assert_array_equal(read_pair(film, [path])[1], BOTH)
+
+
+def test_one_lung_alone_is_refused_and_two_files_are_both(tmp_path):
+    film, left, right = saved(tmp_path, film=FILM, left=LUNG, right=LUNG[:, ::-1])
+    with pytest.raises(InputError, match=r"left.png: shows one lung only; expected both"):
+        read_pair(film, [left])
+    np.testing.assert_array_equal(read_pair(film, [left, right])[1], BOTH)
 
 
 def test_a_jpeg_of_a_mask_is_a_mask(tmp_path):
@@ -314,8 +345,9 @@ def test_public_odd_masks_are_read(tmp_path):
         pytest.skip(f"{folder} is not on this machine")
     left, right = (folder / f"montgomery_native_{side}mask_MCUCXR_0001_0.png" for side in ("left", "right"))
     wide, square = saved(tmp_path, wide=np.tile(FILM, (1, 2))[:, :78], square=np.tile(FILM, (8, 8)))
-    one, both = (read_pair(wide, masks)[1] for masks in ([left], [left, right]))
-    assert np.count_nonzero(both) > 1.5 * np.count_nonzero(one)
+    assert 0.2 < (read_pair(wide, [left, right])[1] > 0).mean() < 0.4
+    with pytest.raises(InputError, match="shows one lung only"):
+        read_pair(wide, [left])
     gray = folder / "nlm512_mask_interpolated_CHNCXR_0001_0.png"
     assert set(np.unique(read_pair(square, [gray])[1])) == {0, 255}
 

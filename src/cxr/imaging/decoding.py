@@ -17,7 +17,7 @@ from cxr.core.errors import FilmError
 from cxr.imaging.dicom import decode_dicom
 from cxr.imaging.file_kinds import DICOM, DICOM_SUFFIXES, UNREAD, kind_of
 from cxr.imaging.grays import Decoded, eight_bits
-from cxr.imaging.jpeg import refuse_many_scans
+from cxr.imaging.jpeg import lacks_bytes, refuse_many_scans
 
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -101,9 +101,8 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _decode_image(content: bytes, path: Path) -> Decoded:
-    # A JPEG's end follows its last scan, else the rest would be gray: of a download set aside on disk, say.
-    ends_early = content.startswith(JPEG) and content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
-    if ends_early or (content.startswith(PNG) and _lacks_bytes(content)):
+    is_jpeg = content.startswith(JPEG)
+    if (is_jpeg and lacks_bytes(content)) or (content.startswith(PNG) and _lacks_bytes(content)):
         raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
     refuse_many_scans(content, path)
     try:
@@ -120,6 +119,8 @@ def _decode_image(content: bytes, path: Path) -> Decoded:
     if len(films) > 1:
         raise FilmError(f"{path}: holds several pictures (animated, or several pages); expected one film")
     (film,) = films
+    if is_jpeg and lacks_bytes(content, film.shape[:2]):
+        raise FilmError(f"{path}: not readable as an image (a part of it is missing: zeros in its place)")
     if film.ndim == 3:
         film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
     return Decoded(film, film.dtype != np.uint8, film.dtype != np.uint8 and _white_is_zero(content))

@@ -4,6 +4,7 @@ The bounds were measured on 414 masks of Montgomery and Shenzhen, at 64 to 1024 
 to 95, and on 948 films of NIH, Montgomery and Shenzhen.
 """
 
+import cv2
 import numpy as np
 
 # Share of pixels between the two grays: edges, JPEG's ripples (masks .11 at most, films .26 or more).
@@ -11,6 +12,8 @@ MOST_BETWEEN = 0.12
 LEVEL = 0.03  # share of pixels from which a gray is one of its own (edges of masks from 128 pixels on: .016)
 COVERED = (0.02, 0.6)  # of the film, by both lungs (.10 to .40)
 MOST_BORDER = 0.5  # share of the film's border on the lungs (.03 at most; of a mask that is inverted .97 or more)
+SMALLEST_PIECE = 0.1  # of both lungs, from which a piece is a lung
+NARROWEST = 0.5  # of the film's width, of lungs that touch (a single lung .49 at most)
 APART = 0.2  # of the film's width, between the middles of both lungs (.29 or more)
 
 
@@ -71,4 +74,9 @@ def why_no_lungs(mask: np.ndarray) -> str:
         )
     if not COVERED[0] < covered < COVERED[1]:
         return f"covers {covered:.0%} of the film; expected both lungs, {COVERED[0]:.0%} to {COVERED[1]:.0%} of it"
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas, columns = statistics[1:, cv2.CC_STAT_AREA], np.flatnonzero(mask.any(axis=0))
+    pieces = np.count_nonzero(areas > SMALLEST_PIECE * areas.sum())
+    if pieces < 2 and np.ptp(columns) < NARROWEST * mask.shape[1]:
+        return "shows one lung only; expected both. Is the file of the other one missing?"
     return ""

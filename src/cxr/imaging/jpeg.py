@@ -1,4 +1,4 @@
-"""How much work a JPEG asks for, counted before it is decoded."""
+"""How much work a JPEG asks for, counted before it is decoded, and whether all of it is there."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from cxr.core.errors import FilmError
 
 START = b"\xff\xd8"
+COLOURS = 3
 MOST_SCANS = 100  # as in libtiff; encoders write up to about ten, and each may pass over the whole picture
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")  # in a scan's own bytes 00 follows FF
 
@@ -26,3 +27,16 @@ def refuse_many_scans(content: bytes, path: Path) -> None:
             return
         if not 0xD0 <= code <= 0xD7 and code not in (0x01, 0xD8):  # which stand alone; the others say their length
             position += int.from_bytes(content[position : position + 2], "big")
+
+
+def lacks_bytes(content: bytes, sides: tuple[int, int] | None = None) -> bool:
+    """Whether a part of a JPEG is missing, which decoders fill with gray.
+
+    Its end must follow its last scan. And no block of 8 x 8 pixels takes more than two bits of 0, so a longer run of
+    zeros than that is disk that was set aside for a download: asked where ``sides`` (H, W) are known.
+    """
+    scan, end = content.rfind(b"\xff\xda"), content.rfind(b"\xff\xd9")
+    if end < scan or sides is None:
+        return end < scan
+    blocks = COLOURS * sides[0] * sides[1] // 64
+    return content.find(bytes(blocks // 4 + 1), scan, end) >= 0

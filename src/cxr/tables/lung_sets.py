@@ -1,6 +1,9 @@
 """Films with lung masks as users download or draw them -> pairs: Montgomery, Shenzhen, JSRT, one's own."""
 
 import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +22,21 @@ from cxr.tables.splitting import hash_fraction
 
 SET_OF_PREFIX = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen", "JPC": "jsrt"}
 PUBLISHED_PAIRS = {"montgomery": 138, "shenzhen": 566, "jsrt": 247}
+# Words behind a mask's name, and of folders that hold masks of something else (SCR's of JSRT).
+OF_A_MASK = re.compile(r"(?:[ ._-]*(?:masks?|msk|lungs?|left|right|labels?|seg(?:mentation)?))+$", re.IGNORECASE)
+OF_OTHER_ORGANS = re.compile("heart|clavicle|trachea|spine|rib", re.IGNORECASE)
 PAIR_COLUMNS = ["image_id", "set", "patient_id", "film", "masks"]
 
 
 def _stem(path: Path) -> str:
-    """What a film and its masks share of their names: Shenzhen's masks end in _mask, JSRT's films in .IMG.png.
+    """A file's name as ids take it, so escaped; JSRT's films end in .IMG.png."""
+    return escaped(composed(path.stem)).removesuffix(".IMG")
 
-    Escaped, for ids go into files.
-    """
-    return escaped(composed(path.stem)).removesuffix(".IMG").removesuffix("_mask")
+
+def _film_of(mask: Path, stems: Mapping[str, str]) -> str | None:
+    """The stem of the film that a mask belongs to: its own, in any case, or without the words that say mask."""
+    stem = _stem(mask)
+    return stems.get(stem.lower()) or stems.get(OF_A_MASK.sub("", stem).lower())
 
 
 def _set_of(stem: str) -> str:
@@ -101,13 +110,18 @@ def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataF
         `list_sets` finds the folders wanting, or nothing pairs.
     """
     films, masks = (found.films for found in list_sets(films_dir, masks_dir))
-    masks_of: dict[str, list[Path]] = {}
+    stems, masks_of = {_stem(film).lower(): _stem(film) for film in films}, defaultdict(list)
     rows, problems, seen = [], [], {}
     for mask in masks:
-        if "|" in str(mask.relative_to(masks_dir)):  # which stands between masks in the table
+        inside, stem = str(mask.relative_to(masks_dir)), _film_of(mask, stems)
+        if "|" in inside:  # which stands between masks in the table
             problems.append([str(mask), "its name holds |; rename it"])
+        elif OF_OTHER_ORGANS.search(inside):
+            problems.append([str(mask), "a mask of something else than lungs, by its name"])
+        elif stem is None:
+            problems.append([str(mask), "no film of this name"])
         else:
-            masks_of.setdefault(_stem(mask), []).append(mask)
+            masks_of[stem].append(mask)
     for film in films:
         stem = _stem(film)
         if stem in seen:
@@ -122,8 +136,6 @@ def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataF
             beside = [mask for mask in named if composed(str(mask.parent)) == own]
             files = escaped(str(film.relative_to(films_dir))), escaped("|".join(map(str, beside or named)))
             rows.append([f"{_set_of(stem)}/{stem}", _set_of(stem), _patient_of(stem), *files])
-    stems = {_stem(film) for film in films}
-    problems += [[str(mask), "no film of this name"] for mask in masks if _stem(mask) not in stems]
     if not rows:
         raise InputError(
             f"{films_dir}: none of its {len(films)} films has a mask of the same name in {masks_dir} ({len(masks)} "
