@@ -57,7 +57,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     path, several = _paths(films["path"], on_disk)
     listed.append(problems(several, "several files of this name; the first is used"))
     labels = apply_policies(raw, False, params.tables, table.blank).reindex(columns=list(params.findings))
-    films, labels, path = _one_row_a_film(films, labels, path, table.majority, csv)
+    films, labels, path, ties = _one_row_a_film(films, labels, path, table.majority, csv)
     if not path.isin(on_disk).any():
         raise none_found("OWN_CSV", folder, path.iloc[0], on_disk, "OWN_DATASET_DIR")
     stem = _stem(films["path"])  # as the table names it: the same wherever the file lies
@@ -65,7 +65,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     patient = films["patient"].astype("string").str.strip().str.removesuffix(".0")
     alone = patient.isna() | (patient == "")
     split = _splits(films["split"], patient.mask(alone, image_id), films["line"], csv)
-    notes = list(table.notes)
+    notes = [*table.notes, *([f"{ties:,} labels with as many yes as no: not known"] if ties else [])]
     if alone.any():
         notes.append(
             f"WARNING: no patient is known of {int(alone.sum()):,} films: each counts as a patient of its own, and may "
@@ -116,10 +116,10 @@ def _stem(names: pd.Series) -> pd.Series:
 
 
 def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, majority: bool, csv: Path):
-    """The three with one row a film: labels by majority of what is known, not known where as many say yes as no."""
+    """The three with one row a film, labels by majority; and how many are not known, as many rows saying yes as no."""
     again = path.duplicated()
     if not again.any():
-        return films, labels, path
+        return films, labels, path, 0
     if not majority:
         raise InputError(
             f"{csv}: {path[again].iloc[0]} stands in several rows ({int(again.sum()):,} rows too many). Keep one "
@@ -127,11 +127,12 @@ def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, 
         )
     by_film = labels.groupby(path.to_numpy(), sort=False)
     votes = 2 * by_film.sum() - by_film.count()  # yes minus no
+    ties = int(((votes == 0) & (by_film.count() > 0)).sum().sum())
     joined = (votes > 0).astype(float).mask(votes == 0)
     first = ~again.to_numpy()
     return (
         films[first].reset_index(drop=True), joined.loc[path[first]].reset_index(drop=True),
-        path[first].reset_index(drop=True),
+        path[first].reset_index(drop=True), ties,
     )  # fmt: skip
 
 
