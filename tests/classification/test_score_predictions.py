@@ -78,7 +78,7 @@ def test_what_was_not_used_and_what_is_no_probability_stand_in_terminal_and_repo
     for note in (
         "not used: 'Edema_pred_label': a decision of the model by its name, no label and no probability",
         "not used: 'Edema_true': labels come from --labels, which wins",
-        "WARNING: Effusion: column 'Effusion_pred' holds two values only (0 and 1): decisions",
+        "WARNING: two values only (0 and 1) in column 'Effusion_pred': decisions",
         "column 'Pneumonia' is constant",
     ):
         assert note in told

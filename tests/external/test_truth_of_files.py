@@ -76,7 +76,7 @@ def test_a_decision_is_no_truth_where_there_are_no_labels_either_but_a_bare_name
 
 def test_a_table_of_labels_does_not_take_predictions_for_labels(read):
     text = csv("image,Edema", ("a", 0.1), ("b", 0.9))
-    with pytest.raises(InputError, match=r"'Edema_pred' is left out: a prediction by its name, no label"):
+    with pytest.raises(InputError, match=r"not used: 'Edema_pred': a prediction by its name, no label"):
         read(text, csv("image,Edema_pred", ("a", 1), ("b", 0)))
     found = read(text, csv("image,Edema_prob,Edema_binary,Edema_true", ("a", 0.3, 0, 1), ("b", 0.3, 1, 0)))
     assert truth(found) == [1, 0]
@@ -87,7 +87,7 @@ def test_a_table_of_labels_does_not_take_predictions_for_labels(read):
 
 
 def test_a_lone_suffix_of_a_merge_is_neither_probability_nor_label(read):
-    with pytest.raises(InputError, match=r"'Edema_y' is left out: what '_y' stands for is not known; rename it"):
+    with pytest.raises(InputError, match=r"not used: 'Edema_y': what '_y' stands for is not known; rename it"):
         read(csv("image,Edema_y", ("a", 1), ("b", 0)), LABELS)
     for head in ("image,Edema_x,Edema_y", "image,Edema,Edema", "image,Edema_true,Edema_prob,Edema_prob_right"):
         row = ("a", 0.5, 1, 0.2)[: head.count(",") + 1]
@@ -244,11 +244,10 @@ def test_other_numbers_come_with_their_remedy(read, cell, advice):
 
 def test_a_column_of_two_values_is_told_to_be_decisions(read):
     found = read(labelled([0, 1, 0, 0, 1, 1]))
-    assert found.notes[0].startswith(
-        "WARNING: Edema: column 'Edema' holds two values only (0 and 1): decisions, no prob"
-    )
-    assert "equal to the labels" not in found.notes[0]
-    assert "It is equal to the labels" in read(labelled([0, 1, 0, 1])).notes[0]
+    told = "WARNING: two values only (0 and 1) in column 'Edema': decisions, no probabilities."
+    assert found.notes[0].startswith(told)
+    assert "equal to the labels" not in "".join(found.notes)
+    assert "WARNING: equal to the labels in every film: 'Edema'" in read(labelled([0, 1, 0, 1])).notes[1]
     assert not any("two values" in note for note in read(labelled([0, 1, 0.5])).notes)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cxr.core.errors import InputError, hint
 from cxr.tables.column_roles import FILM_COLUMNS, STUDY_COLUMNS, plain, role_column
-from cxr.tables.finding_columns import merged_twice, read_name
+from cxr.tables.finding_columns import merged_twice, read_name, unused_notes
 from cxr.tables.label_values import states
 
 ROUNDING = 1e-6  # a value beyond 0..1 by less is the mean or the sum of probabilities, rounded
@@ -75,11 +75,9 @@ def of_predictions(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Co
         else:
             columns.bare[finding] = column
     if not columns.probability:
-        out = "; ".join(f"{column!r} is left out: {why}" for column, why in columns.unused.items())
         raise InputError(
             f"{path}: no column is a probability of {', '.join(findings)}; expected names such as prob_Edema, "
-            f"Edema_prob, p_Edema or Edema; found {', '.join(raw.columns[:12])}. {out + '. ' if out else ''}Rename the "
-            "columns."
+            f"Edema_prob, p_Edema or Edema; found {', '.join(raw.columns[:12])}. {_told(columns)}Rename the columns."
         )
     return columns
 
@@ -100,12 +98,15 @@ def of_labels(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Columns
     for column in found.probability.values():
         columns.unused[column] = "a prediction by its name, no label"
     if not columns.truth:
-        out = "; ".join(f"{column!r} is left out: {why}" for column, why in columns.unused.items())
         raise InputError(
             f"{path}: no column is one of the findings {', '.join(findings)}; found {', '.join(raw.columns[:12])}. "
-            f"{out + '. ' if out else ''}Give a table with a column for each finding (1, 0, or nothing = not known)."
+            f"{_told(columns)}Give a table with a column for each finding (1, 0, or nothing = not known)."
         )
     return columns
+
+
+def _told(columns: Columns) -> str:
+    return "".join(f"{note}. " for note in unused_notes(columns.unused))
 
 
 def film_column(raw: pd.DataFrame, path: Path) -> str:

@@ -122,26 +122,27 @@ def no_rankings(
     for finding, column in columns.items():
         values = _values(truth, scores, findings.index(finding))
         if len(values) > 1 and len(set(values)) == 1:
-            reasons[finding] = f"column {column!r} is constant, {values[0]:.9g} for every film: no ranking"
+            reasons[finding] = f"column {column!r} is constant, {values[0]:.15g} for every film: no ranking"
     return reasons
 
 
 def decisions(columns: dict[str, str], truth: np.ndarray, scores: np.ndarray, findings: Sequence[str]) -> list[str]:
-    """A note of every column that holds two values only."""
-    notes = []
+    """A note of columns that hold two values only, for each pair of values, and of those that are the labels."""
+    pairs: dict[tuple[float, ...], list[str]] = {}
+    same = []
     for finding, column in columns.items():
         f = findings.index(finding)
         values = _values(truth, scores, f)
         if len(values) > 2 and len(set(values)) == 2:
-            low, high = sorted(set(values))
-            known = ~np.isnan(truth[:, f])
-            same = (truth[known, f] == values).all()
-            notes.append(
-                f"WARNING: {finding}: column {column!r} holds two values only ({low:.9g} and {high:.9g}): decisions, "
-                "no probabilities. Its AUROC is that of one operating point, and its calibration means nothing"
-                + (". It is equal to the labels: is it the column of the labels?" if same else "")
-            )
-    return notes
+            pairs.setdefault(tuple(sorted(set(values))), []).append(repr(column))
+            same += [repr(column)] if (truth[~np.isnan(truth[:, f]), f] == values).all() else []
+    notes = [
+        f"WARNING: two values only ({low:.15g} and {high:.15g}) in column {', '.join(names)}: decisions, no "
+        "probabilities. The AUROC is that of one operating point, and calibration means nothing"
+        for (low, high), names in pairs.items()
+    ]
+    told = f"WARNING: equal to the labels in every film: {', '.join(same)}. Is it the column of the labels?"
+    return [*notes, *([told] if same else [])]
 
 
 def _values(truth: np.ndarray, scores: np.ndarray, f: int) -> np.ndarray:
