@@ -1,5 +1,6 @@
 """score_predictions.py on a small file, on two side by side, and on a published network's 22,433 real films."""
 
+import html
 import json
 import re
 import time
@@ -51,12 +52,54 @@ def test_one_file_gives_metrics_curves_and_a_report(tmp_path, params, capsys):
     assert decided == metrics["protocol"]["decided_films"] == 300 - metrics["protocol"]["thresholds_from"]["films"]
     assert edema["auroc"] > 0.9
     assert metrics["findings"]["Effusion"]["reason"] == "the file has no column for it"
-    html = (tmp_path / "out" / "report.html").read_text()
-    assert "drawn by a hash of the patient" in html
-    assert "there are no films and no maps to show" in html
-    assert re.findall(r'<div class="tile" [^>]*><h3>(\w+)', html) == ["Edema"]
-    assert '<th scope="row">Cardiomegaly' not in html
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "drawn by a hash of the patient" in page
+    assert "there are no films and no maps to show" in page
+    assert re.findall(r'<div class="tile" [^>]*><h3>(\w+)', page) == ["Edema"]
+    assert '<th scope="row">Cardiomegaly' not in page
     assert "report.html" in capsys.readouterr().out
+
+
+def test_what_was_not_used_and_what_is_no_probability_stand_in_terminal_and_report(tmp_path, params, capsys):
+    mine, labels = tmp_path / "mine.csv", tmp_path / "labels.csv"
+    rows = [(f"{n}.png", n / 60, int(n > 30), int(n > 30), 0.25, n % 2) for n in range(60)]
+    head = "image,Edema_prob,Edema_pred_label,Edema_true,Pneumonia,Effusion_pred"
+    mine.write_text("\n".join([head, *(",".join(map(str, row)) for row in rows)]))
+    rows = [(f"{n}.png", int(n % 3 == 0), int(n % 3 == 0), n % 2) for n in range(60)]
+    labels.write_text("\n".join(["image,Edema,Pneumonia,Effusion", *(",".join(map(str, row)) for row in rows)]))
+    script.main([str(mine), "--labels", str(labels), "--out", str(tmp_path / "out"), *params])
+    findings = json.loads((tmp_path / "out" / "metrics.json").read_text())["findings"]
+    # Positive are 0, 3, … 57 of 60 rising scores: the k-th of 20 has 2 k of the 40 negatives below it.
+    assert findings["Edema"]["auroc"] == pytest.approx(sum(2 * k for k in range(20)) / (20 * 40))
+    assert findings["Pneumonia"]["auroc"] is None
+    assert findings["Pneumonia"]["reason"] == "column 'Pneumonia' is constant, 0.25 for every film: no ranking"
+    told = capsys.readouterr().out
+    page = html.unescape((tmp_path / "out" / "report.html").read_text())
+    for note in (
+        "not used: 'Edema_pred_label': a decision of the model by its name, no label and no probability",
+        "not used: 'Edema_true': labels come from --labels, which wins",
+        "WARNING: two values only (0 and 1) in column 'Effusion_pred': decisions",
+        "column 'Pneumonia' is constant",
+    ):
+        assert note in told
+        assert note in page
+
+
+def test_labels_that_contradict_each_other_need_a_majority_asked_for(tmp_path, params, capsys):
+    mine = small(tmp_path / "mine.csv", 3)
+    tables = []
+    for number, label in enumerate((1, 0, 0)):
+        tables.append(tmp_path / f"reader{number}.csv")
+        tables[-1].write_text("image,Edema\n" + "".join(f"film{n}.png,{n % 2 or label}\n" for n in range(300)))
+    given = [word for table in tables for word in ("--labels", str(table))]
+    with pytest.raises(
+        InputError, match=r"Edema of own/film0 is 1 in \S+reader0.csv and 0 in \S+reader1.csv.*--majority"
+    ):
+        script.main([mine, *given, "--out", str(tmp_path / "out"), *params])
+    assert not (tmp_path / "out").exists()
+    script.main([mine, *given, "--majority", "--out", str(tmp_path / "out"), *params])
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["findings"]["Edema"]["positives"] == 150
+    assert "150 labels differ between rows of a film: the majority counts; 0 of them" in capsys.readouterr().out
 
 
 def test_several_files_stand_side_by_side_with_paired_intervals(tmp_path, params):

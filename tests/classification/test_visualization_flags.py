@@ -46,6 +46,19 @@ def test_a_flag_of_visualize_is_taken_by_the_scripts_after_it_and_said_to_be_ign
         main_of(name)(["ensemble", *given, "--film", "a", "--film", "b", "--finding", "Edema", "--limit", "3"])
 
 
+@pytest.mark.parametrize(
+    ("word", "finding"),
+    [("effusion", "Effusion"), ("pleural effusion", "Effusion"), ("EDEMA", "Edema"), ("Edema", "Edema")],
+)
+def test_a_finding_may_be_asked_for_in_any_spelling(word, finding):
+    asked = load_script("src/classification/eval/visualize.py").asked
+    assert asked(word, ["Effusion", "Edema"]) == finding
+    with pytest.raises(
+        InputError, match=r"--finding Efusion: expected one of Effusion, Edema. Did you mean Effusion\?"
+    ):
+        asked("Efusion", ["Effusion", "Edema"])
+
+
 @pytest.mark.parametrize("name", ["visualize", *AFTER])
 @pytest.mark.parametrize("word", ["--flim", "--fil", "--find", "--limits", "--filmss", "picture.png"])
 def test_a_misspelt_flag_is_refused_by_each_script_and_not_swallowed(name, word, capsys):

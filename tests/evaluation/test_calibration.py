@@ -118,6 +118,9 @@ def test_each_hospital_has_its_own_fit_and_without_enough_films_the_pooled_one_o
     few = calibration.fit_calibration(table([0, 1], [0.1, 0.2], split="val"))
     assert few["findings"]["Edema"]["nih"]["slope"] is None
     assert np.isnan(calibration.calibrated(table([0, 1], [0.1, 0.2]), few)).all()
+    for scores_of_all in (np.full(4000, 0.3), np.linspace(1e-59, 1e-9, 4000)):  # a logit has no slope to learn
+        flat = calibration.fit_calibration(table(truth, scores_of_all, split="val"))["findings"]["Edema"]["nih"]
+        assert flat["reason"] == "all val films have the same probability (to 1e-06 of 0 and 1)"
     backwards = calibration.fit_calibration(table(1 - truth, scores, split="val"))["findings"]["Edema"]["nih"]
     assert backwards["reason"] == "val films with the finding have the lower probabilities"
 

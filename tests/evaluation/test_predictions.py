@@ -31,6 +31,12 @@ def test_a_table_comes_back_from_its_file_as_it_was_and_every_float32_exactly(tm
     assert (predictions.arrays(back)[1].astype(np.float32) == numbers).all()
 
 
+def test_probabilities_are_float32_as_models_give_them_or_float64_where_that_is_asked_for():
+    given = IDS, ["a", "a", "b"], ["test"] * 3, np.zeros((3, 1)), [[1 - 1e-9], [1 - 2e-9], [0.5]], ["Edema"]
+    assert predictions.build(*given)["Edema_prob"].tolist() == [1, 1, 0.5]
+    assert predictions.build(*given, np.float64)["Edema_prob"].tolist() == [1 - 1e-9, 1 - 2e-9, 0.5]
+
+
 def test_the_file_holds_1_0_and_empty_under_the_agreed_columns_and_the_same_bytes_each_time(tmp_path):
     predictions.write(table(), tmp_path / "one.csv")
     predictions.write(table(), tmp_path / "two.csv")

@@ -9,7 +9,6 @@ from cxr.core.findings import FINDINGS
 from cxr.core.parameters import Params
 from cxr.evaluation import predictions
 from cxr.external import label_tables, prediction_files
-from cxr.external.column_names import meaning
 from cxr.tables.sources.catalogue import name_films
 
 NIH = (
@@ -37,27 +36,6 @@ def file(tmp_path):
 @pytest.fixture
 def labels(file):
     return label_tables.read_labels([file(NIH, "nih.csv"), file(CHEXPERT, "chexpert.csv")], Params())
-
-
-@pytest.mark.parametrize(
-    ("column", "expected"),
-    [
-        ("prob_Edema", ("Edema", "probability")),
-        ("Edema_prob", ("Edema", "probability")),
-        ("p_pneumonia", ("Pneumonia", "probability")),
-        ("Pleural Effusion", ("Effusion", "bare")),
-        ("Pleural_Effusion", ("Effusion", "bare")),
-        ("pred Pleural Effusion", ("Effusion", "probability")),
-        ("CARDIOMEGALY", ("Cardiomegaly", "bare")),
-        ("y_true_Edema", ("Edema", "truth")),
-        ("y_pred_Edema", ("Edema", "probability")),
-        ("Consolidation_label", ("Consolidation", "truth")),
-        ("prob_Pleural_Thickening", None),
-        ("Patient ID", None),
-    ],
-)
-def test_columns_are_understood_under_their_usual_spellings(column, expected):
-    assert meaning(column, FINDINGS) == expected
 
 
 def test_films_are_named_by_nih_chexpert_or_as_the_users_own():
@@ -101,16 +79,16 @@ def test_a_file_may_hold_its_labels_and_facts_itself(file):
     assert found.table["Effusion_true"].fillna(-9).tolist() == [1, -9]
     assert found.table["patient_id"].tolist() == ["A", "A"]
     assert found.films.to_numpy().tolist() == [["own/x/1", "PA", "F", 40], ["own/x/2", "AP", "F", 41]]
-    assert "labels of Edema, Effusion: from the file's own columns" in found.notes
+    assert "labels of Edema: from the file's own column 'Edema_true'" in found.notes
+    beside = "'p_Effusion' is the probability and nothing else gives labels"
+    assert f"labels of Effusion: from the file's own column 'Effusion', for {beside}" in found.notes
 
 
 def test_our_own_predictions_file_is_read_as_any_other(file, tmp_path):
     table = predictions.build(["nih/00000001_000", "nih/00000002_000"], ["nih-1", "nih-2"], ["val", "test"],
-                              [[1, 0, 0, 1, 0, np.nan]] * 2, np.full((2, 6), 0.3), FINDINGS)  # fmt: skip
+                              [[1, 0, 0, 1, 0, np.nan]] * 2, [[0.3] * 6, [0.4] * 6], FINDINGS)  # fmt: skip
     predictions.write(table, tmp_path / "ours.csv")
-    found = prediction_files.read(
-        tmp_path / "ours.csv", pd.DataFrame(columns=[*label_tables.ABOUT, *FINDINGS]), FINDINGS
-    )
+    found = prediction_files.read(tmp_path / "ours.csv", label_tables.read_labels([], Params()), FINDINGS)
     pd.testing.assert_frame_equal(found.table, table, check_dtype=False)
     val, test, told = prediction_files.with_val(found, None, 0.2)
     assert (val["patient_id"].tolist(), test["patient_id"].tolist()) == (["nih-1"], ["nih-2"])
@@ -144,7 +122,7 @@ def test_films_without_labels_are_left_out_and_counted(file, labels):
         ("image,prob_Edema,p_Edema\n1.png,.2,.2\n", "columns 'prob_Edema' and 'p_Edema' both mean Edema; keep one"),
         ("image,Edema\n00000001_000.png,.2\n00000001_000.png,.3\n", "line 3: film nih/00000001_000 stands more than"),
         ("image,Edema\nzebra.png,.2\n", "no film of the file has a known label.*own/zebra.*--labels FILE"),
-        ("image,prob_Edema,Edema\n00000001_000.png,.2,7\n", "expected the label 1, 0, -1 or nothing, found '7'"),
+        ("image,prob_Edema,Edema\nzebra.png,.2,7\n", "expected the label 1, 0, -1 or nothing, found '7'"),
         ("image;Edema\n1.png;.2\n", "separated by semicolons"),
         ("image,Edema\n", "a header and no rows"),
     ],
@@ -155,14 +133,14 @@ def test_what_is_wrong_is_said_with_its_place_and_what_to_do(file, labels, text,
 
 
 def test_a_split_column_that_puts_a_patient_into_val_and_test_is_refused(file, labels):
-    text = "image,patient,split,Edema,Edema_true\n0.png,A,val,.5,1\n1.png,A,test,.5,0\n2.png,B,test,.5,0\n"
+    text = "image,patient,split,Edema,Edema_true\n0.png,A,val,.5,1\n1.png,A,test,.6,0\n2.png,B,test,.7,0\n"
     found = prediction_files.read(file(text), labels, FINDINGS)
     with pytest.raises(InputError, match=r"its split column puts patient A into val and test \(1 such patients\)"):
         prediction_files.with_val(found, None, 0.25)
 
 
 def test_val_is_a_share_of_the_patients_or_a_file_of_other_patients(file, labels):
-    text = "image,patient,Edema,Edema_true\n" + "".join(f"{n}.png,P{n // 2},0.5,{n % 2}\n" for n in range(400))
+    text = "image,patient,Edema,Edema_true\n" + "".join(f"{n}.png,P{n // 2},{n / 400},{n % 2}\n" for n in range(400))
     found = prediction_files.read(file(text), labels, FINDINGS)
     val, table, told = prediction_files.with_val(found, None, 0.25)
     assert 0.15 < len(val) / 400 < 0.35

@@ -99,6 +99,36 @@ def test_mimic_cxr_jpg_labels_studies_and_brings_its_split(tmp_path, packed):
     assert release.split["split"].tolist() == ["train", "train", "val", "test"]
 
 
+@pytest.mark.parametrize("part", ["chexpert", "split"])
+def test_mimic_cxr_jpg_refuses_rows_that_differ_and_takes_those_that_do_not_once(tmp_path, part):
+    for name, text in MIMIC.items():
+        (tmp_path / f"mimic-cxr-2.0.0-{name}.csv").write_text(text)
+    csv, film = tmp_path / f"mimic-cxr-2.0.0-{part}.csv", "files/p10/p10000032/s50414267/02aa804e.jpg"
+    first = MIMIC[part].splitlines()[1]
+    csv.write_text(f"{MIMIC[part].rstrip()}\n{first}\n")
+    film = "files/p10/p10000032/s50414267/02aa804e-bde0afdd-112c0b34-7bc16630-4e384014.jpg"
+    given = (tmp_path, "mimic-cxr-2.0.0-metadata.csv", "mimic-cxr-jpg", ["Effusion"], [film])
+    assert len(release_of(*given).table) == 4
+    other = first.replace("train", "test") if part == "split" else first + "1"  # the last label, blank or 1, is another
+    csv.write_text(f"{MIMIC[part].rstrip()}\n{other}\n")
+    with pytest.raises(
+        InputError, match=rf"{csv.name}: \w+_id \S+ stands in several rows that differ \(1 rows too many"
+    ):
+        release_of(*given)
+
+
+def test_mimic_cxr_jpg_takes_labels_from_its_label_table_alone(tmp_path):
+    """A metadata table that was joined with labels would give both sides of a merge the suffixes _x and _y."""
+    for name, text in MIMIC.items():
+        (tmp_path / f"mimic-cxr-2.0.0-{name}.csv").write_text(text)
+    csv = tmp_path / "mimic-cxr-2.0.0-metadata.csv"
+    pd.read_csv(csv, dtype=str).assign(Edema="0", **{"Pleural Effusion": "1"}).to_csv(csv, index=False)
+    film = "files/p10/p10000032/s50414267/02aa804e-bde0afdd-112c0b34-7bc16630-4e384014.jpg"
+    table = release_of(tmp_path, csv.name, "mimic-cxr-jpg", ["Effusion", "Edema"], [film]).table
+    assert table["Edema"].iloc[2] == 1
+    assert table["Effusion"].iloc[0] == 0
+
+
 def test_mimic_cxr_jpg_without_its_labels_names_the_file(tmp_path):
     (tmp_path / "mimic-cxr-2.0.0-metadata.csv").write_text(MIMIC["metadata"])
     with pytest.raises(InputError, match=r"mimic-cxr-2.0.0-chexpert.csv: no such table; expected beside mimic-cxr"):

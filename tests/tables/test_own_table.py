@@ -161,7 +161,9 @@ def test_what_cannot_be_meant_is_refused_with_its_place(tmp_path, rows, message)
 def test_several_rows_a_film_are_joined_by_majority_where_that_is_asked_for(tmp_path):
     readers = [("1", "0"), ("1", ""), ("0", "1")]
     rows = [{"filename": "0.png", "Effusion": effusion, "Edema": edema} for effusion, edema in readers]
-    table = release_of(tmp_path, rows, {"rows": "majority"}).table
+    release = release_of(tmp_path, rows, {"rows": "majority"})
+    table = release.table
+    assert "1 labels with as many yes as no: not known" in release.notes
     assert len(table) == 1
     assert table["Effusion"].tolist() == [1]
     assert table["Edema"].isna().tolist() == [True]  # one yes, one no
@@ -191,12 +193,32 @@ def test_columns_that_are_not_there_are_named(tmp_path, columns, message):
             {},
             r"the columns 'Edema', 'edema' all mean Edema. Say which: \"Edema\": \"Edema\" in OWN_COL",
         ),
+        (
+            {"Edema.1": "1"},
+            {},
+            r"the columns 'Edema', 'Edema.1' all mean Edema. Say which",
+        ),  # the header names it twice
+        ({"Edema_right": "1"}, {}, r"the columns 'Edema', 'Edema_right' all mean Edema. Say which"),
         ({"Effusion": "", "Edema": ""}, {}, r"own.csv: it holds no known label of Effusion, Edema"),
     ],
 )
 def test_what_would_be_lost_without_a_word_is_refused(tmp_path, rows, columns, message):
     with pytest.raises(InputError, match=message):
         release_of(tmp_path, [rows], columns)
+
+
+def test_columns_that_look_like_a_finding_and_are_not_used_are_named(tmp_path):
+    release = release_of(tmp_path, [{"Edema_prob": "0.3", "Effusion_pred_label": "1", "Edema_report": "0"}])
+    assert release.table[["Effusion", "Edema"]].to_numpy().tolist() == [[1, 0]]
+    notes = "\n".join(release.notes)
+    assert (
+        "not used: 'Edema_prob': only a finding's bare name is its label, or a column that OWN_COLUMNS names" in notes
+    )
+    assert "not used: 'Effusion_pred_label': a decision of the model by its name" in notes
+    assert "not used: 'Edema_report': 'report' in the name is not understood" in notes
+    chosen = release_of(tmp_path, [{"Edema_report": "1"}], {"Edema": "Edema_report"})
+    assert chosen.table["Edema"].tolist() == [1]
+    assert not any("'Edema_report': '" in note for note in chosen.notes)
 
 
 def test_words_that_are_not_understood_are_counted(tmp_path):

@@ -456,6 +456,19 @@ def test_chexperts_official_test_labels_are_read_by_film_and_by_study(tmp_path, 
     assert table["view"].fillna("").tolist() == ["", "", "LATERAL"]
 
 
+@pytest.mark.parametrize("column", ["Path", "Study"])
+@pytest.mark.parametrize("key", chexpert.OTHER_KEYS)
+def test_labels_of_the_official_test_set_under_another_key_are_told(tmp_path, column, key):
+    names = ["test/patient64741/study1" + "/view1_frontal.jpg" * (column == "Path")]
+    labels = {name: [1.0] for name in chexpert.CHEXPERT_LABELS}
+    csv = tmp_path / "labels.csv"
+    pd.DataFrame({column: names, **labels}).to_csv(csv, index=False)
+    with pytest.raises(
+        InputError, match=rf"{key} names labels of the official test set.*Give it as {chexpert.TEST_KEY}"
+    ):
+        chexpert.read_chexpert({key: csv}, tmp_path, pd.Series(names), params_with())
+
+
 def test_label_files_of_other_labellers_are_read_as_chexperts_train_table(tmp_path):
     """train_visualCheXbert.csv has the columns of train.csv, without -1 and blanks."""
     csv = chexpert_csv(tmp_path / "train_visualCheXbert.csv", [{"Path": "CheXpert-v1.0/train/" + study(1), "Edema": 1}])

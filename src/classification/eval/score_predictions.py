@@ -1,14 +1,18 @@
 """Evaluate anybody's predictions: a CSV with a film's name and a probability for each of the findings it knows.
 
-Reads   FILE … (.csv or .csv.gz): Image Index, image, filename, or CheXpert's Path or Study; prob_Edema, Edema_prob,
-        p_Edema or Edema, any of FINDINGS. Labels, patient, view, sex, age: --labels FILE, or NIH's and
-        CheXpert's tables as SETTINGS.json names them, or columns <Finding>_true, patient_id, view, sex, age of FILE.
+Reads   FILE … (.csv or .csv.gz): Image Index, image, filename, dicom_id, or CheXpert's Path or Study; prob_Edema,
+        Edema_prob, p_Edema or Edema, any of FINDINGS. Patient, view, sex, age: from the labels, or columns of FILE.
+        Labels: --labels FILE, which wins; or columns <Finding>_true of FILE; or NIH's and CheXpert's tables as
+        SETTINGS.json names them. Labels of studies are given to their films (column study_id, or the film's folder).
         NIH's test_list.txt beside its table, if there: what remains on the official test films.
 Writes  --out DIR (default: scores): metrics.json, thresholds.json, result.csv, roc.png, precision_recall.png,
         report.html; of several files one such folder each, and comparison.json with paired intervals
 
 Thresholds and calibration come from --val FILE, from the file's own split column, or from a share of the patients
 (--val-fraction), drawn by a hash; they are never chosen on the films they are judged on.
+
+A model's decisions (Edema_pred_label, Edema_binary) are no labels and no probabilities. Every column that names a
+finding and was not used is told with the reason; labels that contradict each other are refused, or see --majority.
 """
 
 from pathlib import Path
@@ -31,13 +35,14 @@ def main(argv=None):
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="predictions to evaluate")
     parser.add_argument("--out", type=Path, default=Path("scores"), help="folder of the results")
     parser.add_argument("--labels", type=Path, action="append", help="table of labels; repeatable")
+    parser.add_argument("--majority", action="store_true", help="where rows of labels differ, the majority counts")
     parser.add_argument("--val", type=Path, action="append", help="val predictions, one for each FILE in its order")
     parser.add_argument("--val-fraction", type=float, default=0.2, help="share of patients to fit on, without --val")
     arguments = parser.parse_args(argv)
     settings, params = command_line.load(arguments)
     check(arguments)
     label_files = arguments.labels or label_tables.label_files(settings)
-    labels = label_tables.read_labels(label_files, params)
+    labels = label_tables.read_labels(label_files, params, bool(arguments.labels), arguments.majority)
     print("labels: " + (", ".join(map(str, label_files)) or "the files' own columns"))
     vals = arguments.val or [None] * len(arguments.files)
     models = [
@@ -56,7 +61,8 @@ def main(argv=None):
     for name, model in zip(names, models, strict=True):
         folder = arguments.out / name if len(models) > 1 else arguments.out
         write(model, folder, name, dict(zip(names, models, strict=True)), differences)
-        print(f"\n{name}\n{result_text(model.metrics)}\n-> {folder / 'report.html'}, metrics.json, roc.png")
+        print("\n".join(["", name, *(f"* {note}" for note in model.notes), result_text(model.metrics)]))
+        print(f"-> {folder / 'report.html'}, metrics.json, roc.png")
 
 
 def check(arguments):
@@ -68,18 +74,18 @@ def check(arguments):
 
 def score(path, val, arguments, labels, label_files, params):
     foreign = prediction_files.read(path, labels, params.findings)
-    val_table, table, note = prediction_files.with_val(
-        foreign, val and prediction_files.read(val, labels, params.findings), arguments.val_fraction
-    )
+    val = val and prediction_files.read(val, labels, params.findings)
+    val_table, table, note = prediction_files.with_val(foreign, val, arguments.val_fraction)
     evaluated = params.evaluation
     block, thresholds = assessment.assess(
         val_table, table, foreign.films, evaluated.threshold_rule, evaluated.bootstrap_replicates, params.general.seed,
         listed_films(label_files, table["image_id"]),
     )  # fmt: skip
-    for finding, values in block["findings"].items():
-        if finding not in foreign.findings:
-            values["reason"] = "the file has no column for it"
-    return html_page.Model(foreign.name, block, thresholds, table, val_table, foreign.findings, [note, *foreign.notes])
+    for part in (block, *block["by_source"].values()):
+        for finding, reason in foreign.reasons.items():
+            part["findings"][finding]["reason"] = reason
+    notes = [*foreign.notes, *(f"{val.name}: {told}" for told in (val.notes if val else ())), note]
+    return html_page.Model(foreign.name, block, thresholds, table, val_table, foreign.findings, notes)
 
 
 def compare(first, second, params):

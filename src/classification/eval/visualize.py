@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, hint
 from cxr.core.executors import process_count
-from cxr.core.findings import colours
+from cxr.core.findings import canonical, colours
 from cxr.core.parameters import FAMILIES, METHOD_NAMES
 from cxr.core.progress import progress
 from cxr.maps import detections, family_maps
@@ -31,9 +31,7 @@ def main(argv=None):
     arguments.add_argument("--limit", type=int, help="films a finding, in place of OVERLAYS_PER_FINDING; 0 = all")
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
-    for finding in arguments.finding or ():
-        if finding not in params.findings:
-            raise InputError(f"--finding {finding}: expected one of {', '.join(params.findings)}.")
+    wanted = [asked(name, params.findings) for name in arguments.finding or params.findings]
     locks.hold(settings.family_dir(arguments.family))
     scored = family_maps.load(settings, params, arguments.family)
     limit = params.evaluation.overlays_per_finding if arguments.limit is None else arguments.limit
@@ -46,10 +44,7 @@ def main(argv=None):
         write_json(overlays.overlays_made_from(scored, folder), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
     print(f"maps of {grids} places: where that is few (small input sizes), they tell a region of the film at most")
-    chosen = {
-        finding: family_maps.choose_films(scored, finding, arguments.film, limit)
-        for finding in arguments.finding or params.findings
-    }
+    chosen = {finding: family_maps.choose_films(scored, finding, arguments.film, limit) for finding in wanted}
     jobs = [(finding, row) for finding, rows in chosen.items() for row in rows]
     with ThreadPoolExecutor(process_count(params.general.workers)) as threads:
         drawn = threads.map(lambda job: overlays.draw_overlay(scored, *job, settings, folder / "gradcam"), jobs)
@@ -71,6 +66,14 @@ def main(argv=None):
             f"{len(boxes)} boxes on {boxes['image_id'].nunique()} test films, in pixels of the original "
             f"-> {folder / 'detections.csv'}"
         )
+
+
+def asked(name, findings):
+    """The finding that --finding means, however it is spelt."""
+    known = {canonical(finding): finding for finding in findings}
+    if canonical(name) not in known:
+        raise InputError(f"--finding {name}: expected one of {', '.join(findings)}.{hint(name, findings)}")
+    return known[canonical(name)]
 
 
 if __name__ == "__main__":

@@ -50,8 +50,11 @@ def _fitted(truth: np.ndarray, probabilities: np.ndarray, name: str) -> dict[str
     if min(counts["positives"], counts["negatives"]) < FEWEST:
         return {**nothing, "reason": f"fewer than {FEWEST} positive or negative films in val"}
     known = ~np.isnan(truth)
+    scores = logit(probabilities[known])
+    if np.ptp(scores) == 0:
+        return {**nothing, "reason": f"all val films have the same probability (to {NEAREST:g} of 0 and 1)"}
     model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000)
-    model.fit(logit(probabilities[known])[:, None], truth[known])
+    model.fit(scores[:, None], truth[known])
     slope, intercept = float(model.coef_[0, 0]), float(np.ravel(model.intercept_)[0])
     if slope <= 0:
         return {**nothing, "reason": "val films with the finding have the lower probabilities"}

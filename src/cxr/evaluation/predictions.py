@@ -35,7 +35,7 @@ def prob_columns(findings: Sequence[str]) -> list[str]:
 
 def build(
     image_ids: Sequence[str], patient_ids: Sequence[str], splits: Sequence[str], truth, probabilities,
-    findings: Sequence[str],
+    findings: Sequence[str], precision: type = np.float32,
 ) -> pd.DataFrame:  # fmt: skip
     """A predictions table from its parts.
 
@@ -45,18 +45,21 @@ def build(
     truth : array of shape (N, F)
         1, 0 or NaN = not known.
     probabilities : array of shape (N, F)
-        0..1; kept as float32, the precision that models give and the file holds exactly.
+        0..1.
     findings : sequence of F str
+    precision : type
+        Of the probabilities: float32 is what our models give and `write` holds exactly; other people's files are kept
+        in float64, for what differs by 1e-9 is ranked.
 
     Returns
     -------
     table : DataFrame of N rows
-        Truth as float with NaN, probabilities as float32; `read` gives the same table back after `write`.
+        Truth as float with NaN; of float32 `read` gives the same table back after `write`.
     """
     names = {"image_id": list(image_ids), "patient_id": list(patient_ids), "split": list(splits)}
     names = {name: pd.Series([str(value) for value in values], dtype="str") for name, values in names.items()}
     truths = dict(zip(true_columns(findings), np.asarray(truth, dtype=float).T, strict=True))
-    scores = dict(zip(prob_columns(findings), np.asarray(probabilities, dtype=np.float32).T, strict=True))
+    scores = dict(zip(prob_columns(findings), np.asarray(probabilities, dtype=precision).T, strict=True))
     return pd.DataFrame({**names, **truths, **scores})
 
 

@@ -70,7 +70,8 @@ def best_threshold(truth: np.ndarray, probabilities: np.ndarray, rule: str) -> f
         return float(np.nextafter(score[0], np.inf))
     lowest = score[ends[best]]
     following = score[ends[best + 1]] if best + 1 < len(ends) else lowest
-    return float((lowest + following) / 2)
+    # Of neighbours in float64 the mean may be the lower one, which is not called.
+    return float(max((lowest + following) / 2, np.nextafter(following, lowest)))
 
 
 def decide(table: pd.DataFrame, thresholds: dict[str, Any]) -> np.ndarray:

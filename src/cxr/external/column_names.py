@@ -1,74 +1,116 @@
-"""What the columns of anybody's CSV mean: film, probability and truth of each finding, patient, view, sex, age.
+"""The columns of anybody's CSV: which is the film, the probability and the truth of each finding; their values."""
 
-Names are read in words: ``prob_Pleural_Effusion``, ``p_Edema``, ``Cardiomegaly_prob`` and ``Pleural Effusion`` are all
-probabilities of a finding, ``Edema_true`` is a label.
-"""
-
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cxr.core.errors import InputError, hint
-from cxr.core.findings import canonical
-from cxr.tables.column_roles import FILM_COLUMNS, plain, role_column
+from cxr.tables.column_roles import FILM_COLUMNS, STUDY_COLUMNS, plain, role_column
+from cxr.tables.finding_columns import merged_twice, read_name, unused_notes
 from cxr.tables.label_values import states
 
-PROBABILITY_WORDS = set(
-    "prob probs proba probability p pred preds predicted prediction score hat output sigmoid".split()
-)
-TRUTH_WORDS = set("true truth label labels target gt actual".split())
-NEUTRAL_WORDS = {"y", "ground"}
+ROUNDING = 1e-6  # a value beyond 0..1 by less is the mean or the sum of probabilities, rounded
 
 
-def meaning(column: str, findings: Sequence[str]) -> tuple[str, str] | None:
-    """Finding and kind ("probability", "truth" or "bare") of a column's name; None where it is not a finding's.
+@dataclass(frozen=True)
+class Columns:
+    """What a file says of findings: finding -> column. unused: the other columns that name a finding -> why not."""
 
-    >>> meaning("prob_Pleural_Effusion", ["Edema", "Effusion"])
-    ('Effusion', 'probability')
-    """
-    words = [word for word in re.split(r"[^a-z0-9]+", column.lower()) if word]
-    kinds = PROBABILITY_WORDS | TRUTH_WORDS | NEUTRAL_WORDS
-    named = canonical("".join(word for word in words if word not in kinds))
-    finding = next((finding for finding in findings if canonical(finding) == named), None)
-    if finding is None:
-        return None
-    if TRUTH_WORDS & set(words):
-        return finding, "truth"
-    return finding, "probability" if PROBABILITY_WORDS & set(words) else "bare"
+    probability: dict[str, str] = field(default_factory=dict)
+    truth: dict[str, str] = field(default_factory=dict)
+    bare: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, str] = field(default_factory=dict)
 
 
-def find_columns(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> dict[str, dict[str, str]]:
-    """kind -> finding -> column of the file, for "probability" and "truth".
-
-    A bare name (``Edema``) is the probability, or the label where there is another column for the probability.
+def find_columns(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Columns:
+    """The columns by their names alone.
 
     Raises
     ------
     InputError
-        Two columns mean the same.
+        Two columns mean the same, or differ in the suffix of a merge only.
     """
-    columns: dict[str, dict[str, str]] = {"probability": {}, "truth": {}, "bare": {}}
-
-    def add(finding: str, kind: str, column: str) -> None:
-        if finding in columns[kind]:
-            first = columns[kind][finding]
-            raise InputError(f"{path}: columns {first!r} and {column!r} both mean {finding}; keep one.")
-        columns[kind][finding] = column
-
-    for column in raw:
-        known = meaning(column, findings)
-        if known:
-            add(*known, column)
-    for finding, column in columns.pop("bare").items():
-        add(finding, "truth" if finding in columns["probability"] else "probability", column)
+    named = [known for known in (read_name(column, findings) for column in raw) if known]
+    columns = Columns(unused={known.column: known.why for known in named if known.why})
+    named = [known for known in named if not known.why]
+    pair = merged_twice(named)
+    if pair:
+        raise InputError(
+            f"{path}: columns {pair[0]!r} and {pair[1]!r} differ in the suffix of a merge only, or stand twice in the "
+            f"header: which is the probability, and which the label? Rename them, such as prob_{named[0].finding} and "
+            f"{named[0].finding}_true, or leave one out."
+        )
+    for known in named:
+        if known.kind == "bare" and known.suffix:
+            columns.unused[known.column] = f"what {known.suffix!r} stands for is not known; rename it"
+            continue
+        of_kind = getattr(columns, known.kind)
+        first = of_kind.setdefault(known.finding, known.column)
+        if first != known.column:
+            raise InputError(f"{path}: columns {first!r} and {known.column!r} both mean {known.finding}; keep one.")
     return columns
 
 
+def of_predictions(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Columns:
+    """`find_columns` of predictions: a bare name is the probability where no other column is.
+
+    ``bare`` then holds columns that may be labels: those of findings with a column for the probability, and none for
+    the truth.
+
+    Raises
+    ------
+    InputError
+        As `find_columns`, or no column is a probability.
+    """
+    found = find_columns(raw, path, findings)
+    columns = Columns(found.probability, found.truth, {}, found.unused)
+    for finding, column in found.bare.items():
+        if finding not in columns.probability:
+            columns.probability[finding] = column
+        elif finding in columns.truth:
+            columns.unused[column] = "other columns are the probability and the label by their names"
+        else:
+            columns.bare[finding] = column
+    if not columns.probability:
+        raise InputError(
+            f"{path}: no column is a probability of {', '.join(findings)}; expected names such as prob_Edema, "
+            f"Edema_prob, p_Edema or Edema; found {', '.join(raw.columns[:12])}. {_told(columns)}Rename the columns."
+        )
+    return columns
+
+
+def of_labels(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Columns:
+    """`find_columns` of a table of labels: ``truth`` holds bare names too; a prediction is no label.
+
+    Raises
+    ------
+    InputError
+        As `find_columns`, or no column is a label.
+    """
+    found = find_columns(raw, path, findings)
+    columns = Columns({}, {**found.bare, **found.truth}, {}, found.unused)
+    for column in found.bare.values():
+        if column not in columns.truth.values():
+            columns.unused[column] = "another column is the label by its name"
+    for column in found.probability.values():
+        columns.unused[column] = "a prediction by its name, no label"
+    if not columns.truth:
+        raise InputError(
+            f"{path}: no column is one of the findings {', '.join(findings)}; found {', '.join(raw.columns[:12])}. "
+            f"{_told(columns)}Give a table with a column for each finding (1, 0, or nothing = not known)."
+        )
+    return columns
+
+
+def _told(columns: Columns) -> str:
+    return "".join(f"{note}. " for note in unused_notes(columns.unused))
+
+
 def film_column(raw: pd.DataFrame, path: Path) -> str:
-    """The column that names the film.
+    """The column that names the film, or the study where no film is named.
 
     Raises
     ------
@@ -83,9 +125,14 @@ def film_column(raw: pd.DataFrame, path: Path) -> str:
     if first.startswith("Unnamed") and not pd.to_numeric(raw[first], errors="coerce").notna().any():
         return first  # an index of names that was saved without a head
     raise InputError(
-        f"{path}: no column names the film; expected 'Image Index', 'image', 'filename', 'Path' or 'Study'; found "
-        f"{', '.join(raw.columns[:12])}.{hint('Image Index', raw.columns)} Rename the column that does."
+        f"{path}: no column names the film; expected 'Image Index', 'image', 'filename', 'Path', 'dicom_id' or "
+        f"'Study'; found {', '.join(raw.columns[:12])}.{hint('Image Index', raw.columns)} Rename the column that does."
     )
+
+
+def is_study(column: str) -> bool:
+    """Whether a column names studies."""
+    return plain(column) in STUDY_COLUMNS
 
 
 def other_column(raw: pd.DataFrame, role: str) -> pd.Series | None:
@@ -94,37 +141,56 @@ def other_column(raw: pd.DataFrame, role: str) -> pd.Series | None:
     return None if column is None else raw[column]
 
 
-def probabilities_of(raw: pd.DataFrame, columns: dict[str, str], path: Path, findings: Sequence[str]) -> np.ndarray:
-    """Probabilities, float64 of shape (N, F); NaN for a finding that has no column.
+def probabilities_of(
+    raw: pd.DataFrame, columns: dict[str, str], path: Path, findings: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Probabilities as the file has them, and a note of those that were clipped.
+
+    Returns
+    -------
+    values : float64 array of shape (N, F)
+        NaN for a finding that has no column.
+    notes : list of str
 
     Raises
     ------
     InputError
         A value that is no probability.
     """
-    values = np.full((len(raw), len(findings)), np.nan)
+    values, clipped = np.full((len(raw), len(findings)), np.nan), 0
     for f, finding in enumerate(findings):
         if finding not in columns:
             continue
-        column = raw[columns[finding]]
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
-        wrong = ~((numbers >= 0) & (numbers <= 1))
+        numbers = pd.to_numeric(raw[columns[finding]], errors="coerce").to_numpy(dtype=float)
+        wrong = ~((numbers > -ROUNDING) & (numbers < 1 + ROUNDING))
         if wrong.any():
-            row = int(np.argmax(wrong))
-            value = "nothing" if pd.isna(column.iloc[row]) else repr(column.iloc[row])
-            outside = np.nanmax(np.abs(numbers)) if np.isfinite(numbers).any() else 0
-            advice = " Percent? Divide by 100." if 1 < outside <= 100 and np.nanmin(numbers) >= 0 else ""
-            advice = " These look like logits: apply the sigmoid first." if np.nanmin([*numbers, 0]) < 0 else advice
-            raise InputError(
-                f"{path}: line {row + 2}, column {columns[finding]!r}: expected a probability in 0..1, found {value} "
-                f"({int(wrong.sum())} such lines).{advice or ' Mend or leave out these lines.'}"
-            )
-        values[:, f] = numbers
-    return values
+            raise _no_probability(raw[columns[finding]], numbers, wrong, path)
+        values[:, f] = np.clip(numbers, 0, 1)
+        clipped += int((numbers != values[:, f]).sum())
+    told = f"{clipped:,} values beyond 0..1 by less than {ROUNDING:g} were taken as 0 or 1 (rounding)"
+    return values, [told] if clipped else []
+
+
+def _no_probability(column: pd.Series, numbers: np.ndarray, wrong: np.ndarray, path: Path) -> InputError:
+    row = int(np.argmax(wrong))
+    value = "nothing" if pd.isna(column.iloc[row]) else repr(column.iloc[row])
+    known = numbers[np.isfinite(numbers)]
+    if str(column.iloc[row]).rstrip().endswith("%") or (len(known) and known.min() >= 0 and 1 < known.max() <= 100):
+        advice = "Percent? Divide by 100."
+    elif len(known) and known.min() <= -ROUNDING:
+        advice = "These look like logits: apply the sigmoid first."
+    elif str(column.iloc[row]).count(",") == 1 and str(column.iloc[row]).replace(",", "").strip().isdigit():
+        advice = "A decimal comma? Write a point."
+    else:
+        advice = "Mend or leave out these lines."
+    return InputError(
+        f"{path}: line {row + 2}, column {column.name!r}: expected a probability in 0..1, found {value} "
+        f"({int(wrong.sum())} such lines). {advice}"
+    )
 
 
 def labels_of(raw: pd.DataFrame, columns: dict[str, str], path: Path, findings: Sequence[str]) -> np.ndarray:
-    """Labels, float64 of shape (N, F): 1, 0, and NaN for blank, for -1 (uncertain) and where there is no column.
+    """Labels, float64 of shape (N, F): 1, 0, -1 (uncertain), and NaN for blank and where there is no column.
 
     Raises
     ------
@@ -143,5 +209,5 @@ def labels_of(raw: pd.DataFrame, columns: dict[str, str], path: Path, findings: 
                 f"{path}: line {row + 2}, column {columns[finding]!r}: expected the label 1, 0, -1 or nothing, found "
                 f"{raw[columns[finding]].iloc[row]!r}. Mend the column, or name a probability prob_{finding}."
             )
-        values[:, f] = numbers.mask(numbers == -1)
+        values[:, f] = numbers
     return values

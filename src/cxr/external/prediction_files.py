@@ -13,12 +13,14 @@ import pandas as pd
 
 from cxr.core.errors import InputError
 from cxr.evaluation import predictions
-from cxr.external.column_names import film_column, find_columns, labels_of, other_column, probabilities_of
-from cxr.external.label_tables import facts_of, own_patients
+from cxr.external import truth_of_files
+from cxr.external.column_names import film_column, is_study, of_predictions, other_column, probabilities_of
+from cxr.external.label_tables import Labels, facts_of, own_patients, studies_of
 from cxr.tables import splitting
 from cxr.tables.column_roles import splits
+from cxr.tables.finding_columns import unused_notes
 from cxr.tables.raw_tables import read_raw_csv
-from cxr.tables.sources.catalogue import name_films
+from cxr.tables.sources.catalogue import name_films, name_studies
 
 MEND = "Give a CSV with a film's name and a probability per finding."
 
@@ -28,7 +30,8 @@ class Foreign:
     """One file, read.
 
     name: the file's, without suffixes. table: predictions, findings that the file has not with unknown truth. films:
-    image_id, view, sex, age. findings: those that the file has. notes: what the reader did, for the report.
+    image_id, view, sex, age. findings: those that the file has. notes: what the reader did, for the report. reasons:
+    why a finding is not evaluated.
     """
 
     name: str
@@ -36,16 +39,17 @@ class Foreign:
     films: pd.DataFrame
     findings: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
-def read(path: Path, labels: pd.DataFrame, findings: Sequence[str]) -> Foreign:
+def read(path: Path, labels: Labels, findings: Sequence[str]) -> Foreign:
     """Predictions of a file, joined with what is known of its films; all of split "test", or as its own column says.
 
     Parameters
     ----------
     path : Path
         CSV, packed with gzip or not.
-    labels : DataFrame
+    labels : Labels
         From `label_tables.read_labels`; may be empty where the file holds its labels itself.
     findings : sequence of str
         What is looked for in the file.
@@ -53,34 +57,30 @@ def read(path: Path, labels: pd.DataFrame, findings: Sequence[str]) -> Foreign:
     Raises
     ------
     InputError
-        No table, no column for the film or for any finding, a film twice, a value that is no probability, or no film
-        with a known label.
+        No table, no column for the film or for any finding, a film twice, a value that is no probability, labels that
+        contradict each other, or no film with a known label.
     """
     raw = read_raw_csv(path, (), MEND)
-    columns = find_columns(raw, path, findings)
-    if not columns["probability"]:
-        raise InputError(
-            f"{path}: no column is a probability of {', '.join(findings)}; expected names such as prob_Edema, "
-            f"Edema_prob, p_Edema or Edema; found {', '.join(raw.columns[:12])}. Rename the columns."
-        )
-    scores = probabilities_of(raw, columns["probability"], path, findings)
-    image_ids, patients = name_films(raw[film_column(raw, path)])
-    _refuse_twice(path, image_ids)
-    known, notes = _known(image_ids, labels)
-    truth = known[list(findings)].to_numpy(dtype=float)
-    if columns["truth"]:
-        own = labels_of(raw, columns["truth"], path, findings)
-        has_own = np.array([finding in columns["truth"] for finding in findings])
-        truth = np.where(has_own, own, truth)
-        notes.append(f"labels of {', '.join(columns['truth'])}: from the file's own columns")
-    truth = np.where(np.isnan(scores), np.nan, truth)
+    columns = of_predictions(raw, path, findings)
+    scores, notes = probabilities_of(raw, columns.probability, path, findings)
+    name = film_column(raw, path)
+    image_ids, patients = name_films(raw[name])
+    image_ids = name_studies(raw[name]).fillna(image_ids) if is_study(name) else image_ids
+    _refuse_twice(path, image_ids, name)
+    known, joined = truth_of_files.join(image_ids, studies_of(raw, image_ids), labels, columns.probability)
+    truth, told = truth_of_files.choose(raw, path, columns, known, labels, scores, findings)
+    notes += [*joined, *told, *unused_notes(columns.unused)]
+    reasons = truth_of_files.no_rankings(columns.probability, truth, scores, findings)
+    reasons |= {finding: "the file has no column for it" for finding in findings if finding not in columns.probability}
+    truth[:, [finding in reasons for finding in findings]] = np.nan
+    notes = [*truth_of_files.decisions(columns.probability, truth, scores, findings), *notes]
     owners = own_patients(raw, patients).reset_index(drop=True)
-    owners = known["patient_id"].reset_index(drop=True).fillna(owners).astype(object)
-    facts, own_facts = known[["view", "sex", "age"]].reset_index(drop=True).astype(object), facts_of(raw).astype(object)
-    films = pd.concat([image_ids.rename("image_id").reset_index(drop=True), facts.fillna(own_facts)], axis=1)
+    owners = known["patient_id"].fillna(owners).astype(object)
+    facts, own_facts = known[["view", "sex", "age"]].astype(object), facts_of(raw).astype(object)
+    films = pd.concat([image_ids.rename("image_id"), facts.fillna(own_facts)], axis=1)
     labelled = ~np.isnan(truth).all(axis=1)
     if not labelled.any():
-        raise _no_label_known(path, image_ids, labels)
+        raise _nothing_to_evaluate(path, image_ids, labels, reasons, columns.probability)
     if not labelled.all():
         notes.append(f"{int((~labelled).sum()):,} of {len(raw):,} films without a known label are left out")
     if owners[labelled].isna().any():
@@ -88,48 +88,45 @@ def read(path: Path, labels: pd.DataFrame, findings: Sequence[str]) -> Foreign:
             "no patient is known for some films: each of them counts as a patient of its own, and the intervals are "
             "too narrow where a patient has several. Add a column patient_id."
         )
-        owners = owners.fillna(image_ids.reset_index(drop=True))
-    table = predictions.build(image_ids, owners, _splits(raw), truth, np.nan_to_num(scores), findings)[labelled]
-    present = tuple(finding for finding in findings if finding in columns["probability"])
+        owners = owners.fillna(image_ids)
+    scores = np.nan_to_num(scores)
+    table = predictions.build(image_ids, owners, _splits(raw), truth, scores, findings, np.float64)[labelled]
+    present = tuple(finding for finding in findings if finding in columns.probability)
     absent = [finding for finding in findings if finding not in present]
     if absent:
         notes.append(f"not in the file: {', '.join(absent)}")
     name = path.name.removesuffix(".gz").removesuffix(".csv")
-    return Foreign(name, table.reset_index(drop=True), films[labelled].reset_index(drop=True), present, notes)
+    films = films[labelled].reset_index(drop=True)
+    return Foreign(name, table.reset_index(drop=True), films, present, notes, reasons)
 
 
-def _no_label_known(path: Path, image_ids: pd.Series, labels: pd.DataFrame) -> InputError:
-    such = f"such as {labels['image_id'].iloc[0]}" if len(labels) else "none: no table of labels was given or found"
+def _nothing_to_evaluate(
+    path: Path, image_ids: pd.Series, labels: Labels, reasons: dict[str, str], columns: dict[str, str]
+) -> InputError:
+    constant = [f"{finding}: {reasons[finding]}" for finding in columns if finding in reasons]
+    if constant:
+        return InputError(f"{path}: nothing can be ranked: {'; '.join(constant)}. Give the probabilities themselves.")
+    such = "none: no table of labels was given or found"
+    if len(labels.table):
+        such = f"such as {labels.table['image_id'].iloc[0]}"
+    by_study = " These labels are of studies: add a column study_id." if labels.table["of_study"].any() else ""
     return InputError(
         f"{path}: no film of the file has a known label: it names films such as {image_ids.iloc[0]}, the tables of "
-        f"labels films {such}. Give the labels with --labels FILE, or as columns <Finding>_true of the file."
+        f"labels films {such}.{by_study} Give the labels with --labels FILE, or as columns <Finding>_true of the file."
     )
 
 
-def _refuse_twice(path: Path, image_ids: pd.Series) -> None:
+def _refuse_twice(path: Path, image_ids: pd.Series, column: str) -> None:
     again = image_ids.duplicated()
     if again.any():
         row = int(np.argmax(again))
+        film = "study" if is_study(column) else "film"
+        more = " If lines are films, name them in a column image." if is_study(column) else ""
         raise InputError(
-            f"{path}: line {row + 2}: film {image_ids.iloc[row]} stands more than once ({int(again.sum())} such "
-            "lines); expected every film once. Average its lines, or keep one."
+            f"{path}: line {row + 2}: {film} {image_ids.iloc[row]} stands more than once "
+            f"({int(again.sum())} such lines, column {column!r}); expected every {film} once. Average its lines, or "
+            f"keep one.{more}"
         )
-
-
-def _known(image_ids: pd.Series, labels: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """What the labels say of each film, NaN where nothing; by the whole name, or else by its last part."""
-    notes: list[str] = []
-    if labels.empty:
-        return labels.reindex(range(len(image_ids))), notes
-    table = labels.set_index("image_id")
-    if not image_ids.isin(table.index).any():
-        last = labels["image_id"].str.rsplit("/", n=1).str[-1]
-        by_name = labels.set_index(last)[~last.duplicated(keep=False).to_numpy()]
-        short = image_ids.str.rsplit("/", n=1).str[-1]
-        if short.isin(by_name.index).any() and not short.duplicated().any():
-            notes.append("films are matched with the labels by the last part of their names")
-            return by_name.reindex(short), notes
-    return table.reindex(image_ids), notes
 
 
 def _splits(raw: pd.DataFrame) -> list[str]:

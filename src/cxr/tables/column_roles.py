@@ -7,14 +7,19 @@ import pandas as pd
 
 from cxr.imaging.views import view_of
 
-# In this order: a file may have both a path and a name.
+STUDY_COLUMNS = "study studyid studyname studyuid studyinstanceuid accession accessionnumber".split()
+# In this order: a file may have both a path and a name; a study stands for its film only where none is named.
 FILM_COLUMNS = (
-    "imageid imageindex image imagename imagefile filename file path imagepath filepath img imgname dicomid study "
-    "studyid name"
-).split()
+    *"imageid imageindex image imagename imagefile filename file path imagepath filepath img imgname dicomid".split(),
+    *"filmid film sopinstanceuid".split(),
+    *STUDY_COLUMNS,
+    "name",
+)
 ROLES = {
     # A path tells more than a name.
-    "path": "path filepath imagepath filename file imagefile imagename imageindex image imageid img imgname".split(),
+    "path": (
+        "path filepath imagepath filename file imagefile imagename imageindex image imageid img imgname dicomid"
+    ).split(),
     "patient": "patientid patient subjectid subject".split(),
     "view": "view viewposition appa projection".split(),
     "sex": "sex gender patientsex patientgender".split(),

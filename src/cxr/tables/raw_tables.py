@@ -36,6 +36,8 @@ class Release:
         ``image_id``, ``split`` (train, val, test) of the films that the source's own table puts into one.
     notes : list of str
         How the table was read, for the user.
+    repeated : DataFrame or None
+        Rows of films that stand in ``table`` already.
     """
 
     table: pd.DataFrame
@@ -46,6 +48,12 @@ class Release:
     box_problems: pd.DataFrame | None = None
     split: pd.DataFrame | None = None
     notes: list[str] = field(default_factory=list)
+    repeated: pd.DataFrame | None = None
+
+    @property
+    def every_row(self) -> pd.DataFrame:
+        """``table`` and the rows that stand in it already: they may say something else."""
+        return self.table if self.repeated is None else pd.concat([self.table, self.repeated], ignore_index=True)
 
     def __str__(self) -> str:
         """The numbers that a user would check, a line each."""
@@ -69,10 +77,12 @@ class Release:
 
 def whole_release(table: pd.DataFrame, listed: list[pd.DataFrame], on_disk: pd.Series, **more) -> Release:
     """A reader's last step: one row a film, and the films that are not on disk counted and listed."""
-    table, twice = first_of_each(table[[*COLUMNS, *table.columns.difference(COLUMNS, sort=False)]])
+    rows = table[[*COLUMNS, *table.columns.difference(COLUMNS, sort=False)]]
+    table, twice = first_of_each(rows)
     missing = table["path"][~table["path"].isin(on_disk) & ~leaves_raw_folder(table["path"])]
     folder = missing.str.extract(r"^(.*?)/?(?:images/|patient\d+/study\d+/)?[^/]+$")[0].replace("", "an unknown folder")
     listed = pd.concat([*listed, twice, problems(missing, "missing")], ignore_index=True)
+    more["repeated"] = typed(rows[rows["image_id"].duplicated()], findings_of(rows))
     return Release(typed(table, findings_of(table)), listed, folder.value_counts(sort=False), **more)
 
 
@@ -129,6 +139,9 @@ def need_columns(table: pd.DataFrame, path: Path, columns: Iterable[str], mend: 
 
 
 def how_to_mend(key: str) -> str:
+    """What to do about a table, by the key of SETTINGS.json or the argument that names it."""
+    if key.startswith("--"):
+        return f"Mend the table, or give another one with {key}."
     return f'Mend {key} in SETTINGS.json ("" leaves this source out), or download the file again.'
 
 

@@ -230,6 +230,17 @@ def name_films(names: pd.Series) -> tuple[pd.Series, pd.Series]:
     return image_ids, patients
 
 
+def name_studies(names: pd.Series) -> pd.Series:
+    """``image_id`` of studies by their names or folders; NaN stays.
+
+    A number of eight digits is a study of MIMIC-CXR, wherever it lies: ``50414267``, ``files/p10/p10000032/s50414267``.
+    """
+    text = names.astype(str).str.strip().str.replace(r"(?<=\d)\.0$|/$", "", regex=True)  # a whole number with blanks
+    image_ids = name_films(text)[0]
+    number = image_ids.str.extract(rf"^{OWN.name}/(?:.*/)?s?(\d{{8}})$")[0]
+    return image_ids.mask(number.notna(), f"{OWN.name}/" + number).where(names.notna())
+
+
 def id_prefix() -> str:
     """Regular expression of the part of an image_id that stays readable when ids are hashed: source and folder."""
     folders = "|".join(source.name for source in SOURCES if source.folders_label)

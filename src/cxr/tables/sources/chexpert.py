@@ -40,6 +40,7 @@ CHEXPERT_STUDY = r"(?P<folder>train|valid|test)[^/]*/(?P<study>patient\d+/study\
 CHEXPERT_NAME = r"(?P<folder>train|valid|test)[^/]*/(?P<film>patient(?P<patient>\d+)/study\d+(?:/view\d+[^/.]*)?)"
 EXPERT_FOLDERS = ("valid", "test")  # labelled by radiologists who read the films
 TEST_KEY = "DATASET_CHEXPERT_TEST_CSV_DIR"
+OTHER_KEYS = ("DATASET_CHEXPERT_TRAIN_CSV_DIR", "DATASET_CHEXPERT_VAL_CSV_DIR")
 
 
 def _tables(settings: Settings) -> dict[str, Path]:
@@ -140,6 +141,12 @@ def _read_csv(key: str, csv: Path, labels: Sequence[str], on_disk: pd.Series) ->
     """One of its tables, with a row a film; what a table of labels alone lacks is empty."""
     about = ("Sex", "Age", "Frontal/Lateral", "AP/PA")
     raw = _posix(read_raw_csv(csv, labels, how_to_mend(key)))
+    names = raw.get("Path", raw.get("Study", pd.Series(dtype=str)))
+    if key in OTHER_KEYS and set(names.str.extract(CHEXPERT_NAME)["folder"].dropna()) == {"test"}:
+        raise InputError(
+            f"{csv}: {key} names labels of the official test set ({names.iloc[0]} …); expected train.csv or valid.csv. "
+            f"Give it as {TEST_KEY} in SETTINGS.json."
+        )
     if "Path" not in raw and "Study" in raw:
         raw = _films_of_studies(raw, on_disk)
     # The test set's tables hold labels alone; train.csv and valid.csv have all of the others.
@@ -243,14 +250,14 @@ def _label_table(path: Path, params: Params) -> pd.DataFrame:
     """Labels of films, and of studies where the table is of studies: their films are not known then."""
     raw = read_raw_csv(path, (), how_to_mend("--labels"))
     names = raw["Path"] if "Path" in raw else raw["Study"].str.rstrip("/") + "/view1_frontal.jpg"
-    return read_chexpert({"--labels": path}, path.parent, names.dropna(), params).table
+    return read_chexpert({"--labels": path}, path.parent, names.dropna(), params).every_row
 
 
 CHEXPERT = Source(
     name="chexpert",
     title="CheXpert",
     script="1_chexpert_table.py",
-    keys=("DATASET_CHEXPERT_TRAIN_CSV_DIR", "DATASET_CHEXPERT_VAL_CSV_DIR", TEST_KEY),
+    keys=(*OTHER_KEYS, TEST_KEY),
     tables=_tables,
     films_dir=lambda settings: settings.dataset_dir,
     on_disk=lambda settings: films_on_disk(_tables(settings), settings.dataset_dir),

@@ -36,10 +36,12 @@ def mimic_cxr_jpg(raw: pd.DataFrame, csv: Path, findings: Sequence[str]) -> OwnT
     """
     need_columns(raw, csv, ("dicom_id", "subject_id", "study_id", "ViewPosition"), MEND)
     labels_csv, split_csv = (_beside(csv, "-metadata", part) for part in ("-chexpert", "-split"))
-    labels = read_raw_csv(labels_csv, ("subject_id", "study_id"), MEND).drop(columns="subject_id")
-    labelled = [column for column in labels if column != "study_id"]
-    table = raw.merge(labels.drop_duplicates("study_id"), on="study_id", how="left")
-    split = read_raw_csv(split_csv, ("dicom_id", "split"), MEND).drop_duplicates("dicom_id")
+    labels = _once(read_raw_csv(labels_csv, ("subject_id", "study_id"), MEND), labels_csv, "study_id")
+    labelled = [column for column in labels if column not in ("subject_id", "study_id")]
+    table = raw[["dicom_id", "subject_id", "study_id", "ViewPosition"]].merge(
+        labels.drop(columns="subject_id"), on="study_id", how="left"
+    )
+    split = _once(read_raw_csv(split_csv, ("dicom_id", "split"), MEND)[["dicom_id", "split"]], split_csv, "dicom_id")
     patient = "p" + table["subject_id"]
     films = _films(
         "files/" + patient.str[:3] + "/" + patient + "/s" + table["study_id"] + "/" + table["dicom_id"] + ".jpg",
@@ -110,6 +112,18 @@ def _films(path: pd.Series, **about) -> pd.DataFrame:
     """The films of an `OwnTable`; what is not given is NaN."""
     empty = dict.fromkeys(("patient", "view", "sex", "age", "split"), np.nan)
     return pd.DataFrame({"path": path, **empty, **about}, index=path.index)
+
+
+def _once(table: pd.DataFrame, csv: Path, key: str) -> pd.DataFrame:
+    """The table with one row a study or film; rows that say the same are one, others are refused."""
+    table = table.drop_duplicates()
+    again = table[key].duplicated()
+    if again.any():
+        raise InputError(
+            f"{csv}: {key} {table.loc[again, key].iloc[0]} stands in several rows that differ ({int(again.sum())} rows "
+            f"too many); expected one. Keep one, or download the file again."
+        )
+    return table
 
 
 def _columns(table: pd.DataFrame, spelt: dict[str, str]) -> pd.DataFrame:

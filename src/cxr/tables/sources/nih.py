@@ -260,7 +260,7 @@ def _read(settings: Settings, params: Params, on_disk: pd.Series) -> Release:
 
 def _label_table(path: Path, params: Params) -> pd.DataFrame:
     names = read_raw_csv(path, ("Image Index",), how_to_mend("--labels"))["Image Index"]
-    return read_nih(path, path.parent, names.dropna().str.strip(), params.findings).table
+    return read_nih(path, path.parent, names.dropna().str.strip(), params.findings).every_row
 
 
 NIH = Source(

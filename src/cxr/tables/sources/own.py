@@ -63,7 +63,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     listed.append(problems(others, "another file of a film's name; the first is used"))
     path = files.reindex(films.index).fillna(films["path"])
     labels = apply_policies(raw, False, params.tables, table.blank).reindex(columns=list(params.findings))
-    films, labels, path = _one_row_a_film(films, labels, path, table.majority, csv)
+    films, labels, path, ties = _one_row_a_film(films, labels, path, table.majority, csv)
     if not path.isin(on_disk).any():
         raise none_found("OWN_CSV", folder, path.iloc[0], on_disk, "OWN_DATASET_DIR")
     # As the table names it: the same wherever the file lies.
@@ -72,7 +72,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     patient, notes = _patients(films, csv)
     alone = patient.isna() | (patient == "")
     split = _splits(films["split"], patient.mask(alone, image_id), films["line"], csv)
-    notes = [*table.notes, *notes]
+    notes = [*table.notes, *notes, *([f"{ties:,} labels with as many yes as no: not known"] if ties else [])]
     if alone.any():
         notes.append(
             f"WARNING: no patient is known of {int(alone.sum()):,} films: each counts as a patient of its own, and may "
@@ -103,10 +103,10 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
 
 
 def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, majority: bool, csv: Path):
-    """The three with one row a film: labels by majority of what is known, not known where as many say yes as no."""
+    """The three with one row a film, labels by majority; and how many are not known, as many rows saying yes as no."""
     again = path.duplicated()
     if not again.any():
-        return films, labels, path
+        return films, labels, path, 0
     if not majority:
         raise InputError(
             f"{csv}: {path[again].iloc[0]} stands in several rows ({int(again.sum()):,} rows too many). Keep one "
@@ -114,11 +114,12 @@ def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, 
         )
     by_film = labels.groupby(path.to_numpy(), sort=False)
     votes = 2 * by_film.sum() - by_film.count()  # yes minus no
+    ties = int(((votes == 0) & (by_film.count() > 0)).sum().sum())
     joined = (votes > 0).astype(float).mask(votes == 0)
     first = ~again.to_numpy()
     return (
         films[first].reset_index(drop=True), joined.loc[path[first]].reset_index(drop=True),
-        path[first].reset_index(drop=True),
+        path[first].reset_index(drop=True), ties,
     )  # fmt: skip
 
 

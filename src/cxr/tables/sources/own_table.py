@@ -10,11 +10,13 @@ import pandas as pd
 from cxr.core.errors import InputError, closest
 from cxr.core.findings import canonical
 from cxr.tables.column_roles import ROLES, role_column
+from cxr.tables.finding_columns import read_name, unused_notes
 from cxr.tables.label_values import spelling, states
 from cxr.tables.raw_tables import need_columns
 
 MEND = "Mend OWN_COLUMNS in SETTINGS.json."
 OPTIONS = {"labels": "a column that lists the findings of a film", "rows": "majority, where a film has several rows"}
+USED = "only a finding's bare name is its label, or a column that OWN_COLUMNS names"
 SEPARATORS = r"[|;,\[\]]"  # between the findings of one cell: ``Effusion|Mass``, ``['effusion', 'mass']``
 
 
@@ -88,6 +90,8 @@ def by_columns(raw: pd.DataFrame, csv: Path, columns: dict[str, str], findings: 
     unused = sorted(name for name in of_findings if canonical(name) not in map(canonical, findings))
     notes = [f"{role}: column {column!r} (guessed)" for role, column in guessed.items()]
     notes += [f"{finding}: column {column!r}" for finding, column in kinds.items() if column != finding]
+    others = {known.column: known.why for known in (read_name(column, findings) for column in free) if known}
+    notes += unused_notes({name: why or USED for name, why in others.items() if name not in kinds.values()})
     notes += [f"OWN_COLUMNS names {name}, which is not in FINDINGS: not used" for name in unused]
     notes += _contradictions(raw[free], labels)
     return OwnTable(films, labels, labelled, majority="rows" in columns, notes=notes)
@@ -125,7 +129,8 @@ def listed_labels(column: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFr
 
 def _refuse_two_columns(findings: Sequence[str], named: dict[str, str], free: Sequence[str], csv: Path) -> None:
     for finding in (finding for finding in findings if canonical(finding) not in map(canonical, named)):
-        alike = [column for column in free if canonical(column) == canonical(finding)]
+        names = [read_name(column, [finding]) for column in free]
+        alike = [known.column for known in names if known and known.kind == "bare"]  # a suffix of a merge beside it
         if len(alike) > 1:
             raise InputError(
                 f"{csv}: the columns {', '.join(map(repr, alike))} all mean {finding}. Say which: "

@@ -73,7 +73,7 @@ class Source:
     recognises : (columns) -> bool
         Whether a table of labels is one of its own.
     label_table : (path, params) -> DataFrame
-        Labels of such a table, of all of its films, on disk or not.
+        Labels of such a table, of all of its films, on disk or not; a film as often as it stands there.
     parameters : tuple of str
         Keys of PARAMS.json that its table depends on, beside FINDINGS.
     lists : (settings) -> dict of Path
