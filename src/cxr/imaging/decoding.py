@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import stat
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF; the second says what values mean: 0 = WhiteIsZero
+BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF; the second says what its values mean: 0 = WhiteIsZero
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,10 @@ def _decode_image(content: bytes, path: Path) -> Decoded:
 
 
 def _why_not(content: bytes) -> str:
-    if content.startswith(TIFF):
-        with contextlib.suppress(Exception):  # of a broken one
-            bits, kind = _tiff_tags(content).get(BITS, 1), _tiff_tags(content).get(SAMPLE_FORMAT, (1,))
-            bits, kind = (value[0] if isinstance(value, tuple) else value for value in (bits, kind))
-            return f"a TIFF of {bits} bits{', floating point' if kind == 3 else ''}, or truncated; save it with 8 or 16"
-    return "empty, truncated or another format"
+    bits = _tiff_tags(content).get(BITS) if content.startswith(TIFF) else None
+    if not bits:
+        return "empty, truncated or another format"
+    return f"a TIFF of {bits[0] if isinstance(bits, tuple) else bits} bits, or truncated; save it with 8 or 16"
 
 
 def _white_is_zero(content: bytes) -> bool:
@@ -141,14 +140,18 @@ def _white_is_zero(content: bytes) -> bool:
 
 
 def _tiff_tags(content: bytes) -> Mapping[int, Any]:
+    """Tags of the first picture; none of a file that is broken there."""
     # Only Pillow's reader of tags: it cannot decode all that OpenCV can.
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     stream = io.BytesIO(content)
-    tags = ImageFileDirectory_v2(stream.read(16 if b"+" in content[:4] else 8))
-    stream.seek(tags.next)
-    tags.load(stream)
-    return tags
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")
+        tags = ImageFileDirectory_v2(stream.read(16 if b"+" in content[:4] else 8))
+        stream.seek(tags.next)
+        tags.load(stream)
+        return dict(tags)
+    return {}
 
 
 def _lacks_bytes(png: bytes) -> bool:
