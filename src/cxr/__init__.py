@@ -1,7 +1,8 @@
 """What the scripts of the chest X-ray pipeline share: a room a stage, a module a concern; importing one does nothing.
 
 But for what two libraries read when they are loaded. OpenCV: a file that unpacks to more pixels is refused by its
-header, and what it says of a broken one, we say once and by name. Matplotlib: no window is opened, and a notebook's setting, which our processes inherit, would stop its import.
+header; what is wrong with a broken one, we say. Matplotlib: no window is opened, and a notebook's setting, which our
+processes inherit, would stop its import.
 """
 
 import os
