@@ -228,7 +228,7 @@ NIH_TABLES = [
     ("byte order mark", b"\xef\xbb\xbf" + nih(row()), "nih/00000001_000,images/00000001_000.png,nih-1,PA,M,58"),
     ("CRLF", nih(row(), end="\r\n"), "nih/00000001_000,images/00000001_000.png,nih-1,PA,M,58"),
     ("semicolons", nih(row()).replace(b",", b";"), "separated by semicolons; expected commas"),
-    ("tabs", nih(row()).replace(b",", b"\t"), "separated by tabs; expected commas"),
+    ("tabs", nih(row()).replace(b",", b"\t"), "separated by tabs .*; expected commas"),
     ("no bytes", b"", "the file is empty. Mend DATASET_CSV_DIR"),
     ("a header alone", HEADER.encode(), "the table has a header and no rows"),
     ("a missing column", nih(header=HEADER.replace("Patient ID", "Nobody")), "no column 'Patient ID'"),

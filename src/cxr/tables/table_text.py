@@ -7,7 +7,6 @@ import io
 import json
 import lzma
 import re
-import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -35,7 +34,7 @@ ENCODINGS = {"euc_kr": "CP949 (Korean)", "cp932": "CP932 (Japanese)", "cp1252": 
 def text_of(path: Path, mend: str) -> str:
     """The text of a file, unpacked where it is packed, whatever its suffix says; without a byte order mark.
 
-    Read are gzip, bzip2, xz, a zip of one file; UTF-8, UTF-16, UTF-32.
+    Read are gzip, bzip2 and xz; UTF-8, UTF-16 and UTF-32.
 
     Raises
     ------
@@ -73,18 +72,12 @@ def _unpacked(path: Path, content: bytes, mend: str) -> bytes:
                 return unpack(content)
             except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
                 raise InputError(f"{path}: is packed and cannot be unpacked whole: {error}. {mend}") from None
-    if not content.startswith(b"PK\x03\x04"):
-        return content
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            files = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
-            if "[Content_Types].xml" in files or "content.xml" in files:
-                raise InputError(f"{path}: is an Excel workbook, not CSV. {EXCEL} {mend}")
-            if len(files) != 1:
-                raise InputError(f"{path}: is a zip of {len(files)} files, such as {files[0]}. Unpack it. {mend}")
-            return archive.read(files[0])
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
-        raise InputError(f"{path}: is a zip that cannot be unpacked: {error}. {mend}") from None
+    if content.startswith(b"PK\x03\x04"):
+        if b"[Content_Types].xml" in content or b"content.xml" in content:  # names of files are not packed
+            raise InputError(f"{path}: is an Excel workbook, not CSV. {EXCEL} {mend}")
+        how = f"mv '{path}' '{path}.zip'; unzip '{path}.zip'" if path.suffix != ".zip" else f"unzip '{path}'"
+        raise InputError(f"{path}: is a zip, not CSV. Unpack it: {how}")
+    return content
 
 
 def _is_text(content: bytes, encoding: str) -> bool:
@@ -137,7 +130,8 @@ def _check_header(header: list[str], path: Path) -> None:
         raise InputError(
             f"{path}: line 1 is {header[0]!r}, which is for Excel alone. Remove it, and separate by commas."
         )
-    for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (",", "commas within quotes")):
+    marks = {";": "semicolons", "\t": "tabs (Unicode text of Excel?)", "|": "bars", ",": "commas within quotes"}
+    for mark, name in marks.items():
         if len(header) == 1 and mark in header[0]:
             raise InputError(f"{path}: separated by {name}; expected commas. Save it again as comma-separated CSV.")
     twice = [name for name, count in Counter(header).items() if name and count > 1]
