@@ -1,7 +1,7 @@
 #!/bin/sh
 # Goes in:  nothing.
-# Comes out: lint, format check, the test suite, and once more on JAX what computes with networks; ends with pytest's
-#            closing line. With arguments for pytest (run_tests.sh tests/core) those tests only.
+# Comes out: lint, format check, the test suite, then the tables with PyArrow and what computes with networks on JAX;
+#            ends with pytest's closing line. With arguments for pytest (run_tests.sh tests/core) those tests only.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/install.sh"
@@ -17,6 +17,14 @@ ruff check .
 ruff format --check .
 python -m pytest "$@"
 [ $# -eq 0 ] || exit 0
+echo "the tables with PyArrow, in which pandas keeps text wherever it is installed (Kaggle, Colab)"
+arrow=$VIRTUAL_ENV/arrow # beside our packages (170 MB): most users have none
+[ -d "$arrow/pyarrow" ] ||
+    python -m pip install --quiet --disable-pip-version-check --no-deps --target "$arrow" pyarrow==26.0.1
+with_arrow() { PYTHONPATH="$arrow${PYTHONPATH:+:$PYTHONPATH}" python "$@"; }
+with_arrow -c "import pandas; assert pandas.Series(['a'], dtype=str).dtype.storage == 'pyarrow'"
+with_arrow -m pytest tests/tables tests/external tests/evaluation/test_predictions.py tests/checks \
+    tests/classification/test_etl_tables.py tests/test_bad_input.py
 echo "the same on JAX"
 KERAS_BACKEND=jax python -m pytest \
     tests/networks tests/training tests/evaluation/test_scoring.py tests/maps tests/classification/test_predict.py \

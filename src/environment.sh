@@ -1,8 +1,9 @@
 # Sourced by every shell script at the top level, with $here set: finds Python and our packages, or says what to do.
 . "$here/src/choose_python.sh"
 # find_spec, not import: importing TensorFlow would take seconds. The version first: an older Python knows no safe path.
-if ! "$python" -c "import sys; assert sys.version_info >= (3, 11)
-from importlib.util import find_spec as f; assert f('keras') and f('pydantic') and f('cv2')" 2>/dev/null
+if ! wrong=$("$python" -c "import sys; assert sys.version_info >= (3, 11)
+from importlib.util import find_spec as f; assert f('keras') and f('pydantic') and f('cv2')
+from cxr.core.machine import complaint; print(complaint() or '')" 2> /dev/null)
 then
     if [ "$python" = "$here/.venv/bin/python" ] && ! "$python" -c "import pip" 2>/dev/null; then
         echo "error: $here/.venv is half made: it has no Python that runs, or no pip. Remove it and make it again." >&2
@@ -12,5 +13,9 @@ then
         echo "       PYTHON is set or another environment is active:" >&2
     fi
     echo "       cd '$here' && python3 -m venv .venv && .venv/bin/python -m pip install -r requirements.txt" >&2
+    exit 2
+fi
+if [ -n "$wrong" ]; then
+    echo "error: $wrong" >&2
     exit 2
 fi

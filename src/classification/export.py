@@ -10,8 +10,6 @@ A bundle that is there is replaced, and its changelog carried on; one with files
 are compared with Keras on the examples.
 """
 
-from pathlib import Path
-
 from cxr.core import command_line, locks
 from cxr.core.artifacts import need, read_json, read_json_if_there, write_json
 from cxr.core.parameters import FAMILIES
@@ -21,7 +19,7 @@ from cxr.new_films import bundle_contents, bundle_texts, bundles, exporting, onn
 def main(argv=None):
     parser = command_line.parser(__doc__)
     parser.add_argument("--family", choices=FAMILIES, action="append", help="default: every family that is evaluated")
-    parser.add_argument("--out", type=Path, help="folder of the bundles")
+    parser.add_argument("--out", type=command_line.path, help="folder of the bundles")
     parser.add_argument("--bundle-version", default="1.0.0", help="version of the bundle (default 1.0.0)")
     parser.add_argument("--note", default="as trained", help="what is new in this version, for the changelog")
     parser.add_argument("--no-onnx", action="store_true", help="no ONNX files")

@@ -27,10 +27,12 @@ FILES = ("predictions.csv", "problems.csv", "report.html", "run.json")
 
 def main(argv=None):
     parser = command_line.parser(__doc__)
-    parser.add_argument("films", nargs="+", type=Path, metavar="FILM", help="films, or folders of films")
+    parser.add_argument("films", nargs="+", type=command_line.path, metavar="FILM", help="films, or folders of films")
     parser.add_argument("--family", choices=FAMILIES, help="which family predicts (default: ensemble)")
-    parser.add_argument("--bundle", type=Path, help="predict from this folder of export.sh, not from MODELS_DIR")
-    parser.add_argument("--out", type=Path, default=Path("predicted"), help="folder of the results")
+    parser.add_argument(
+        "--bundle", type=command_line.path, help="predict from this folder of export.sh, not from MODELS_DIR"
+    )
+    parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
     parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
     parser.add_argument("--limit", type=int, default=1000, help="overlays drawn, the surest films first; 0 = all")
     arguments = parser.parse_args(argv)

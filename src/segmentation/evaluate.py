@@ -65,9 +65,11 @@ def main(argv=None):
     )
     for name, values in block.items():
         if isinstance(values, dict):
-            low, high = values["dice_interval"] or (float("nan"),) * 2
+            interval = (
+                "[{:.4f}, {:.4f}]".format(*values["dice_interval"]) if values["dice_interval"] else "(no interval)"
+            )
             print(
-                f"  {name:<12} Dice {values['dice']:.4f} [{low:.4f}, {high:.4f}]  IoU {values['iou']:.4f}  "
+                f"  {name:<12} Dice {values['dice']:.4f} {interval}  IoU {values['iou']:.4f}  "
                 f"{values['films']} films, {values['accepted']} accepted"
             )
     print(f"-> {target / 'metrics.json'}, dice.csv, worst.png")

@@ -6,7 +6,6 @@ Writes  OUT/masks/<name>.png (0/255, size of the film), OUT/overlays/<name>.png 
 """
 
 import functools
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,8 +22,8 @@ from cxr.preparation import reading
 
 def main(argv=None):
     arguments = command_line.parser(__doc__)
-    arguments.add_argument("folder", type=Path, help="films to find the lungs in")
-    arguments.add_argument("--out", type=Path, help="where masks and overlays go")
+    arguments.add_argument("folder", type=command_line.path, help="films to find the lungs in")
+    arguments.add_argument("--out", type=command_line.path, help="where masks and overlays go")
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
     found = listing.list_films(arguments.folder)

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,14 +47,14 @@ def refused(content: dict) -> str:
         ({"LEARNING_RATE": float("nan")}, "LEARNING_RATE: "),
         ({"FIT": "stretch"}, "FIT: Input should be 'pad' or 'squash'; found 'stretch'"),
         ({"VIEWS": "PA"}, "VIEWS: Input should be a valid array; found 'PA'"),
-        ({"VIEWS": []}, "VIEWS: Tuple should have at least 1 item"),
+        ({"VIEWS": []}, "VIEWS: must name 1 or more; found []"),
         ({"VIEWS": ["PA", "LL"]}, "VIEWS.1: Input should be 'PA', 'AP' or 'LATERAL'; found 'LL'"),
         ({"UNCERTAIN_LABELS": {"Edma": "ignore"}}, "UNCERTAIN_LABELS: Edma: not in FINDINGS"),
         ({"UNCERTAIN_LABELS": {"Edema": "maybe"}}, "UNCERTAIN_LABELS.Edema: Input should be 'negative', 'positive' or"),
         ({"CLASS_NUM": 14}, "CLASS_NUM: must be 6, the number of FINDINGS; found 14"),
         ({"FINDINGS": ["Mass"], "CLASS_NUM": 6}, "CLASS_NUM: must be 1, the number of FINDINGS; found 6"),
-        ({"FINDINGS": []}, "FINDINGS: Tuple should have at least 1"),
-        ({"FINDINGS": [f"F{n}" for n in range(31)]}, "FINDINGS: Tuple should have at most 30"),
+        ({"FINDINGS": []}, "FINDINGS: must name 1 or more; found []"),
+        ({"FINDINGS": [f"F{n}" for n in range(31)]}, "FINDINGS: must name 30 at most"),
         ({"FINDINGS": ["Effusion", "Pleural Effusion"]}, "FINDINGS: must name each finding once; Effusion and Pleural"),
         ({"FINDINGS": ["a/b"]}, "FINDINGS: must be names of letters, digits, spaces, _ and -"),
         ({"FINDINGS": ["split"]}, "FINDINGS: must not name a column of our tables, as 'split' does"),
@@ -109,6 +110,7 @@ def test_whole_numbers_do_for_a_fraction():
         ('{"EPOCHS": 3,\n "SEED": }', "not valid JSON: Expecting value, line 2, column 10."),
         ('{"EPOCHS": 3', "not valid JSON: Expecting ',' delimiter, line 1, column 13."),
         ("", "not valid JSON: Expecting value, line 1, column 1."),
+        ("{“EPOCHS”: 3}", "not valid JSON: Expecting property name enclosed in double quotes, line 1, column 2. Curly"),
         ("[1, 2]", 'expected an object {"KEY": value, …}, found list.'),
         ('"EPOCHS"', 'expected an object {"KEY": value, …}, found str.'),
         ('{"EPOCHS": 3, "SEED": 1, "EPOCHS": 4}', "EPOCHS stands more than once; keep one."),
@@ -122,16 +124,18 @@ def test_a_broken_file_is_named_with_the_place(tmp_path, text, message):
             load(path)
 
 
-def test_a_byte_order_mark_is_no_mistake(tmp_path):
-    path = tmp_path / "PARAMS.json"
-    path.write_bytes(b'\xef\xbb\xbf{"EPOCHS": 3}')
-    assert load_params(path).training.epochs == 3
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_file_that_notepad_saved_as_unicode_is_no_mistake(tmp_path, encoding):
+    (tmp_path / "PARAMS.json").write_bytes('{"EPOCHS": 3}'.encode(encoding))
+    assert load_params(tmp_path / "PARAMS.json").training.epochs == 3
+    (tmp_path / "SETTINGS.json").write_bytes('{"DATA_DIR": "자료"}'.encode(encoding))
+    assert load_settings(tmp_path / "SETTINGS.json").data_dir == tmp_path / "자료"
 
 
 def test_a_file_in_another_encoding_or_missing_or_a_folder_is_refused(tmp_path):
     path = tmp_path / "PARAMS.json"
     path.write_bytes('{"WEIGHTS": "Gewichte für Röntgen"}'.encode("latin-1"))
-    with pytest.raises(InputError, match=r"PARAMS.json: cannot be read: 'utf-8' codec"):
+    with pytest.raises(InputError, match=r"PARAMS.json: line 1 is not UTF-8. Save it so"):
         load_params(path)
     with pytest.raises(InputError, match=r"other.json: no such file. Give one with --settings / --params"):
         load_params(tmp_path / "other.json")
@@ -219,7 +223,7 @@ def fail_with(error):
         (OSError(errno.ENOSPC, "No space left on device", "a.csv"), 5, "a.csv: No space left on device. Free some"),
         (OSError(errno.EROFS, "Read-only file system", "a.csv"), 5, "a.csv: Read-only file system. Make it writable"),
         (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 5, "a.csv: Permission denied. Make it writable"),
-        (OSError("262144 requested and 6016 written"), 5, "No space left on device. Free some"),
+        (OSError("262144 requested and 6016 written"), 5, r"no room on the disk \(.*\). Free some"),
         (MemoryError(), 5, "not enough memory. Lower BATCH_SIZE"),
         (
             UnicodeEncodeError("utf-8", "\udcc6.png", 0, 1, "surrogates not allowed"),
@@ -249,6 +253,42 @@ def test_the_traceback_is_shown_on_demand(capsys, monkeypatch):
     said = capsys.readouterr().err
     assert said.startswith("Traceback (most recent call last)")
     assert said.endswith("\nerror: a: wrong.\n")
+
+
+def arguments_of(*words):
+    arguments = command_line.parser("What it does.")
+    arguments.add_argument("--out", type=command_line.path)
+    arguments.add_argument("--family", choices=["ensemble", "efficientnet"])
+    return arguments.parse_args([str(word) for word in words])
+
+
+def test_paths_on_the_command_line_may_begin_at_home_where_no_shell_replaces_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert arguments_of("--out=~/new").out == Path("/home/somebody/new")
+    assert arguments_of("--out", "$HOME/new").out == Path("/home/somebody/new")
+    assert arguments_of("--settings=~/S.json").settings == Path("/home/somebody/S.json")
+    odd = tmp_path / "~ $x\ny\\"
+    odd.touch()
+    assert arguments_of("--out", odd).out == odd, "what is there may have any name"
+    with pytest.raises(InputError, match=r'the command line: "\$NOWHERE/x": the variable NOWHERE is not set'):
+        arguments_of("--out", "$NOWHERE/x")
+    with pytest.raises(InputError, match=r"In WSL write /mnt/d/out"):
+        arguments_of("--out", "D:\\out")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--oout", "x"], "--oout: no such argument. Did you mean --out? All are shown by --help."),
+        (["--settigns=x"], "--settigns: no such argument. Did you mean --settings?"),
+        (["films"], "films: no such argument. All are shown by --help."),
+        (["--out"], "--out: expected one argument. What is expected is shown by --help."),
+        (["--family", "x"], "--family: invalid choice: 'x' (choose from"),
+    ],
+)
+def test_a_misspelt_argument_is_one_line_with_the_nearest_right_one(words, said):
+    with pytest.raises(InputError, match=re.escape(said)):
+        arguments_of(*words)
 
 
 def test_the_json_files_beside_the_scripts_are_the_default():

@@ -195,7 +195,7 @@ def test_nih_oddities_become_problems_and_not_wrong_labels(tmp_path):
             "image_index,Finding Labels\n1,2\n",
             r"no column 'Image Index'. Did you mean image_index\? Found: image_ind",
         ),
-        ("a,b\n1,2,3\n1,2,3,4,5\n", "cannot be read as CSV"),
+        ("a,b\n1,2,3\n1,2,3,4,5\n", "line 2 has one value more than the header has columns"),
     ],
 )
 def test_a_table_that_is_not_nihs_says_what_is_wrong_and_what_to_do(tmp_path, text, message):
@@ -509,8 +509,8 @@ def test_a_table_of_few_labels_is_nobodys_and_a_list_that_is_no_text_is_refused(
     assert not chexpert.CHEXPERT.recognises(["Path", "Edema", "Pneumonia"])
     assert chexpert.CHEXPERT.recognises(["Path", "Frontal/Lateral", "Edema"])
     assert chexpert.CHEXPERT.recognises(["Study", *chexpert.CHEXPERT_LABELS])
-    (tmp_path / "test_list.txt").write_bytes(b"\xff\xfe\x00\x89")
-    with pytest.raises(InputError, match=r"test_list.txt: cannot be read as a list of films"):
+    (tmp_path / "test_list.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"test_list.txt: line 1 is no text. Download it again, or remove it"):
         catalogue.listed_films([tmp_path / "labels.csv"], pd.Series(["nih/00000001_000"]))
 
 
@@ -523,6 +523,11 @@ def test_a_finding_that_no_source_labels_is_refused_with_what_there_is():
     catalogue.check_findings(settings, params_with(FINDINGS=FOURTEEN))
     with pytest.raises(InputError, match=r"TRAIN_SOURCES: nhi: expected some of nih, chexpert, own. Did you mean nih"):
         catalogue.check_findings(settings, params_with(TRAIN_SOURCES=["nhi"]))
+    with pytest.raises(
+        InputError,
+        match=r"TRAIN_SOURCES: own: SETTINGS.json names no table of it \(OWN_CSV\), only of nih. Name one",
+    ):
+        catalogue.check_findings(settings, params_with(TRAIN_SOURCES=["nih", "own"]))
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: NIH's full table is no part of the project")

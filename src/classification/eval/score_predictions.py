@@ -32,11 +32,13 @@ FILES = ("metrics.json", "thresholds.json", "result.csv", "roc.png", "precision_
 
 def main(argv=None):
     parser = command_line.parser(__doc__)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="predictions to evaluate")
-    parser.add_argument("--out", type=Path, default=Path("scores"), help="folder of the results")
-    parser.add_argument("--labels", type=Path, action="append", help="table of labels; repeatable")
+    parser.add_argument("files", nargs="+", type=command_line.path, metavar="FILE", help="predictions to evaluate")
+    parser.add_argument("--out", type=command_line.path, default=Path("scores"), help="folder of the results")
+    parser.add_argument("--labels", type=command_line.path, action="append", help="table of labels; repeatable")
     parser.add_argument("--majority", action="store_true", help="where rows of labels differ, the majority counts")
-    parser.add_argument("--val", type=Path, action="append", help="val predictions, one for each FILE in its order")
+    parser.add_argument(
+        "--val", type=command_line.path, action="append", help="val predictions, one for each FILE in its order"
+    )
     parser.add_argument("--val-fraction", type=float, default=0.2, help="share of patients to fit on, without --val")
     arguments = parser.parse_args(argv)
     settings, params = command_line.load(arguments)

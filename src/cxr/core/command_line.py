@@ -1,47 +1,57 @@
 """The arguments that every script takes, and how it ends: an exit status and one line for whatever goes wrong."""
 
 import argparse
-import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from cxr.core import locks, process_group
+import pandas as pd
+
+from cxr.core import locks, machine, process_group
 from cxr.core.configuration import load_params, load_settings
-from cxr.core.errors import InputError, one_line, printable
+from cxr.core.errors import InputError, MachineError, hint, one_line, printable
 from cxr.core.parameters import Params
-from cxr.core.settings import Settings
+from cxr.core.settings import Settings, expanded
 
 # Figures are drawn into files. A notebook hands its own backend to what it starts, and where that is not installed
 # Matplotlib cannot be imported (googlecolab/colabtools issue 5148).
 os.environ["MPLBACKEND"] = "agg"
 PROJECT = Path(__file__).resolve().parents[3]
-_FREE_SOME = "Free some room, or change DATA_DIR or MODELS_DIR; what is finished stays whole, the same command goes on."
-_ALLOW = "Make it writable, or change DATA_DIR or MODELS_DIR in SETTINGS.json; what is finished stays whole."
-MACHINE = {
-    errno.ENOSPC: _FREE_SOME,
-    errno.EDQUOT: _FREE_SOME,
-    errno.EFBIG: _FREE_SOME,
-    errno.EROFS: _ALLOW,
-    errno.EACCES: _ALLOW,
-    errno.EPERM: _ALLOW,
-    errno.EMFILE: "Raise the limit of open files: ulimit -n 4096",
-    errno.EIO: "The disk or its connection fails; check it.",
-}
+
+
+def path(text: str) -> Path:
+    """The ``type`` of an argument that is a path: what is there has any name, else as `settings.expanded` takes it.
+
+    No shell replaces the ``~`` of ``--out=~/films``.
+    """
+    return Path(text if os.path.lexists(text) else expanded(text, "the command line"))
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """The arguments that every script takes, ready for more."""
+    """The arguments that every script takes, ready for more; what is wrong with them is an InputError."""
     arguments = argparse.ArgumentParser(
         allow_abbrev=False, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+    def refuse(message: str) -> None:
+        said, _, words = message.partition(": ")
+        if said == "unrecognized arguments":
+            word = words.split()[0].split("=")[0]
+            flags = re.findall(r"--[\w-]+", arguments.format_usage())
+            raise InputError(f"{word}: no such argument.{hint(word, flags)} All are shown by --help.")
+        if said == "the following arguments are required":
+            raise InputError(f"{words}: missing. What is expected is shown by --help.")
+        raise InputError(f"{message.removeprefix('argument ')}. What is expected is shown by --help.")
+
+    arguments.error = refuse
     arguments.add_argument(
-        "--settings", type=Path, default=PROJECT / "SETTINGS.json", help="where raw data and results are"
+        "--settings", type=path, default=PROJECT / "SETTINGS.json", help="where raw data and results are"
     )
-    arguments.add_argument("--params", type=Path, default=PROJECT / "PARAMS.json", help="how results are made")
+    arguments.add_argument("--params", type=path, default=PROJECT / "PARAMS.json", help="how results are made")
     arguments.add_argument("--strict", action="store_true", help="stop at problems that are else listed and left out")
     arguments.add_argument(
         "--scheduler",
@@ -102,13 +112,22 @@ def run(main) -> None:
     """Call a script's main; whatever goes wrong becomes one line that says what to do, and an exit status.
 
     Main may return one itself (3: whole, but some files could not be used). 2: wrong input. 4: another run is at work
-    there. 5: the machine (disk, permission, memory). 130: Ctrl-C. 1: a bug.
+    there. 5: the machine (disk, permission, memory). 130: Ctrl-C. 141: nobody reads the output any more. 1: a bug.
     With --debug the traceback comes first.
     """
+    # Text is Python's own, whatever is installed: PyArrow, where pandas finds it, has other regular expressions.
+    pd.set_option("mode.string_storage", "python")
     sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8, and a terminal may have less
     sys.stdout, sys.stderr = Plain(sys.stdout, "\n\t"), Plain(sys.stderr, "\n\t\r")
     try:
+        if wrong := machine.complaint():
+            raise InputError(wrong)
         status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; nor is there anybody for what is left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        process_group.end(141)
+        sys.exit(141)
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
@@ -122,25 +141,21 @@ def run(main) -> None:
 
 def explained(error: BaseException) -> tuple[str, int]:
     """What to tell the user of an error, and the exit status."""
-    kind = type(error).__name__
     if isinstance(error, InputError):
+        behind = error.__context__  # a file is not to blame for a disk that is away
+        wrong_file = error.exit_status == InputError.exit_status and behind and not isinstance(behind, InputError)
+        if wrong_file and machine.is_to_blame(behind):
+            return f"{machine.told(behind)} It came up as: {error}", MachineError.exit_status
         return str(error), error.exit_status
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         what = "a name that is no UTF-8; rename it (such as convmv -f cp949 -t utf8 -r --notest FOLDER for Korean)"
         return f"{error.object}: {what}", InputError.exit_status
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):  # imports wrap it
         return "interrupted. The same command goes on where it stopped.", 130
-    if kind == "BrokenProcessPool":
-        return "a process that read films was ended, most often for want of memory. Lower WORKERS in PARAMS.json.", 5
-    if isinstance(error, MemoryError) or kind == "ResourceExhaustedError":  # TensorFlow's, of a GPU
-        return "not enough memory. Lower BATCH_SIZE, SCORE_BATCH_SIZE or an input size in PARAMS.json.", 5
-    if isinstance(error, OSError):
-        # NumPy says "… requested and … written" of a full disk, without an errno.
-        full = "requested and" in str(error) or "No space left" in str(error)
-        for number, remedy in MACHINE.items():
-            if error.errno == number or (full and number == errno.ENOSPC):
-                where = f"{error.filename}: " if error.filename else ""
-                return f"{where}{error.strerror or 'No space left on device'}. {remedy}", 5
+    told = machine.told(error)
+    if told:
+        return told, MachineError.exit_status
     last = traceback.extract_tb(error.__traceback__)[-1:]
     position = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
+    kind = type(error).__name__
     return f"{kind}: {error}{position}. This is a bug: please report it with what --debug shows.", 1

@@ -1,6 +1,7 @@
 """SETTINGS.json and PARAMS.json, read and checked."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from cxr.core.parameters import (
     TableParams,
     TrainParams,
 )
-from cxr.core.paths import expanded
-from cxr.core.settings import REPLACED_SETTINGS, Settings
+from cxr.core.settings import REPLACED_SETTINGS, Settings, expanded
+
+# In place of "Tuple should have at least 1 item after validation, not 0".
+LENGTHS = {"too_short": "must name {min_length} or more", "too_long": "must name {max_length} at most"}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -34,13 +37,19 @@ def _read_json(path: Path) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=no_duplicates)
+        content = json.loads(path.read_bytes(), object_pairs_hook=no_duplicates)  # UTF-8 or -16, marked or not
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Give one with --settings / --params.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{path}: line {line} is not UTF-8. Save it so: editors call it the file's encoding."
+        ) from None
     except json.JSONDecodeError as error:
         advice = " A backslash? Write paths with /; in WSL D:\\films is /mnt/d/films." if "escape" in error.msg else ""
+        advice += " Curly quotes? Write straight ones." if re.search("[“”„]", error.doc) else ""
         position = f"line {error.lineno}, column {error.colno}"
         raise InputError(f"{path}: not valid JSON: {error.msg}, {position}.{advice}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
@@ -58,6 +67,8 @@ def _checked(stage: type[Stage], content: dict[str, Any], where: str):
         key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("dict[", "function", "str")))
         came = first["input"]
         expected = first["msg"].removeprefix("Value error, ")
+        if first["type"] in LENGTHS:
+            expected = LENGTHS[first["type"]].format(**first["ctx"])
         raise InputError(f"{where}: {key}: {expected}; found {came!r}. Mend the value and run again.") from None
 
 
@@ -160,7 +171,7 @@ def load_settings(path: Path) -> Settings:
     Raises
     ------
     InputError
-        For an unknown key or a value that is no path of this machine; see `paths.expanded`.
+        For an unknown key or a value that is no path of this machine; see `settings.expanded`.
     """
     content = _read_json(path)
     known = set(_keys(Settings))

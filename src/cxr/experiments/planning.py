@@ -80,7 +80,9 @@ def parser(description: str) -> argparse.ArgumentParser:
     arguments.add_argument("name", choices=NAMES, help="the experiment")
     arguments.add_argument("--member", default="densenet169", choices=BACKBONES, help="the network (densenet169)")
     arguments.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each (1 2 3)")
-    arguments.add_argument("--out", type=Path, help="file of the tables, .md and .json (MODELS_DIR/experiments/…)")
+    arguments.add_argument(
+        "--out", type=command_line.path, help="file of the tables, .md and .json (MODELS_DIR/experiments/…)"
+    )
     return arguments
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cxr.core import machine
 from cxr.core.artifacts import written_whole
 from cxr.core.errors import FilmError
 from cxr.imaging.dicom import decode_dicom
@@ -93,6 +94,7 @@ def _read_bytes(path: Path) -> bytes:
         with open(path, "rb", buffering=0) as file:  # read(n) of a buffered one sets n bytes aside
             content = file.read() if status.st_size <= LARGEST_FILE else b""
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        machine.pass_on(error)
         raise FilmError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if status.st_size > LARGEST_FILE:
         raise FilmError(f"{path}: is larger than {LARGEST_FILE / 1e9:.0f} GB; no film is")
@@ -111,6 +113,7 @@ def _decode_image(content: bytes, path: Path) -> Decoded:
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
         _, films = cv2.imdecodemulti(np.frombuffer(content, np.uint8), flags, range=(0, 2))
     except cv2.error as error:
+        machine.pass_on(error)
         if "CV_IO_MAX_IMAGE" in error.err:
             limit = int(os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"]) / 1e6
             raise FilmError(f"{path}: says that it has more than {limit:.0f} megapixels; no film has") from None

@@ -42,7 +42,7 @@ def decode_dicom(content: bytes, path: Path) -> Decoded:
             refuse_unreadable_pixels(header, path)
             decoded = _decoded(header, header.pixel_array, path)
             return replace(decoded, notes=assumed + decoded.notes)
-    except FilmError:
+    except (FilmError, MemoryError):  # sizes were checked: memory is the machine's, not the film's
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
         # Their text may quote the header, so a patient's name: only its kind is shown.

@@ -10,12 +10,16 @@ import tempfile
 
 import numpy as np
 
-from cxr.core import process_group
+from cxr.core import machine, process_group
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 
-# Chosen before Keras is imported.
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# Before Keras is imported: its own choice by keras.json is not ours, and other backends are refused.
+if wrong := machine.complaint():
+    raise InputError(wrong)
+os.environ["KERAS_BACKEND"] = machine.backend()
+for limit in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED"):
+    os.environ.pop(limit, None)  # they would shorten training without a word, or change its variables
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -41,8 +45,18 @@ def _quiet():
             os.close(saved)
 
 
-with _quiet():
-    import keras
+try:
+    with _quiet():
+        import keras
+except ValueError as error:
+    if "configuration" not in str(error):
+        raise
+    raise InputError(f"~/.keras/keras.json: {error} Remove that file: it is not needed.") from None
+
+# What keras.json may say otherwise, and all numbers depend on.
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
+keras.config.set_image_data_format("channels_last")
 
 
 def gpus() -> list[str]:

@@ -33,7 +33,7 @@ def rgb(colour: str) -> tuple[int, int, int]:
 
 
 @cache
-def _font() -> cv2.FontFace:
+def _font():  # no annotation: it would fail in OpenCV 4 before anything could say what is wrong
     return cv2.FontFace("sans")
 
 

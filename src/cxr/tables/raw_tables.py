@@ -1,5 +1,6 @@
 """What the readers of all releases share: a CSV file as it was downloaded, ages, and what a reader hands on."""
 
+import io
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from cxr.core.errors import InputError, hint
 from cxr.tables.merging import first_of_each
 from cxr.tables.raw_files import leaves_raw_folder
 from cxr.tables.schema import COLUMNS, findings_of, problems, typed
+from cxr.tables.table_text import check_rows, text_of
 
 OLDEST = 120  # years; NIH's table of 2017 has ages such as 411
 
@@ -87,7 +89,7 @@ def whole_release(table: pd.DataFrame, listed: list[pd.DataFrame], on_disk: pd.S
 
 
 def read_raw_csv(path: Path, columns: Iterable[str], mend: str, aliases: dict[str, str] | None = None) -> pd.DataFrame:
-    """A release's own CSV file (``.gz`` too), every value as text, empty as NaN.
+    """A release's own CSV file, every value as text, empty as NaN; packed and encoded as `text_of` takes it.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def read_raw_csv(path: Path, columns: Iterable[str], mend: str, aliases: dict[st
     Raises
     ------
     InputError
-        No such file, no CSV, no rows, or a column is missing.
+        No such file, no CSV, no rows, one that is not whole, or a column is missing.
     """
     if path.is_dir():
         raise InputError(f"{path}: expected a CSV file, found a folder. {mend}")
@@ -111,18 +113,20 @@ def read_raw_csv(path: Path, columns: Iterable[str], mend: str, aliases: dict[st
         names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise InputError(f"{path}: no such table.{hint(path.name, names)} {mend}")
     try:
+        text = text_of(path, mend)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}. {mend}") from None
+    check_rows(text, path, mend)
+    try:
         with warnings.catch_warnings():
             # NIH's rows may have one comma more or less than its header.
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            table = pd.read_csv(path, dtype=str, index_col=False, encoding="utf-8-sig", skipinitialspace=True)
+            table = pd.read_csv(io.StringIO(text), dtype=str, index_col=False, skipinitialspace=True)
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: the file is empty. {mend}") from None
-    except (ValueError, OSError, EOFError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: cannot be read as CSV: {error}. {mend}") from None
     table.columns = table.columns.str.strip()
-    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-        if len(table.columns) == 1 and mark in table.columns[0]:
-            raise InputError(f"{path}: separated by {name}; expected commas. Save it again as comma-separated CSV.")
     table = table.rename(columns=aliases or {})
     need_columns(table, path, columns, mend)
     if table.empty:
@@ -149,14 +153,18 @@ def completed_years(text: pd.Series) -> pd.Series:
     """Completed years from ``58``, ``058Y``, ``013M``, ``012W``, ``012D``; NA where not known or impossible."""
     codes, spellings = pd.factorize(text)  # a few hundred of them
     parts = pd.Series(spellings, dtype=str).str.extract(r"^\s*(?P<number>\d+)(?:\.0*)?(?P<unit>[YMWD]?)\s*$")
-    per_year = parts["unit"].map({"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25})
+    per_year = parts["unit"].map({"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25}).astype(float)  # text, if none is
     years = np.floor(parts["number"].astype(float) / per_year)
     return years.where(years <= OLDEST).astype("Int16").reindex(codes).set_axis(text.index)
 
 
-def none_found(source: str, folder: Path, expected: str, on_disk: pd.Series, key: str = "DATASET_DIR") -> InputError:
+def none_found(
+    source: str, folder: Path, expected: str, on_disk: pd.Series, tables: Iterable[str], key: str = "DATASET_DIR"
+) -> InputError:
+    """No film of a source is there; ``tables`` are the keys that leave it out, ``key`` names its folder of films."""
     there = f"{len(on_disk)} other files are there, such as {on_disk.iloc[0]}" if len(on_disk) else "it holds no files"
     return InputError(
         f"{folder}: no film of {source}'s table was found below it; expected for example {folder / expected}; {there}. "
-        f"Mend {key} in SETTINGS.json or the paths in the table, or put the films there."
+        f'Mend {key} in SETTINGS.json or the paths in the table, or put the films there; {" and ".join(tables)} "" '
+        "leaves this source out."
     )

@@ -42,7 +42,7 @@ def in_use(settings: Settings) -> list[Source]:
 
 
 def check_findings(settings: Settings, params: Params) -> None:
-    """Raise an InputError where no source in use labels a finding, or TRAIN_SOURCES names none that there is."""
+    """Raise an InputError where no source in use labels a finding, or TRAIN_SOURCES names one that is not in use."""
     labelled = {source.title: source.labelled(settings) for source in in_use(settings)}
     known = {canonical(name): name for names in labelled.values() for name in names}
     for finding in params.findings:
@@ -51,9 +51,15 @@ def check_findings(settings: Settings, params: Params) -> None:
             raise InputError(
                 f"FINDINGS: no source in use labels {finding}.{hint(finding, known.values())} There are {offers}."
             )
+    used = [source.name for source in in_use(settings)]
     for name in params.tables.train_sources:
         if name not in BY_NAME:
             raise InputError(f"TRAIN_SOURCES: {name}: expected some of {', '.join(BY_NAME)}.{hint(name, BY_NAME)}")
+        if name not in used:
+            raise InputError(
+                f"TRAIN_SOURCES: {name}: SETTINGS.json names no table of it ({', '.join(BY_NAME[name].keys)}), only of "
+                f"{', '.join(used)}. Name one, or change TRAIN_SOURCES."
+            )
 
 
 def made_by(source: Source) -> str:

@@ -109,7 +109,7 @@ def read_chexpert(csvs: dict[str, Path], dataset_dir: Path, on_disk: pd.Series, 
 
     path = _chexpert_paths(raw["Path"], film, on_disk)
     if not path.isin(on_disk).any():
-        raise none_found("CheXpert", dataset_dir, raw["Path"].iloc[0], on_disk)
+        raise none_found("CheXpert", dataset_dir, raw["Path"].iloc[0], on_disk, csvs)
     raw_labels = raw[[*spelt.values()]].apply(states).set_axis(list(spelt), axis=1)
     odd = (raw_labels == np.inf).any(axis=1)
     listed.append(problems(path[odd], "label other than 1, 0, -1 or blank: read as not known"))

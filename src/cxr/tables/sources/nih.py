@@ -17,6 +17,7 @@ from cxr.tables.raw_files import leaves_raw_folder, list_files, same_name
 from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.tables.schema import problems
 from cxr.tables.sources.source import Source, TestRule, beside_published
+from cxr.tables.table_text import text_of
 
 NIH_TABLE_ROWS = 112_120
 NIH_ARCHIVES = (4_999, *[10_000] * 10, 7_121)  # films in images_001 … images_012, in the order of the full table
@@ -77,7 +78,7 @@ def read_nih(csv: Path, dataset_dir: Path, on_disk: pd.Series, findings: Sequenc
         archive = pd.Series(np.repeat([f"images_{n:03d}/images/" for n in range(1, 13)], NIH_ARCHIVES))
     path = on_disk_path.fillna(archive.mask(leaves_raw_folder(name), "") + name)
     if on_disk_path.isna().all():
-        raise none_found("NIH", dataset_dir, f"images_001/images/{name.iloc[0]}", on_disk)
+        raise none_found("NIH", dataset_dir, f"images_001/images/{name.iloc[0]}", on_disk, ["DATASET_CSV_DIR"])
 
     labels, unknown = nih_labels(raw["Finding Labels"], findings)
     listed += [problems(path[rows], f"unknown label {label!r}{hint}") for label, (rows, hint) in unknown.items()]
@@ -187,11 +188,9 @@ def read_list(path: Path) -> list[str]:
         It cannot be read as text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig").split()
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a list of films: {error}. Download it again, or remove it."
-        ) from None
+        return text_of(path, "Download it again, or remove it.").split()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}. Make it readable, or remove it.") from None
 
 
 def listed_patients(path: Path, nih: pd.DataFrame) -> set[str]:

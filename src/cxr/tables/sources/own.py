@@ -65,7 +65,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     labels = apply_policies(raw, False, params.tables, table.blank).reindex(columns=list(params.findings))
     films, labels, path, ties = _one_row_a_film(films, labels, path, table.majority, csv)
     if not path.isin(on_disk).any():
-        raise none_found("OWN_CSV", folder, path.iloc[0], on_disk, "OWN_DATASET_DIR")
+        raise none_found("OWN_CSV", folder, path.iloc[0], on_disk, ["OWN_CSV"], "OWN_DATASET_DIR")
     # As the table names it: the same wherever the file lies.
     stem = films["path"].str.replace(FILM_SUFFIX, "", regex=True)
     image_id = "own/" + stem.where(~stem.duplicated(keep=False), films["path"])

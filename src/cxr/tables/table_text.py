@@ -1,0 +1,143 @@
+"""A table's file as text: what it is by its first bytes, how it is packed and encoded; whether its rows are whole."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import re
+import zlib
+from collections import Counter
+from pathlib import Path
+
+from cxr.core.errors import InputError
+
+PACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\0": lzma.decompress}
+EXCEL = "Open it there and save it as: CSV UTF-8 (comma delimited)."
+# What downloads and programs leave under the name of a table, and what to do.
+OTHERS = {
+    b"\xd0\xcf\x11\xe0": ("an Excel workbook", EXCEL),
+    b"<!doctype html": ("a web page", "The download asked for a login or failed: download it again."),
+    b"<html": ("a web page", "The download asked for a login or failed: download it again."),
+    b"<?xml": ("XML", EXCEL),
+    b"version https://git-lfs": ("a pointer of Git LFS, not the file", "Run there: git lfs pull"),
+    b"par1": ("a Parquet file", "Save it as CSV: pandas.read_parquet(…).to_csv(…, index=False)"),
+    b"%pdf": ("a PDF", "Give the table itself."),
+    b"\x89png": ("a picture", "Give the table itself."),
+    b"\xff\xd8\xff": ("a picture", "Give the table itself."),
+}
+# How editors of other countries save; the first that can be the text is named.
+ENCODINGS = {"euc_kr": "CP949 (Korean)", "cp932": "CP932 (Japanese)", "cp1252": "CP1252 (Western)"}
+
+
+def text_of(path: Path, mend: str) -> str:
+    """The text of a file, unpacked where it is packed, whatever its suffix says; without a byte order mark.
+
+    Read are gzip, bzip2 and xz; UTF-8, UTF-16 and UTF-32.
+
+    Raises
+    ------
+    InputError
+        It is something else: says what, and what to do.
+    """
+    content = _unpacked(path, path.read_bytes(), mend)
+    head = content[:32].lstrip().lower()
+    for start, (what, remedy) in OTHERS.items():
+        if head.startswith(start):
+            raise InputError(f"{path}: is {what}, not CSV. {remedy} {mend}")
+    try:
+        text = content.decode(
+            json.detect_encoding(content)
+        )  # which must begin with two letters of English, as JSON does
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        likely = next((name for name in ENCODINGS if _is_text(content, name)), None)
+        if likely is None:
+            raise InputError(f"{path}: line {line} is no text. {mend}") from None
+        raise InputError(
+            f"{path}: line {line} is not UTF-8 but perhaps {ENCODINGS[likely]}. Save it in Excel as: CSV UTF-8 (comma "
+            f"delimited), or run: iconv -f {ENCODINGS[likely].split()[0]} -t UTF-8 '{path}' > new.csv"
+        ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(f"{path}: line {line} holds NUL bytes: a part of the file was never written. {mend}")
+    return text
+
+
+def _unpacked(path: Path, content: bytes, mend: str) -> bytes:
+    for start, unpack in PACKED.items():
+        if content.startswith(start):
+            try:
+                return unpack(content)
+            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+                raise InputError(f"{path}: is packed and cannot be unpacked whole: {error}. {mend}") from None
+    if content.startswith(b"PK\x03\x04"):
+        if b"[Content_Types].xml" in content or b"content.xml" in content:  # names of files are not packed
+            raise InputError(f"{path}: is an Excel workbook, not CSV. {EXCEL} {mend}")
+        how = f"mv '{path}' '{path}.zip'; unzip '{path}.zip'" if path.suffix != ".zip" else f"unzip '{path}'"
+        raise InputError(f"{path}: is a zip, not CSV. Unpack it: {how}")
+    return content
+
+
+def _is_text(content: bytes, encoding: str) -> bool:
+    try:
+        return re.sub(r"[\r\n\t]", "", content.decode(encoding)).isprintable()
+    except UnicodeDecodeError:
+        return False
+
+
+def check_rows(text: str, path: Path, mend: str) -> None:
+    """Raise an InputError where a row has a value without a column, or no cell for a column that has a name.
+
+    Cells that are empty on either side of it are fine: NIH's tables have a comma more or less than their header.
+    """
+    rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        _check_header(header, path)
+        named = max((place for place, name in enumerate(header, 1) if name), default=0)
+        short, long, first = Counter(), Counter(), {}
+        for row in rows:
+            if row and not named <= len(row) <= len(header):
+                if len(row) < named:
+                    short[len(row)] += 1
+                elif any(cell.strip() for cell in row[len(header) :]):
+                    long[len(row)] += 1
+                else:
+                    continue
+                first.setdefault(len(row) < named, (rows.line_num, row))
+    except csv.Error as error:
+        raise InputError(f"{path}: line {rows.line_num}: cannot be read as CSV: {error}. {mend}") from None
+    if short:
+        line, row = first[True]
+        lost = ", ".join(header[len(row) : named])
+        raise InputError(
+            f"{path}: line {line} has {len(row)} cells, the header has {named}: {lost} would be lost "
+            f"({short.total():,} such lines). A part of it is missing, or a quote is not closed. {mend}"
+        )
+    if long:
+        line, row = first[False]
+        raise InputError(
+            f"{path}: line {line} has {_more(len(row) - len(header))} more than the header has columns, {row[-1]!r} at "
+            f"the end ({long.total():,} such lines). A comma within a value? Put it into quotes. Row names of R? Write "
+            "it with row.names = FALSE."
+        )
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    if header and re.fullmatch(r"sep=.?", header[0], re.IGNORECASE):
+        raise InputError(
+            f"{path}: line 1 is {header[0]!r}, which is for Excel alone. Remove it, and separate by commas."
+        )
+    marks = {";": "semicolons", "\t": "tabs (Unicode text of Excel?)", "|": "bars", ",": "commas within quotes"}
+    for mark, name in marks.items():
+        if len(header) == 1 and mark in header[0]:
+            raise InputError(f"{path}: separated by {name}; expected commas. Save it again as comma-separated CSV.")
+    twice = [name for name, count in Counter(header).items() if name and count > 1]
+    if twice:
+        raise InputError(f"{path}: {header.count(twice[0])} columns are called {twice[0]!r}; keep or rename one.")
+
+
+def _more(count: int) -> str:
+    return "one value" if count == 1 else f"{count} values"
