@@ -89,7 +89,9 @@ def test_a_table_of_labels_does_not_take_predictions_for_labels(read):
 def test_a_lone_suffix_of_a_merge_is_neither_probability_nor_label(read):
     with pytest.raises(InputError, match=r"not used: 'Edema_y': what '_y' stands for is not known; rename it"):
         read(csv("image,Edema_y", ("a", 1), ("b", 0)), LABELS)
-    for head in ("image,Edema_x,Edema_y", "image,Edema,Edema", "image,Edema_true,Edema_prob,Edema_prob_right"):
+    with pytest.raises(InputError, match="2 columns are called 'Edema'; keep or rename one"):
+        read(csv("image,Edema,Edema", ("a", 0.5, 1)), LABELS)
+    for head in ("image,Edema_x,Edema_y", "image,Edema_true,Edema_prob,Edema_prob_right"):
         row = ("a", 0.5, 1, 0.2)[: head.count(",") + 1]
         with pytest.raises(InputError, match=r"differ in the suffix of a merge only.*Rename them"):
             read(csv(head, row), LABELS)
