@@ -152,6 +152,19 @@ def test_a_film_is_not_left_out_for_what_the_machine_lacks(tmp_path, monkeypatch
             read_with(OSError(number, os.strerror(number)))
 
 
+def test_an_import_that_ctrl_c_broke_is_no_bug():
+    def explained():
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                raise ImportError("numpy failed to load")  # noqa: B904, as libraries do
+        except ImportError as error:
+            return command_line.explained(error)
+
+    assert explained() == ("interrupted. The same command goes on where it stopped.", 130)
+
+
 RUN = "from cxr.core import command_line; command_line.run(lambda: {})"
 
 
