@@ -270,3 +270,16 @@ def test_every_column_that_looks_like_a_finding_and_was_not_used_is_named(read):
         assert f"'{name}'" in notes
     assert "'note'" not in notes
     assert "'Edema_prob'" not in notes
+
+
+@pytest.mark.parametrize("order", [("Edema_pred", "Edema_prob"), ("Edema_prob", "Edema_pred")])
+def test_of_two_columns_for_one_probability_the_one_of_two_values_is_the_decision(read, order):
+    values = {"Edema_prob": (0.1, 0.9, 0.3), "Edema_pred": (0, 1, 0)}
+    found = read(csv(f"image,{','.join(order)}", *zip("abc", *(values[name] for name in order), strict=True)), LABELS)
+    assert found.table["Edema_prob"].tolist() == [0.1, 0.9, 0.3]
+    assert "not used: 'Edema_pred': a decision, of two values, beside 'Edema_prob'" in found.notes
+
+
+def test_of_two_columns_that_may_both_be_the_probability_none_is_chosen(read):
+    with pytest.raises(InputError, match="columns 'Edema_prob' and 'p_Edema' both mean Edema; keep one"):
+        read(csv("image,Edema_prob,p_Edema", ("a", 0.1, 0.2), ("b", 0.9, 0.8), ("c", 0.3, 0.3)), LABELS)
