@@ -11,9 +11,11 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
+from cxr.core.artifacts import LARGEST_TEXT, read_ordinary
 from cxr.core.errors import InputError
 
-PACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\0": lzma.decompress}
+PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+LONGEST_NAME = 200  # letters of a column's
 EXCEL = "Open it there and save it as: CSV UTF-8 (comma delimited)."
 # What downloads and programs leave under the name of a table, and what to do.
 OTHERS = {
@@ -41,7 +43,9 @@ def text_of(path: Path, mend: str) -> str:
     InputError
         It is something else: says what, and what to do.
     """
-    content = _unpacked(path, path.read_bytes(), mend)
+    content = _unpacked(path, read_ordinary(path), mend)
+    if len(content) > LARGEST_TEXT:
+        raise InputError(f"{path}: unpacks to more than {LARGEST_TEXT / 1e9:.0f} GB, as no table of films does. {mend}")
     head = content[:32].lstrip().lower()
     for start, (what, remedy) in OTHERS.items():
         if head.startswith(start):
@@ -69,7 +73,8 @@ def _unpacked(path: Path, content: bytes, mend: str) -> bytes:
     for start, unpack in PACKED.items():
         if content.startswith(start):
             try:
-                return unpack(content)
+                with unpack(io.BytesIO(content)) as file:
+                    return file.read(LARGEST_TEXT + 1)
             except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
                 raise InputError(f"{path}: is packed and cannot be unpacked whole: {error}. {mend}") from None
     if content.startswith(b"PK\x03\x04"):
@@ -134,6 +139,11 @@ def _check_header(header: list[str], path: Path) -> None:
     for mark, name in marks.items():
         if len(header) == 1 and mark in header[0]:
             raise InputError(f"{path}: separated by {name}; expected commas. Save it again as comma-separated CSV.")
+    if too_long := next((name for name in header if len(name) > LONGEST_NAME), None):
+        raise InputError(
+            f"{path}: a column's name has {len(too_long):,} letters, {too_long[:40]!r} …; expected {LONGEST_NAME} at "
+            "most. Is the first line the header?"
+        )
     twice = [name for name, count in Counter(header).items() if name and count > 1]
     if twice:
         raise InputError(f"{path}: {header.count(twice[0])} columns are called {twice[0]!r}; keep or rename one.")
