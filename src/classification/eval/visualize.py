@@ -9,7 +9,6 @@ Without --film, OVERLAYS_PER_FINDING test films a finding: true and false positi
 first. An ensemble's heatmap is the mean of its members' maps, each divided by its own peak over val.
 """
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 from cxr.core import command_line, locks
@@ -39,7 +38,7 @@ def main(argv=None):
     if overlays.overlays_are_current(scored, folder):
         locks.sweep(folder / "gradcam")
     else:  # of another model: neither they nor their boxes may stand beside what is said now
-        shutil.rmtree(folder / "gradcam", ignore_errors=True)
+        overlays.remove_overlays(folder)
         (folder / "detections.csv").unlink(missing_ok=True)
         write_json(overlays.overlays_made_from(scored, folder), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cxr.core.errors import closest
-from cxr.core.findings import canonical
+from cxr.core.findings import SYNONYMS, canonical
 
 WORDS = {
     "probability": "prob probs proba probability probabilities p pred preds predicted prediction predictions score "
@@ -52,8 +52,8 @@ def read_name(column: str, findings: Sequence[str]) -> FindingColumn | None:
         return FindingColumn(column, names[canonical(column)], "bare")
     plain = SUFFIX.sub("", column)
     suffix, words = column[len(plain) :], _words(plain)
-    ends = range(1, len(words) + 1)
-    runs = [(stop - start, start, stop) for stop in ends for start in range(stop)]
+    ends, longest = range(1, len(words) + 1), max(map(len, {*names, *SYNONYMS}))  # letters, so words too
+    runs = [(stop - start, start, stop) for stop in ends for start in range(max(0, stop - longest), stop)]
     runs = [run for run in runs if canonical("".join(words[run[1] : run[2]])) in names]
     if not runs:
         meant = _like(plain, words, names)
