@@ -27,7 +27,9 @@ def main(argv=None):
     arguments.add_argument("family", choices=FAMILIES, help="whose maps to draw")
     arguments.add_argument("--film", action="append", help="image_id, or its last part, of a scored film; repeatable")
     arguments.add_argument("--finding", action="append", help="only this finding; repeatable")
-    arguments.add_argument("--limit", type=int, help="films a finding, in place of OVERLAYS_PER_FINDING; 0 = all")
+    arguments.add_argument(
+        "--limit", type=command_line.count, help="films a finding, not OVERLAYS_PER_FINDING; 0 = all"
+    )
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
     wanted = [asked(name, params.findings) for name in arguments.finding or params.findings]

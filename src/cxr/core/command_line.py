@@ -31,6 +31,13 @@ def path(text: str) -> Path:
     return Path(text if os.path.lexists(text) else expanded(text, "the command line"))
 
 
+def count(text: str) -> int:
+    """A number of films, for ``type=`` of an argument."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more; found {text}")
+    return int(text)
+
+
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments that every script takes, ready for more; what is wrong with them is an InputError."""
     arguments = argparse.ArgumentParser(

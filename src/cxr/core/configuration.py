@@ -199,6 +199,10 @@ def load_settings(path: Path) -> Settings:
     none = {name for name, key in tables.items() if content.get(key) == ""}
     none |= unnamed if content.get("OWN_CSV") else {name for name in unnamed if getattr(settings, name) == Path()}
     absolute = {name: folder / value for name, value in settings if isinstance(value, Path)}
+    for name in ("data_dir", "models_dir"):
+        if absolute[name] == absolute["dataset_dir"]:
+            what = f"is the folder of the films, DATASET_DIR {absolute[name]}, where nothing is written"
+            raise InputError(f"{path}: {name.upper()}: {what}. Name another folder.")
     return settings.model_copy(update=absolute | dict.fromkeys(none, Path()))
 
 

@@ -63,6 +63,16 @@ def read_name(column: str, findings: Sequence[str]) -> FindingColumn | None:
     return FindingColumn(column, names[canonical("".join(words[start:stop]))], kind, suffix, why)
 
 
+def of_other_findings(columns: Sequence[str], findings: Sequence[str]) -> list[str]:
+    """Columns that say by their names that they are probabilities, of nothing that is looked for."""
+    probable = WORDS["probability"].split()
+    return [
+        column
+        for column in columns
+        if len(words := _words(column)) > 1 and set(words) & set(probable) and read_name(column, findings) is None
+    ]
+
+
 def _words(name: str) -> list[str]:
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return [word for word in re.split(r"[\W_]+", parted.lower()) if word]
