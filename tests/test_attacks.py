@@ -611,9 +611,7 @@ def test_dicom_of_millions_of_empty_parts_is_not_read_to_its_end(tmp_path, monke
         end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
         pixels = struct.pack("<HH2sHI", 0x7FE0, 16, b"OB", 0, 0xFFFFFFFF) + item * 10_000 + end
     path.write_bytes(content[:start] + more + pixels)
-    with pytest.raises(
-        FilmError, match=r"a.dcm: (holds hundreds of thousands of elements|not readable as DICOM \(OSError)"
-    ):
+    with pytest.raises(FilmError, match=r"a.dcm: (holds hundreds of thousands of elements|not readable as DICOM)"):
         decoding.read_film(path)
 
 
