@@ -456,4 +456,4 @@ def test_the_shell_scripts_hand_the_exit_status_on(exported, tmp_path):
         ["sh", PROJECT / "predict.sh", "--bundle", "none", "x.png"], cwd=tmp_path, capture_output=True, text=True
     )
     assert result.returncode == 2
-    assert "x.png: no film there" in result.stderr
+    assert "x.png: no such file or folder" in result.stderr
