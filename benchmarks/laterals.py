@@ -41,7 +41,7 @@ def main(argv=None):
     weights = np.round(100 * model.coef_[0]).astype(int).reshape(views.SIDE, -1)
     print("LATERAL_WEIGHTS =", [row.tolist() for row in weights])
     real = np.array([score(read_film(folder / name), weights)
-                     for folder in arguments.frontal for name in list_films(folder)])  # fmt: skip
+                     for folder in arguments.frontal for name in list_films(folder).films])  # fmt: skip
     cut = round(float(np.quantile(real[::2], BELOW)), 2) if len(real) else views.LATERAL_CUT
     print(f"LATERAL_CUT = {cut}")
     told = {"real frontal films, the half that set it": real[::2], "real frontal films, the other half": real[1::2]}

@@ -49,12 +49,12 @@ def main():
     arguments = parser.parse_args()
     processes = executors.process_count(arguments.processes)
     if arguments.memory:
-        print(*measure_memory(list_films(arguments.folder), arguments.memory, processes, arguments.work))
+        print(*measure_memory(list_films(arguments.folder).films, arguments.memory, processes, arguments.work))
         return
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         films = arguments.folder or draw(work / "films", arguments.films, arguments.side, processes)
-        paths = list_films(films)[: arguments.films]
+        paths = list_films(films).films[: arguments.films]
         megabytes = sum(path.stat().st_size for path in paths) / 1e6
         print(f"{len(paths)} films, {megabytes / len(paths):.2f} MB each; {processes} processes\n")
         packing = time_packing(paths, arguments.size, processes, arguments.rounds, work)

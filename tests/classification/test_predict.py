@@ -33,10 +33,10 @@ PARAMS = TINY | {
 FILMS = 28
 # Masking -> digest of the films as step 5 packs them: training and prediction change together, or not at all.
 MODES = {
-    "loose": "2908b56df672b6f2",
-    "hard": "16d14a95a5c22bd5",
-    "crop": "b57664ea9bc71fee",
-    "none": "0f4d4318598c323f",
+    "loose": "f66a9f9d5255828f",
+    "hard": "174919597e75fbee",
+    "crop": "40eba8a444be2699",
+    "none": "1dc0c23eb3ab2047",
 }
 
 
@@ -48,7 +48,7 @@ def film(number: int) -> np.ndarray:
     if number != 2:
         for left in (14, 46):
             pixels[10 : 10 + height, left + shift : left + shift + 20] -= 130
-    pixels[0, :12] = [0] * 6 + [255] * 6  # the whole range, too often for outliers: deeper files give the same grays
+    pixels[0] = np.linspace(0, 255, 80)  # the whole range and no outlier: deeper files give the same grays
     return pixels.clip(0, 255).astype(np.uint8)
 
 

@@ -32,6 +32,19 @@ MESSAGES = [
     ("InternalError", "failed to allocate 3.81G (4087755776 bytes): CUDA_ERROR_OUT_OF_MEMORY", MEMORY),
     ("InternalError", "Could not create cublas handle: CUBLAS_STATUS_ALLOC_FAILED", MEMORY),
     ("error", "OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 6291456 bytes", MEMORY),
+    ("XlaRuntimeError", "RESOURCE_EXHAUSTED: CUDA out of memory", MEMORY),
+    ("InternalError", "INTERNAL: Failed to allocate 1073741824 bytes for new constant", MEMORY),
+    ("InternalError", "cudaSetDevice() on GPU:0 failed. Status: out of memory", MEMORY),
+    ("InternalError", "Blas GEMM launch failed : a.shape=(32, 1664)", MEMORY),
+    ("ResourceExhaustedError", "/x/model.keras; No space left on device", "Free some room"),
+    ("ResourceExhaustedError", "/x/model.keras; Disk quota exceeded", "Free some room"),
+    ("ResourceExhaustedError", "/x/model.keras; Too many open files", "ulimit -n"),
+    ("FailedPreconditionError", "/x/log.csv; Stale file handle", "is away"),
+    ("XlaRuntimeError", "UNAVAILABLE: failed to connect to all addresses", "is away"),
+    ("ImportError", "numpy.core.multiarray failed to import", "do not fit together"),
+    ("RuntimeError", "module compiled against ABI version 0x1000009 but this one is 0x2000000", "do not fit"),
+    ("TypeError", "Descriptors cannot be created directly.\nIf this call came from …", "do not fit together"),
+    ("ModuleNotFoundError", "No module named '_lzma'", "do not fit together"),
     ("ParserError", "Error tokenizing data. C error: out of memory", MEMORY),
     ("_ArrayMemoryError", "Unable to allocate 7.28 TiB for an array with shape (1000000, 1000000)", MEMORY),
     ("InternalError", "libdevice not found at ./libdevice.10.bc [Op:__some_op]", GPU),
@@ -68,6 +81,10 @@ SYSTEM = [
     (OSError(errno.EIO, "Input/output error", "a.npy"), "^a.npy: Input/output error. The disk or its connection"),
     (OSError(errno.ENODEV, "No such device"), "take a local disk"),
     (OSError(errno.ENAMETOOLONG, "File name too long", "x"), "takes no names that long"),
+    (OSError(errno.ENOSPC, "No space left on device", "/dev/shm/psm_1"), "docker run --shm-size"),
+    (OSError(errno.EKEYEXPIRED, "Key has expired", "/mnt/x"), "kinit"),
+    (OSError(errno.EUCLEAN, "Structure needs cleaning", "/mnt/x"), "fails; check it"),
+    (TimeoutError(), "TimeoutError. A disk of the network"),
     (
         ImportError("libGL.so.1: cannot open shared object file: No such file"),
         "libraries are missing or do not fit together",
@@ -86,7 +103,8 @@ def test_errors_of_machines_are_told_with_a_remedy_and_have_status_5(error, expe
 
 @pytest.mark.parametrize(
     "error",
-    [ZeroDivisionError("by 0"), KeyError("memory"), FileNotFoundError(errno.ENOENT, "No such file or directory", "a"),
+    [FileNotFoundError(errno.ENOENT, "No such file or directory", "/dev/shm/x/out of memory.png"),
+     ZeroDivisionError("by 0"), KeyError("memory"), FileNotFoundError(errno.ENOENT, "No such file or directory", "a"),
      ValueError("shapes (3,) and (4,)"), RuntimeError("[Errno 2] No such file or directory")],
 )  # fmt: skip
 def test_other_errors_are_not_the_machines(error):
@@ -150,6 +168,19 @@ def test_a_film_is_not_left_out_for_what_the_machine_lacks(tmp_path, monkeypatch
     for number in (errno.EIO, errno.EACCES):  # of this film alone
         with pytest.raises(FilmError, match=f"a.png: cannot be read: {os.strerror(number)}"):
             read_with(OSError(number, os.strerror(number)))
+
+
+def test_an_import_that_ctrl_c_broke_is_no_bug():
+    def explained():
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                raise ImportError("numpy failed to load")  # noqa: B904, as libraries do
+        except ImportError as error:
+            return command_line.explained(error)
+
+    assert explained() == ("interrupted. The same command goes on where it stopped.", 130)
 
 
 RUN = "from cxr.core import command_line; command_line.run(lambda: {})"

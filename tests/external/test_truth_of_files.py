@@ -89,7 +89,9 @@ def test_a_table_of_labels_does_not_take_predictions_for_labels(read):
 def test_a_lone_suffix_of_a_merge_is_neither_probability_nor_label(read):
     with pytest.raises(InputError, match=r"not used: 'Edema_y': what '_y' stands for is not known; rename it"):
         read(csv("image,Edema_y", ("a", 1), ("b", 0)), LABELS)
-    for head in ("image,Edema_x,Edema_y", "image,Edema,Edema", "image,Edema_true,Edema_prob,Edema_prob_right"):
+    with pytest.raises(InputError, match="2 columns are called 'Edema'; keep or rename one"):
+        read(csv("image,Edema,Edema", ("a", 0.5, 1)), LABELS)
+    for head in ("image,Edema_x,Edema_y", "image,Edema_true,Edema_prob,Edema_prob_right"):
         row = ("a", 0.5, 1, 0.2)[: head.count(",") + 1]
         with pytest.raises(InputError, match=r"differ in the suffix of a merge only.*Rename them"):
             read(csv(head, row), LABELS)
@@ -268,3 +270,16 @@ def test_every_column_that_looks_like_a_finding_and_was_not_used_is_named(read):
         assert f"'{name}'" in notes
     assert "'note'" not in notes
     assert "'Edema_prob'" not in notes
+
+
+@pytest.mark.parametrize("order", [("Edema_pred", "Edema_prob"), ("Edema_prob", "Edema_pred")])
+def test_of_two_columns_for_one_probability_the_one_of_two_values_is_the_decision(read, order):
+    values = {"Edema_prob": (0.1, 0.9, 0.3), "Edema_pred": (0, 1, 0)}
+    found = read(csv(f"image,{','.join(order)}", *zip("abc", *(values[name] for name in order), strict=True)), LABELS)
+    assert found.table["Edema_prob"].tolist() == [0.1, 0.9, 0.3]
+    assert "not used: 'Edema_pred': a decision, of two values, beside 'Edema_prob'" in found.notes
+
+
+def test_of_two_columns_that_may_both_be_the_probability_none_is_chosen(read):
+    with pytest.raises(InputError, match="columns 'Edema_prob' and 'p_Edema' both mean Edema; keep one"):
+        read(csv("image,Edema_prob,p_Edema", ("a", 0.1, 0.2), ("b", 0.9, 0.8), ("c", 0.3, 0.3)), LABELS)

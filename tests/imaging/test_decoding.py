@@ -129,7 +129,7 @@ def test_a_broken_file_is_refused_by_name(tmp_path):
         (
             "pointer.dcm",
             b"version https://git-lfs.github.com/spec/v1",
-            "is a Git LFS pointer, which is not read; run git lfs",
+            "is a Git LFS pointer, which is not read; fetch the file",
         ),
     ):
         (tmp_path / name).write_bytes(content)

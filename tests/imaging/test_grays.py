@@ -81,6 +81,27 @@ def test_an_8_bit_film_is_as_its_window_shows_it(tmp_path):
     assert [film[gray == GRAYS][0] for gray in (0, 100, 250)] == [0, round((0.5 / 100 + 0.5) * 255), 255]
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"WindowCenter": 500, "WindowWidth": 1000},
+        {"WindowCenter": 2048, "WindowWidth": 4096},
+        {"RescaleSlope": "0.5", "RescaleIntercept": "0"},
+        {"RescaleSlope": "0.004", "RescaleIntercept": "0"},
+    ],
+)
+def test_a_window_or_a_slope_for_more_bits_does_not_darken_an_8_bit_film(tmp_path, tags):
+    np.testing.assert_allclose(read_film(dicom(tmp_path, GRAYS, **tags)), FULL, atol=1)
+
+
+def test_a_contradiction_of_the_header_is_noted(tmp_path):
+    film = open_film(dicom(tmp_path, TWELVE_BITS, BitsStored=12, PresentationLUTShape="INVERSE"))
+    np.testing.assert_array_equal(film.pixels, FULL)
+    assert film.notes[0].startswith("its PresentationLUTShape is INVERSE")
+    tags = {"PresentationLUTShape": "INVERSE", "PhotometricInterpretation": "MONOCHROME1"}
+    assert open_film(dicom(tmp_path, TWELVE_BITS, BitsStored=12, **tags)).notes == ()
+
+
 # --- attributes without a value, or with something else
 
 
@@ -157,6 +178,15 @@ def test_an_overlay_in_the_upper_bits_is_no_film(tmp_path):
     film = open_film(dicom(tmp_path, drawn, BitsStored=12))
     np.testing.assert_array_equal(film.pixels, read_film(dicom(tmp_path, SMOOTH, BitsStored=12)))
     assert film.notes == ()
+
+
+def test_a_film_in_the_upper_bits_is_brought_down_before_its_window(tmp_path):
+    expected = read_film(dicom(tmp_path, TWELVE_BITS, BitsStored=12, WindowCenter=2000, WindowWidth=1000))
+    path = dicom(tmp_path, TWELVE_BITS << 4, BitsStored=12, WindowCenter=2000, WindowWidth=1000)
+    header = pydicom.dcmread(path)
+    header.HighBit = 15
+    header.save_as(path)
+    np.testing.assert_array_equal(read_film(path), expected)
 
 
 def test_padding_beyond_the_bits_of_the_film_is_padding(tmp_path):
@@ -295,13 +325,28 @@ def test_hot_and_dead_pixels_of_a_deep_picture_are_clipped(tmp_path, suffix):
 
 
 def test_the_range_goes_to_the_last_value_that_does_not_stand_apart():
-    film = np.repeat(np.arange(101.0), 100)  # 0 … 100; ten values may be outliers at either end
+    film = np.repeat(np.arange(101.0), 100)  # 0 … 100; nine values may be outliers at either end
     assert range_without_outliers(film) == (0, 100)
     assert range_without_outliers(np.append(film, [109, 118])) == (0, 118)  # steps of 9 % of the range
     assert range_without_outliers(np.append(film, [111, 118])) == (0, 100)  # 11 %: apart, and all beyond
-    assert range_without_outliers(np.append(film, np.arange(109, 160, 9))) == (0, 145)  # half a range away: no further
+    assert range_without_outliers(np.append(film, np.arange(109, 160, 9))) == (0, 118)  # a quarter away: no further
     assert range_without_outliers(np.append(film, [-50, -5])) == (-5, 100)
-    assert range_without_outliers(np.append(film, np.full(200, 900))) == (0, 900)  # more than a few: film
+
+
+def test_one_outermost_value_may_be_held_by_any_number_of_pixels_that_leaves_a_film():
+    film = np.repeat(np.arange(101.0), 100)
+    assert range_without_outliers(np.append(film, np.full(4000, 900))) == (0, 100)  # a line, a letter, a frame
+    assert range_without_outliers(np.append(film, np.full(4000, 120))) == (0, 120)  # a fifth away: saturated film
+    assert range_without_outliers(np.append(film, [*np.full(500, -900), 900])) == (0, 100)
+    assert range_without_outliers(np.append(film, np.full(20_000, 900))) == (0, 900)  # more than the film: a mask
+
+
+@pytest.mark.parametrize("where", [np.s_[20], np.s_[:, 30], np.s_[5:11, 5:12], np.s_[:2]])
+def test_a_hot_line_or_a_burnt_in_letter_changes_no_other_pixel(tmp_path, where):
+    film, expected = TWELVE_BITS + 200, FULL.copy()
+    film[where], expected[where] = 65535, 255
+    assert cv2.imwrite(str(tmp_path / "film.png"), film)
+    np.testing.assert_array_equal(read_film(tmp_path / "film.png"), expected)
 
 
 def test_where_all_but_a_few_have_one_value_the_few_are_seen():
@@ -333,5 +378,8 @@ def test_a_tiff_means_what_it_says(tmp_path, order):
     np.testing.assert_array_equal(read_film(tiff(path, 255 - GRAYS, 0, order)), GRAYS)
     signed = (TWELVE_BITS.astype(int) - 2000).astype(np.int16)
     np.testing.assert_array_equal(read_film(tiff(path, signed, 1, order, sample_format=2)), FULL)
+    np.testing.assert_array_equal(
+        read_film(tiff(path, (127 - GRAYS // 2).astype(np.int8), 0, order, 2)) > 127, GRAYS > 125
+    )
     floats = (1 - GRAYS / np.float32(250)).astype(np.float32)
     np.testing.assert_array_equal(read_film(tiff(path, floats, 0, order, sample_format=3)), FULL)

@@ -139,8 +139,20 @@ def test_what_is_not_taken_is_counted_by_reason_with_what_to_do(tmp_path):
         "links to nothing": 1, "links to folders that are listed already": 1, "no ordinary files": 1,
     }  # fmt: skip
     (line,) = told(listing.not_taken)
-    assert line.startswith("not taken: 3 hidden, 2 .txt, 2 .zip (unpack it), 2 without a suffix, 1 ")
-    assert line.endswith(", 3 others")
+    assert line.startswith("not taken: 2 .zip (unpack it), 1 .pdf (save its pictures as PNG), 1 .tar.gz (unpack it")
+    assert line.endswith(", 3 hidden, 2 .txt, 2 without a suffix, 1 DICOMDIR, 3 others")
+
+
+def test_a_folder_is_listed_where_it_lies_and_not_by_links_to_it_or_around_it_again(tmp_path):
+    touch(tmp_path, "films/sub/f.png", "outside/a/g.png")
+    (tmp_path / "films/alias").symlink_to(tmp_path / "films/sub")
+    (tmp_path / "films/link1").symlink_to(tmp_path / "outside/a")
+    (tmp_path / "films/link2").symlink_to(tmp_path / "outside")
+    listing = films_below(tmp_path / "films")
+    assert [os.path.realpath(film) for film in listing.films] == [
+        str(tmp_path / name) for name in ("outside/a/g.png", "films/sub/f.png")
+    ]
+    assert listing.not_taken == {"links to folders that are listed already": 2}
 
 
 def test_a_folder_without_films_says_what_it_holds(tmp_path):

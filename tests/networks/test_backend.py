@@ -1,5 +1,11 @@
 """How devices and processes share the work; what they compute together is in tests/test_several_devices.py."""
 
+import json
+import os
+import re
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -66,3 +72,31 @@ def test_only_training_needs_tensorboard(monkeypatch):
     assert backend.start(params)  # evaluates and predicts
     with pytest.raises(InputError, match=r"TENSORBOARD is true, but the package is not installed. Run: pip install"):
         backend.start(params, together=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.5, "backend": "torch"}, "read"),
+        ({"floatx": "bfloat16"}, r"~/\.keras/keras\.json: Invalid `floatx`.* Remove that file"),
+    ],
+)
+def test_keras_s_own_settings_change_no_number(tmp_path, written, said):
+    (tmp_path / "keras.json").write_text(json.dumps(written))
+    code = """
+from cxr.core.errors import InputError
+try:
+    from cxr.networks.backend import keras
+    config = keras.config
+    print(config.floatx(), config.image_data_format(), config.epsilon(), config.max_epochs())
+    print(config.dtype_policy().name)
+    print(config.backend(), "read")
+except InputError as error:
+    print(error)
+"""
+    environment = os.environ | {"KERAS_HOME": str(tmp_path), "KERAS_MAX_EPOCHS": "1"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert re.search(said, result.stdout), result.stderr
+    if said == "read":
+        usual = ["float32 channels_last 1e-07 None", "float32"]
+        assert result.stdout.splitlines()[-3:] == [*usual, f"{keras.backend.backend()} read"]

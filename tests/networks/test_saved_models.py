@@ -32,8 +32,8 @@ def refused(work, *expected: str) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (POINTER, "it is a pointer of Git LFS; fetch the file itself with: git lfs pull"),
-        (PAGE, "it is a web page; download the file again"),
+        (POINTER, "it is a Git LFS pointer; fetch the file itself with: git lfs pull"),
+        (PAGE, "it is a web page; download it again"),
         (b"PK\x03\x04 cut", "it is no zip file, or a part of it is missing"),
     ],
 )

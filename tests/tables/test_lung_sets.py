@@ -295,6 +295,11 @@ def bad_masks():
     soft = cv2.GaussianBlur(both, (0, 0), 8)
     belt = np.zeros_like(LUNG)
     belt[:, 10:54] = 255
+    border = np.zeros_like(LUNG)
+    border[4:-4, 4:-4] = 255
+    border[both > 0] = 0
+    outlines = both.copy()
+    outlines[13:47, 11:25], outlines[13:47, 39:53] = 0, 0
     return {
         "the film": (FILM, r"its grays are all shades from 0 to 255; expected two, black and white lungs; a film, or"),
         "another film": (FILM.T, "its grays are all shades"),
@@ -302,6 +307,11 @@ def bad_masks():
         "of labels": (labels, r"its grays are 0 \(\d+%\), 1 \(\d+%\), 2 \(4%\); expected two"),
         "soft": (soft, "its grays are all shades"),
         "inverted": (255 - both, r"covers 61% of the film and 100% of its border: inverted\? Lungs must be white"),
+        "inverted within a border": (
+            np.pad(255 - both[4:-4, 4:-4], 4),
+            "has holes of .* of the film: outlines only, or inv",
+        ),
+        "outlines": (outlines, "has holes of .* of the film: outlines only, or inverted within a border"),
         "too wide": (belt, r"covers 69% of the film; expected both lungs, 2% to 60% of it"),
     }
 

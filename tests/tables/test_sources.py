@@ -209,8 +209,9 @@ def test_a_table_that_is_not_there_names_one_that_may_be_meant(tmp_path):
     touch(tmp_path, "Data_Entry_2017.csv.gz")
     with pytest.raises(InputError, match=r"no such table. Did you mean Data_Entry_2017.csv.gz\? Mend DATASET_CSV_DIR"):
         read_nih(tmp_path / "Data_Entry_2017.csv")
+    (tmp_path / "a folder").mkdir()
     with pytest.raises(InputError, match="expected a CSV file, found a folder"):
-        read_nih(tmp_path)
+        read_nih(tmp_path / "a folder")
 
 
 def test_boxes_are_fractions_of_the_film_and_only_of_the_findings_looked_for(tmp_path):

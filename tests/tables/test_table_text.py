@@ -49,8 +49,8 @@ def test_a_table_is_read_however_it_is_packed_and_whichever_unicode_it_is(tmp_pa
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99), "is an Excel workbook, not CSV. Open it there"),
         (zipped("Data.csv"), r"is a zip, not CSV. Unpack it: mv '.*/t.csv' '.*/t.csv.zip'; unzip '.*/t.csv.zip'"),
         (gzip.compress(LINES * 99)[:50], "is packed and cannot be unpacked whole: Compressed file ended"),
-        ("\n<!DOCTYPE html>\n<html>Sign in", "is a web page, not CSV. The download asked for a login or failed"),
-        ("version https://git-lfs.github.com/spec/v1\noid 0\n", "is a pointer of Git LFS, not the file.*git lfs pull"),
+        ("\n<!DOCTYPE html>\n<html>Sign in", "is a web page, not CSV. Download it again, signed in where"),
+        ("version https://git-lfs.github.com/spec/v1\noid 0\n", "is a Git LFS pointer, not CSV.*git lfs pull"),
         (b"PAR1\x15\x04", "is a Parquet file"),
         ("image,Edema\na.png,1\n가슴.png,1\n".encode("cp949"), r"line 3 is not UTF-8 but perhaps CP949 \(Korean\)"),
         ("image,Edema\nカルテ漢字.png,1\n".encode("cp932"), r"line 2 is not UTF-8 but perhaps CP932 \(Japanese\)"),
@@ -59,6 +59,9 @@ def test_a_table_is_read_however_it_is_packed_and_whichever_unicode_it_is(tmp_pa
         (b"image,Edema\na.png,1\nb.png,0\n" + bytes(20), "line 4 holds NUL bytes: a part of the file was never"),
         ("sep=;\nimage;Edema\na.png;1\n", "line 1 is 'sep=;', which is for Excel alone. Remove it"),
         ("sep=,\nimage,Edema\na.png,1\n", "line 1 is 'sep=', which is for Excel alone. Remove it"),
+        ('[{"image": "a.png"}]', "is JSON, not CSV"),
+        ("SQLite format 3\0", "is a database of SQLite, not CSV"),
+        ("\ufeff<!DOCTYPE html>", "is a web page, not CSV"),
         ("image;Edema\na.png;0,5\n", "separated by semicolons; expected commas"),
         ("image\tEdema\na.png\t1\n", "separated by tabs .*; expected commas"),
         ('"image,Edema"\n"a.png,1"\n', "separated by commas within quotes; expected commas"),
@@ -88,6 +91,16 @@ def test_empty_cells_beyond_the_header_or_short_of_it_are_fine_as_in_nihs_tables
 def test_quoted_commas_and_line_ends_are_part_of_a_cell(tmp_path):
     table = read(tmp_path, 'image,report\na.png,"clear, no\neffusion"\n')
     assert table["report"].tolist() == ["clear, no\neffusion"]
+
+
+def test_empty_lines_before_the_header_and_long_cells_are_fine(tmp_path):
+    assert read(tmp_path, "\n\nimage,Edema\na.png,1\n")["Edema"].tolist() == ["1"]
+    assert len(read(tmp_path, f"image,report\na.png,{'x' * 200_000}\n")["report"].iloc[0]) == 200_000
+
+
+def test_rare_korean_letters_are_korean(tmp_path):
+    with pytest.raises(InputError, match=r"line 2 is not UTF-8 but perhaps CP949"):
+        read(tmp_path, "image,note\na.png,똠방각하 뷁\n".encode("cp949"))
 
 
 def test_a_list_of_films_may_come_from_notepad(tmp_path):

@@ -54,9 +54,8 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def write_problems(table: pd.DataFrame, path: Path) -> None:
-    """A list for people, of files (its first column) and what is wrong with them."""
-    first = table.columns[0]
-    write_csv(table.assign(**{first: table[first].astype(str).map(no_formula)}), path)
+    """A list for people, of files and what is wrong with them."""
+    write_csv(table.map(lambda cell: no_formula(cell) if isinstance(cell, str) else cell), path)
 
 
 def no_formula(name: str) -> str:

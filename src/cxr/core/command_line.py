@@ -115,7 +115,8 @@ def run(main) -> None:
     there. 5: the machine (disk, permission, memory). 130: Ctrl-C. 141: nobody reads the output any more. 1: a bug.
     With --debug the traceback comes first.
     """
-    # Text is Python's own, whatever is installed: PyArrow, where pandas finds it, has other regular expressions.
+    # Text is Python's own, whatever is installed: PyArrow's, where pandas finds it, has other regular expressions, and
+    # holds no name that is no UTF-8.
     pd.set_option("mode.string_storage", "python")
     sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8, and a terminal may have less
     sys.stdout, sys.stderr = Plain(sys.stdout, "\n\t"), Plain(sys.stderr, "\n\t\r")

@@ -35,7 +35,7 @@ def complaint() -> str | None:
     pinned = dict(
         re.findall(r"^([\w-]+)(?:\[.*?\])?==([\d.]+)", REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE)
     )
-    for name in PACKAGES:
+    for name in filter(pinned.__contains__, PACKAGES):
         version, folder = _opencv() if name == OPENCV else _found(name)
         if version.split(".")[0] != pinned[name].split(".")[0]:
             shown = "OpenCV" if name == OPENCV else name
@@ -103,7 +103,11 @@ ERRNO = {
         ),
         _GONE,
     ),
-    errno.EIO: f"The disk or its connection fails; check it; {AGAIN}",
+    **dict.fromkeys((errno.EKEYEXPIRED, errno.ENOKEY), f"The key to a disk of the network is out: kinit; {AGAIN}"),
+    **dict.fromkeys(
+        (errno.EIO, errno.EREMOTEIO, errno.EBADMSG, errno.EUCLEAN, errno.EBUSY),
+        f"The disk or its connection fails; check it; {AGAIN}",
+    ),
     errno.ENAMETOOLONG: "This disk takes no names that long: take another for DATA_DIR, MODELS_DIR or --out.",
 }  # fmt: skip
 # What one file may bring about alone, whatever the machine is like.
@@ -119,7 +123,22 @@ class Kind:
     messages: tuple[str, ...]
 
 
-KINDS = (
+KINDS = (  # the first that fits: what a message says of a disk comes before what its class may mean
+    Kind(
+        "no room on the disk",
+        _ROOM,
+        # NumPy says so of a full disk, without an errno.
+        (r"\d+ requested and \d+ written|No space left on device|Disk quota exceeded",),
+    ),
+    Kind("too many files are open", _FILES, (r"Too many open files",)),
+    Kind(
+        "a disk or a machine is away",
+        _GONE,
+        (
+            r"Stale file handle|Transport endpoint is not connected",
+            r"\b(?:UNAVAILABLE|DEADLINE_EXCEEDED): ",  # of several processes
+        ),
+    ),
     Kind(
         "not enough memory",
         _FEWER,
@@ -134,12 +153,11 @@ KINDS = (
         "not enough memory on the device",  # a GPU, or the machine where there is none
         f"Lower BATCH_SIZE, SCORE_BATCH_SIZE or an input size in PARAMS.json, or end what else runs there; {AGAIN}",
         (
-            r"RESOURCE_EXHAUSTED: (?:Out of memory|Failed to allocate)",  # github.com/jax-ml/jax/issues/13428
-            r"[Rr]esource exhausted: (?:Out of memory|Failed to allocate)",  # …/mesh-transformer-jax/issues/66
+            r"RESOURCE_EXHAUSTED|[Rr]esource exhausted",  # github.com/jax-ml/jax/issues/13428
             r"ResourceExhaustedError|OOM when allocating",
             r"Dst tensor is not initialized",  # github.com/tensorflow/tensorflow/issues/7025
-            r"CUDA_ERROR_OUT_OF_MEMORY|failed to allocate",  # github.com/tensorflow/tensorflow/issues/12237
-            r"CU\w+_STATUS_ALLOC_FAILED",
+            r"OUT_OF_MEMORY|[Oo]ut of memory|[Ff]ailed to allocate",  # github.com/tensorflow/tensorflow/issues/12237
+            r"CU\w+_STATUS_ALLOC_FAILED|Blas GEMM launch failed",
         ),
     ),
     Kind(
@@ -165,7 +183,7 @@ KINDS = (
         "no shared memory",
         _SHARED,
         (
-            r"/dev/shm|shared memory segment|Bus error",  # github.com/NVIDIA/nccl/issues/342
+            r"/dev/shm/|shared memory segment|Bus error",  # github.com/NVIDIA/nccl/issues/342
             r"NCCL.*unhandled system error",  # github.com/NVIDIA/nccl/issues/473
             r"lacks a functioning sem_open",  # github.com/ish-app/ish/issues/522
         ),
@@ -202,25 +220,24 @@ KINDS = (
         "libraries are missing or do not fit together",
         "Install what is missing, or make .venv again: pip install -r requirements.txt",
         (
+            r"numpy\.core\.multiarray failed to import|compiled against (?:ABI|API) version",
+            r"Descriptors cannot be created directly|jaxlib version \S+ is",
+            r"No module named '_(?:ctypes|lzma|bz2|ssl|sqlite3)'",
             r"numpy\.\w+ size changed",  # github.com/tensorflow/tensorflow/issues/98406
             r"ImportError: .*cannot open shared object file",  # github.com/opencv/opencv-python/issues/370
             r"ImportError: .*(?:GLIBC\w*_[\d.]+' not found|undefined symbol|static TLS block|failed to map segment)",
         ),
-    ),
-    Kind(
-        "no room on the disk",
-        _ROOM,
-        # NumPy says so of a full disk, without an errno.
-        (r"\d+ requested and \d+ written|No space left on device|Disk quota exceeded",),
     ),
 )
 
 
 def told(error: BaseException) -> str | None:
     """What to say of an error that is the machine's, in one line with its remedy; None of any other error."""
-    text = f"{type(error).__name__}: {error}"
-    where = f"{error.filename}: " if getattr(error, "filename", None) else ""
-    number = _number(error)
+    file, number = getattr(error, "filename", None), _number(error)
+    where = f"{file}: " if file else ""
+    text = f"{type(error).__name__}: {error.strerror if file else error}"  # a name of a file means nothing
+    if number == errno.ENOSPC and str(file).startswith("/dev/shm/"):
+        return f"{where}{error.strerror}. {_SHARED}"
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, OSError) and any(frame.filename.endswith(_SEMAPHORES) for frame in frames):
         # Python says only "No space left on device": github.com/python/cpython/issues/93253
@@ -233,7 +250,7 @@ def told(error: BaseException) -> str | None:
             shown = f" ({came[:200]})" if str(error) else ""
             return f"{where}{kind.said}{shown}. {kind.remedy}"
     if number in ERRNO and (isinstance(error, OSError) or number not in OF_A_FILE):
-        said = getattr(error, "strerror", None) or str(error)
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         return f"{where}{said}. {ERRNO[number]}"
     return None
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cxr.core.errors import InputError, hint
 from cxr.tables.column_roles import FILM_COLUMNS, STUDY_COLUMNS, plain, role_column
-from cxr.tables.finding_columns import merged_twice, read_name, unused_notes
+from cxr.tables.finding_columns import FindingColumn, merged_twice, read_name, unused_notes
 from cxr.tables.label_values import states
 
 ROUNDING = 1e-6  # a value beyond 0..1 by less is the mean or the sum of probabilities, rounded
@@ -38,10 +38,11 @@ def find_columns(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Colu
     named = [known for known in named if not known.why]
     pair = merged_twice(named)
     if pair:
+        first, second = pair
         raise InputError(
-            f"{path}: columns {pair[0]!r} and {pair[1]!r} differ in the suffix of a merge only, or stand twice in the "
-            f"header: which is the probability, and which the label? Rename them, such as prob_{named[0].finding} and "
-            f"{named[0].finding}_true, or leave one out."
+            f"{path}: columns {first.column!r} and {second.column!r} differ in the suffix of a merge only, or stand "
+            f"twice in the header: which is the probability, and which the label? Rename them, such as "
+            f"prob_{first.finding} and {first.finding}_true, or leave one out."
         )
     for known in named:
         if known.kind == "bare" and known.suffix:
@@ -50,8 +51,18 @@ def find_columns(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Colu
         of_kind = getattr(columns, known.kind)
         first = of_kind.setdefault(known.finding, known.column)
         if first != known.column:
-            raise InputError(f"{path}: columns {first!r} and {known.column!r} both mean {known.finding}; keep one.")
+            of_kind[known.finding] = _not_the_decision(raw, path, known, first, columns.unused)
     return columns
+
+
+def _not_the_decision(raw: pd.DataFrame, path: Path, known: FindingColumn, first: str, unused: dict[str, str]) -> str:
+    """Of two columns for one probability the one that is no decision of two values, which goes to ``unused``."""
+    two = [column for column in (first, known.column) if raw[column].nunique() <= 2]
+    if known.kind != "probability" or len(two) != 1:
+        raise InputError(f"{path}: columns {first!r} and {known.column!r} both mean {known.finding}; keep one.")
+    kept = first if two[0] == known.column else known.column
+    unused[two[0]] = f"a decision, of two values, beside {kept!r}"
+    return kept
 
 
 def of_predictions(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Columns:

@@ -127,7 +127,7 @@ def _decode_image(content: bytes, path: Path) -> Decoded:
         raise FilmError(f"{path}: not readable as an image (a part of it is missing: zeros in its place)")
     if film.ndim == 3:
         film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
-    return Decoded(film, film.dtype != np.uint8, film.dtype != np.uint8 and _white_is_zero(content))
+    return Decoded(film, film.dtype != np.uint8, film.itemsize > 1 and _white_is_zero(content))
 
 
 def _why_not(content: bytes) -> str:
@@ -138,7 +138,7 @@ def _why_not(content: bytes) -> str:
 
 
 def _white_is_zero(content: bytes) -> bool:
-    """Whether a TIFF says so; OpenCV turns what it reads as 8 bits, and nothing deeper."""
+    """Whether a TIFF says so; OpenCV turns 8 bits, and nothing deeper."""
     return content.startswith(TIFF) and _tiff_tags(content).get(PHOTOMETRIC) == 0
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from cxr.core.errors import FilmError
 from cxr.imaging.dicom_header import complete, refuse_other_kinds, refuse_unreadable_pixels
-from cxr.imaging.grays import Decoded, looked_up, roughness, shows_little, windowed
+from cxr.imaging.grays import LEAST_RANGE, Decoded, looked_up, roughness, shows_little, windowed
 from cxr.imaging.views import stated_view
 
 DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
@@ -65,11 +65,16 @@ def _decoded(header: Any, pixels: np.ndarray, path: Path) -> Decoded:
         raise FilmError(f"{path}: holds {pixels.shape[0]} frames; expected one two-dimensional film")
     pixels, padding, more_bits = _film_and_padding(header, pixels)
     voi = _table(header, "VOILUTSequence", path)
-    values, notes = _as_shown(header, _rescaled(header, pixels, path), voi, padding)
+    values = _rescaled(header, pixels, path)
+    shown, followed, notes = _as_shown(header, values, voi, padding)
+    # 8 bits stay as they are stored, or as a window shows them unless it was meant for more bits: then they are dark.
     few_bits = header.BitsStored <= 8 and not more_bits
-    deep = not few_bits or values.min() < 0 or values.max() > 255
+    wide = followed == "window" and np.ptp(shown if padding is None else shown[~padding]) >= LEAST_RANGE
+    deep = not (few_bits and (wide or (not followed and np.array_equal(values, pixels))))
     negative = header.PhotometricInterpretation == "MONOCHROME1"  # low values are to be shown white
-    return Decoded(values, deep, negative, padding, more_bits + notes, stated_view(header))
+    if not negative and header.get("PresentationLUTShape") == "INVERSE":
+        notes += ("its PresentationLUTShape is INVERSE and its PhotometricInterpretation says otherwise, which counts",)
+    return Decoded(shown, deep, negative, padding, more_bits + notes, stated_view(header))
 
 
 def _film_and_padding(header: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
@@ -79,11 +84,13 @@ def _film_and_padding(header: Any, pixels: np.ndarray) -> tuple[np.ndarray, np.n
     film would be folded, so the smoother of both pictures counts. Padding may lie outside of BitsStored.
     """
     syntax, bits = header.file_meta.TransferSyntaxUID, header.BitsStored
-    if syntax.is_encapsulated or pixels.dtype.kind != "u" or bits >= header.BitsAllocated or header.HighBit != bits - 1:
+    if syntax.is_encapsulated or pixels.dtype.kind != "u" or bits >= header.BitsAllocated:
         return pixels, _padding(header, pixels), ()
     order = pixels.dtype.newbyteorder("<" if syntax.is_little_endian else ">")
     raw = np.frombuffer(header.PixelData, order, pixels.size).reshape(pixels.shape).astype(pixels.dtype)
-    padding = _padding(header, raw)
+    padding, unused = _padding(header, raw), header.HighBit + 1 - bits
+    if unused > 0 and not (raw & ((1 << unused) - 1)).any():  # the film is in the upper bits
+        return raw >> unused, padding, ()
     if not ((raw > pixels) if padding is None else (raw > pixels) & ~padding).any():
         return raw, padding, ()
     if roughness(raw) >= roughness(pixels):
@@ -114,21 +121,24 @@ def _rescaled(header: Any, stored: np.ndarray, path: Path) -> np.ndarray:
     return stored.astype(np.float32) * factors[0] + factors[1]
 
 
-def _as_shown(header: Any, values: np.ndarray, table: Any, padding: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Values through the VOI table, or the first window (0..255), that shows something of the film; notes on others."""
+def _as_shown(header: Any, values: np.ndarray, table: Any, padding: Any) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    """Values through the VOI table, or the first window (0..255), that shows something of the film.
+
+    Also what was followed, "table", "window" or "", and notes on what was not.
+    """
     film, notes = ... if padding is None else ~padding, []
     if table:
         shown = looked_up(values, *table)
         if not shows_little(shown[film]):
-            return shown, ()
+            return shown, "table", ()
         notes.append("the VOI LUT in its header shows nothing of the film and was ignored")
     function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
     for center, width in zip(_numbers(header, "WindowCenter"), _numbers(header, "WindowWidth"), strict=False):
         shown = windowed(values, center, width, function)
         if shown is not None and not shows_little(shown[film]):
-            return shown * 255, tuple(notes)
+            return shown * 255, "window", tuple(notes)
         notes.append("a window in its header shows nothing of the film and was ignored")
-    return values, tuple(dict.fromkeys(notes))
+    return values, "", tuple(dict.fromkeys(notes))
 
 
 def _table(header: Any, sequence: str, path: Path) -> tuple[np.ndarray, int] | None:

@@ -46,6 +46,8 @@ def complete(header: Any, path: Path) -> tuple[str, ...]:
     assumed = [keyword for keyword in usual if header.get(keyword) in (None, "")]
     for keyword in (*assumed, "PhotometricInterpretation"):
         setattr(header, keyword, usual[keyword])
+    if header.SamplesPerPixel not in (1, 3):
+        raise FilmError(f"{path}: has {header.SamplesPerPixel} values a pixel; expected 1 (gray) or 3 (colour)")
     if header.get("HighBit") in (None, ""):
         header.HighBit = header.BitsStored - 1
     return tuple(f"its header does not state {keyword}; {usual[keyword]} was assumed" for keyword in assumed)

@@ -12,7 +12,7 @@ OTHER_MODALITIES = frozenset(
 )
 # What of the kind is in SOPClassUID's keyword, where a file states no Modality.
 OTHER_STORAGE = ("CT", "MR", "Ultrasound", "Mammo", "NuclearMedicine", "PositronEmission", "XRayAngio", "XRayRadioF")
-CHEST = ("CHEST", "THORA", "TORAX", "LUNG", "PULMO", "CXR")
+CHEST = ("CHEST", "THORA", "TORAX", "LUNG", "PULMO", "CXR", "RIB")
 # Body parts of PS3.16 Annex L (CID 4031) that are imaged without the lungs.
 OTHER_PARTS = frozenset(
     "ABDOMEN ANKLE ARM BLADDER BREAST BUTTOCK CALCANEUS CALF CAROTID CEREBELLUM COCCYX COLON CSPINE ELBOW EXTREMITY "

@@ -12,6 +12,7 @@ MOST_BETWEEN = 0.12
 LEVEL = 0.03  # share of pixels from which a gray is one of its own (edges of masks from 128 pixels on: .016)
 COVERED = (0.02, 0.6)  # of the film, by both lungs (.10 to .40)
 MOST_BORDER = 0.5  # share of the film's border on the lungs (.03 at most; of a mask that is inverted .97 or more)
+MOST_HOLES = 0.2  # of the lungs' area
 SMALLEST_PIECE = 0.1  # of both lungs, from which a piece is a lung
 NARROWEST = 0.5  # of the film's width, of lungs that touch (a single lung .49 at most)
 APART = 0.2  # of the film's width, between the middles of both lungs (.29 or more)
@@ -61,7 +62,8 @@ def grays_of(grays: np.ndarray) -> str:
     shares = np.bincount(grays.ravel(), minlength=256) / grays.size
     levels = [f"{gray} ({shares[gray]:.0%})" for gray in np.flatnonzero(shares > LEVEL)]
     few = 1 < len(levels) <= 6 and shares[shares > LEVEL].sum() > 1 - MOST_BETWEEN
-    return ", ".join(levels) if few else f"all shades from {grays.min()} to {grays.max()}"
+    rest = [] if shares[shares > LEVEL].sum() > 1 - LEVEL / 10 else ["a few others"]
+    return ", ".join(levels + rest) if few else f"all shades from {grays.min()} to {grays.max()}"
 
 
 def why_no_lungs(mask: np.ndarray) -> str:
@@ -74,6 +76,10 @@ def why_no_lungs(mask: np.ndarray) -> str:
         )
     if not COVERED[0] < covered < COVERED[1]:
         return f"covers {covered:.0%} of the film; expected both lungs, {COVERED[0]:.0%} to {COVERED[1]:.0%} of it"
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(np.zeros(mask.shape, np.uint8), outlines, -1, 1, thickness=cv2.FILLED)
+    if filled.mean() > (1 + MOST_HOLES) * covered:
+        return f"has holes of {filled.mean() - covered:.0%} of the film: outlines only, or inverted within a border?"
     _, _, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     areas, columns = statistics[1:, cv2.CC_STAT_AREA], np.flatnonzero(mask.any(axis=0))
     pieces = np.count_nonzero(areas > SMALLEST_PIECE * areas.sum())

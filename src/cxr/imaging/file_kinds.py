@@ -37,9 +37,9 @@ UNREAD = {
     "PDF": (rb"%PDF-", ".pdf", "save its pictures as PNG"),
     "NIfTI": (rb"\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|\0\0\x02\x1c", ".nii", "save its films as PNG"),
     "NRRD": (rb"NRRD000", ".nrrd", "save it as PNG"),
-    "a Git LFS pointer": (rb"version https://git-lfs", "", "run git lfs pull"),
+    "a Git LFS pointer": (rb"version https://git-lfs", "", "fetch the file itself with: git lfs pull"),
     "a web page": (
-        rb"\s*<(?:!DOCTYPE|!doctype|html|HTML)",
+        rb"(?:\xef\xbb\xbf)?\s*<(?:!DOCTYPE|!doctype|html|HTML)",
         "",
         "download it again, signed in where that is asked",
     ),

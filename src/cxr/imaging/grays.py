@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# A few outermost values are no film where they stand apart from the others: dead detector elements, hot pixels, dust.
-FEW = 0.001  # share of the pixels that may be outliers, at either end
+# Outermost values are no film where they stand apart from the others: dead and hot pixels and lines, dust, letters.
+FEW = 0.001  # share of the pixels that may be outliers of any values, at either end; of one value, as many as hold it
 GAP = 0.1  # between one value and the next, as a share of the others' range
-FENCE = 0.5  # from the others, likewise: as far out, values need no gap
+FENCE = 0.25  # from the others, likewise: as far out, values need no gap
+LEAST_RANGE = 85  # of 0..255, that a window of an 8-bit film must use
 LEAST_SHOWN = 0.1  # share of a film that a window must show as more than black and white
 
 
@@ -60,20 +61,30 @@ def _stretched(decoded: Decoded) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def range_without_outliers(film: np.ndarray) -> tuple[float, float]:
     """The smallest and the largest value of (N,) that do not stand apart from the others."""
-    few = int(FEW * film.size)
-    ordered = np.partition(film, (few, film.size - 1 - few)).astype(float)
+    lowest, highest = float(film.min()), float(film.max())
+    others = film[(film > lowest) & (film < highest)]
+    if others.size <= film.size / 2:  # a picture of few values: there are no others
+        others = film
+    few = int(FEW * others.size)
+    ordered = np.partition(others, (few, others.size - 1 - few)).astype(float)
     low, high = ordered[few], ordered[-1 - few]
     if low == high:  # where all but a few have one value, the few are what there is to see
-        return float(ordered.min()), float(ordered.max())
-    below, above = low - ordered[: few + 1], ordered[film.size - 1 - few :] - high
-    return float(low - _reach(below, high - low)), float(high + _reach(above, high - low))
+        return lowest, highest
+    below, above = low - ordered[: few + 1], ordered[others.size - 1 - few :] - high
+    down = _reach(below, low - lowest, np.count_nonzero(film == lowest) <= few, high - low)
+    up = _reach(above, highest - high, np.count_nonzero(film == highest) <= few, high - low)
+    return float(low - down), float(high + up)
 
 
-def _reach(beyond: np.ndarray, span: float) -> float:
-    """How far values lie beyond the others of a range ``span``, up to the first that stands apart."""
-    beyond = np.sort(beyond)
+def _reach(beyond: np.ndarray, last: float, is_rare: bool, span: float) -> float:
+    """How far values lie beyond the others of a range ``span``, up to the first that stands apart.
+
+    beyond: distances of the few. last: that of the outermost value, which is one of the few where ``is_rare``.
+    """
+    beyond = np.sort(np.append(beyond, last) if is_rare else beyond)
     apart = (np.diff(beyond, prepend=0) > GAP * span) | (beyond > FENCE * span)
-    return float(beyond[~np.logical_or.accumulate(apart)].max(initial=0))
+    reach = float(beyond[~np.logical_or.accumulate(apart)].max(initial=0))
+    return last if not is_rare and last - reach <= FENCE * span else reach
 
 
 def windowed(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray | None:

@@ -35,8 +35,8 @@ class Listing:
 
 
 def told(not_taken: Counter[str]) -> list[str]:
-    """A line to print, such as ``not taken: 3 hidden, 2 .txt, 1 .zip (unpack it)``; none where all was taken."""
-    most = sorted(not_taken.items(), key=lambda item: (-item[1], item[0]))[:MOST_REASONS]
+    """A line to print, such as ``not taken: 1 .zip (unpack it), 3 hidden, 2 .txt``: what can be mended first."""
+    most = sorted(not_taken.items(), key=lambda item: ("(" not in item[0], -item[1], item[0]))[:MOST_REASONS]
     others = not_taken.total() - sum(number for _, number in most)
     reasons = [f"{number:,} {one_line(reason)}" for reason, number in most] + [f"{others:,} others"] * (others > 0)
     return [f"not taken: {', '.join(reasons)}"] if reasons else []
@@ -62,36 +62,33 @@ def walk(
     InputError
         A folder cannot be read.
     """
-    files, waiting, entered = [], [("", False)], {os.path.realpath(folder)}
+    files, waiting, links, entered = [], [""], [], set()
     not_taken = Counter() if not_taken is None else not_taken
-    while waiting:
-        inside, is_link = waiting.pop()
+    while waiting or links:  # links last: a folder is listed where it lies
+        inside = waiting.pop() if waiting else links.pop()
         path = os.path.join(folder, inside)
-        if is_link:
-            target = os.path.realpath(path)
-            if target in entered or _leads_back(target, path):
-                not_taken["links to folders that are listed already"] += 1
-                continue
-            entered.add(target)
         try:
+            status = os.stat(path)
             entries = sorted(os.scandir(path), key=lambda entry: entry.name, reverse=True)
         except OSError as error:
             raise InputError(f"{folder / inside}: cannot be listed: {error.strerror}. Check its permissions.") from None
+        if (status.st_dev, status.st_ino) in entered or (os.path.islink(path.rstrip("/")) and _leads_back(path)):
+            not_taken["links to folders that are listed already"] += 1
+            continue
+        entered.add((status.st_dev, status.st_ino))
         for entry in entries:
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 not_taken["hidden"] += 1
-                continue
-            is_link = entry.is_symlink()
-            if not (os.path.isdir(entry.path) if is_link else entry.is_dir()):
+            elif not (os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()):
                 files.append(inside + entry.name)
             elif not skip(entry.path):
-                waiting.append((f"{inside}{entry.name}/", is_link))
+                (links if entry.is_symlink() else waiting).append(f"{inside}{entry.name}/")
     return sorted(files)
 
 
-def _leads_back(target: str, link: str) -> bool:
+def _leads_back(link: str) -> bool:
     """Whether a link's target holds the link itself."""
-    around = os.path.realpath(os.path.dirname(link.rstrip("/")))
+    target, around = os.path.realpath(link), os.path.realpath(os.path.dirname(link.rstrip("/")))
     return os.path.commonpath([target, around]) == target
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cxr.core.artifacts import need
 from cxr.core.errors import InputError
+from cxr.imaging.file_kinds import HEAD, UNREAD, kind_of
 from cxr.networks.backend import keras
 
 LONGEST = 160  # letters of a reason: Keras shows the whole configuration of what it cannot read
@@ -23,11 +24,9 @@ def reason_of(error: Exception, path: Path) -> str:
     """
     if path.is_dir():
         return "it is a folder; a SavedModel of TensorFlow is not read"
-    head = _head(path)
-    if head.startswith(b"version https://git-lfs"):
-        return "it is a pointer of Git LFS; fetch the file itself with: git lfs pull"
-    if head.startswith((b"<!doctype html", b"<html")):
-        return "it is a web page; download the file again"
+    kind = kind_of(_head(path))
+    if kind in ("a Git LFS pointer", "a web page"):
+        return f"it is {kind}; {UNREAD[kind][2]}"
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
         return "it is no zip file, or a part of it is missing"
     said = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -41,11 +40,11 @@ def reason_of(error: Exception, path: Path) -> str:
 
 
 def _head(path: Path) -> bytes:
-    """How a text begins that lies in a file's place; empty where nothing does."""
+    """How a file begins; empty where there is none."""
     if not path.is_file():
         return b""
     with open(path, "rb") as file:
-        return file.read(200).lstrip().lower()
+        return file.read(HEAD)
 
 
 def _keras_of(path: Path) -> str:

@@ -91,14 +91,14 @@ def _like(plain: str, words: list[str], names: Mapping[str, str]) -> str | None:
     return meant and names[meant]
 
 
-def merged_twice(columns: Sequence[FindingColumn]) -> tuple[str, str] | None:
+def merged_twice(columns: Sequence[FindingColumn]) -> tuple[FindingColumn, FindingColumn] | None:
     """Two columns that differ in the suffix of a merge only, or None."""
     first: dict[tuple[str, str, str], FindingColumn] = {}
     for named in columns:
         key = named.finding, named.kind, canonical(SUFFIX.sub("", named.column))
         other = first.setdefault(key, named)
         if named.suffix != other.suffix:
-            return other.column, named.column
+            return other, named
     return None
 
 

@@ -12,23 +12,27 @@ from collections import Counter
 from pathlib import Path
 
 from cxr.core.errors import InputError
+from cxr.imaging.file_kinds import DICOM, IMAGES, UNREAD, kind_of
 
-PACKED = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ\0": lzma.decompress}
 EXCEL = "Open it there and save it as: CSV UTF-8 (comma delimited)."
-# What downloads and programs leave under the name of a table, and what to do.
+UNPACK = {"gzip": gzip.decompress, "bzip2": bz2.decompress, "xz": lzma.decompress}
+# What is no CSV, beside what `file_kinds` knows: how it begins, and what to do.
 OTHERS = {
     b"\xd0\xcf\x11\xe0": ("an Excel workbook", EXCEL),
-    b"<!doctype html": ("a web page", "The download asked for a login or failed: download it again."),
-    b"<html": ("a web page", "The download asked for a login or failed: download it again."),
     b"<?xml": ("XML", EXCEL),
-    b"version https://git-lfs": ("a pointer of Git LFS, not the file", "Run there: git lfs pull"),
     b"par1": ("a Parquet file", "Save it as CSV: pandas.read_parquet(…).to_csv(…, index=False)"),
-    b"%pdf": ("a PDF", "Give the table itself."),
-    b"\x89png": ("a picture", "Give the table itself."),
-    b"\xff\xd8\xff": ("a picture", "Give the table itself."),
+    b"arrow1": ("an Arrow file", "Save it as CSV: pandas.read_feather(…).to_csv(…, index=False)"),
+    b"sqlite format 3": ("a database of SQLite", "Export the table as CSV."),
+    b"{": ("JSON", "Save it as CSV: pandas.read_json(…).to_csv(…, index=False)"),
+    b"[": ("JSON", "Save it as CSV: pandas.read_json(…).to_csv(…, index=False)"),
 }
-# How editors of other countries save; the first that can be the text is named.
-ENCODINGS = {"euc_kr": "CP949 (Korean)", "cp932": "CP932 (Japanese)", "cp1252": "CP1252 (Western)"}
+# How editors of other countries save, and the letters that most of what is no ASCII must be: the first is named.
+ENCODINGS = {
+    "euc_kr": ("CP949 (Korean)", "[가-힣]"),
+    "cp932": ("CP932 (Japanese)", "[ぁ-ヿ一-龯]"),
+    "cp949": ("CP949 (Korean)", "[가-힣]"),  # whose rarer letters are Japanese ones, too
+    "cp1252": ("CP1252 (Western)", "[À-ÿ]"),
+}
 
 
 def text_of(path: Path, mend: str) -> str:
@@ -42,22 +46,23 @@ def text_of(path: Path, mend: str) -> str:
         It is something else: says what, and what to do.
     """
     content = _unpacked(path, path.read_bytes(), mend)
-    head = content[:32].lstrip().lower()
-    for start, (what, remedy) in OTHERS.items():
-        if head.startswith(start):
-            raise InputError(f"{path}: is {what}, not CSV. {remedy} {mend}")
+    kind, head = kind_of(content), content[:32].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    what, remedy = ("a picture", "Give the table itself.") if kind in IMAGES or kind == DICOM else ("", "")
+    if kind in UNREAD:
+        what, remedy = kind, f"{UNREAD[kind][2][:1].upper()}{UNREAD[kind][2][1:]}."
+    what, remedy = next((known for start, known in OTHERS.items() if head.startswith(start)), (what, remedy))
+    if what:
+        raise InputError(f"{path}: is {what}, not CSV. {remedy} {mend}")
     try:
-        text = content.decode(
-            json.detect_encoding(content)
-        )  # which must begin with two letters of English, as JSON does
+        text = content.decode(json.detect_encoding(content))  # its first letters must be English ones, as in JSON
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        likely = next((name for name in ENCODINGS if _is_text(content, name)), None)
-        if likely is None:
+        fits = [name for encoding, (name, letters) in ENCODINGS.items() if _is_text(content, encoding, letters)]
+        if not fits:
             raise InputError(f"{path}: line {line} is no text. {mend}") from None
         raise InputError(
-            f"{path}: line {line} is not UTF-8 but perhaps {ENCODINGS[likely]}. Save it in Excel as: CSV UTF-8 (comma "
-            f"delimited), or run: iconv -f {ENCODINGS[likely].split()[0]} -t UTF-8 '{path}' > new.csv"
+            f"{path}: line {line} is not UTF-8 but perhaps {fits[0]}. Save it in Excel as: CSV UTF-8 (comma "
+            f"delimited), or run: iconv -f {fits[0].split()[0]} -t UTF-8 '{path}' > new.csv"
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
@@ -66,13 +71,13 @@ def text_of(path: Path, mend: str) -> str:
 
 
 def _unpacked(path: Path, content: bytes, mend: str) -> bytes:
-    for start, unpack in PACKED.items():
-        if content.startswith(start):
-            try:
-                return unpack(content)
-            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-                raise InputError(f"{path}: is packed and cannot be unpacked whole: {error}. {mend}") from None
-    if content.startswith(b"PK\x03\x04"):
+    kind = kind_of(content)
+    if kind in UNPACK:
+        try:
+            return UNPACK[kind](content)
+        except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+            raise InputError(f"{path}: is packed and cannot be unpacked whole: {error}. {mend}") from None
+    if kind == "zip":
         if b"[Content_Types].xml" in content or b"content.xml" in content:  # names of files are not packed
             raise InputError(f"{path}: is an Excel workbook, not CSV. {EXCEL} {mend}")
         how = f"mv '{path}' '{path}.zip'; unzip '{path}.zip'" if path.suffix != ".zip" else f"unzip '{path}'"
@@ -80,11 +85,13 @@ def _unpacked(path: Path, content: bytes, mend: str) -> bytes:
     return content
 
 
-def _is_text(content: bytes, encoding: str) -> bool:
+def _is_text(content: bytes, encoding: str, letters: str) -> bool:
     try:
-        return re.sub(r"[\r\n\t]", "", content.decode(encoding)).isprintable()
+        text = re.sub(r"[\r\n\t]", "", content.decode(encoding))
     except UnicodeDecodeError:
         return False
+    others = re.sub("[ -~]", "", text)
+    return text.isprintable() and 2 * len(re.findall(letters, others)) >= len(others)
 
 
 def check_rows(text: str, path: Path, mend: str) -> None:
@@ -92,9 +99,10 @@ def check_rows(text: str, path: Path, mend: str) -> None:
 
     Cells that are empty on either side of it are fine: NIH's tables have a comma more or less than their header.
     """
+    csv.field_size_limit(2**31 - 1)
     rows = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
     try:
-        header = [name.strip() for name in next(rows, [])]
+        header = [name.strip() for name in next(filter(None, rows), [])]  # pandas, too, passes over empty lines
         _check_header(header, path)
         named = max((place for place, name in enumerate(header, 1) if name), default=0)
         short, long, first = Counter(), Counter(), {}

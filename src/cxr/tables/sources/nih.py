@@ -108,6 +108,7 @@ def nih_labels(text: pd.Series, findings: Sequence[str]) -> tuple[pd.DataFrame, 
     combined = pd.Series(combinations, dtype=str).str.strip(" []").str.replace(SEPARATORS, "|", regex=True)
     marks = combined.str.get_dummies("|")
     marks.columns = [NIH_KNOWN.get(canonical(label), label) for label in marks.columns.str.strip(" '\"")]
+    marks = marks.drop(columns="", errors="ignore")  # where pandas keeps text in Arrow, an empty list has one label
     marks = marks.T.groupby(level=0).max().T.reindex(codes).set_axis(text.index)  # rows without a label become NaN
     spelt = spelling(findings, NIH_LABELS)
     labels = marks.reindex(columns=list(spelt.values()), fill_value=0).where((marks == 1).any(axis=1))

@@ -66,8 +66,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     films, labels, path, ties = _one_row_a_film(films, labels, path, table.majority, csv)
     if not path.isin(on_disk).any():
         raise none_found("OWN_CSV", folder, path.iloc[0], on_disk, ["OWN_CSV"], "OWN_DATASET_DIR")
-    # As the table names it: the same wherever the file lies.
-    stem = films["path"].str.replace(FILM_SUFFIX, "", regex=True)
+    stem = films["path"].str.replace(FILM_SUFFIX, "", regex=True)  # as the table names it, wherever the file lies
     image_id = "own/" + stem.where(~stem.duplicated(keep=False), films["path"])
     patient, notes = _patients(films, csv)
     alone = patient.isna() | (patient == "")
