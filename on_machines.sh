@@ -27,7 +27,13 @@ fi
 hosts=
 count=0
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-    case $1 in -*) usage ;; esac
+    case $1 in
+        -*) usage ;;
+        '' | *@-* | *[!A-Za-z0-9._@-]*) # what a shell there or ssh here would read as more than a name
+            echo "error: HOST $((count + 1)) is no plain name of a machine. Give it one in ~/.ssh/config." >&2
+            exit 2
+            ;;
+    esac
     hosts="$hosts $1"
     count=$((count + 1))
     shift
@@ -94,7 +100,7 @@ for host in $hosts; do
             # -tt: when ssh ends, so does what it started. stty: no carriage returns in a log.
             line="stty -onlcr 2> /dev/null; cd $(quoted "$PWD") && exec env $variables $(quoted "PYTHON=$python" "$@")"
             alive="-o BatchMode=yes -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
-            alone ssh -tt $alive "$host" "$line" < /dev/null 3>&- &
+            alone ssh -tt $alive -- "$host" "$line" < /dev/null 3>&- &
         fi
         echo $! > "$notes/group.$number"
         exec 2> /dev/null # the shell's own words on a process that was killed

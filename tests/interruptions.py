@@ -146,7 +146,7 @@ def made(folder: Path) -> dict[str, Path]:
     for place in ("data", "models"):
         for path in sorted((folder / place).rglob("*")):
             parts = path.relative_to(folder).parts
-            if path.is_file() and "backup" not in parts and not any(part.startswith(".") for part in parts):
+            if path.is_file() and not any(part.startswith(".") for part in parts):
                 found["/".join(parts)] = path
     return found
 

@@ -1,21 +1,30 @@
 """What was tried against the promises of docs/security.md: each attack with what it must say and leave behind."""
 
+import gzip
+import io
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
 import pytest
 
-from cxr.core import locks
+from cxr.core import artifacts, configuration, locks
 from cxr.core.artifacts import digest
-from cxr.core.errors import InputError
+from cxr.core.errors import FilmError, InputError
 from cxr.core.own_files import RECORD, OwnFiles
+from cxr.imaging import decoding, dicom_header
 from cxr.new_films import bundles
-from tests.classification.test_predict import arguments, evaluated, exported, film, predict, read
+from cxr.report import overlays
+from cxr.tables.finding_columns import read_name
+from cxr.tables.raw_tables import read_raw_csv
+from cxr.training import run_records
+from tests.classification.test_predict import arguments, evaluated, exported, film, predict, read, write_dicom
 from tests.conftest import PROJECT, load_script
 
 __all__ = ["evaluated", "exported"]  # fixtures: a family of one tiny network, and its bundle
@@ -98,10 +107,10 @@ def test_neither_do_those_that_install_first(trapped, tmp_path, name):
     for part in ("src", "demo", "experiments"):
         shutil.copytree(PROJECT / part, here / part, ignore=shutil.ignore_patterns("data", "models", "__pycache__"))
         (here / part / "SETTINGS.json").write_text("{")  # the first step stops there
-    (here / "requirements.txt").touch()
+    shutil.copy(PROJECT / "requirements.txt", here)
     shutil.copy(PROJECT / name, here)
     (environment / "bin").mkdir(parents=True)
-    (environment / ".cxr-requirements").touch()  # nothing to install
+    shutil.copy(PROJECT / "requirements.txt", environment / ".cxr-requirements")  # nothing to install
     python = f'#!/bin/sh\ncase "$1 $2" in "-m pip") exit ;; esac\nexec {sys.executable} "$@"\n'
     for tool, text in (("python", python), ("ruff", "#!/bin/sh\n")):
         (environment / "bin" / tool).write_text(text)
@@ -116,8 +125,8 @@ def test_every_shell_script_is_tried():
     assert {*CALLS, *INSTALLING} == {path.name for path in PROJECT.glob("*.sh")}
 
 
-@pytest.mark.parametrize(("given", "used"), [("", ""), (":/a", ":/a"), ("/a::/b:", ":/a:/b")])
-def test_an_empty_part_of_pythonpath_which_is_the_current_folder_is_left_out(tmp_path, given, used):
+@pytest.mark.parametrize(("given", "used"), [("", ""), (":/a", ":/a"), ("/a::/b:", ":/a:/b"), (".:/a:b", ":/a")])
+def test_what_pythonpath_names_in_the_current_folder_is_left_out(tmp_path, given, used):
     line = f'here={PROJECT}; . "$here/src/python_path.sh"; . "$here/src/python_path.sh"; echo "$PYTHONPATH"'
     assert call(tmp_path, "sh", "-euc", line, PYTHONPATH=given).stdout == f"{PROJECT}/src{used}\n"
 
@@ -242,19 +251,112 @@ def test_with_a_umask_nobody_else_may_read_what_is_made(one, exported, tmp_path)
     assert [place for place in made if place.stat().st_mode & 0o077] == []
 
 
+def scores(folder, out, *names: str) -> None:
+    """Score a table of 60 films that lies in a folder under each of these names."""
+    rows = [f"film{n}.png,p{n},0.{n % 9 + 1},{n % 2}" for n in range(60)]
+    (folder / "PARAMS.json").write_text('{"BOOTSTRAP_REPLICATES": 0}')
+    (folder / "SETTINGS.json").write_text('{"DATASET_CSV_DIR": "", "DATASET_CHEXPERT_TRAIN_CSV_DIR": ""}')
+    for name in names:
+        (folder / name).write_text("\n".join(["image,patient,prob_Edema,Edema_true", *rows]))
+    given = [*(str(folder / name) for name in names), f"--out={out}"]
+    files = [f"--{key}={folder / key.upper()}.json" for key in ("params", "settings")]
+    load_script("src/classification/eval/score_predictions.py").main([*given, *files])
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "comparison.json", "roc.png"])
 def test_scores_replace_no_file_of_the_users_either(one, tmp_path, name):
     _, user = one
-    rows = [f"film{n}.png,p{n},0.{n % 9 + 1},{n % 2}" for n in range(60)]
-    (tmp_path / "mine.csv").write_text("\n".join(["image,patient,prob_Edema,Edema_true", *rows]))
-    (tmp_path / "PARAMS.json").write_text('{"BOOTSTRAP_REPLICATES": 0}')
-    (tmp_path / "SETTINGS.json").write_text('{"DATASET_CSV_DIR": "", "DATASET_CHEXPERT_TRAIN_CSV_DIR": ""}')
-    given = [str(tmp_path / "mine.csv"), *(f"--{key}={tmp_path / key.upper()}.json" for key in ("params", "settings"))]
     (user / name).write_text("mine")
     before = snapshot(user)
     with pytest.raises(InputError, match=rf"{name}: is there, and no run of ours made it"):
-        load_script("src/classification/eval/score_predictions.py").main([*given, f"--out={user}"])
+        scores(tmp_path, user, "mine.csv")
     assert snapshot(user) == before
+
+
+def test_no_name_of_a_file_of_predictions_leads_out_of_the_folder_or_is_more_than_a_name(tmp_path):
+    out, odd = tmp_path / "in/out", ("<img src=x onerror=a>.csv", "$\\frac{$.csv", "a\n\x1b[1m.csv", "=1.csv")
+    scores(tmp_path, out, "...csv", "..csv", ".csv", *odd)
+    folders = {"...csv", "..csv", ".csv", *(name.removesuffix(".csv") for name in odd)}
+    assert {path.name for path in out.iterdir() if path.is_dir()} == folders
+    assert list(out.parent.iterdir()) == [out]
+    assert "<img src=x" not in "".join(path.read_text() for path in out.glob("*/report.html"))
+
+
+def test_the_masks_of_films_replace_no_file_of_the_users(evaluated, one, tmp_path):
+    folder, _ = evaluated
+    path, user = one
+    (user / "film.png").write_bytes(path.read_bytes())
+    script = load_script("src/segmentation/predict.py")
+    for name in ("masks.csv", "masks/film.png.png", "overlays/film.png.png"):
+        out = tmp_path / name.replace("/", "-")
+        (out / name).parent.mkdir(parents=True)
+        (out / name).write_text("mine")
+        before = snapshot(out)
+        with pytest.raises(InputError, match=rf"{name}: is there, and no run of ours made it"):
+            script.main([*arguments(folder), str(user), f"--out={out}"])
+        assert snapshot(out) == before
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/masks").symlink_to(user)
+    with pytest.raises(InputError, match="masks: is a link; nothing is written where it leads"):
+        script.main([*arguments(folder), str(user), f"--out={tmp_path / 'linked'}"])
+    before = snapshot(user)
+    for _ in range(2):  # the second time its pictures, which lie among the films, are none
+        script.main([*arguments(folder), str(user), f"--out={user}"])
+        assert snapshot(user).items() >= before.items()
+    assert {path.name for path in (user / "masks").iterdir()} == {"film.png.png"}
+
+
+def test_tables_of_an_experiment_replace_no_file_of_the_users(one, tmp_path):
+    _, user = one
+    for name in ("SETTINGS", "PARAMS"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    given = ["masking", *(f"--{name.lower()}={tmp_path / name}.json" for name in ("SETTINGS", "PARAMS"))]
+    table, next_run = (load_script(f"src/experiments/{name}.py").main for name in ("table", "next_run"))
+    (user / "v1.json").write_text("mine")
+    with pytest.raises(InputError, match=r"v1.json: is there, and no run of ours made it"):
+        table([*given, f"--out={user / 'v1.md'}"])
+    table([*given, f"--out={user / 'v1.2'}"])
+    assert {path.name for path in user.iterdir()} == {
+        "thesis.txt",
+        "v1.json",
+        "v1.2.md",
+        "v1.2.json",
+        locks.LOCK,
+        RECORD,
+    }
+    # Results that were copied with all that links lead to; and a link to nothing.
+    copied = tmp_path / "models/experiments/densenet169/masking_none/seed_1/models/segmentation"
+    copied.mkdir(parents=True)
+    (copied / "mine.txt").write_text("mine")
+    next_run(given)
+    assert (copied / "mine.txt").exists()
+    assert not copied.is_symlink()
+    shutil.rmtree(tmp_path / "models/experiments")
+    (tmp_path / "models/experiments").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="experiments: expected a folder to write into; there is a file, or a link"):
+        table(given)
+
+
+def test_what_is_not_ours_beside_pictures_and_backups_stays(tmp_path):
+    family, member = tmp_path / "family", tmp_path / "member"
+    mine = ["gradcam/notes.txt", "gradcam/Edema/nih/read.csv"]
+    ours = ["gradcam/made_from.json", "gradcam/overview_Edema.png", "gradcam/Edema/nih/1.png", "gradcam/Mass/nih/1.png"]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/film.png").write_text("mine")
+    for name in (*mine, *ours):
+        (family / name).parent.mkdir(parents=True, exist_ok=True)
+        (family / name).write_text("")
+    (family / "gradcam/link").symlink_to(tmp_path / "elsewhere")
+    overlays.remove_overlays(family)
+    assert (tmp_path / "elsewhere/film.png").exists()
+    left = {path.relative_to(family).as_posix() for path in family.rglob("*") if path.is_file()}
+    assert left - {"gradcam/link/film.png"} == set(mine)
+    for name in ("backup", locks.BACKUP):
+        (member / name).mkdir(parents=True)
+        (member / name / "state.json").write_text("mine")
+    (member / "model.keras").write_text("")
+    run_records.finish(member, {})
+    assert {path.name for path in member.iterdir()} == {"backup", "model.keras", "run.json"}
 
 
 WATCH = """
@@ -418,3 +520,144 @@ def test_no_name_of_a_file_is_a_formula_in_what_people_open(exported, tmp_path, 
         cells = [line.split(",")[0].strip('"') for line in (tmp_path / "out" / table).read_text().splitlines()]
         assert [cell for cell in cells if cell.startswith(tuple("=+-@"))] == []
     assert set(read(tmp_path / "out")["filename"]) == {f"./{name}" for name in names}
+
+
+def test_a_dollar_of_a_file_is_no_formula_in_a_long_title(tmp_path):
+    scores(tmp_path, tmp_path / "out", f"$\\frac{{$ {'long ' * 20}.csv")
+    assert (tmp_path / "out/roc.png").exists()
+
+
+# What has no end, or unpacks to too much
+
+
+@pytest.mark.parametrize("key", ["--settings", "--params", "--labels", "file"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_a_device_in_the_place_of_a_table_or_of_json_is_not_waited_for(tmp_path, key, kind):
+    path = tmp_path / "odd"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    given = {"file": tmp_path / "mine.csv", "--settings": tmp_path / "S.json", "--params": tmp_path / "P.json"}
+    for place in given.values():
+        place.write_text("{}")
+    words = [f"{name}={place}" for name, place in (given | {key: path}).items() if name != "file"]
+    with pytest.raises(InputError, match="odd: is a pipe or a device; expected a file"):
+        load_script("src/classification/eval/score_predictions.py").main([str((given | {key: path})["file"]), *words])
+
+
+def test_the_record_of_a_run_that_is_a_pipe_vouches_for_nothing(tmp_path):
+    os.mkfifo(tmp_path / "run.json")
+    assert artifacts.read_record(tmp_path / "run.json") == {}
+
+
+def test_a_packed_table_is_not_unpacked_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("cxr.tables.table_text.LARGEST_TEXT", 1_000_000)
+    (tmp_path / "a.csv").write_bytes(gzip.compress(b"image\n" + b"a\n" * 1_000_000))
+    with pytest.raises(InputError, match=r"a.csv: unpacks to more than"):
+        read_raw_csv(tmp_path / "a.csv", (), "")
+
+
+def test_a_file_of_any_size_is_not_read_into_memory_as_a_table(tmp_path):
+    (tmp_path / "a.csv").touch()
+    os.truncate(tmp_path / "a.csv", 50_000_000_000)
+    with pytest.raises(InputError, match=r"a.csv: is larger than 1 GB. Is it another file"):
+        read_raw_csv(tmp_path / "a.csv", (), "")
+
+
+def test_names_of_columns_and_of_keys_take_no_time_that_grows_with_their_square(tmp_path):
+    (tmp_path / "a.csv").write_text(f"image,{'Edema_' * 20_000}\na,1\n")
+    with pytest.raises(InputError, match=r"a.csv: a column's name has 120,000 letters, 'Edema_Edema_"):
+        read_raw_csv(tmp_path / "a.csv", (), "")
+    assert read_name("x_" * 20_000 + "prob_Pleural_Effusion", ["Effusion"]).finding == "Effusion"
+    (tmp_path / "PARAMS.json").write_text(json.dumps({f"K{number}": 0 for number in range(200_000)}))
+    with pytest.raises(InputError, match="unknown key K0"):
+        configuration.load_params(tmp_path / "PARAMS.json")
+
+
+def element(group: int, number: int, kind: bytes, value: bytes) -> bytes:
+    """An element of a DICOM file: explicit, little-endian; PS3.5, 7.1.2."""
+    if kind in (b"OB", b"SQ"):
+        return struct.pack("<HH2sHI", group, number, kind, 0, len(value)) + value
+    return struct.pack("<HH2sH", group, number, kind, len(value)) + value
+
+
+@pytest.mark.parametrize("before", [b"", bytes(3000)])
+def test_deflated_dicom_is_not_unpacked_wherever_its_header_says_so(tmp_path, before):
+    write_dicom(film(1), tmp_path / "a.dcm")
+    content = (tmp_path / "a.dcm").read_bytes()
+    body = content[content.index(b"\x08\x00\x16\x00UI") :]
+    meta = element(2, 3, b"UI", b"1.2.3\0" + before) + element(2, 16, b"UI", b"1.2.840.10008.1.2.1.99")
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    head = bytes(128) + b"DICM" + element(2, 0, b"UL", struct.pack("<I", len(meta))) + meta
+    (tmp_path / "a.dcm").write_bytes(head + packer.compress(body) + packer.flush())
+    with pytest.raises(FilmError, match=r"a.dcm: is deflated DICOM, which is not read"):
+        decoding.read_film(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("kind", ["elements", "items", "fragments"])
+def test_dicom_of_millions_of_empty_parts_is_not_read_to_its_end(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(dicom_header, "MOST_PIECES", 5000)
+    path, item = tmp_path / "a.dcm", struct.pack("<HHI", 0xFFFE, 0xE000, 0)
+    write_dicom(film(1), path)
+    assert decoding.read_film(path).shape == (60, 80)
+    content = path.read_bytes()
+    start = content.index(b"\xe0\x7f\x10\x00OW")
+    more = {
+        "elements": b"".join(element(0x29, 0x1000 + number, b"LO", b"") for number in range(10_000)),
+        "items": struct.pack("<HH2sHI", 0x40, 0x260, b"SQ", 0, 0xFFFFFFFF) + item * 10_000,
+        "fragments": b"",
+    }[kind]
+    pixels = content[start:]
+    if kind == "fragments":
+        content = content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.5\0")
+        end = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+        pixels = struct.pack("<HH2sHI", 0x7FE0, 16, b"OB", 0, 0xFFFFFFFF) + item * 10_000 + end
+    path.write_bytes(content[:start] + more + pixels)
+    with pytest.raises(FilmError, match=r"a.dcm: (holds hundreds of thousands of elements|not readable as DICOM)"):
+        decoding.read_film(path)
+
+
+def test_sequences_in_sequences_end_in_our_error(tmp_path):
+    write_dicom(film(1), tmp_path / "a.dcm")
+    content = (tmp_path / "a.dcm").read_bytes()
+    start = content.index(b"\xe0\x7f\x10\x00OW")
+    begin = struct.pack("<HH2sHIHHI", 0x40, 0x260, b"SQ", 0, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
+    end = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    (tmp_path / "a.dcm").write_bytes(content[:start] + begin * 10_000 + end * 10_000 + content[start:])
+    with pytest.raises(FilmError, match=r"a.dcm: not readable as DICOM \(RecursionError\)"):
+        decoding.read_film(tmp_path / "a.dcm")
+
+
+def test_a_jpeg_2000_of_many_pictures_in_one_is_refused_before_it_is_decoded(tmp_path):
+    import pydicom.encaps
+
+    write_dicom(film(1), tmp_path / "a.dcm")
+    header = pydicom.dcmread(tmp_path / "a.dcm")
+    size = struct.pack(">HIIIIIIIIH", 0, 80, 60, 0, 0, 80, 60, 0, 0, 200) + b"\7\1\1" * 200
+    stream = b"\xff\x4f\xff\x51" + struct.pack(">H", len(size) + 2) + size
+    header.PixelData, header.file_meta.TransferSyntaxUID = (
+        pydicom.encaps.encapsulate([stream]),
+        "1.2.840.10008.1.2.4.90",
+    )
+    header["PixelData"].VR = "OB"
+    buffer = io.BytesIO()
+    header.save_as(buffer)
+    (tmp_path / "a.dcm").write_bytes(buffer.getvalue())
+    with pytest.raises(FilmError, match=r"a.dcm: its JPEG holds 200 pictures in one; expected one film"):
+        decoding.read_film(tmp_path / "a.dcm")
+
+
+# Names of machines
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", " ", "a -oProxyCommand=x", "a;x", "$(x)", "`x`", "*", "a\nb", "u@-oProxyCommand=x", "a=b", "-oX", "\x1b[1m"],
+)
+def test_no_name_of_a_machine_is_more_than_a_name(tmp_path, host):
+    (tmp_path / "ssh").write_text("#!/bin/sh\ntouch called\n")
+    (tmp_path / "ssh").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    result = call(tmp_path, "sh", PROJECT / "on_machines.sh", "node1", host, "--", "true", PATH=path)
+    assert result.returncode == 2
+    assert not (tmp_path / "called").exists()
+    assert result.stderr.startswith(("error: HOST 2 is no plain name of a machine", "usage: "))
+    assert result.stderr[:-1].isprintable()

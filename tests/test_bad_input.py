@@ -242,7 +242,7 @@ NIH_TABLES = [
     ("blank ages", nih(row(age="")).replace(b",58,", b",,"), "images/00000001_000.png,nih-1,PA,M,,nih"),
     ("a picture", encoded(), "Data_Entry_2017.csv: is a picture, not CSV"),
     ("an unclosed quote", nih(f'"{row()}'), "has 1 cells.*or a quote is not closed"),
-    ("HTML", b"<!DOCTYPE html>\n<html>404</html>\n", "is a web page, not CSV. The download asked for a login"),
+    ("HTML", b"<!DOCTYPE html>\n<html>404</html>\n", "is a web page, not CSV. Download it again"),
     ("an unknown finding", nih(row(label="Covid")), "images/00000001_000.png,unknown label 'Covid'"),
     ("a misspelt finding", nih(row(label="Efusion")), "unknown label 'Efusion', perhaps Effusion"),
     ("no finding at all", nih(row(label="")), "images/00000001_000.png,no label"),

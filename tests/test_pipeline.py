@@ -112,7 +112,7 @@ def test_every_step_leaves_its_artifacts_and_nothing_half_written(finished):
     for name in ("shortcuts.json", "map_scores.csv", "map_scores_films.csv", "report.html", "MODEL_CARD.md"):
         assert (member.parent / name).stat().st_size, name
     assert not [path for path in folder.rglob("*") if ".cxr-part" in path.name]
-    assert not (member / "backup").exists()
+    assert not (member / ".cxr-backup").exists()
 
 
 def test_rows_of_pack_masks_and_table_belong_together(finished):

@@ -178,7 +178,7 @@ def test_a_killed_process_stops_all_and_the_same_command_goes_on(start, together
     assert not processes_below(folder)
     assert "resumed after epoch" in whole(start(folder, *TOGETHER, *TRAIN))
     assert difference(weights_of(together[0]), weights_of(folder)) < 1e-6
-    assert not (run_of(folder) / "backup").exists()
+    assert not (run_of(folder) / ".cxr-backup").exists()
 
 
 # The launcher alone

@@ -19,7 +19,7 @@ from cxr.tables import download_check
 
 def main(argv=None):
     parser = command_line.parser(__doc__)
-    parser.add_argument("--sample", type=int, default=0, help="films read of each set; 0 = all")
+    parser.add_argument("--sample", type=command_line.count, default=0, help="films read of each set; 0 = all")
     arguments = parser.parse_args(argv)
     settings, params = command_line.load(arguments)
     folder = settings.data_dir / "check"

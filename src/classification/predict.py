@@ -34,13 +34,15 @@ def main(argv=None):
     )
     parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
     parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
-    parser.add_argument("--limit", type=int, default=1000, help="overlays drawn, the surest films first; 0 = all")
+    parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
     arguments = parser.parse_args(argv)
     found = film_files.find_films(arguments.films)
     paths = found.films
     bundle = open_bundle(arguments)
     predicting.check_hospital(bundle, arguments.hospital)
     own = OwnFiles(arguments.out, [*FILES, *map(film_files.overlay_path, paths)])
+    if own.older:
+        print(f"results of an earlier run in {arguments.out} are replaced")
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend
 

@@ -6,6 +6,7 @@ Writes  MODELS_DIR/experiments/<name>_<member>.md and .json, or the two files of
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_json, write_text
+from cxr.core.own_files import OwnFiles
 from cxr.experiments import planning, results
 
 
@@ -15,11 +16,14 @@ def main(argv=None):
     name, member = arguments.name, arguments.member
     runs = planning.plan(name, settings, params, member, arguments.seeds)
     finished = results.collect(runs, member)
-    out = (arguments.out or planning.folder_of(settings) / f"{name}_{member}").with_suffix("")
     text = results.as_markdown(name, member, runs, finished)
-    write_text(text, out.with_suffix(".md"))
-    write_json({"experiment": name, "member": member, "runs": finished}, out.with_suffix(".json"))
-    print(f"{text}\n-> {out.with_suffix('.md')}, {out.with_suffix('.json').name}")
+    folder, stem = planning.folder_of(settings), f"{name}_{member}"
+    if arguments.out:
+        folder, stem = arguments.out.parent, arguments.out.name.removesuffix(".md").removesuffix(".json")
+        OwnFiles(folder, [f"{stem}.md", f"{stem}.json"])
+    write_text(text, folder / f"{stem}.md")
+    write_json({"experiment": name, "member": member, "runs": finished}, folder / f"{stem}.json")
+    print(f"{text}\n-> {folder / stem}.md, {stem}.json")
 
 
 if __name__ == "__main__":

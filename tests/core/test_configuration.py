@@ -303,3 +303,22 @@ def test_names_that_no_terminal_shows_are_printed_escaped():
     environment = os.environ | {"PYTHONIOENCODING": "cp437", "PYTHONPATH": str(command_line.PROJECT / "src")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "\\udcc6 \\ud3d0\n")
+
+
+@pytest.mark.parametrize("key", ["DATA_DIR", "MODELS_DIR"])
+def test_the_folder_of_the_films_is_no_place_for_results(tmp_path, key):
+    (tmp_path / "SETTINGS.json").write_text(json.dumps({"DATASET_DIR": "raw", key: "./raw"}))
+    with pytest.raises(
+        InputError, match=f"{key}: is the folder of the films, DATASET_DIR .*raw, where nothing is written"
+    ):
+        configuration.load_settings(tmp_path / "SETTINGS.json")
+
+
+@pytest.mark.parametrize("given", ["-1", "1.5", "many"])
+def test_a_number_of_films_is_a_whole_one(given, capsys):
+    parser = command_line.parser("")
+    parser.add_argument("--limit", type=command_line.count)
+    with pytest.raises((SystemExit, InputError)) as refused:
+        parser.parse_args([f"--limit={given}"])
+    assert f"expected a whole number, 0 or more; found {given}" in f"{refused.value}{capsys.readouterr().err}"
+    assert parser.parse_args(["--limit=12"]).limit == 12

@@ -283,3 +283,10 @@ def test_of_two_columns_for_one_probability_the_one_of_two_values_is_the_decisio
 def test_of_two_columns_that_may_both_be_the_probability_none_is_chosen(read):
     with pytest.raises(InputError, match="columns 'Edema_prob' and 'p_Edema' both mean Edema; keep one"):
         read(csv("image,Edema_prob,p_Edema", ("a", 0.1, 0.2), ("b", 0.9, 0.8), ("c", 0.3, 0.3)), LABELS)
+
+
+def test_probabilities_of_findings_that_are_not_looked_for_are_told(read):
+    found = read(
+        csv("image,Edema_prob,prob_Atelectasis,p_value_of,score", ("a", 0.1, 1, 2, 3), ("b", 0.9, 1, 2, 3)), LABELS
+    )
+    assert "not used: 'prob_Atelectasis', 'p_value_of': of no finding of FINDINGS in PARAMS.json" in found.notes

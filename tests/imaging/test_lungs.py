@@ -71,9 +71,9 @@ def test_a_hair_between_the_lungs_does_not_join_them():
 @pytest.mark.parametrize(
     ("boxes", "reason"),
     [
-        ([], "lungs cover 0% of the film, expected 6% or more"),
-        ([(20, 30, 20, 20), (78, 30, 20, 20)], "lungs cover 5% of the film, expected 6% or more"),
-        ([(4, 4, 58, 120), (66, 4, 58, 120)], "lungs cover 85% of the film, expected 55% or less"),
+        ([], "lungs cover 0.0% of the film, expected 6% or more"),
+        ([(20, 30, 20, 20), (78, 30, 20, 20)], "lungs cover 4.8% of the film, expected 6% or more"),
+        ([(4, 4, 58, 120), (66, 4, 58, 120)], "lungs cover 84.9% of the film, expected 55% or less"),
         ([(20, 20, 40, 60)], "one lung only"),
         ([LEFT, RIGHT, *((3 + 10 * n, y, 9, 9) for n in range(12) for y in (3, 13, 100, 110))],
          "of the lung pixels lie in scattered pieces"),

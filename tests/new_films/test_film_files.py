@@ -64,3 +64,8 @@ def test_films_of_one_name_have_overlays_of_their_own():
     assert len({overlay_path(Path(name)) for name in names}) == len(names)
     assert overlay_path(Path("a/film.png")) == overlay_path(Path("a/film.png"))
     assert overlay_path(Path("a/흉부.png")).startswith("overlays/흉부_")
+
+
+def test_what_is_not_there_is_told_as_such(tmp_path):
+    with pytest.raises(InputError, match=r"nothere: no such file or folder"):
+        find_films([tmp_path / "nothere"])

@@ -240,14 +240,14 @@ def test_the_dice_is_of_the_held_out_films_alone(finished):
 def test_an_unfinished_unet_is_trained_on_and_a_new_one_is_evaluated_anew(finished, tmp_path, capsys):
     project = Project(tmp_path / "copy", finished[0].lungs)
     shutil.copytree(finished[0].folder, project.folder)
-    (project.unet / "weights/backup").mkdir()
+    (project.unet / "weights/.cxr-backup").mkdir()
     (project.unet / "evaluation/metrics.json").write_text(json.dumps({"unet": "another"}))
     project.run("train.py", "evaluate.py", more=("--if-missing",), BOOTSTRAP_REPLICATES=0)
     printed = capsys.readouterr().out
     assert "epoch 1: loss" in printed
     assert "(no interval)" in printed
     assert "nan" not in printed
-    assert not (project.unet / "weights/backup").exists()
+    assert not (project.unet / "weights/.cxr-backup").exists()
     metrics = json.loads((project.unet / "evaluation/metrics.json").read_text())
     assert metrics["unet"] == digest(project.unet / "weights/model.keras")
 

@@ -421,5 +421,5 @@ def test_a_u_net_is_trained_only_where_it_is_missing_and_needed(tmp_path):
     settings.unet.parent.mkdir(parents=True)
     settings.unet.touch()
     assert "model.keras is there" in why_skip(settings, tiny_params())
-    (settings.unet.parent / "backup").mkdir()  # an interrupted training goes on
+    (settings.unet.parent / ".cxr-backup").mkdir()  # an interrupted training goes on
     assert why_skip(settings, tiny_params()) == ""

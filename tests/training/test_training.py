@@ -190,7 +190,7 @@ def test_a_finished_run_is_known_by_its_record_and_its_model(tmp_path):
     assert {"keras", "numpy", "python"} <= set(record["versions"])
     assert run_records.is_finished(tmp_path, IDENTITY)
     assert not run_records.is_finished(tmp_path, {"run": "two"})
-    assert not (tmp_path / "backup").exists()
+    assert not (tmp_path / ".cxr-backup").exists()
     (tmp_path / "model.keras").write_bytes(b"other")
     assert not run_records.is_finished(tmp_path, IDENTITY)
 
@@ -389,16 +389,16 @@ class TestAroundAnEpoch:
     @pytest.mark.parametrize("content", [b"", b"{"])
     def test_a_backup_that_cannot_be_read_is_said_and_not_begun_anew(self, tmp_path, broken, content):
         Epochs(tmp_path, [0.5, 0.4]).run()
-        (tmp_path / "backup" / broken).write_bytes(content)
+        (tmp_path / ".cxr-backup" / broken).write_bytes(content)
         again = Epochs(tmp_path, [0.5])
         with pytest.raises(InputError, match=rf"{broken}: this backup cannot be read \(.*\)\. Mend it, or remove"):
             again.every_epoch.resume(again.model)
-        assert (tmp_path / "backup" / "state.json").exists()
+        assert (tmp_path / ".cxr-backup" / "state.json").exists()
 
     @pytest.mark.parametrize("content", [None, b"{}", b"[]"])
     def test_a_backup_without_a_state_of_this_run_means_from_the_start(self, tmp_path, content):
         Epochs(tmp_path, [0.5, 0.4]).run()
-        path = tmp_path / "backup" / "state.json"
+        path = tmp_path / ".cxr-backup" / "state.json"
         path.unlink() if content is None else path.write_bytes(content)
         again = Epochs(tmp_path, [0.5])
         assert again.every_epoch.resume(again.model) == 0

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv, write_json
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.evaluation import assessment, comparison
 from cxr.external import label_tables, prediction_files
@@ -63,8 +63,8 @@ def main(argv=None):
     for name, model in zip(names, models, strict=True):
         folder = arguments.out / name if len(models) > 1 else arguments.out
         write(model, folder, name, dict(zip(names, models, strict=True)), differences)
-        print("\n".join(["", name, *(f"* {note}" for note in model.notes), result_text(model.metrics)]))
-        print(f"-> {folder / 'report.html'}, metrics.json, roc.png")
+        print("\n".join(["", one_line(name), *(f"* {note}" for note in model.notes), result_text(model.metrics)]))
+        print(one_line(f"-> {folder / 'report.html'}, metrics.json, roc.png"))
 
 
 def check(arguments):

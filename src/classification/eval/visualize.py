@@ -9,7 +9,6 @@ Without --film, OVERLAYS_PER_FINDING test films a finding: true and false positi
 first. An ensemble's heatmap is the mean of its members' maps, each divided by its own peak over val.
 """
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 from cxr.core import command_line, locks
@@ -28,7 +27,9 @@ def main(argv=None):
     arguments.add_argument("family", choices=FAMILIES, help="whose maps to draw")
     arguments.add_argument("--film", action="append", help="image_id, or its last part, of a scored film; repeatable")
     arguments.add_argument("--finding", action="append", help="only this finding; repeatable")
-    arguments.add_argument("--limit", type=int, help="films a finding, in place of OVERLAYS_PER_FINDING; 0 = all")
+    arguments.add_argument(
+        "--limit", type=command_line.count, help="films a finding, not OVERLAYS_PER_FINDING; 0 = all"
+    )
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
     wanted = [asked(name, params.findings) for name in arguments.finding or params.findings]
@@ -39,7 +40,7 @@ def main(argv=None):
     if overlays.overlays_are_current(scored, folder):
         locks.sweep(folder / "gradcam")
     else:  # of another model: neither they nor their boxes may stand beside what is said now
-        shutil.rmtree(folder / "gradcam", ignore_errors=True)
+        overlays.remove_overlays(folder)
         (folder / "detections.csv").unlink(missing_ok=True)
         write_json(overlays.overlays_made_from(scored, folder), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)

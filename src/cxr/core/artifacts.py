@@ -13,6 +13,7 @@ import pandas as pd
 from cxr.core import locks
 from cxr.core.errors import InputError
 
+LARGEST_TEXT = 1_000_000_000  # bytes of a table or of JSON; tables of millions of films are smaller
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # what a cell begins with that spreadsheets compute
 
 
@@ -26,7 +27,11 @@ def written_whole(path: Path) -> Iterator[Path]:
         A link in a held folder leads elsewhere. One in the place of ``path`` itself is replaced, not followed.
     """
     locks.refuse_links(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        wrong = "expected a folder to write into; there is a file, or a link to nothing. Move it away"
+        raise InputError(f"{path.parent}: {wrong}.") from None
     # The name stays last: cv2.imwrite and Keras choose the format by its suffixes.
     temporary = path.with_name(f"{locks.PART}{os.getpid()}.{path.name}")
     temporary.unlink(missing_ok=True)  # a link of that name would be followed
@@ -73,7 +78,21 @@ def need(path: Path, made_by: str) -> Path:
     """
     if not path.exists():
         raise InputError(f"{path}: not there yet. Make it with: {made_by}")
+    return ordinary(path)
+
+
+def ordinary(path: Path) -> Path:
+    """The path of a file that has an end; an InputError for a pipe or a device, which could be read for ever."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: is a pipe or a device; expected a file. Save there is what it gives.")
     return path
+
+
+def read_ordinary(path: Path) -> bytes:
+    """The content of an `ordinary` file of text, which is not larger than any text that somebody means."""
+    if ordinary(path).stat().st_size > LARGEST_TEXT:
+        raise InputError(f"{path}: is larger than {LARGEST_TEXT / 1e9:.0f} GB. Is it another file?")
+    return path.read_bytes()
 
 
 def as_json(content: Any) -> Any:

@@ -31,6 +31,13 @@ def path(text: str) -> Path:
     return Path(text if os.path.lexists(text) else expanded(text, "the command line"))
 
 
+def count(text: str) -> int:
+    """A number of films, for ``type=`` of an argument."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more; found {text}")
+    return int(text)
+
+
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments that every script takes, ready for more; what is wrong with them is an InputError."""
     arguments = argparse.ArgumentParser(
@@ -151,6 +158,9 @@ def explained(error: BaseException) -> tuple[str, int]:
     if isinstance(error, UnicodeEncodeError) and "surrogates" in error.reason:
         what = "a name that is no UTF-8; rename it (such as convmv -f cp949 -t utf8 -r --notest FOLDER for Korean)"
         return f"{error.object}: {what}", InputError.exit_status
+    if isinstance(error, NotADirectoryError):
+        wrong = "a file is where a folder on the way to it must be. Move it away"
+        return f"{error.filename}: {wrong}.", InputError.exit_status
     if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):  # imports wrap it
         return "interrupted. The same command goes on where it stopped.", 130
     told = machine.told(error)

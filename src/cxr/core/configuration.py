@@ -3,11 +3,13 @@
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from cxr.core.artifacts import read_ordinary
 from cxr.core.errors import InputError, hint
 from cxr.core.findings import FINDINGS, canonical
 from cxr.core.parameters import (
@@ -30,14 +32,13 @@ LENGTHS = {"too_short": "must name {min_length} or more", "too_long": "must name
 
 def _read_json(path: Path) -> dict[str, Any]:
     def no_duplicates(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
+        twice = sorted(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         if twice:
             raise InputError(f"{path}: {', '.join(twice)} stands more than once; keep one.")
         return dict(pairs)
 
     try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=no_duplicates)  # UTF-8 or -16, marked or not
+        content = json.loads(read_ordinary(path), object_pairs_hook=no_duplicates)  # UTF-8 or -16, marked or not
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Give one with --settings / --params.") from None
     except OSError as error:
@@ -199,6 +200,10 @@ def load_settings(path: Path) -> Settings:
     none = {name for name, key in tables.items() if content.get(key) == ""}
     none |= unnamed if content.get("OWN_CSV") else {name for name in unnamed if getattr(settings, name) == Path()}
     absolute = {name: folder / value for name, value in settings if isinstance(value, Path)}
+    for name in ("data_dir", "models_dir"):
+        if absolute[name] == absolute["dataset_dir"]:
+            what = f"is the folder of the films, DATASET_DIR {absolute[name]}, where nothing is written"
+            raise InputError(f"{path}: {name.upper()}: {what}. Name another folder.")
     return settings.model_copy(update=absolute | dict.fromkeys(none, Path()))
 
 

@@ -16,6 +16,7 @@ from cxr.core.errors import BusyError, InputError
 
 # Names that nobody else gives a file: what is called so is ours.
 LOCK = ".cxr-lock"
+BACKUP = ".cxr-backup"  # the folder of a training that is not finished
 PART = ".cxr-part"  # then the process, and the name that it will have once it is whole
 _PART_NAME = re.compile(rf"{re.escape(PART)}\d+\..+", re.DOTALL)
 _HOLDER = re.compile(rb"(.*, process \d+, since .*\n)?", re.DOTALL)  # what a lock says of who holds it

@@ -54,6 +54,11 @@ class OwnFiles:
     names : iterable of str
         What it may write.
 
+    Attributes
+    ----------
+    older : frozenset of str
+        What an earlier run made there.
+
     Raises
     ------
     InputError
@@ -71,7 +76,7 @@ class OwnFiles:
         for inside in {(folder / name).parent for name in older}:
             if locks.link_below(folder, inside) is None:
                 locks.remove_parts(inside)
-        self.folder, self.listed = folder, older | names
+        self.folder, self.older, self.listed = folder, older, older | names
         self._write(self.listed)
 
     def finish(self, names: Iterable[str], kinds: Sequence[str]) -> None:

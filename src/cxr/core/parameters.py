@@ -42,7 +42,9 @@ class GeneralParams(Stage):
         FINDINGS, min_length=1, max_length=30, description="what is looked for: names that a source in use labels"
     )
     class_num: int = Field(len(FINDINGS), description="number of findings: the length of FINDINGS")
-    seed: int = Field(1, ge=0, description="source of all randomness: splits, first weights, order, augmentation")
+    seed: int = Field(
+        1, ge=0, lt=2**32, description="source of all randomness: splits, first weights, order, augmentation"
+    )
     workers: int = Field(0, ge=0, description="processes that read films, and loader threads; 0 = one per CPU core")
 
     @field_validator("findings")

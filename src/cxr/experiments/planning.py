@@ -143,7 +143,7 @@ def begin(run: Run, settings: Settings, params: Params, others: list[Run]) -> No
         write_json(run.params, run.folder / "PARAMS.json")
     unet, link = settings.models_dir / "segmentation", run.folder / "models" / "segmentation"
     unet.mkdir(parents=True, exist_ok=True)
-    if not link.is_symlink():
+    if not os.path.lexists(link):  # a folder where results were copied
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(unet.resolve(), target_is_directory=True)
     prepared = [(other.folder / "data", other.params) for other in others if other.is_finished()]

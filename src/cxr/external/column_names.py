@@ -9,7 +9,7 @@ import pandas as pd
 
 from cxr.core.errors import InputError, hint
 from cxr.tables.column_roles import FILM_COLUMNS, STUDY_COLUMNS, plain, role_column
-from cxr.tables.finding_columns import FindingColumn, merged_twice, read_name, unused_notes
+from cxr.tables.finding_columns import FindingColumn, merged_twice, of_other_findings, read_name, unused_notes
 from cxr.tables.label_values import states
 
 ROUNDING = 1e-6  # a value beyond 0..1 by less is the mean or the sum of probabilities, rounded
@@ -35,6 +35,8 @@ def find_columns(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Colu
     """
     named = [known for known in (read_name(column, findings) for column in raw) if known]
     columns = Columns(unused={known.column: known.why for known in named if known.why})
+    for column in of_other_findings(list(raw.columns), findings):
+        columns.unused[column] = "of no finding of FINDINGS in PARAMS.json"
     named = [known for known in named if not known.why]
     pair = merged_twice(named)
     if pair:

@@ -96,6 +96,7 @@ def read(path: Path, labels: Labels, findings: Sequence[str]) -> Foreign:
     if absent:
         notes.append(f"not in the file: {', '.join(absent)}")
     name = path.name.removesuffix(".gz").removesuffix(".csv")
+    name = name if name.strip(".") else path.name  # "..": the results of several files go into folders of their names
     films = films[labelled].reset_index(drop=True)
     return Foreign(name, table.reset_index(drop=True), films, present, notes, reasons)
 

@@ -1,6 +1,5 @@
 """DICOM files -> the values that a radiologist sees, before they become 8 bits."""
 
-import io
 import math
 import warnings
 from dataclasses import replace
@@ -11,11 +10,11 @@ import cv2
 import numpy as np
 
 from cxr.core.errors import FilmError
-from cxr.imaging.dicom_header import complete, refuse_other_kinds, refuse_unreadable_pixels
+from cxr.imaging.dicom_header import FewPieces, complete, refuse_other_kinds, refuse_unreadable_pixels
 from cxr.imaging.grays import LEAST_RANGE, Decoded, looked_up, roughness, shows_little, windowed
 from cxr.imaging.views import stated_view
 
-DEFLATED = b"1.2.840.10008.1.2.1.99\0"  # DICOM as a zip file, which may unpack to anything
+DEFLATED = b"1.2.840.10008.1.2.1.99"  # DICOM as a zip file, which may unpack to anything
 
 
 def decode_dicom(content: bytes, path: Path) -> Decoded:
@@ -31,12 +30,12 @@ def decode_dicom(content: bytes, path: Path) -> Decoded:
     """
     import pydicom  # only here: most users never read DICOM, and worker processes should start fast
 
-    if DEFLATED in content[:1024]:
+    if DEFLATED in content:  # wherever: what stands before it may be of any length
         raise FilmError(f"{path}: is deflated DICOM, which is not read; save it with another transfer syntax")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's are many, and quote values of the header
-            header = pydicom.dcmread(io.BytesIO(content), force=True)
+            header = pydicom.dcmread(FewPieces(content, path), force=True)
             refuse_other_kinds(header, path)
             assumed = complete(header, path)
             refuse_unreadable_pixels(header, path)

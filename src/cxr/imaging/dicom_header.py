@@ -1,5 +1,6 @@
 """What a DICOM header says before its pixels are decoded: another kind of picture, gaps, sizes that cannot be."""
 
+import io
 import os
 import struct
 from pathlib import Path
@@ -10,6 +11,25 @@ from cxr.imaging.dicom_terms import FILM_MODALITIES, other_modality, other_part
 from cxr.imaging.jpeg import refuse_many_scans
 
 ITEM = b"\xfe\xff\x00\xe0"  # how compressed pixels begin
+MOST_PIECES = 500_000  # in which a film's file is read: some for an element, one for 8 kB of compressed pixels
+MOST_COMPONENTS = 4  # of a JPEG: colours, and what is transparent
+
+
+class FewPieces(io.BytesIO):
+    """A file's content that ends in a FilmError once it was read in too many pieces.
+
+    The file may hold a hundred million empty elements, items or fragments, each of which becomes an object of Python.
+    """
+
+    def __init__(self, content: bytes, path: Path):
+        super().__init__(content)
+        self._left, self._path = MOST_PIECES, path
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise FilmError(f"{self._path}: holds hundreds of thousands of elements; no film does")
+        return super().read(size)
 
 
 def refuse_other_kinds(header: Any, path: Path) -> None:
@@ -77,30 +97,32 @@ def refuse_unreadable_pixels(header: Any, path: Path) -> None:
         if "PixelData" in header and len(header.PixelData) < whole:
             raise FilmError(f"{path}: not readable as DICOM (a part of its pixels is missing)")
         return
-    frame = pydicom.encaps.get_frame(header.PixelData, 0, number_of_frames=1)
+    frame = pydicom.encaps.get_frame(FewPieces(header.PixelData, path), 0, number_of_frames=1)
     refuse_many_scans(frame, path)
-    inner = _stated_sides(frame)
-    if inner not in (None, (header.Rows, header.Columns)):
-        raise FilmError(f"{path}: says {header.Rows}x{header.Columns} pixels, its JPEG {inner[0]}x{inner[1]}")
+    height, width, components = _stated_sides(frame) or (header.Rows, header.Columns, 1)
+    if (height, width) != (header.Rows, header.Columns):
+        raise FilmError(f"{path}: says {header.Rows}x{header.Columns} pixels, its JPEG {height}x{width}")
+    if components > MOST_COMPONENTS:
+        raise FilmError(f"{path}: its JPEG holds {components} pictures in one; expected one film")
 
 
 def _text(header: Any, keyword: str) -> str:
     return str(header.get(keyword) or "")
 
 
-def _stated_sides(frame: bytes) -> tuple[int, int] | None:
-    """(height, width) by the header of a JPEG, JPEG-LS or JPEG 2000 stream, None where it is none of these.
+def _stated_sides(frame: bytes) -> tuple[int, int, int] | None:
+    """(height, width, components) by the header of a JPEG, JPEG-LS or JPEG 2000 stream, None where it is none of these.
 
     Its decoder sets memory aside for them, whatever Rows and Columns of the DICOM file say.
     """
     start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if start >= 0:  # JPEG 2000: ISO/IEC 15444-1, A.5.1
-        width, height = struct.unpack_from(">II", frame, start + 8)
-        return height, width
+        width, height, components = struct.unpack_from(">II24xH", frame, start + 8)
+        return height, width, components
     position = 2 if frame.startswith(b"\xff\xd8") else len(frame)
     while position + 9 < len(frame) and frame[position] == 0xFF:  # JPEG: ISO/IEC 10918-1, B.2.2; JPEG-LS: marker F7
         marker, length = frame[position + 1], int.from_bytes(frame[position + 2 : position + 4], "big")
         if (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
-            return struct.unpack_from(">HH", frame, position + 5)
+            return struct.unpack_from(">HHB", frame, position + 5)
         position += 1 if marker == 0xFF else 2 + length
     return None

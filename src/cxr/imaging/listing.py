@@ -23,6 +23,7 @@ from cxr.imaging.file_kinds import (
 FILM_SUFFIXES = IMAGE_SUFFIXES | DICOM_SUFFIXES
 EXPECTED = "PNG, JPEG, TIFF, DICOM, BMP, GIF, WebP, JPEG 2000, AVIF or PGM files"
 MOST_REASONS = 8
+PAGES = (".html", ".htm")  # which lie beside films rightly
 KIND_OF_SUFFIX = {suffix: kind for kind, (_, suffixes, _) in UNREAD.items() for suffix in suffixes.split()}
 
 
@@ -142,6 +143,8 @@ def reason_by_name(path: str | Path, kind: str = "") -> str:
     suffix = "" if ends is None else (ends[0] if ends[2] in PACKED else ends[2]).lower()
     known = KIND_OF_SUFFIX.get(suffix and f".{suffix.rsplit('.')[-1]}", "")
     kind = kind or known
+    if suffix in PAGES:
+        return suffix
     if kind in UNREAD:
         return f"{suffix if kind == known else kind} ({UNREAD[kind][2]})"
     return kind or suffix or "without a suffix"

@@ -64,9 +64,9 @@ def _quality(mask: np.ndarray, lungs: int, thresholded: int, cleaned: int) -> Ma
     columns = np.flatnonzero(mask.any(axis=0))
     width = (columns[-1] - columns[0] + 1) / mask.shape[1] if len(columns) else 0.0
     if area < low:
-        reason = f"lungs cover {area:.0%} of the film, expected {low:.0%} or more"
+        reason = f"lungs cover {area:.1%} of the film, expected {low:.0%} or more"
     elif area > high:
-        reason = f"lungs cover {area:.0%} of the film, expected {high:.0%} or less"
+        reason = f"lungs cover {area:.1%} of the film, expected {high:.0%} or less"
     elif lungs < 2 and width < 0.45:
         reason = "one lung only"
     elif thresholded and 1 - cleaned / thresholded > LARGEST_LEFTOVER:

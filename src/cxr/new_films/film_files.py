@@ -26,6 +26,8 @@ def find_films(given: Sequence[Path]) -> Listing:
         others = not_listed(below.films) if path.is_dir() else [path]
         films += others
         not_taken += below.not_taken + Counter({"pictures that earlier runs made": len(below.films) - len(others)})
+    if not any(path.exists() for path in given):
+        raise InputError(f"{', '.join(map(str, given[:3]))}: no such file or folder.")
     if not any(path.exists() for path in films):
         found = "".join(f" ({line})" for line in told(not_taken))
         names = ", ".join(map(str, given[:3]))

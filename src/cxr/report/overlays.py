@@ -1,10 +1,13 @@
 """Overlays of a family's test films: the film, its heat, known and detected boxes."""
 
+import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cxr.core import locks
 from cxr.core.artifacts import digest, read_record
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
@@ -26,6 +29,19 @@ def overlays_made_from(scored: Scored, family_dir: Path) -> dict[str, Any]:
 def overlays_are_current(scored: Scored, family_dir: Path) -> bool:
     """Whether the overlays in the family's folder are of these predictions and maps."""
     return read_record(family_dir / "gradcam" / "made_from.json") == overlays_made_from(scored, family_dir)
+
+
+def remove_overlays(family_dir: Path) -> None:
+    """Remove the pictures in the family's gradcam, and what says of what they are; files of other kinds stay."""
+    folder = family_dir / "gradcam"
+    locks.sweep(folder)
+    (folder / "made_from.json").unlink(missing_ok=True)
+    for inside, _, names in os.walk(folder, topdown=False):  # which enters no link
+        for name in names:
+            if name.endswith(".png"):
+                os.unlink(os.path.join(inside, name))
+        with contextlib.suppress(OSError):  # it holds something else
+            os.rmdir(inside)
 
 
 def draw_overlay(

@@ -5,6 +5,7 @@ import io
 import math
 import re
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ MOST_INSIDE = 8  # names of a legend within the axes
 SPARE = 0.5  # inches around a legend outside them: with none to spare Matplotlib's layout does not settle in one pass
 # A $ in a finding's name is a $, not the beginning of a formula.
 COMMON = {"text.parse_math": False, "axes.axisbelow": True, "axes.titlesize": 10, "axes.titlelocation": "left"}
+LETTERS = 64  # of a bold title on a line of a `square`; those of East Asia are twice as wide
 LATIN = "DejaVu Sans"  # which Matplotlib brings along
 OTHER_LETTERS = (  # where they are installed: Korean, Japanese, Chinese, Arabic … on Linux, macOS and Windows
     "Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Apple SD Gothic Neo", "Malgun Gothic", "Noto Sans CJK JP",
@@ -122,7 +124,10 @@ def square(style: Style, title: str, x_label: str, y_label: str) -> tuple[Figure
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x_label, ylabel=y_label, aspect="equal")
     axes.grid(True)
     if style.alone:
-        axes.set_title(one_line(composed(title)), loc="center", fontsize=12, fontweight="bold", wrap=True)
+        # Not Matplotlib's wrap=True, which takes what stands between two $ for a formula whatever text.parse_math says.
+        title = one_line(composed(title))
+        lines = textwrap.fill(title, LETTERS if title.isascii() else LETTERS // 2)
+        axes.set_title(lines, loc="center", fontsize=12, fontweight="bold")
     return figure, axes
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 
@@ -35,9 +36,16 @@ def check_source(source: Source, settings: Settings, params: Params) -> Checked:
     listed = [release.problems[release.problems["problem"] != "missing"]]  # listed above, a folder a line
     if release.box_problems is not None:
         listed.append(release.box_problems)
-    lines = [*source.check(settings, params, release, on_disk), *_others(on_disk[~on_disk.isin(release.table["path"])])]
+    used = {f"{name}{packed}" for name in _below(settings) for packed in ("", ".gz")} | set(release.table["path"])
+    lines = [*source.check(settings, params, release, on_disk), *_others(on_disk[~on_disk.isin(used)])]
     lateral = frozenset(present.loc[present["view"] == "LATERAL", "image_id"])
     return Checked(source.name, lines, pd.concat(listed, ignore_index=True), films, lateral)
+
+
+def _below(settings: Settings) -> list[str]:
+    """The tables and lists that are named in SETTINGS.json and lie with the films, relative to those."""
+    named = [value for _, value in settings if isinstance(value, Path) and value.is_relative_to(settings.dataset_dir)]
+    return [value.relative_to(settings.dataset_dir).as_posix() for value in named]
 
 
 def _others(paths: pd.Series) -> list[str]:

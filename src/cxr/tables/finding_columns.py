@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cxr.core.errors import closest
-from cxr.core.findings import canonical
+from cxr.core.findings import SYNONYMS, canonical
 
 WORDS = {
     "probability": "prob probs proba probability probabilities p pred preds predicted prediction predictions score "
@@ -52,8 +52,8 @@ def read_name(column: str, findings: Sequence[str]) -> FindingColumn | None:
         return FindingColumn(column, names[canonical(column)], "bare")
     plain = SUFFIX.sub("", column)
     suffix, words = column[len(plain) :], _words(plain)
-    ends = range(1, len(words) + 1)
-    runs = [(stop - start, start, stop) for stop in ends for start in range(stop)]
+    ends, longest = range(1, len(words) + 1), max(map(len, {*names, *SYNONYMS}))  # letters, so words too
+    runs = [(stop - start, start, stop) for stop in ends for start in range(max(0, stop - longest), stop)]
     runs = [run for run in runs if canonical("".join(words[run[1] : run[2]])) in names]
     if not runs:
         meant = _like(plain, words, names)
@@ -61,6 +61,16 @@ def read_name(column: str, findings: Sequence[str]) -> FindingColumn | None:
     _, start, stop = max(runs)  # the longest: Pleural Effusion, not Effusion
     kind, why = _kind(words[:start], words[stop:])
     return FindingColumn(column, names[canonical("".join(words[start:stop]))], kind, suffix, why)
+
+
+def of_other_findings(columns: Sequence[str], findings: Sequence[str]) -> list[str]:
+    """Columns that say by their names that they are probabilities, of nothing that is looked for."""
+    probable = WORDS["probability"].split()
+    return [
+        column
+        for column in columns
+        if len(words := _words(column)) > 1 and set(words) & set(probable) and read_name(column, findings) is None
+    ]
 
 
 def _words(name: str) -> list[str]:

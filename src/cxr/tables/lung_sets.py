@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from cxr.core import locks
 from cxr.core.artifacts import read_csv
 from cxr.core.errors import InputError, composed, escaped, unescaped
 from cxr.core.parameters import Params, UnetParams
@@ -55,7 +56,7 @@ def why_skip(settings: Settings, params: Params) -> str:
     if params.pack.lung_masking == "none":
         return '"LUNG_MASKING": "none" needs no U-Net'
     # The backup of an unfinished run means that the model there is not the last word.
-    if settings.unet.exists() and not (settings.unet.parent / "backup").exists():
+    if settings.unet.exists() and not (settings.unet.parent / locks.BACKUP).exists():
         return f"{settings.unet} is there (python src/segmentation/train.py trains it anew)"
     return ""
 

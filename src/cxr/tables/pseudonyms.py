@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cxr.core.artifacts import read_ordinary
 from cxr.core.errors import InputError
 
 SHORTEST_KEY = 16  # bytes: with a shorter one all ids of a public release could be tried out
@@ -22,7 +23,7 @@ def read_key(path: str) -> bytes | None:
     if not path:
         return None
     try:
-        key = Path(path).read_bytes().strip()
+        key = read_ordinary(Path(path)).strip()
     except (OSError, ValueError) as error:
         raise InputError(f"HASH_IDS: {path}: cannot be read: {error}. Make a key with: {MAKE_KEY}") from None
     if len(key) < SHORTEST_KEY:

@@ -11,11 +11,13 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
+from cxr.core.artifacts import LARGEST_TEXT, read_ordinary
 from cxr.core.errors import InputError
 from cxr.imaging.file_kinds import DICOM, IMAGES, UNREAD, kind_of
 
+LONGEST_NAME = 200  # letters of a column's
 EXCEL = "Open it there and save it as: CSV UTF-8 (comma delimited)."
-UNPACK = {"gzip": gzip.decompress, "bzip2": bz2.decompress, "xz": lzma.decompress}
+UNPACK = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 # What is no CSV, beside what `file_kinds` knows: how it begins, and what to do.
 OTHERS = {
     b"\xd0\xcf\x11\xe0": ("an Excel workbook", EXCEL),
@@ -45,7 +47,9 @@ def text_of(path: Path, mend: str) -> str:
     InputError
         It is something else: says what, and what to do.
     """
-    content = _unpacked(path, path.read_bytes(), mend)
+    content = _unpacked(path, read_ordinary(path), mend)
+    if len(content) > LARGEST_TEXT:
+        raise InputError(f"{path}: unpacks to more than {LARGEST_TEXT / 1e9:.0f} GB, as no table of films does. {mend}")
     kind, head = kind_of(content), content[:32].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     what, remedy = ("a picture", "Give the table itself.") if kind in IMAGES or kind == DICOM else ("", "")
     if kind in UNREAD:
@@ -74,7 +78,8 @@ def _unpacked(path: Path, content: bytes, mend: str) -> bytes:
     kind = kind_of(content)
     if kind in UNPACK:
         try:
-            return UNPACK[kind](content)
+            with UNPACK[kind](io.BytesIO(content)) as file:
+                return file.read(LARGEST_TEXT + 1)
         except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
             raise InputError(f"{path}: is packed and cannot be unpacked whole: {error}. {mend}") from None
     if kind == "zip":
@@ -142,6 +147,11 @@ def _check_header(header: list[str], path: Path) -> None:
     for mark, name in marks.items():
         if len(header) == 1 and mark in header[0]:
             raise InputError(f"{path}: separated by {name}; expected commas. Save it again as comma-separated CSV.")
+    if too_long := next((name for name in header if len(name) > LONGEST_NAME), None):
+        raise InputError(
+            f"{path}: a column's name has {len(too_long):,} letters, {too_long[:40]!r} …; expected {LONGEST_NAME} at "
+            "most. Is the first line the header?"
+        )
     twice = [name for name, count in Counter(header).items() if name and count > 1]
     if twice:
         raise InputError(f"{path}: {header.count(twice[0])} columns are called {twice[0]!r}; keep or rename one.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.core import process_group
+from cxr.core import locks, process_group
 from cxr.core.artifacts import as_json, write_csv, write_json, written_whole
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
@@ -30,7 +30,7 @@ class EveryEpoch(keras.callbacks.Callback):
     Parameters
     ----------
     folder : Path
-        ``log.csv``, ``curves.png``, ``model.keras`` (the best epoch) and ``backup/`` go there.
+        ``log.csv``, ``curves.png``, ``model.keras`` (the best epoch) and the folder `locks.BACKUP` go there.
     best_model : keras.Model
         What is saved; shares its weights with the model in training.
     score : callable
@@ -52,7 +52,7 @@ class EveryEpoch(keras.callbacks.Callback):
 
     @property
     def _backup(self) -> Path:
-        return self.folder / "backup"
+        return self.folder / locks.BACKUP
 
     def resume(self, model) -> int:
         """Put the model back to where an interrupted run of the same identity was; returns the epoch to resume from.

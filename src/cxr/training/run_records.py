@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cxr.core import process_group
+from cxr.core import locks, process_group
 from cxr.core.artifacts import as_json, digest, digest_of, read_record, write_json
 from cxr.core.command_line import PROJECT
 from cxr.core.errors import InputError
@@ -21,7 +21,7 @@ def finish(folder: Path, record: dict[str, Any]) -> None:
     if not process_group.is_first():
         return
     write_json({**record, "model": digest(folder / "model.keras")}, folder / "run.json")
-    shutil.rmtree(folder / "backup", ignore_errors=True)
+    shutil.rmtree(folder / locks.BACKUP, ignore_errors=True)
 
 
 def run_record(params: Params, device: str, identity: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
