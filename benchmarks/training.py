@@ -31,6 +31,8 @@ VARIANTS = {
     "mixed_bfloat16": ({"PRECISION": "mixed_bfloat16"}, (1,)),
     "accumulation 2": ({"GRADIENT_ACCUMULATION": 2}, (1,)),
     "recompute": ({"RECOMPUTE": True}, (1,)),
+    "stride 16": ({"OUTPUT_STRIDE": 16}, (1,)),
+    "stride 8": ({"OUTPUT_STRIDE": 8}, (1,)),
 }
 USUAL = ("sgd", "adamw", "mixed_bfloat16", "recompute")
 OURS_ON_GPU, TORCHVISION = "mixed_bfloat16 + xla", "torchvision"

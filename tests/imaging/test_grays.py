@@ -311,7 +311,7 @@ def test_one_bright_pixel_changes_no_other(tmp_path, value, photometric):
     read = open_film(dicom(tmp_path, film, **tags))
     expected[20, 30] = 255 if photometric == "MONOCHROME2" else 0
     np.testing.assert_array_equal(read.pixels, expected)
-    assert read.notes == ("1 pixels far beyond the others' values were clipped",)
+    assert read.notes == ("pixels far beyond the others' values, which were clipped: 1",)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])

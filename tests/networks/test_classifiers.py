@@ -8,7 +8,7 @@ import pytest
 
 from cxr.core.configuration import params_from
 from cxr.core.errors import InputError
-from cxr.networks import classifiers, recomputation, saved_models, u_net
+from cxr.networks import classifiers, output_stride, recomputation, saved_models, u_net
 from cxr.networks.backend import keras
 from cxr.networks.classifiers import APPLICATIONS, IMAGENET_MEAN, IMAGENET_STD
 
@@ -425,3 +425,51 @@ def test_every_backbone_of_the_parameters_can_be_built():
     from cxr.core.parameters import BACKBONES, EFFICIENTNETS
 
     assert set(APPLICATIONS) == set(BACKBONES) | {f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS}
+
+
+# Finer features
+
+SIZES = dict.fromkeys((f"{name}_INPUT_SIZE" for name in ("DENSENET", "INCEPTION", "XCEPTION", "EFFICIENTNET")), 80)
+# At 80 pixels; as published 2, 1, 3 and 3 a side.
+PLACES = [
+    ("densenet169", 16, 5),
+    ("inceptionv3", 16, 3),
+    ("inceptionv3", 8, 7),
+    ("xception", 8, 10),
+    ("efficientnetb0", 16, 5),
+]
+
+
+@pytest.mark.parametrize(("member", "stride", "places"), PLACES)
+def test_a_smaller_output_stride_gives_more_places_with_the_same_weights(member, stride, places, tmp_path):
+    model = classifiers.build_classifier(member, params_of(OUTPUT_STRIDE={member: stride}, **SIZES))
+    assert model.get_layer("features").output.shape[1:3] == (places, places)
+    published = APPLICATIONS[member][0](include_top=False, weights=None, input_shape=(80, 80, 3))
+    of_backbone = [weight.shape for layer in model.layers if layer.name != "logits" for weight in layer.weights]
+    assert of_backbone == [weight.shape for weight in published.weights]
+    if member == "efficientnetb0":
+        model.save(tmp_path / "model.keras")
+        loaded = saved_models.load_model(tmp_path / "model.keras", 80, "-")
+        np.testing.assert_allclose(run(loaded, films(80, 1)), run(model, films(80, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("member", "size"), [("densenet121", 64), ("xception", 80), ("efficientnetb0", 80)])
+def test_every_second_place_of_the_finer_features_is_one_of_the_published_network(member, size):
+    """With the same weights: the strides that became 1 take nothing away, and dilation looks at the same places."""
+    published = APPLICATIONS[member][0](include_top=False, weights=None, input_shape=(size, size, 3))
+    finer = output_stride.with_output_stride(published, 16)
+    finer.set_weights(published.get_weights())
+    film = np.repeat(films(size, 1), 3, axis=3) / 128 - 1
+    coarse = run(published, film)
+    np.testing.assert_allclose(run(finer, film)[:, ::2, ::2], coarse, atol=1e-5 * np.abs(coarse).max())
+
+
+def test_first_weights_of_finer_features_are_those_of_the_published_network(tmp_path):
+    published = APPLICATIONS["densenet121"][0](include_top=False, weights=None, input_shape=(32, 32, 3))
+    published.save_weights(tmp_path / "first.weights.h5")
+    given = {"WEIGHTS": str(tmp_path / "first.weights.h5"), "OUTPUT_STRIDE": 8}
+    model = classifiers.build_classifier("densenet121", params_of(**given))
+    for name in ("conv1_conv", "conv5_block16_2_conv"):
+        ours, theirs = (network.get_layer(name).get_weights()[0] for network in (model, published))
+        np.testing.assert_array_equal(ours, theirs)
+    assert model.get_layer("conv5_block16_2_conv").dilation_rate == (4, 4)

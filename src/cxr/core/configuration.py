@@ -97,8 +97,9 @@ def params_from(content: dict[str, Any], where: str) -> Params:
         if size < SMALLEST_INPUT.get(member, 0):
             key = BACKBONES[member].upper()
             raise InputError(f"{where}: {key}: {member} needs {SMALLEST_INPUT[member]} pixels or more; found {size}.")
-    if isinstance(stages["models"].weights, dict):
-        _check_members(stages["models"].weights, "WEIGHTS", where)
+    for key in ("weights", "output_stride"):
+        if isinstance(by_member := getattr(stages["models"], key), dict):
+            _check_members(by_member, key.upper(), where)
     _check_overrides(stages["training"].member_overrides, content, where)
     return Params(**stages)
 

@@ -9,6 +9,7 @@ from cxr.core.findings import FINDINGS, canonical
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=32, le=2048)]
+OutputStride = Literal[8, 16, 32]
 LabelPolicy = Literal["negative", "positive", "ignore"]
 # Backbones by name, with the key of their input size; how each is built stands in networks.classifiers.
 BACKBONES = {
@@ -140,6 +141,11 @@ class ModelParams(Stage):
     efficientnet_input_size: Size = Field(512, description="side of EfficientNet's input, pixels")
     weights: str | dict[str, str] = Field(
         "imagenet", description="first weights: imagenet, none, a weights file, or one of these per member"
+    )
+    output_stride: OutputStride | dict[str, OutputStride] = Field(
+        32,
+        description="pixels of the input from one place of a map to the next: 32 (as published), 16 or 8, or one of "
+        "these per member; fewer make finer maps, and take more time and memory",
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
     batch_norm_momentum: float = Field(
@@ -283,6 +289,11 @@ class Params(BaseModel):
         """imagenet, none or the path of a weights file, for one member."""
         weights = self.models.weights
         return weights if isinstance(weights, str) else weights.get(member, "imagenet")
+
+    def output_stride(self, member: str) -> int:
+        """Pixels of the input from one place of a member's maps to the next, at most."""
+        stride = self.models.output_stride
+        return stride if isinstance(stride, int) else stride.get(member, 32)
 
     def for_member(self, member: str) -> "Params":
         """The parameters with MEMBER_OVERRIDES of one member applied; they were checked when the file was read."""

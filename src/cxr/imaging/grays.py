@@ -55,7 +55,7 @@ def _stretched(decoded: Decoded) -> tuple[np.ndarray, tuple[str, ...]]:
     outliers = int(np.count_nonzero((film < low) | (film > high)))
     black, white = (high, low) if decoded.negative else (low, high)
     grays = (decoded.values.astype(np.float32) - black) * (255 / (white - black))
-    notes = (f"{outliers:,} pixels far beyond the others' values were clipped",) if outliers else ()
+    notes = (f"pixels far beyond the others' values, which were clipped: {outliers:,}",) if outliers else ()
     return np.clip(grays, 0, 255).round().astype(np.uint8), notes
 
 

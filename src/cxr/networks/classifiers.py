@@ -6,6 +6,7 @@ from cxr.core.artifacts import need
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.networks.backend import keras
+from cxr.networks.output_stride import PUBLISHED, with_output_stride
 from cxr.networks.saved_models import reason_of
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -57,7 +58,7 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     member : str
         A key of `APPLICATIONS`.
     params : Params
-        FINDINGS, input size, first weights, dropout and batch-norm momentum.
+        FINDINGS, input size, output stride, first weights, dropout and batch-norm momentum.
 
     Returns
     -------
@@ -76,12 +77,14 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     colours = keras.layers.Concatenate(name="colours")([film, film, film])
     scaled = keras.layers.Rescaling(scale, offset, name="scaled")(colours)
     backbone = constructor(include_top=False, weights=None, input_tensor=scaled)
+    if params.output_stride(member) < PUBLISHED:
+        backbone = with_output_stride(backbone, params.output_stride(member))
     features = keras.layers.Activation("linear", name="features")(backbone.output)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
     dropped_out = keras.layers.Dropout(params.models.dropout, name="dropout", seed=params.general.seed)(pooled)
     logits = keras.layers.Dense(len(params.findings), dtype="float32", name="logits")(dropped_out)
     probabilities = keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
-    model = keras.Model(film, probabilities, name=member)
+    model = keras.Model(backbone.input, probabilities, name=member)
     set_batch_norm_momentum(model, params.models.batch_norm_momentum)
     weights = params.first_weights(member)
     if weights != "none":

@@ -12,6 +12,7 @@ from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import metrics
 from cxr.networks import backend, classifiers, film_batches, inference, recomputation
+from cxr.networks.output_stride import PUBLISHED
 from cxr.preparation.films import load_films
 from cxr.tables import schema
 from cxr.training import epoch_callback, loop, losses, run_records
@@ -67,6 +68,7 @@ def identity_of(settings: Settings, params: Params, member: str) -> dict[str, An
     """What a member depends on: another identity is another run."""
     size, weights = params.input_size(member), params.first_weights(member)
     named = weights in ("imagenet", "none")
+    stride = params.output_stride(member)
     return {
         "member": member,
         "findings": list(params.findings),
@@ -77,6 +79,7 @@ def identity_of(settings: Settings, params: Params, member: str) -> dict[str, An
         "seed": params.general.seed,
         "dropout": params.models.dropout,
         "batch_norm_momentum": params.models.batch_norm_momentum,
+        **({} if stride == PUBLISHED else {"output_stride": stride}),  # runs from before it was a parameter go on
         "training": params.training.model_dump(exclude={"member_overrides", "tensorboard"}),
         "augmentation": params.augmentation.model_dump(),
     }
