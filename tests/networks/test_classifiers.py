@@ -430,14 +430,8 @@ def test_every_backbone_of_the_parameters_can_be_built():
 # Finer features
 
 SIZES = dict.fromkeys((f"{name}_INPUT_SIZE" for name in ("DENSENET", "INCEPTION", "XCEPTION", "EFFICIENTNET")), 80)
-# At 80 pixels; as published 2, 1, 3 and 3 a side.
-PLACES = [
-    ("densenet169", 16, 5),
-    ("inceptionv3", 16, 3),
-    ("inceptionv3", 8, 7),
-    ("xception", 8, 10),
-    ("efficientnetb0", 16, 5),
-]
+# At 80 pixels; as published 1 and 3 a side.
+PLACES = [("inceptionv3", 8, 7), ("efficientnetb0", 16, 5)]
 
 
 @pytest.mark.parametrize(("member", "stride", "places"), PLACES)

@@ -245,7 +245,7 @@ def told(error: BaseException) -> str | None:
     for kind in KINDS:
         found = next(filter(None, (re.search(message, text) for message in kind.messages)), None)
         # A full disk is told by its number, which knows the file.
-        if found and not (where and number in ERRNO):
+        if found and not (number in ERRNO and (where or ERRNO.get(getattr(error, "errno", None)) == _ROOM)):
             came = text[text.rfind("\n", 0, found.start()) + 1 :].split("\n")[0].strip()
             shown = f" ({came[:200]})" if str(error) else ""
             return f"{where}{kind.said}{shown}. {kind.remedy}"

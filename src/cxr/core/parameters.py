@@ -143,9 +143,7 @@ class ModelParams(Stage):
         "imagenet", description="first weights: imagenet, none, a weights file, or one of these per member"
     )
     output_stride: OutputStride | dict[str, OutputStride] = Field(
-        32,
-        description="pixels of the input from one place of a map to the next: 32 (as published), 16 or 8, or one of "
-        "these per member; fewer make finer maps, and take more time and memory",
+        32, description="input pixels between a map's places: 32, as published, 16 or 8, or one of these per member"
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
     batch_norm_momentum: float = Field(
@@ -291,7 +289,7 @@ class Params(BaseModel):
         return weights if isinstance(weights, str) else weights.get(member, "imagenet")
 
     def output_stride(self, member: str) -> int:
-        """Pixels of the input from one place of a member's maps to the next, at most."""
+        """Pixels of the input between places of a member's maps."""
         stride = self.models.output_stride
         return stride if isinstance(stride, int) else stride.get(member, 32)
 
