@@ -143,7 +143,7 @@ class ModelParams(Stage):
         "imagenet", description="first weights: imagenet, none, a weights file, or one of these per member"
     )
     output_stride: OutputStride | dict[str, OutputStride] = Field(
-        32, description="input pixels between a map's places: 32, as published, 16 or 8, or one of these per member"
+        32, description="input pixels between a map's places: 32, 16 or 8, or one of these per member"
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
     batch_norm_momentum: float = Field(
@@ -290,8 +290,7 @@ class Params(BaseModel):
 
     def output_stride(self, member: str) -> int:
         """Pixels of the input between places of a member's maps."""
-        stride = self.models.output_stride
-        return stride if isinstance(stride, int) else stride.get(member, 32)
+        return stride if isinstance(stride := self.models.output_stride, int) else stride.get(member, 32)
 
     def for_member(self, member: str) -> "Params":
         """The parameters with MEMBER_OVERRIDES of one member applied; they were checked when the file was read."""
