@@ -21,13 +21,11 @@ from cxr.imaging.file_kinds import DICOM, DICOM_SUFFIXES, UNREAD, kind_of
 from cxr.imaging.grays import Decoded, eight_bits
 from cxr.imaging.jpeg import lacks_bytes, refuse_many_scans
 
-JPEG = b"\xff\xd8\xff"
-PNG = b"\x89PNG\r\n\x1a\n"
+PNG_HEAD = 8  # bytes before the first chunk of a PNG
 LARGEST_FILE = 2_000_000_000  # bytes
 LONGEST_SIDE = 20_000  # pixels; padding a film to a square makes side x side of it
 LARGEST_RATIO = 10
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-BITS, PHOTOMETRIC = 258, 262  # tags of a TIFF; the second says what its values mean: 0 = WhiteIsZero
+BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # two tags of a TIFF, and what the second says of a negative
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def open_film(path: Path) -> Film:
     if kind in UNREAD:
         raise FilmError(f"{path}: is {kind}, which is not read; {UNREAD[kind][2]}")
     is_dicom = kind == DICOM or (not kind and path.suffix.lower() in DICOM_SUFFIXES)
-    decoded = decode_dicom(content, path) if is_dicom else _decode_image(content, path)
+    decoded = decode_dicom(content, path) if is_dicom else _decode_image(content, kind, path)
     values, film = decoded.values, decoded.film
     height, width = values.shape
     if max(values.shape) > LONGEST_SIDE or max(values.shape) > LARGEST_RATIO * min(values.shape):
@@ -103,9 +101,9 @@ def _read_bytes(path: Path) -> bytes:
     return content
 
 
-def _decode_image(content: bytes, path: Path) -> Decoded:
-    is_jpeg = content.startswith(JPEG)
-    if (is_jpeg and lacks_bytes(content)) or (content.startswith(PNG) and _lacks_bytes(content)):
+def _decode_image(content: bytes, kind: str, path: Path) -> Decoded:
+    """An image of a kind of `file_kinds.IMAGES`, or "" where its beginning tells none."""
+    if (kind == "JPEG" and lacks_bytes(content)) or (kind == "PNG" and _lacks_bytes(content)):
         raise FilmError(f"{path}: not readable as an image (a part of it is missing)")
     refuse_many_scans(content, path)
     try:
@@ -119,31 +117,28 @@ def _decode_image(content: bytes, path: Path) -> Decoded:
             raise FilmError(f"{path}: says that it has more than {limit:.0f} megapixels; no film has") from None
         raise FilmError(f"{path}: not readable as an image: {error.err}") from None
     if not films:
-        raise FilmError(f"{path}: not readable as an image ({_why_not(content)})")
+        raise FilmError(f"{path}: not readable as an image ({_why_not(content, kind)})")
     if len(films) > 1:
         raise FilmError(f"{path}: holds several pictures (animated, or several pages); expected one film")
     (film,) = films
-    if is_jpeg and lacks_bytes(content, film.shape[:2]):
+    if kind == "JPEG" and lacks_bytes(content, film.shape[:2]):
         raise FilmError(f"{path}: not readable as an image (a part of it is missing: zeros in its place)")
     if film.ndim == 3:
         film = cv2.cvtColor(film, cv2.COLOR_BGR2GRAY)
-    return Decoded(film, film.dtype != np.uint8, film.itemsize > 1 and _white_is_zero(content))
+    # OpenCV turns a TIFF's negative of 8 bits, and nothing deeper.
+    negative = kind == "TIFF" and film.itemsize > 1 and _tiff_tags(content).get(PHOTOMETRIC) == WHITE_IS_ZERO
+    return Decoded(film, film.dtype != np.uint8, negative)
 
 
-def _why_not(content: bytes) -> str:
-    bits = _tiff_tags(content).get(BITS) if content.startswith(TIFF) else None
+def _why_not(content: bytes, kind: str) -> str:
+    bits = _tiff_tags(content).get(BITS) if kind == "TIFF" else None
     if not bits:
         return "empty, truncated or another format"
     return f"a TIFF of {bits[0] if isinstance(bits, tuple) else bits} bits, or truncated; save it with 8 or 16"
 
 
-def _white_is_zero(content: bytes) -> bool:
-    """Whether a TIFF says so; OpenCV turns 8 bits, and nothing deeper."""
-    return content.startswith(TIFF) and _tiff_tags(content).get(PHOTOMETRIC) == 0
-
-
 def _tiff_tags(content: bytes) -> Mapping[int, Any]:
-    """Tags of the first picture; none of a file that is broken there."""
+    """Tags of a TIFF's first picture; none of a file that is broken there."""
     # Only Pillow's reader of tags: it cannot decode all that OpenCV can.
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -159,7 +154,7 @@ def _tiff_tags(content: bytes) -> Mapping[int, Any]:
 
 def _lacks_bytes(png: bytes) -> bool:
     """Whether a chunk claims to be longer than what is left: OpenCV would first set that much memory aside."""
-    position = len(PNG)
+    position = PNG_HEAD
     while position + 12 <= len(png):
         end = position + 12 + int.from_bytes(png[position : position + 4], "big")
         if png[position + 4 : position + 8] == b"IEND":

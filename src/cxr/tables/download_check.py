@@ -58,8 +58,8 @@ def _others(paths: pd.Series) -> list[str]:
 def check_lungs(settings: Settings) -> Checked:
     """The lung sets, paired: what has no partner, and how many pairs each set has."""
     films_dir, masks_dir = settings.dataset_dir_segmentation, settings.mask_dir
-    pairs, listed = lung_sets.pair_masks(films_dir, masks_dir)
-    films, masks = lung_sets.list_sets(films_dir, masks_dir)
+    films, masks = sets = lung_sets.list_sets(films_dir, masks_dir)
+    pairs, listed = lung_sets.pair_masks(films_dir, masks_dir, sets)
     lines = [
         f"{len(films.films):,} films, {len(pairs):,} of them with a mask; without a partner: {len(listed):,} files"
     ]

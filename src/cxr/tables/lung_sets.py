@@ -93,8 +93,10 @@ def files_of(pair: Any, films_dir: Path, masks_dir: Path) -> tuple[Path, ...]:
     return films_dir / unescaped(pair.film), *(masks_dir / unescaped(mask) for mask in pair.masks.split("|"))
 
 
-def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Pair each film with its mask or masks (one a lung) by name, in all subfolders.
+def pair_masks(
+    films_dir: Path, masks_dir: Path, sets: tuple[Listing, Listing] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Pair each film with its mask or masks (one a lung) by name, in all subfolders; ``sets`` as `list_sets` gave them.
 
     Returns
     -------
@@ -110,7 +112,7 @@ def pair_masks(films_dir: Path, masks_dir: Path) -> tuple[pd.DataFrame, pd.DataF
     InputError
         `list_sets` finds the folders wanting, or nothing pairs.
     """
-    films, masks = (found.films for found in list_sets(films_dir, masks_dir))
+    films, masks = (found.films for found in sets or list_sets(films_dir, masks_dir))
     stems, masks_of = {_stem(film).lower(): _stem(film) for film in films}, defaultdict(list)
     rows, problems, seen = [], [], {}
     for mask in masks:

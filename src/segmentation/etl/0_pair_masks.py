@@ -22,14 +22,14 @@ def main(argv=None):
     problems_csv = settings.segmentation / "pairs_problems.csv"
     films_dir, masks_dir = settings.dataset_dir_segmentation, settings.mask_dir
     key = pseudonyms.read_key(params.tables.hash_ids)
-    films, masks = lung_sets.list_sets(films_dir, masks_dir)
+    films, masks = sets = lung_sets.list_sets(films_dir, masks_dir)
     state = {"key": pseudonyms.fingerprint(key), "films": raw_state(films.films), "masks": raw_state(masks.films)}
     step = Step(
         pairs_csv.with_suffix(".json"), state, {}, [pairs_csv, problems_csv], problems_csv if arguments.strict else None
     )
 
     def make():
-        pairs, problems = lung_sets.pair_masks(films_dir, masks_dir)
+        pairs, problems = lung_sets.pair_masks(films_dir, masks_dir, sets)
         pairs = pseudonyms.replace_ids(pairs, key).sort_values("image_id", ignore_index=True)
         write_csv(pairs, pairs_csv)
         write_problems(problems, problems_csv)
