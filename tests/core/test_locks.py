@@ -120,6 +120,8 @@ def test_the_held_folder_itself_may_be_reached_by_links(tmp_path):
     locks.hold(tmp_path / "out")
     write_text("ours", tmp_path / "out/sub/a.txt")
     assert (tmp_path / "disk/sub/a.txt").read_text() == "ours"
+    write_text("ours", tmp_path / "out/b.txt")
+    assert (tmp_path / "disk/b.txt").read_text() == "ours"
 
 
 def test_a_script_stops_with_exit_status_4(tmp_path):

@@ -78,8 +78,9 @@ def _locked(folder: Path, path: Path) -> int | None:
 
 
 def link_below(folder: Path, path: Path) -> Path | None:
-    """The first link on the way from a folder to a path in it, which may be the last; None where there is none."""
-    way = [folder.joinpath(*path.relative_to(folder).parts[:end]) for end in range(1, len(path.parts) + 1)]
+    """The first link on the way from a folder, itself left out, to a path in it, which may be the last; or None."""
+    parts = path.relative_to(folder).parts
+    way = (folder.joinpath(*parts[:end]) for end in range(1, len(parts) + 1))
     return next((place for place in way if place.is_symlink()), None)
 
 
