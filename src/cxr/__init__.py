@@ -2,7 +2,7 @@
 
 But for what two libraries read when they are loaded. OpenCV: a file that unpacks to more pixels is refused by its
 header; what is wrong with a broken one, we say. Matplotlib: no window is opened, and a notebook's setting, which our
-processes inherit, would stop its import.
+processes inherit, would stop its import (googlecolab/colabtools issue 5148).
 """
 
 import os

@@ -17,9 +17,6 @@ from cxr.core.errors import InputError, MachineError, hint, one_line, printable
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings, expanded
 
-# Figures are drawn into files. A notebook hands its own backend to what it starts, and where that is not installed
-# Matplotlib cannot be imported (googlecolab/colabtools issue 5148).
-os.environ["MPLBACKEND"] = "agg"
 PROJECT = Path(__file__).resolve().parents[3]
 
 
