@@ -1,5 +1,6 @@
 """A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
-from cxr.evaluation.source_fits import POOLED
+from cxr.evaluation.source_fits import POOLED, fit_of
 from cxr.evaluation.thresholds import decide
 from cxr.imaging.geometry import AFFINE
 from cxr.imaging.listing import FILM_SUFFIXES
@@ -20,6 +21,7 @@ from cxr.maps import heatmaps
 from cxr.maps.localisation import FilmGeometry
 from cxr.preparation.films import load_films
 from cxr.preparation.packs import open_array
+from cxr.tables.sources.catalogue import source_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Scored:
     """Everything that is known of scored films, row by row.
 
     params: in force. table: predictions. thresholds: thresholds.json. decisions: bool (N, F). cams: per member
-    (N, F, h, w) float16 memory maps. peaks: per member (F,). films: width, height, affine to the packed square of
+    (N, F, h, w) float16 memory maps. means: per member, by source (F, h, w) (`heatmaps.mean_maps`). films: width, height, affine to the packed square of
     ``size``. boxes: known boxes in fractions of the film's sides.
     """
 
@@ -36,7 +38,7 @@ class Scored:
     thresholds: dict
     decisions: np.ndarray
     cams: list[np.ndarray]
-    peaks: list[np.ndarray]
+    means: list[dict[str, np.ndarray]]
     films: pd.DataFrame
     boxes: pd.DataFrame
     size: int
@@ -61,10 +63,14 @@ class Scored:
         """The outcome of one film; see `outcomes`."""
         return str(self.outcomes(finding)[row])
 
-    def heat(self, finding: str, row: int) -> np.ndarray:
-        """The heatmap (h, w), float32, 0 or more, on the packed square."""
-        index = self.findings.index(finding)
-        return heatmaps.heatmap([cam[row, index] for cam in self.cams], [peak[index] for peak in self.peaks])
+    def heat(self, finding: str, row: int, members: Sequence[int] | None = None) -> np.ndarray:
+        """The heatmap (h, w), float32, 0 or more, on the packed square; of all members, or of some."""
+        index, source = self.findings.index(finding), source_of(self.table["image_id"].iloc[[row]])[0]
+        chosen = range(len(self.cams)) if members is None else members
+        return heatmaps.heatmap(
+            [self.cams[number][row, index] for number in chosen],
+            [fit_of(self.means[number], source)[index] for number in chosen],
+        )
 
     def affine(self, row: int) -> tuple[float, ...]:
         return tuple(self.films[list(AFFINE)].iloc[row])
@@ -117,7 +123,7 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
         boxes = read_csv(settings.boxes_csv, "sh prepare_data.sh", boxes.columns)
     return Scored(
         params=params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=cams,
-        peaks=[heatmaps.peaks(cam[val]) for cam in cams], films=films, boxes=boxes, size=size,
+        means=[heatmaps.mean_maps(cam[val], predictions.source(table[val])) for cam in cams], films=films, boxes=boxes, size=size,
     )  # fmt: skip
 
 

@@ -5,48 +5,56 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-PEAK_PERCENTILE = 99.5  # of a finding's positive map values over val: what counts as 1 in a heatmap
+from cxr.evaluation.source_fits import POOLED
+
+PEAK_PERCENTILE = 99.5  # of the positive heat over val, all findings together: the end of a picture's colours
+FEWEST = 30  # films of a source in val from which its own mean map is taken
 
 
-def peaks(maps: np.ndarray) -> np.ndarray:
-    """What each finding's map is divided by before maps are compared or averaged.
+def mean_maps(maps: np.ndarray, sources: np.ndarray) -> dict[str, np.ndarray]:
+    """What a film of a source has at each place anyway: the reference that its maps are read against.
 
     Parameters
     ----------
     maps : ndarray of shape (N, F, h, w)
         Of val films, without ReLU.
+    sources : ndarray of shape (N,), str
 
     Returns
     -------
-    ndarray of shape (F,), float32
-        The 99.5th percentile of the ReLU maps; 1 where that is 0.
+    dict of ndarrays of shape (F, h, w), float32
+        By source, for those with `FEWEST` films, and `POOLED`.
     """
-    positive = np.maximum(maps.astype(np.float32), 0).transpose(1, 0, 2, 3).reshape(maps.shape[1], -1)
-    values = np.percentile(positive, PEAK_PERCENTILE, axis=1).astype(np.float32)
-    return np.where(values > 0, values, 1).astype(np.float32)
+    names, films = np.unique(sources, return_counts=True)
+    own = {str(name): maps[sources == name] for name, count in zip(names, films, strict=True) if count >= FEWEST}
+    return {name: of_source.mean(axis=0, dtype=np.float32) for name, of_source in {POOLED: maps, **own}.items()}
 
 
-def heatmap(maps: Sequence[np.ndarray], peak: Sequence[float]) -> np.ndarray:
-    """The picture of one film and finding from each member's map.
+def evidence(maps: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> np.ndarray:
+    """What each place of a film adds to the logit of one finding, beyond what it adds in the average film.
 
     Parameters
     ----------
-    maps : sequence of ndarrays of shape (h, w)
-        One a member, each on its own grid, without ReLU.
-    peak : sequence of float
-        Each member's peak for this finding (`peaks`): without it the mean would be the loudest member's map.
+    maps, means : sequences of ndarrays of shape (h, w)
+        One a member, each on its own grid, without ReLU; the map, and the mean map (`mean_maps`).
 
     Returns
     -------
-    ndarray of shape (H, W), float32, 0 or more
-        On the finest member's grid; 1 is the members' peak. Not cut there: a plateau would have no hottest point.
+    ndarray of shape (H, W), float32
+        On the finest member's grid, in logits, as though the whole film were like this place: of one member, the mean
+        over the places is the film's logit minus that of the average film. Of several it is their mean.
     """
     side = max(member_map.shape[0] for member_map in maps)
     total = np.zeros((side, side), np.float32)
-    for member_map, value in zip(maps, peak, strict=True):
-        positive = np.maximum(member_map.astype(np.float32), 0) / value
-        total += cv2.resize(positive, (side, side), interpolation=cv2.INTER_LINEAR)
+    for member_map, mean in zip(maps, means, strict=True):
+        added = (member_map.astype(np.float32) - mean) * member_map.size
+        total += cv2.resize(added, (side, side), interpolation=cv2.INTER_LINEAR)
     return total / len(maps)
+
+
+def heatmap(maps: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> np.ndarray:
+    """The picture of one film and finding: `evidence` where it speaks for the finding, 0 elsewhere."""
+    return np.maximum(evidence(maps, means), 0)
 
 
 def detections(heat: np.ndarray, threshold: float, size: int) -> list[tuple[tuple[float, float, float, float], float]]:

@@ -1,5 +1,6 @@
 """A family's maps against the known boxes of its test films: a row for each finding, network and method."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 import cv2
@@ -109,18 +110,13 @@ def _in_lungs(heat: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
 def _networks(by_method: dict[str, Scored], members: list[str], family: str) -> dict[tuple[str, str], Heat]:
     """The heatmaps of the family and of each member, by method."""
 
-    def of_member(scored: Scored, number: int) -> Heat:
-        def heat(finding, row):
-            index = scored.findings.index(finding)
-            return heatmaps.heatmap([scored.cams[number][row, index]], [scored.peaks[number][index]])
-
-        return heat
-
     heat_of: dict[tuple[str, str], Heat] = {}
     for method, scored in by_method.items():
         if len(members) > 1:
             heat_of[family, method] = scored.heat
-        heat_of |= {(member, method): of_member(scored, number) for number, member in enumerate(members)}
+        heat_of |= {
+            (member, method): functools.partial(scored.heat, members=[number]) for number, member in enumerate(members)
+        }
     return heat_of
 
 
