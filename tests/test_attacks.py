@@ -442,7 +442,7 @@ SPOILT = [
     ("reference.json", setting("distance", "noise", to=0), "distance.noise: Input should be greater than 0"),
     ("reference.json", setting("distance", "mean", to=[1.0]), "distance.mean: List should have at least 256 items"),
     ("reference.json", setting("distance", "variances", to=[]), "distance: expected a variance for each of the"),
-    ("reference.json", setting("peaks", "tiny", to=[1.0]), "reference.json: peaks.tiny: expected 6, one a finding"),
+    ("reference.json", setting("mean_maps", "tiny", "pooled", to=[[[1.0]]]), "mean_maps.tiny: expected 6 maps"),
     ("reference.json", setting("made_from", to=None), "reference.json: made_from: Field required"),
     ("reference.json", lambda c: json.dumps(c).replace('"cut": ', '"cut": 1e999, "x": '), "distance.cut: .* finite"),
     ("digests.json", lambda _: {}, "digests.json: does not list PARAMS.json"),

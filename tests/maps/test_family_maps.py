@@ -41,7 +41,8 @@ def scored_films(tmp_path, truth, probabilities, splits=None, ids=None, film=(10
     films["source"] = "nih"
     return family_maps.Scored(
         params=tiny_params(), table=table, thresholds=thresholds, decisions=scores >= 0.5, cams=[cam],
-        peaks=[np.ones(6, np.float32)], films=films, boxes=boxes, size=SIZE,
+        means=[{"pooled": np.zeros((6, *cam.shape[2:]), np.float32)}], scale=float(SIZE * SIZE),
+        films=films, boxes=boxes, size=SIZE,
     )  # fmt: skip
 
 
@@ -111,12 +112,14 @@ def heat_with(x, y, width, height):
 def test_a_detection_is_given_in_pixels_of_the_padded_film(tmp_path):
     # 200 x 100 in a square of 50: a quarter of the size, 12.5 rows of margin above.
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(10, 20, 10, 5))
-    assert detections.film_detections(scored, F0, 0) == [((40, 30, 40, 20), 1)]
+    assert detections.film_detections(scored, F0, 0) == [((40, 30, 40, 20), SIZE * SIZE)]
 
 
 def test_a_detection_in_the_margin_is_clipped_or_dropped(tmp_path):
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(0, 5, 10, 10))
-    assert detections.film_detections(scored, F0, 0) == [((0, 0, 40, 10), 1)]  # rows 5..15, the film begins at 12.5
+    assert detections.film_detections(scored, F0, 0) == [
+        ((0, 0, 40, 10), SIZE * SIZE)
+    ]  # rows 5..15, the film begins at 12.5
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(0, 0, 10, 12))
     assert detections.film_detections(scored, F0, 0) == []
 
@@ -124,7 +127,7 @@ def test_a_detection_in_the_margin_is_clipped_or_dropped(tmp_path):
 def test_a_detection_is_given_in_pixels_of_the_film_not_of_its_crop(tmp_path):
     # The box 100 x 80 at (40, 10), ten rows of margin above, halved.
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 150), box=(40, 10, 100, 80), heats=heat_with(10, 20, 10, 5))
-    assert detections.film_detections(scored, F0, 0) == [((60, 40, 20, 10), 1)]
+    assert detections.film_detections(scored, F0, 0) == [((60, 40, 20, 10), SIZE * SIZE)]
 
 
 def test_known_boxes_are_shares_of_the_film(tmp_path):
@@ -141,18 +144,24 @@ def test_only_test_films_that_are_called_positive_have_detections(tmp_path):
     found = detections.detect(scored)
     assert found.columns.tolist() == ["image_id", "finding", "x", "y", "width", "height", "score", "probability"]
     assert found["image_id"].tolist() == ["nih/00000000_000", "nih/00000002_000"]
-    assert found.iloc[0, 1:7].tolist() == [F0, 40, 30, 40, 20, 1]
+    assert found.iloc[0, 1:7].tolist() == [F0, 40, 30, 40, 20, SIZE * SIZE]
     in_val = scored_films(tmp_path, [1], [0.9], splits=["val"], heats=heats[:1])
     assert detections.detect(in_val).empty
 
 
-def test_members_are_weighed_by_their_peaks(tmp_path):
+def test_a_heatmap_is_the_members_mean_in_logits(tmp_path):
     scored = scored_films(tmp_path, [1], [0.9], heats=heat_with(0, 0, 10, 10))
-    scored.cams.append(1000 * scored.cams[0][:, :, ::-1, ::-1])
-    scored.peaks.append(np.full(6, 1000, np.float32))
+    scored.cams.append(3 * scored.cams[0][:, :, ::-1, ::-1])
+    scored.means.append(scored.means[0])
     heat = scored.heat(F0, 0)
-    assert heat[0, 0] == heat[-1, -1] == 0.5
-    assert heat[25, 25] == 0
+    assert (heat[0, 0], heat[-1, -1], heat[25, 25]) == (SIZE * SIZE / 2, 3 * SIZE * SIZE / 2, 0)
+    assert scored.heat(F0, 0, members=[1])[0, 0] == 0
+
+
+def test_a_film_is_read_against_its_own_source_or_all_where_that_is_unknown(tmp_path):
+    scored = scored_films(tmp_path, [1, 1], [0.9, 0.9], ids=["nih/1", "elsewhere/1"], heats=np.ones((2, SIZE, SIZE)))
+    scored.means[0]["nih"] = np.full((6, SIZE, SIZE), 1, np.float32)
+    assert [scored.heat(F0, row).max() for row in (0, 1)] == [0, SIZE * SIZE]
 
 
 def test_an_overlay_is_drawn_and_its_heat_lies_on_the_film(tmp_path):
@@ -178,7 +187,7 @@ def test_the_contour_is_of_the_detections_level_where_the_peak_lies_beside_the_f
     monkeypatch.setattr(overlays.film_pictures, "overlay", lambda *_, **given: drawn.update(given))
     overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
     peak = float(enlarged(scored.heat(F0, 0), SIZE).max())
-    assert drawn["contour_level"] == pytest.approx(scored.params.evaluation.map_threshold * peak)
+    assert drawn["contour_level"] * scored.scale == pytest.approx(scored.params.evaluation.map_threshold * peak)
 
 
 def test_an_empty_map_is_drawn_without_a_contour(tmp_path):
@@ -214,9 +223,12 @@ def evaluated(tmp_path):
     return settings
 
 
-def test_a_family_is_loaded_with_peaks_from_val_alone(evaluated):
+def test_a_family_is_loaded_with_mean_maps_from_val_alone(evaluated):
     scored = family_maps.load(evaluated, tiny_params(), "ensemble")
-    assert scored.peaks[0].tolist() == [3] * 6
+    assert {name: (mean == 3).all() for name, mean in scored.means[0].items()} == {"pooled": True}
+    assert scored.scale == 1  # where no val film has any heat
+    assert (scored.heat(F0, 0) == 0).all()
+    assert (scored.heat(F0, 1) == 3 * 16).all()
     assert scored.decisions.all()
     assert scored.films["image_id"].tolist() == scored.table["image_id"].tolist()
     assert scored.affine(0) == (0.5, 0.5, 0, 0)

@@ -3,58 +3,57 @@ import pytest
 from scipy.stats import spearmanr
 
 from cxr.evaluation.randomisation import mean_correlation
-from cxr.maps.heatmaps import detections, enlarged, heatmap, peaks
+from cxr.maps.heatmaps import FEWEST, detections, enlarged, evidence, heatmap, mean_maps
 
 
-def test_a_peak_is_the_99_5th_percentile_of_what_is_positive():
-    maps = np.zeros((1, 3, 1, 201), np.float16)
-    maps[0, 0, 0] = np.arange(201)  # 0.5 % of 200 steps: the second largest
-    maps[0, 1, 0] = -np.arange(201)
-    maps[0, 2, 0] = np.arange(201) - 200.0
-    found = peaks(maps)
-    assert found.dtype == np.float32
-    assert found.tolist() == [199, 1, 1]  # where nothing is positive nothing is divided away
+def test_a_mean_map_is_of_all_films_and_of_each_source_with_enough():
+    maps = np.arange(2 * FEWEST, dtype=np.float16)[:, None, None, None] * np.ones((1, 2, 3, 3), np.float16)
+    sources = np.array(["many"] * FEWEST + ["few"] * (FEWEST - 1) + ["fewer"])
+    means = mean_maps(maps, sources)
+    assert {name: mean[1, 2, 0] for name, mean in means.items()} == {
+        "pooled": (2 * FEWEST - 1) / 2,
+        "many": (FEWEST - 1) / 2,
+    }
+    assert (means["pooled"].dtype, means["pooled"].shape) == (np.float32, (2, 3, 3))
 
 
-def test_a_peak_is_over_all_films():
-    maps = np.zeros((2, 1, 1, 201), np.float16)
-    maps[0], maps[1] = 4, 8
-    assert peaks(maps).tolist() == [8]
-    assert peaks(maps[:1]).tolist() == [4]
+def test_evidence_adds_up_to_what_the_logit_is_above_the_average():
+    random = np.random.default_rng(1)
+    maps = random.normal(size=(5, 4, 4))  # a finding's maps: their sums are logits without the bias
+    mean = maps.mean(axis=0)
+    for film in maps:
+        added = evidence([film.astype(np.float32)], [mean.astype(np.float32)])
+        assert added.mean() == pytest.approx(film.sum() - maps.sum(axis=(1, 2)).mean(), rel=1e-5)
 
 
-def test_one_member_s_heatmap_is_its_positive_map_over_its_peak():
-    heat = heatmap([np.array([[0, 1], [2, -3]], np.float16)], [2.0])
+def test_a_heatmap_shows_what_speaks_for_the_finding_alone():
+    heat = heatmap([np.array([[0, 1], [2, -3]], np.float16)], [np.array([[1, 0.5], [0, -4]], np.float32)])
     assert heat.dtype == np.float32
-    assert heat.tolist() == [[0, 0.5], [1, 0]]
+    assert heat.tolist() == [[0, 2], [8, 4]]
 
 
-def test_above_the_peak_the_hottest_place_stays_the_hottest():
-    """Cut at the peak, a strong film's map would be a plateau: no hottest point, and boxes that are too large."""
-    cam = np.array([[0, 9], [2, 1]], np.float16)
-    assert heatmap([cam], [2.0]).tolist() == [[0, 4.5], [1, 0.5]]
-    assert detections(heatmap([3 * cam], [2.0]), 0.5, 32)[0][0] == detections(heatmap([cam], [2.0]), 0.5, 32)[0][0]
+def test_members_are_averaged_before_what_speaks_against_is_left_out():
+    none = np.zeros((1, 1), np.float32)
+    assert heatmap([np.array([[3.0]]), np.array([[-1.0]])], [none, none]).tolist() == [[1]]
 
 
-def test_the_loudest_member_does_not_win():
-    quiet, loud = np.zeros((2, 2), np.float16), np.zeros((2, 2), np.float16)
-    quiet[0, 0], loud[1, 1] = 0.01, 1000
-    heat = heatmap([quiet, loud], [np.float32(quiet[0, 0]), 1000])
-    assert heat == pytest.approx(np.array([[0.5, 0], [0, 0.5]]))
-    assert heatmap([quiet, loud / 100], [np.float32(quiet[0, 0]), 10]) == pytest.approx(heat, abs=1e-3)
+def test_above_the_scale_the_hottest_place_stays_the_hottest():
+    """Cut there, a strong film's map would be a plateau: no hottest point, and boxes that are too large."""
+    cam, none = np.array([[0, 9], [2, 1]], np.float16), np.zeros((2, 2), np.float32)
+    assert detections(heatmap([3 * cam], [none]), 0.5, 32)[0][0] == detections(heatmap([cam], [none]), 0.5, 32)[0][0]
 
 
 def test_members_meet_on_the_finest_grid():
-    coarse, fine = np.ones((2, 2), np.float16), np.zeros((8, 8), np.float16)
-    fine[0, 0] = 1
-    heat = heatmap([coarse, fine], [1, 1])
+    coarse, fine = np.full((2, 2), 0.25, np.float16), np.zeros((8, 8), np.float16)
+    fine[0, 0] = 1 / 64
+    heat = heatmap([coarse, fine], [np.zeros((2, 2)), np.zeros((8, 8))])
     assert heat.shape == (8, 8)
     assert (heat[0, 0], heat[7, 7]) == (1, 0.5)
 
 
-def test_members_and_peaks_must_be_as_many():
+def test_members_and_means_must_be_as_many():
     with pytest.raises(ValueError, match="zip"):
-        heatmap([np.ones((2, 2), np.float16)], [1, 1])
+        heatmap([np.ones((2, 2), np.float16)], [np.ones((2, 2)), np.ones((2, 2))])
 
 
 def test_detections_are_boxes_around_what_is_above_the_share_of_the_maximum():

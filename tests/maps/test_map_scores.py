@@ -55,7 +55,7 @@ def test_a_family_of_several_is_scored_as_their_mean_too(scored, tmp_path):
     second = np.zeros_like(scored.cams[0])
     second[:2, 0, :10, :10] = 1
     scored.cams.append(second)
-    scored.peaks.append(np.ones(6, np.float32))
+    scored.means.append(scored.means[0])
     scores = map_scores.score_all({"gradcam": scored}, ["one", "two"], "ensemble", settings_in(tmp_path))
     hits = scores[scores["method"] == "gradcam"].groupby("network")["hit"].mean()
     assert hits[["one", "two"]].tolist() == [0.5, 1]

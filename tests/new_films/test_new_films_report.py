@@ -37,7 +37,8 @@ def predicted(params):
     called = np.ones((1, len(FINDINGS)), bool)
     scored = Scored(
         params=params, table=table, thresholds=thresholds, decisions=called, cams=maps,
-        peaks=[np.ones(len(FINDINGS))], films=films.assign(image_id=table["image_id"]), boxes=boxes, size=32,
+        means=[{POOLED: np.zeros((len(FINDINGS), 2, 2), np.float32)}], scale=4.0,
+        films=films.assign(image_id=table["image_id"]), boxes=boxes, size=32,
     )  # fmt: skip
     bundle = SimpleNamespace(params=params, family="ensemble", thresholds=thresholds)
     problems = pd.DataFrame(columns=["filename", "problem"])

@@ -53,7 +53,6 @@ def main(argv=None):
     write_json(thresholds, folder / "thresholds.json")
     write_json(block, folder / "metrics.json")
     write_csv(result_table(block), folder / "result.csv")
-    write_json(bundles.reference(settings, params, family), folder / "reference.json")
     test = table[table["split"] == "test"]
     sources = predictions.label_source(test)
     curves.save_curves(test, folder, f"{family}, {len(test)} test films")
@@ -61,6 +60,7 @@ def main(argv=None):
         own = test[sources == source]
         curves.save_curves(own, folder, f"{family}, {source}, {len(own)} test films", f"_{source}")
     assessment.finish(settings, family, params.members(family))
+    write_json(bundles.reference(settings, params, family), folder / "reference.json")
     print(f"\n{family} on {len(test)} test films of {test['patient_id'].nunique()} patients:\n")
     print(result_text(block))
     if params.tables.split == "image":

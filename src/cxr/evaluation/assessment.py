@@ -56,7 +56,8 @@ EVALUATED = ("predictions.csv", "thresholds.json", "metrics.json")
 
 def begin(folder: Path) -> None:
     """Say that a family's evaluation is about to be replaced: until `finish` nobody reads it."""
-    (folder / "evaluation.json").unlink(missing_ok=True)
+    for name in ("evaluation.json", "reference.json"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def finish(settings: Settings, family: str, members: Sequence[str]) -> None:

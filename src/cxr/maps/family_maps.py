@@ -1,7 +1,7 @@
 """A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +23,18 @@ from cxr.preparation.films import load_films
 from cxr.preparation.packs import open_array
 from cxr.tables.sources.catalogue import source_of
 
+SCALE_PERCENTILE = 99.5
+SCALED_ON = 200  # val films, spread evenly: colours need no more
+
 
 @dataclass(frozen=True)
 class Scored:
     """Everything that is known of scored films, row by row.
 
     params: in force. table: predictions. thresholds: thresholds.json. decisions: bool (N, F). cams: per member
-    (N, F, h, w) float16 memory maps. means: per member, by source (F, h, w) (`heatmaps.mean_maps`). films: width, height, affine to the packed square of
-    ``size``. boxes: known boxes in fractions of the film's sides.
+    (N, F, h, w) float16 memory maps. means: per member, by source (F, h, w) (`heatmaps.mean_maps`). scale: the heat at
+    which a picture's colours end, logits, the same for all findings. films: width, height, affine to the packed square
+    of ``size``. boxes: known boxes in fractions of the film's sides.
     """
 
     params: Params
@@ -39,6 +43,7 @@ class Scored:
     decisions: np.ndarray
     cams: list[np.ndarray]
     means: list[dict[str, np.ndarray]]
+    scale: float
     films: pd.DataFrame
     boxes: pd.DataFrame
     size: int
@@ -121,10 +126,19 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
     if settings.boxes_csv.exists():
         boxes = read_csv(settings.boxes_csv, "sh prepare_data.sh", boxes.columns)
-    return Scored(
+    scored = Scored(
         params=params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=cams,
-        means=[heatmaps.mean_maps(cam[val], predictions.source(table[val])) for cam in cams], films=films, boxes=boxes, size=size,
+        means=[heatmaps.mean_maps(cam[val], predictions.source(table[val])) for cam in cams], scale=1.0,
+        films=films, boxes=boxes, size=size,
     )  # fmt: skip
+    return replace(scored, scale=_scale(scored, np.flatnonzero(val)))
+
+
+def _scale(scored: Scored, rows: np.ndarray) -> float:
+    """The 99.5th percentile of the positive heat of films, all findings together; 1 where there is none."""
+    few = rows[np.unique(np.linspace(0, len(rows) - 1, min(SCALED_ON, len(rows))).astype(int))]
+    heat = np.concatenate([scored.heat(finding, row).ravel() for finding in scored.findings for row in few])
+    return float(np.percentile(heat[heat > 0], SCALE_PERCENTILE)) if (heat > 0).any() else 1.0
 
 
 def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: int) -> list[int]:

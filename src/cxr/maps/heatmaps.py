@@ -7,7 +7,6 @@ import numpy as np
 
 from cxr.evaluation.source_fits import POOLED
 
-PEAK_PERCENTILE = 99.5  # of the positive heat over val, all findings together: the end of a picture's colours
 FEWEST = 30  # films of a source in val from which its own mean map is taken
 
 

@@ -14,7 +14,7 @@ from cxr.core.settings import Settings
 from cxr.core.steps import Step
 from cxr.evaluation import bootstrap
 from cxr.imaging.geometry import square_affine, warp_matrix
-from cxr.maps import family_maps, heatmaps, localisation
+from cxr.maps import family_maps, localisation
 from cxr.maps.family_maps import Scored
 from cxr.preparation.packs import open_pack
 

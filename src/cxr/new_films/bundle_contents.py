@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from cxr.core.errors import InputError
@@ -76,7 +77,8 @@ class _MadeFrom(_Strict):
 
 
 class Reference(_Strict):
-    peaks: dict[str, list[Positive]]
+    mean_maps: dict[str, dict[Line, list[list[list[FiniteFloat]]]]]
+    scale: Positive
     distance: _Distance
     made_from: _MadeFrom
 
@@ -115,8 +117,16 @@ def check_fits(folder: Path, params: Params, family: str, thresholds: Any, refer
             where = folder / "thresholds.json"
             raise InputError(f"{where}: nothing pooled of {finding}. Make it again with: {made_by}")
     for member in params.members(family):
-        if len(known.peaks.get(member, ())) != len(params.findings):
+        of_member = known.mean_maps.get(member, {})
+        sides = {np.shape(mean) if _is_even(mean) else () for mean in of_member.values()}
+        if POOLED not in of_member or len(sides) != 1 or next(iter(sides))[:1] != (len(params.findings),):
             raise InputError(
-                f"{folder / 'reference.json'}: peaks.{member}: expected {len(params.findings)}, one a finding. "
-                f"Make it again with: {made_by}"
+                f"{folder / 'reference.json'}: mean_maps.{member}: expected {len(params.findings)} maps of one "
+                f"size, one a finding, pooled and by source. Make it again with: {made_by}"
             )
+
+
+def _is_even(mean: list[list[list[float]]]) -> bool:
+    """Whether nested lists are one array (F, h, w) with at least a place."""
+    widths = {len(row) for finding in mean for row in finding}
+    return len({len(finding) for finding in mean}) == 1 and len(widths) == 1 and widths != {0}

@@ -15,10 +15,9 @@ from cxr.core.artifacts import as_json, digest, need, read_json
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
 from cxr.imaging import film_checks
-from cxr.maps import heatmaps
+from cxr.maps import family_maps
 from cxr.new_films import bundle_contents
 from cxr.preparation.films import load_films
 
@@ -68,8 +67,8 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
     Returns
     -------
     dict that JSON can hold
-        ``peaks``: member -> peak of each finding's maps over val; ``distance``: from `film_checks.fit_distance` on
-        the packed films of the largest size; ``made_from``.
+        ``mean_maps``: member -> source -> (F, h, w), and ``scale``, as `Scored` has them; ``distance``: from
+        `film_checks.fit_distance` on the packed films of the largest size; ``made_from``.
     """
     members = params.members(family)
     models = {member: settings.member_dir(family, member) / "model.keras" for member in members}
@@ -79,17 +78,22 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
         rows = np.flatnonzero(films["split"] == split)
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(MOST_FILMS, len(rows))).astype(int))]
         small[split] = film_checks.thumbnails(pack[row] for row in chosen)
-    val = (predictions.read(settings.family_dir(family) / "predictions.csv")["split"] == "val").to_numpy()
-    peaks = {}
-    for member in members:
-        path = settings.cams(family, member, params.evaluation.map_method)
-        maps = np.load(path, mmap_mode="r", allow_pickle=False)
-        peaks[member] = [float(f"{peak:.6g}") for peak in heatmaps.peaks(maps[val])]
+    scored = family_maps.load(settings, params, family)
+    rounded = {
+        member: {source: _rounded(mean) for source, mean in means.items()}
+        for member, means in zip(members, scored.means, strict=True)
+    }
     return {
-        "peaks": peaks,
+        "mean_maps": rounded,
+        "scale": scored.scale,
         "distance": film_checks.fit_distance(small["train"], small["val"]),
         "made_from": made_from(params, models, _unet(settings.unet, params)),
     }
+
+
+def _rounded(mean: np.ndarray) -> list:
+    """A mean map as nested lists of numbers of seven digits."""
+    return np.vectorize(lambda value: float(f"{value:.7g}"), otypes=[float])(mean).tolist()
 
 
 def _unet(path: Path, params: Params) -> Path | None:

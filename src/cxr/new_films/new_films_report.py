@@ -67,7 +67,7 @@ def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
         FindingOnFilm(
             finding, float(scored.probability(finding)[row]), used[finding]["threshold"],
             bool(scored.decisions[row, column]),
-            square_to_film(enlarged(scored.heat(finding, row), scored.size), shape, affine),
+            square_to_film(enlarged(scored.heat(finding, row) / scored.scale, scored.size), shape, affine),
         )
         for column, finding in enumerate(predicted.scored.findings)
     ]  # fmt: skip

@@ -108,6 +108,7 @@ def overlay(
     path: Path,
     title: str,
     contour_level: float | None = None,
+    scale: float = 1.0,
     boxes: Sequence[Sequence[float]] = (),
     detections: Sequence[Sequence[float]] = (),
 ) -> None:
@@ -123,6 +124,8 @@ def overlay(
         Finding, truth and probability.
     contour_level : float, optional
         Level of the heatmap that is outlined.
+    scale : float
+        Logits added, as though the whole film were like the place, where the heatmap is 1: what the colour bar says.
     boxes, detections : sequences of (x, y, width, height)
         Known boxes (solid) and detected ones (dashed), in pixels of ``film``.
     """
@@ -133,7 +136,7 @@ def overlay(
     entries = []
     if contour_level is not None:
         draw_outline(mapped, heat >= contour_level, CONTOUR, thickness=2)
-        entries.append((f"map = {contour_level:.2f}", CONTOUR, False))
+        entries.append((f"outline: {contour_level * scale:.1f} logits added", CONTOUR, False))
     for rectangles, colour, dashed, name in (
         (boxes, KNOWN_BOX, False, "known box"),
         (detections, DETECTION, True, "detection"),
@@ -149,7 +152,7 @@ def overlay(
     canvas[top : top + height, MARGIN : MARGIN + width] = plain
     right = 2 * MARGIN + width
     canvas[top : top + height, right : right + width] = mapped
-    draw_colour_bar(canvas, right + width + MARGIN // 2, top, height, contour_level)
+    draw_colour_bar(canvas, right + width + MARGIN // 2, top, height, contour_level, scale)
     for number, line in enumerate(lines):
         write_text(canvas, line, (MARGIN, 28 + 24 * number), 18, TEXT, whole_width - 2 * MARGIN, weight=600)
     draw_legend(canvas, canvas.shape[0] - 13, entries, left=right)

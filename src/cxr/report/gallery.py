@@ -87,7 +87,7 @@ def film_cards(
             {
                 "id": image_id,
                 "film": data_uri(film, "jpeg", (cv2.IMWRITE_JPEG_QUALITY, 72)),
-                "maps": [_map(scored.heat(finding, row)) for finding in findings],
+                "maps": [_map(scored.heat(finding, row) / scored.scale) for finding in findings],
                 "probabilities": [round(float(scored.probability(finding)[row]), 3) for finding in findings],
                 "outcomes": [scored.outcome(finding, row) for finding in findings],
                 "called": [bool(called) for called in scored.decisions[row]],

@@ -54,7 +54,7 @@ def draw_overlay(
     film (H, W) uint8, heatmap (H, W) float32 0..1, caption
     """
     film = read_film(film_paths(settings, scored.films.iloc[[row]])[0])
-    on_square = heatmaps.enlarged(scored.heat(finding, row), scored.size)
+    on_square = heatmaps.enlarged(scored.heat(finding, row) / scored.scale, scored.size)
     heat = square_to_film(on_square, film.shape, scored.affine(row))
     truth = {1.0: "present", 0.0: "absent"}.get(scored.truth(finding)[row], "not known")
     image_id, probability = scored.films["image_id"].iloc[row], scored.probability(finding)[row]
@@ -63,6 +63,7 @@ def draw_overlay(
         film, heat, folder / finding / f"{image_id}.png", title,
         # Of the peak on the square, as the detections have it: the film may show less of the map.
         contour_level=scored.params.evaluation.map_threshold * float(on_square.max()) or None,
+        scale=scored.scale,
         boxes=known_boxes(scored, finding, row),
         detections=[box for box, _ in film_detections(scored, finding, row)],
     )  # fmt: skip
