@@ -4,6 +4,9 @@ from scipy.stats import spearmanr
 
 from cxr.evaluation.randomisation import mean_correlation
 from cxr.maps.heatmaps import FEWEST, detections, enlarged, evidence, heatmap, mean_maps
+from cxr.networks import classifiers
+from cxr.networks.class_activation import explainer
+from tests.conftest import tiny_params
 
 
 def test_a_mean_map_is_of_all_films_and_of_each_source_with_enough():
@@ -24,6 +27,23 @@ def test_evidence_adds_up_to_what_the_logit_is_above_the_average():
     for film in maps:
         added = evidence([film.astype(np.float32)], [mean.astype(np.float32)])
         assert added.mean() == pytest.approx(film.sum() - maps.sum(axis=(1, 2)).mean(), rel=1e-5)
+
+
+def test_bias_and_mean_and_what_a_film_adds_are_its_logit():
+    params = tiny_params()
+    classifier = classifiers.build_classifier("tiny", params)
+    head = classifier.get_layer("logits")
+    films = np.random.default_rng(1).integers(0, 256, (8, *classifier.input_shape[1:])).astype(np.float32)
+    bias = np.linspace(-1, 1, len(params.findings)).astype(np.float32)
+    head.set_weights([head.get_weights()[0], bias])
+    probabilities, maps = explainer(classifier, ("gradcam",)).predict(films, verbose=0)
+    maps = maps.transpose(0, 3, 1, 2)
+    means = mean_maps(maps, np.array(["nih"] * len(films)))["pooled"]
+    for film in range(len(films)):
+        for finding in range(len(bias)):
+            added = evidence([maps[film, finding]], [means[finding]]).mean()
+            logit = bias[finding] + means[finding].sum() + added
+            assert 1 / (1 + np.exp(-logit)) == pytest.approx(probabilities[film, finding], rel=1e-4)
 
 
 def test_a_heatmap_shows_what_speaks_for_the_finding_alone():

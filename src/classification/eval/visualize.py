@@ -6,7 +6,7 @@ Writes  MODELS_DIR/classification/<family>/gradcam/<finding>/<image_id>.png, gra
         detections.csv (boxes in pixels of the original film, for every test film that is called positive)
 
 Without --film, OVERLAYS_PER_FINDING test films a finding: true and false positives and negatives in turn, the surest
-first. An ensemble's heatmap is the mean of its members' maps, each divided by its own peak over val.
+first. A heatmap is what a film adds to the logit beyond the average film of val; an ensemble's is the members' mean.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -127,7 +127,7 @@ The same as ONNX, with the largest difference from Keras on the examples:
 | metadata.json | all of this for programs, in the manner of MONAI bundles |
 | PARAMS.json | parameters in force |
 | thresholds.json | decision thresholds, operating points, calibration, from val |
-| reference.json | peaks of the maps, distance from the training films, digests of the networks |
+| reference.json | mean maps of val, distance from the training films, digests of the networks |
 | MODEL_CARD.md | data, protocol, results, limits |
 | digests.json | BLAKE2b (16 bytes) of every file; checked before anything is read |
 """
