@@ -443,6 +443,8 @@ SPOILT = [
     ("reference.json", setting("distance", "mean", to=[1.0]), "distance.mean: List should have at least 256 items"),
     ("reference.json", setting("distance", "variances", to=[]), "distance: expected a variance for each of the"),
     ("reference.json", setting("mean_maps", "tiny", "pooled", to=[[[1.0]]]), "mean_maps.tiny: expected 6 maps"),
+    ("reference.json", setting("mean_maps", "tiny", "pooled", to=[[[1.0], []]]), "mean_maps.tiny.pooled: "),
+    ("reference.json", setting("mean_maps", "tiny", "pooled", to=[]), "mean_maps.tiny.pooled: expected maps of one"),
     ("reference.json", setting("made_from", to=None), "reference.json: made_from: Field required"),
     ("reference.json", lambda c: json.dumps(c).replace('"cut": ', '"cut": 1e999, "x": '), "distance.cut: .* finite"),
     ("digests.json", lambda _: {}, "digests.json: does not list PARAMS.json"),
@@ -467,6 +469,16 @@ def test_a_bundle_is_refused_before_anything_is_written(one, exported, tmp_path,
     with pytest.raises(InputError, match=said):
         predict(path, f"--out={tmp_path / 'out'}", f"--bundle={bundle}")
     assert not (tmp_path / "out").exists()
+
+
+def test_mean_maps_of_another_grid_than_the_networks_are_refused(one, exported, tmp_path):
+    """NumPy would spread one place over all, or raise its own words."""
+    path, _ = one
+    bundle = shutil.copytree(exported, tmp_path / "bundle")
+    spoilt(bundle, "reference.json", setting("mean_maps", "tiny", to={"pooled": [[[1.0]]] * 6}))
+    with pytest.raises(InputError, match=r"mean_maps.tiny have \(1, 1\) places, the network's maps \("):
+        predict(path, f"--out={tmp_path / 'out'}", f"--bundle={bundle}")
+    assert not (tmp_path / "out/predictions.csv").exists()
 
 
 @pytest.mark.parametrize("kind", ["a file more", "a file changed", "a link", "a link to a folder", "the bundle a link"])

@@ -117,9 +117,8 @@ def test_a_detection_is_given_in_pixels_of_the_padded_film(tmp_path):
 
 def test_a_detection_in_the_margin_is_clipped_or_dropped(tmp_path):
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(0, 5, 10, 10))
-    assert detections.film_detections(scored, F0, 0) == [
-        ((0, 0, 40, 10), SIZE * SIZE)
-    ]  # rows 5..15, the film begins at 12.5
+    # Rows 5..15, the film begins at 12.5.
+    assert detections.film_detections(scored, F0, 0) == [((0, 0, 40, 10), SIZE * SIZE)]
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(0, 0, 10, 12))
     assert detections.film_detections(scored, F0, 0) == []
 
@@ -187,6 +186,7 @@ def test_the_contour_is_of_the_detections_level_where_the_peak_lies_beside_the_f
     monkeypatch.setattr(overlays.film_pictures, "overlay", lambda *_, **given: drawn.update(given))
     overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
     peak = float(enlarged(scored.heat(F0, 0), SIZE).max())
+    assert (drawn["heat_at_1"], drawn["unit"]) == (scored.scale, " logits added")
     assert drawn["contour_level"] * scored.scale == pytest.approx(scored.params.evaluation.map_threshold * peak)
 
 

@@ -73,6 +73,16 @@ def test_an_overlay_shows_film_map_and_boxes_and_the_same_bytes_each_time(tmp_pa
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
 
 
+def test_the_colour_bar_and_the_legend_say_the_heat_and_not_the_panels_scale(tmp_path, monkeypatch):
+    written = []
+    for module in (canvas, film_pictures):
+        monkeypatch.setattr(
+            module, "write_text", lambda _, text, corner, *rest, **more: written.append(text) or corner[0]
+        )
+    film_pictures.overlay(film(), np.ones((8, 8)), tmp_path / "a.png", "t", 0.5, heat_at_1=8, unit=" logits added")
+    assert {"0.0", "4.0", "8.0", "outline: 4.0 logits added"} <= set(written)
+
+
 def test_a_box_lies_where_its_film_pixels_say(tmp_path):
     film_pictures.overlay(film(240, 240), np.zeros((8, 8)), tmp_path / "box.png", "t", boxes=[(60, 30, 120, 90)])
     picture = drawn(tmp_path / "box.png")

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from cxr.core.parameters import Params
+from cxr.preparation.films import spread
 
 
 def cascade(classifier, stages: int, seed: int) -> Iterator[str]:
@@ -54,7 +55,7 @@ def randomisation(network, classifier, pack: np.ndarray, rows: np.ndarray, param
     from cxr.networks.inference import score  # only here: tables of results need no Keras
 
     few = min(len(rows), RANDOMISED_FILMS)
-    rows = np.asarray(rows)[np.linspace(0, len(rows) - 1, few).astype(int)]
+    rows = spread(np.asarray(rows), few)
     _, learned = score(network, pack, rows, params)
     others = {method: np.roll(maps, 1, axis=0) if few > 1 else maps * np.nan for method, maps in learned.items()}
     stages = [("nothing, another film", others)]

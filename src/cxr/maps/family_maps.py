@@ -19,7 +19,7 @@ from cxr.imaging.geometry import AFFINE
 from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.maps import heatmaps
 from cxr.maps.localisation import FilmGeometry
-from cxr.preparation.films import load_films
+from cxr.preparation.films import load_films, spread
 from cxr.preparation.packs import open_array
 from cxr.tables.sources.catalogue import source_of
 
@@ -70,7 +70,7 @@ class Scored:
 
     def heat(self, finding: str, row: int, members: Sequence[int] | None = None) -> np.ndarray:
         """The heatmap (h, w), float32, 0 or more, on the packed square; of all members, or of some."""
-        index, source = self.findings.index(finding), source_of(self.table["image_id"].iloc[[row]])[0]
+        index, source = self.findings.index(finding), source_of([self.table["image_id"].iloc[row]])[0]
         chosen = range(len(self.cams)) if members is None else members
         return heatmaps.heatmap(
             [self.cams[number][row, index] for number in chosen],
@@ -136,7 +136,7 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
 
 def _scale(scored: Scored, rows: np.ndarray) -> float:
     """The 99.5th percentile of the positive heat of films, all findings together; 1 where there is none."""
-    few = rows[np.unique(np.linspace(0, len(rows) - 1, min(SCALED_ON, len(rows))).astype(int))]
+    few = spread(rows, SCALED_ON)
     heat = np.concatenate([scored.heat(finding, row).ravel() for finding in scored.findings for row in few])
     return float(np.percentile(heat[heat > 0], SCALE_PERCENTILE)) if (heat > 0).any() else 1.0
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from cxr.evaluation.source_fits import POOLED
 
+READ_AGAINST = "mean map of val"  # what pictures and scores of another heat than today's have not in their records
 FEWEST = 30  # films of a source in val from which its own mean map is taken
 
 

@@ -14,7 +14,7 @@ from cxr.core.settings import Settings
 from cxr.core.steps import Step
 from cxr.evaluation import bootstrap
 from cxr.imaging.geometry import square_affine, warp_matrix
-from cxr.maps import family_maps, localisation
+from cxr.maps import family_maps, heatmaps, localisation
 from cxr.maps.family_maps import Scored
 from cxr.preparation.packs import open_pack
 
@@ -47,6 +47,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
         "MAP_THRESHOLD": params.evaluation.map_threshold,
         "BOOTSTRAP_REPLICATES": params.evaluation.bootstrap_replicates,
         "SEED": params.general.seed,
+        "heat": heatmaps.READ_AGAINST,
     }
     outputs = [folder / "map_scores.csv", folder / "map_scores_films.csv"]
     return Step(folder / "map_scores.json", made_from, parameters, outputs)

@@ -26,8 +26,18 @@ class _Strict(BaseModel):
 
 
 Line = Annotated[str, AfterValidator(is_line)]
+
+
+def is_array(mean: list[list[list[float]]]) -> list[list[list[float]]]:
+    """The nested lists, where they are one array (F, h, w) with a place at least; a ValueError else."""
+    if len(np.shape(mean)) != 3 or not np.size(mean):  # of lists of unequal lengths NumPy raises it
+        raise ValueError("expected maps of one size")
+    return mean
+
+
 Positive = Annotated[FiniteFloat, Field(gt=0)]
 Row = Annotated[list[FiniteFloat], Field(min_length=PIXELS, max_length=PIXELS)]
+MeanMap = Annotated[list[list[list[FiniteFloat]]], AfterValidator(is_array)]
 Contents = TypeVar("Contents", bound=_Strict)
 
 
@@ -77,7 +87,7 @@ class _MadeFrom(_Strict):
 
 
 class Reference(_Strict):
-    mean_maps: dict[str, dict[Line, list[list[list[FiniteFloat]]]]]
+    mean_maps: dict[str, dict[Line, MeanMap]]
     scale: Positive
     distance: _Distance
     made_from: _MadeFrom
@@ -118,15 +128,9 @@ def check_fits(folder: Path, params: Params, family: str, thresholds: Any, refer
             raise InputError(f"{where}: nothing pooled of {finding}. Make it again with: {made_by}")
     for member in params.members(family):
         of_member = known.mean_maps.get(member, {})
-        sides = {np.shape(mean) if _is_even(mean) else () for mean in of_member.values()}
-        if POOLED not in of_member or len(sides) != 1 or next(iter(sides))[:1] != (len(params.findings),):
+        shapes = {np.shape(mean) for mean in of_member.values()}
+        if POOLED not in of_member or len(shapes) > 1 or len(of_member[POOLED]) != len(params.findings):
             raise InputError(
                 f"{folder / 'reference.json'}: mean_maps.{member}: expected {len(params.findings)} maps of one "
                 f"size, one a finding, pooled and by source. Make it again with: {made_by}"
             )
-
-
-def _is_even(mean: list[list[list[float]]]) -> bool:
-    """Whether nested lists are one array (F, h, w) with at least a place."""
-    widths = {len(row) for finding in mean for row in finding}
-    return len({len(finding) for finding in mean}) == 1 and len(widths) == 1 and widths != {0}

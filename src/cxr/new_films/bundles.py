@@ -19,7 +19,7 @@ from cxr.evaluation.assessment import check_evaluated
 from cxr.imaging import film_checks
 from cxr.maps import family_maps
 from cxr.new_films import bundle_contents
-from cxr.preparation.films import load_films
+from cxr.preparation.films import load_films, spread
 
 MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
 DIGESTS = "digests.json"
@@ -76,24 +76,18 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
     small = {}
     for split in ("train", "val"):
         rows = np.flatnonzero(films["split"] == split)
-        chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(MOST_FILMS, len(rows))).astype(int))]
-        small[split] = film_checks.thumbnails(pack[row] for row in chosen)
+        small[split] = film_checks.thumbnails(pack[row] for row in spread(rows, MOST_FILMS))
     scored = family_maps.load(settings, params, family)
-    rounded = {
-        member: {source: _rounded(mean) for source, mean in means.items()}
-        for member, means in zip(members, scored.means, strict=True)
-    }
     return {
-        "mean_maps": rounded,
+        "mean_maps": {
+            # Through text: the fewest digits that are this float32 again.
+            member: {source: mean.astype(str).astype(float).tolist() for source, mean in means.items()}
+            for member, means in zip(members, scored.means, strict=True)
+        },
         "scale": scored.scale,
         "distance": film_checks.fit_distance(small["train"], small["val"]),
         "made_from": made_from(params, models, _unet(settings.unet, params)),
     }
-
-
-def _rounded(mean: np.ndarray) -> list:
-    """A mean map as nested lists of numbers of seven digits."""
-    return np.vectorize(lambda value: float(f"{value:.7g}"), otypes=[float])(mean).tolist()
 
 
 def _unet(path: Path, params: Params) -> Path | None:

@@ -60,6 +60,11 @@ def load_films(settings: Settings, params: Params, size: int) -> tuple[pd.DataFr
     return films, pack
 
 
+def spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """All of the rows, or ``most`` of them, evenly from the first to the last."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+
+
 def _refuse_other_hold_out(settings: Settings, made_by: str) -> None:
     """Raise an InputError where the split was made from other test patients than those that are set aside now."""
     record, held_out = settings.split_csv.with_suffix(".json"), settings.test_patients_csv

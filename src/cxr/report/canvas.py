@@ -152,12 +152,14 @@ def heat_layer(heat: np.ndarray) -> np.ndarray:
     return np.dstack([colours[:, 0, ::-1][level], (opacity[level] * 255).astype(np.uint8)])
 
 
-def draw_colour_bar(canvas: np.ndarray, x: int, top: int, height: int, contour_level: float | None, scale: float):
+def draw_colour_bar(canvas: np.ndarray, x: int, top: int, height: int, contour_level: float | None, heat_at_1: float):
     heat = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], BAR, axis=1)
     canvas[top : top + height, x : x + BAR] = blend(np.full((height, BAR, 3), 96, np.uint8), heat)
     for value in (0.0, 0.5, 1.0):
         y = top + round((1 - value) * (height - 1))
-        write_text(canvas, f"{value * scale:.1f}", (x + BAR + 8, min(max(y + 5, top + 11), top + height)), 14, TEXT, 40)
+        write_text(
+            canvas, f"{value * heat_at_1:.1f}", (x + BAR + 8, min(max(y + 5, top + 11), top + height)), 14, TEXT, 40
+        )
         cv2.line(canvas, (x + BAR, y), (x + BAR + 4, y), TEXT, 1)
     if contour_level is not None:
         y = top + round((1 - min(contour_level, 1)) * (height - 1))

@@ -108,9 +108,10 @@ def overlay(
     path: Path,
     title: str,
     contour_level: float | None = None,
-    scale: float = 1.0,
     boxes: Sequence[Sequence[float]] = (),
     detections: Sequence[Sequence[float]] = (),
+    heat_at_1: float = 1.0,
+    unit: str = "",
 ) -> None:
     """A film as it is, and beside it the same film under its heatmap, with a colour bar.
 
@@ -124,10 +125,12 @@ def overlay(
         Finding, truth and probability.
     contour_level : float, optional
         Level of the heatmap that is outlined.
-    scale : float
-        Logits added, as though the whole film were like the place, where the heatmap is 1: what the colour bar says.
     boxes, detections : sequences of (x, y, width, height)
         Known boxes (solid) and detected ones (dashed), in pixels of ``film``.
+    heat_at_1 : float
+        The heat where the heatmap is 1, as the colour bar and the outline's legend give it.
+    unit : str
+        Of the heat, such as " logits added".
     """
     plain, scale = fit_panel(film, PANEL)
     height, width = plain.shape[:2]
@@ -136,7 +139,7 @@ def overlay(
     entries = []
     if contour_level is not None:
         draw_outline(mapped, heat >= contour_level, CONTOUR, thickness=2)
-        entries.append((f"outline: {contour_level * scale:.1f} logits added", CONTOUR, False))
+        entries.append((f"outline: {contour_level * heat_at_1:.1f}{unit}", CONTOUR, False))
     for rectangles, colour, dashed, name in (
         (boxes, KNOWN_BOX, False, "known box"),
         (detections, DETECTION, True, "detection"),
@@ -152,7 +155,7 @@ def overlay(
     canvas[top : top + height, MARGIN : MARGIN + width] = plain
     right = 2 * MARGIN + width
     canvas[top : top + height, right : right + width] = mapped
-    draw_colour_bar(canvas, right + width + MARGIN // 2, top, height, contour_level, scale)
+    draw_colour_bar(canvas, right + width + MARGIN // 2, top, height, contour_level, heat_at_1)
     for number, line in enumerate(lines):
         write_text(canvas, line, (MARGIN, 28 + 24 * number), 18, TEXT, whole_width - 2 * MARGIN, weight=600)
     draw_legend(canvas, canvas.shape[0] - 13, entries, left=right)

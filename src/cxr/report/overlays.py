@@ -23,7 +23,9 @@ def overlays_made_from(scored: Scored, family_dir: Path) -> dict[str, Any]:
     """What overlays depend on: drawn again where another is recorded in gradcam/made_from.json."""
     chosen = scored.params.evaluation
     files = {name: digest(family_dir / name) for name in ("predictions.csv", "thresholds.json")}
-    return {**files, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold}
+    return {
+        **files, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold, "heat": heatmaps.READ_AGAINST,
+    }  # fmt: skip
 
 
 def overlays_are_current(scored: Scored, family_dir: Path) -> bool:
@@ -63,7 +65,8 @@ def draw_overlay(
         film, heat, folder / finding / f"{image_id}.png", title,
         # Of the peak on the square, as the detections have it: the film may show less of the map.
         contour_level=scored.params.evaluation.map_threshold * float(on_square.max()) or None,
-        scale=scored.scale,
+        heat_at_1=scored.scale,
+        unit=" logits added" if scored.params.evaluation.map_method == "gradcam" else "",
         boxes=known_boxes(scored, finding, row),
         detections=[box for box, _ in film_detections(scored, finding, row)],
     )  # fmt: skip
