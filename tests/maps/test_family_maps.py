@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def scored_films(tmp_path, truth, probabilities, splits=None, ids=None, film=(10
     return family_maps.Scored(
         params=tiny_params(), table=table, thresholds=thresholds, decisions=scores >= 0.5, cams=[cam],
         means=[{"pooled": np.zeros((6, *cam.shape[2:]), np.float32)}], scale=float(SIZE * SIZE),
-        films=films, boxes=boxes, size=SIZE,
+        outlines={finding: {"share": 0.7} for finding in FINDINGS}, films=films, boxes=boxes, size=SIZE,
     )  # fmt: skip
 
 
@@ -112,13 +113,13 @@ def heat_with(x, y, width, height):
 def test_a_detection_is_given_in_pixels_of_the_padded_film(tmp_path):
     # 200 x 100 in a square of 50: a quarter of the size, 12.5 rows of margin above.
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(10, 20, 10, 5))
-    assert detections.film_detections(scored, F0, 0) == [((40, 30, 40, 20), SIZE * SIZE)]
+    assert detections.film_detections(scored, F0, 0) == [((40, 30, 40, 20), pytest.approx(0.9))]
 
 
 def test_a_detection_in_the_margin_is_clipped_or_dropped(tmp_path):
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(0, 5, 10, 10))
     # Rows 5..15, the film begins at 12.5.
-    assert detections.film_detections(scored, F0, 0) == [((0, 0, 40, 10), SIZE * SIZE)]
+    assert detections.film_detections(scored, F0, 0) == [((0, 0, 40, 10), pytest.approx(0.9))]
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 100), heats=heat_with(0, 0, 10, 12))
     assert detections.film_detections(scored, F0, 0) == []
 
@@ -126,7 +127,7 @@ def test_a_detection_in_the_margin_is_clipped_or_dropped(tmp_path):
 def test_a_detection_is_given_in_pixels_of_the_film_not_of_its_crop(tmp_path):
     # The box 100 x 80 at (40, 10), ten rows of margin above, halved.
     scored = scored_films(tmp_path, [1], [0.9], film=(200, 150), box=(40, 10, 100, 80), heats=heat_with(10, 20, 10, 5))
-    assert detections.film_detections(scored, F0, 0) == [((60, 40, 20, 10), SIZE * SIZE)]
+    assert detections.film_detections(scored, F0, 0) == [((60, 40, 20, 10), pytest.approx(0.9))]
 
 
 def test_known_boxes_are_shares_of_the_film(tmp_path):
@@ -143,7 +144,7 @@ def test_only_test_films_that_are_called_positive_have_detections(tmp_path):
     found = detections.detect(scored)
     assert found.columns.tolist() == ["image_id", "finding", "x", "y", "width", "height", "score", "probability"]
     assert found["image_id"].tolist() == ["nih/00000000_000", "nih/00000002_000"]
-    assert found.iloc[0, 1:7].tolist() == [F0, 40, 30, 40, 20, SIZE * SIZE]
+    assert found.iloc[0, 1:7].tolist() == [F0, 40, 30, 40, 20, 0.9]
     in_val = scored_films(tmp_path, [1], [0.9], splits=["val"], heats=heats[:1])
     assert detections.detect(in_val).empty
 
@@ -155,6 +156,30 @@ def test_a_heatmap_is_the_members_mean_in_logits(tmp_path):
     heat = scored.heat(F0, 0)
     assert (heat[0, 0], heat[-1, -1], heat[25, 25]) == (SIZE * SIZE / 2, 3 * SIZE * SIZE / 2, 0)
     assert scored.heat(F0, 0, members=[1])[0, 0] == 0
+
+
+def test_a_detection_s_score_is_the_film_s_probability_times_its_share_of_the_peak(tmp_path):
+    heats = np.zeros((2, SIZE, SIZE), np.float16)
+    heats[:, :5, :5], heats[:, 40:45, 40:45] = 2, 1.6
+    scored = scored_films(tmp_path, [1, 1], [0.9, 0.5], heats=heats)
+    found = [[score for _, score in detections.film_detections(scored, F0, row)] for row in (0, 1)]
+    assert found == [pytest.approx([0.9, 0.72], abs=1e-3), pytest.approx([0.5, 0.4], abs=1e-3)]
+
+
+def test_outlines_are_fitted_on_boxes_of_val_and_of_no_test_film(tmp_path):
+    splits = ["val"] * 10 + ["test"] * 30
+    heats = np.zeros((40, SIZE, SIZE), np.float16)
+    heats[:, 20:40, 20:40], heats[:, 25:35, 25:35] = 0.5, 1
+    scored = scored_films(tmp_path, [1] * 40, [0.9] * 40, splits=splits, heats=heats)
+    for row, image_id in enumerate(scored.table["image_id"]):  # of val around the peak, of test around all
+        scored.boxes.loc[row] = [image_id, F0, *([0.5, 0.5, 0.2, 0.2] if row < 10 else [0.4, 0.4, 0.4, 0.4])]
+    fitted = family_maps.fit_outlines(scored, scored.heat)
+    assert fitted[F0] == {"share": 0.6, "fitted_on": "val", "films": 10, "iou": 1}
+    assert fitted[F1] == {"share": 0.7, "fitted_on": "fixed", "films": 0}
+    leaking = replace(scored, params=tiny_params(SPLIT="image"))
+    assert family_maps.fit_outlines(leaking, scored.heat)[F0]["fitted_on"] == "fixed"
+    few = replace(scored, boxes=scored.boxes.iloc[1:])
+    assert family_maps.fit_outlines(few, scored.heat)[F0] == {"share": 0.7, "fitted_on": "fixed", "films": 9}
 
 
 def test_a_film_is_read_against_its_own_source_or_all_where_that_is_unknown(tmp_path):
@@ -187,7 +212,7 @@ def test_the_contour_is_of_the_detections_level_where_the_peak_lies_beside_the_f
     overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
     peak = float(enlarged(scored.heat(F0, 0), SIZE).max())
     assert (drawn["heat_at_1"], drawn["unit"]) == (scored.scale, " logits added")
-    assert drawn["contour_level"] * scored.scale == pytest.approx(scored.params.evaluation.map_threshold * peak)
+    assert drawn["contour_level"] * scored.scale == pytest.approx(0.7 * peak)
 
 
 def test_an_empty_map_is_drawn_without_a_contour(tmp_path):

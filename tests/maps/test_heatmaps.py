@@ -81,8 +81,8 @@ def test_detections_are_boxes_around_what_is_above_the_share_of_the_maximum():
     heat[1:3, 2:6] = 0.8
     heat[5:8, 0:2] = 0.4
     heat[5, 6] = 0.39
-    assert detections(heat, 0.5, 8) == [((2, 1, 4, 2), pytest.approx(0.8)), ((0, 5, 2, 3), pytest.approx(0.4))]
-    assert detections(heat, 1, 8) == [((2, 1, 4, 2), pytest.approx(0.8))]
+    assert detections(heat, 0.5, 8) == [((2, 1, 4, 2), 1), ((0, 5, 2, 3), pytest.approx(0.5))]
+    assert detections(heat, 1, 8) == [((2, 1, 4, 2), 1)]
     assert len(detections(heat, 0.4, 8)) == 3
 
 
@@ -92,10 +92,23 @@ def test_areas_that_touch_at_a_corner_are_one_detection():
     assert detections(heat, 0.5, 8) == [((1, 1, 2, 2), 1)]
 
 
-def test_a_detection_s_score_is_the_largest_value_inside():
+def test_a_detection_s_score_is_its_hottest_point_as_a_share_of_the_film_s():
     heat = np.zeros((8, 8), np.float32)
-    heat[1, 1:4] = [0.5, 0.7, 0.6]
-    assert detections(heat, 0.5, 8)[0] == ((1, 1, 3, 1), pytest.approx(0.7))
+    heat[1, 1:4], heat[6, 5:7] = [0.5, 0.7, 0.6], [1.4, 0.9]
+    assert detections(heat, 0.35, 8) == [((5, 6, 2, 1), 1), ((1, 1, 3, 1), pytest.approx(0.5))]
+
+
+def test_detections_whose_boxes_overlap_are_one():
+    """Two areas that do not touch, one around the corner of the other; a third meets only the box around both."""
+    heat = np.zeros((9, 9), np.float32)
+    heat[0:5, 0], heat[4, 0:5] = 1, 1
+    heat[0:3, 2:4] = 2
+    assert detections(heat, 0.5, 9) == [((0, 0, 5, 5), 1)]
+    heat[0:2, 4], heat[0, 4:8] = 0, 1.5
+    assert detections(heat, 0.5, 9) == [((0, 0, 8, 5), 1)]
+    apart = np.zeros((8, 8), np.float32)
+    apart[0:2, 0:2] = apart[3:5, 0:2] = 1  # boxes that only touch are two
+    assert len(detections(apart, 0.5, 8)) == 2
 
 
 def test_an_empty_map_has_no_detection():
@@ -106,7 +119,7 @@ def test_detections_are_in_pixels_of_the_packed_film():
     heat = np.zeros((4, 4), np.float32)
     heat[1, 2] = 1
     ((x, y, width, height), score) = detections(heat, 0.5, 32)[0]
-    assert score == pytest.approx(heat.max(), abs=0.15)
+    assert score == 1
     assert (x + width / 2, y + height / 2) == (20, 12)  # the middle of its cell, 8 pixels wide: 16..24, 8..16
     assert 6 <= width == height <= 10
 

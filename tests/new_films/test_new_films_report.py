@@ -38,6 +38,7 @@ def predicted(params):
     scored = Scored(
         params=params, table=table, thresholds=thresholds, decisions=called, cams=maps,
         means=[{POOLED: np.zeros((len(FINDINGS), 2, 2), np.float32)}], scale=4.0,
+        outlines={finding: {"share": 0.7} for finding in FINDINGS},
         films=films.assign(image_id=table["image_id"]), boxes=boxes, size=32,
     )  # fmt: skip
     bundle = SimpleNamespace(params=params, family="ensemble", thresholds=thresholds)

@@ -104,9 +104,7 @@ class UnetParams(Stage):
     unet_epochs: int = Field(60, ge=1, description="passes over the lung films")
     unet_batch_size: int = Field(4, ge=1, description="lung films a step")
     unet_learning_rate: float = Field(1e-3, gt=0, description="of AdamW, falling along a cosine")
-    unet_augmentation: Fraction = Field(
-        0.9, description="share of lung films that are augmented (strongly: see docs/lung_masks.md)"
-    )
+    unet_augmentation: Fraction = Field(0.9, description="share of lung films that are augmented, strongly")
     unet_val_fraction: Fraction = Field(0.1, description="share of lung patients for validation")
     unet_test_fraction: Fraction = Field(0.15, description="share of lung patients held out for the Dice")
     unet_test_sets: tuple[Literal["montgomery", "shenzhen", "jsrt", "own"], ...] = Field(
@@ -124,9 +122,7 @@ class UnetParams(Stage):
 class PackParams(Stage):
     fit: Literal["pad", "squash"] = Field("pad", description="how a film becomes a square; squash = the original's way")
     lung_masking: Literal["loose", "hard", "crop", "none"] = Field("loose", description="what is kept of a film")
-    lung_margin: float = Field(
-        0.04, ge=0, le=0.5, description="margin around the lungs (loose, crop), share of the side"
-    )
+    lung_margin: float = Field(0.04, ge=0, le=0.5, description="margin around the lungs (loose, crop), share of side")
     lung_threshold: float = Field(0.5, gt=0, lt=1, description="U-Net probability from which a pixel is lung")
 
 
@@ -218,7 +214,7 @@ class EvaluationParams(Stage):
         "gradcam", description="maps that are drawn and make detections; fixed beforehand, never chosen on test boxes"
     )
     map_threshold: Fraction = Field(
-        0.5, description="share of a map's peak that outlines a detection; fixed beforehand, never chosen on test boxes"
+        0.7, description="share of a map's peak that outlines a detection where val has fewer than 10 films with boxes"
     )
     overlays_per_finding: int = Field(24, ge=0, description="overlay films drawn per finding; 0 = every test film")
 

@@ -9,8 +9,13 @@ from cxr.maps.localisation import Box, film_boxes
 
 
 def film_detections(scored: Scored, finding: str, row: int) -> list[tuple[Box, float]]:
-    """((x, y, width, height), score) of what the heatmap outlines, in film pixels, clipped to the film."""
-    return film_boxes(scored.heat(finding, row), scored.params.evaluation.map_threshold, scored.geometry(row))
+    """((x, y, width, height), score) of what the heatmap outlines, in film pixels, clipped to the film.
+
+    The score ranks boxes of all films: the film's probability times the box's hottest point as a share of the film's.
+    """
+    probability = float(scored.probability(finding)[row])
+    outlined = film_boxes(scored.heat(finding, row), scored.share(finding), scored.geometry(row))
+    return [(box, probability * share) for box, share in outlined]
 
 
 def detect(scored: Scored) -> pd.DataFrame:

@@ -1,8 +1,10 @@
 """A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,7 @@ from cxr.evaluation.source_fits import POOLED, fit_of
 from cxr.evaluation.thresholds import decide
 from cxr.imaging.geometry import AFFINE
 from cxr.imaging.listing import FILM_SUFFIXES
-from cxr.maps import heatmaps
+from cxr.maps import heatmaps, outlines
 from cxr.maps.localisation import FilmGeometry
 from cxr.preparation.films import load_films, spread
 from cxr.preparation.packs import open_array
@@ -33,8 +35,8 @@ class Scored:
 
     params: in force. table: predictions. thresholds: thresholds.json. decisions: bool (N, F). cams: per member
     (N, F, h, w) float16 memory maps. means: per member, by source (F, h, w) (`heatmaps.mean_maps`). scale: the heat at
-    which a picture's colours end, logits, the same for all findings. films: width, height, affine to the packed square
-    of ``size``. boxes: known boxes in fractions of the film's sides.
+    which a picture's colours end, logits, the same for all findings. outlines: by finding, from `outlines.fit`. films:
+    width, height, affine to the packed square of ``size``. boxes: known boxes in fractions of the film's sides.
     """
 
     params: Params
@@ -44,6 +46,7 @@ class Scored:
     cams: list[np.ndarray]
     means: list[dict[str, np.ndarray]]
     scale: float
+    outlines: dict[str, dict[str, Any]]
     films: pd.DataFrame
     boxes: pd.DataFrame
     size: int
@@ -51,6 +54,11 @@ class Scored:
     @property
     def findings(self) -> list[str]:
         return predictions.findings_of(self.table)
+
+    @property
+    def grid(self) -> int:
+        """Places along a side of the finest member's maps."""
+        return max(cam.shape[2] for cam in self.cams)
 
     def truth(self, finding: str) -> np.ndarray:
         return self.table[f"{finding}_true"].to_numpy()
@@ -76,6 +84,10 @@ class Scored:
             [self.cams[number][row, index] for number in chosen],
             [fit_of(self.means[number], source)[index] for number in chosen],
         )
+
+    def share(self, finding: str) -> float:
+        """What share of a map's peak outlines the finding."""
+        return self.outlines[finding]["share"]
 
     def affine(self, row: int) -> tuple[float, ...]:
         return tuple(self.films[list(AFFINE)].iloc[row])
@@ -129,9 +141,9 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
     scored = Scored(
         params=params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=cams,
         means=[heatmaps.mean_maps(cam[val], predictions.source(table[val])) for cam in cams], scale=1.0,
-        films=films, boxes=boxes, size=size,
+        outlines={}, films=films, boxes=boxes, size=size,
     )  # fmt: skip
-    return replace(scored, scale=_scale(scored, np.flatnonzero(val)))
+    return replace(scored, scale=_scale(scored, np.flatnonzero(val)), outlines=fit_outlines(scored, scored.heat))
 
 
 def _scale(scored: Scored, rows: np.ndarray) -> float:
@@ -139,6 +151,25 @@ def _scale(scored: Scored, rows: np.ndarray) -> float:
     few = spread(rows, SCALED_ON)
     heat = np.concatenate([scored.heat(finding, row).ravel() for finding in scored.findings for row in few])
     return float(np.percentile(heat[heat > 0], SCALE_PERCENTILE)) if (heat > 0).any() else 1.0
+
+
+def fit_outlines(scored: Scored, heat: Callable[[str, int], np.ndarray]) -> dict[str, dict[str, Any]]:
+    """`outlines.fit` of heatmaps of the family's films, such as `Scored.heat`, on the known boxes of val.
+
+    With SPLIT "image" nothing is fitted: val's patients are in test too.
+    """
+    rows = {finding: boxed_rows(scored, finding, "val") for finding in scored.findings}
+    if scored.params.tables.split == "image":
+        rows = {finding: none[:0] for finding, none in rows.items()}
+    known = functools.partial(known_boxes, scored)
+    return outlines.fit(rows, heat, known, scored.geometry, scored.params.evaluation.map_threshold)
+
+
+def boxed_rows(scored: Scored, finding: str, split: str) -> np.ndarray:
+    """Rows of the films of a split that have a known box of a finding, in the boxes' order."""
+    row_of = {image_id: row for row, image_id in scored.table.loc[scored.table["split"] == split, "image_id"].items()}
+    known = scored.boxes.loc[scored.boxes["finding"] == finding, "image_id"].drop_duplicates()
+    return known[known.isin(row_of)].map(row_of).to_numpy(int)
 
 
 def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: int) -> list[int]:

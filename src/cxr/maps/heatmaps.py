@@ -7,7 +7,8 @@ import numpy as np
 
 from cxr.evaluation.source_fits import POOLED
 
-READ_AGAINST = "mean map of val"  # what pictures and scores of another heat than today's have not in their records
+# What pictures and scores of another heat than today's have not in their records.
+READ_AGAINST = "mean map of val, outlined as its boxes ask"
 FEWEST = 30  # films of a source in val from which its own mean map is taken
 
 
@@ -57,32 +58,52 @@ def heatmap(maps: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> np.ndarr
     return np.maximum(evidence(maps, means), 0)
 
 
-def detections(heat: np.ndarray, threshold: float, size: int) -> list[tuple[tuple[float, float, float, float], float]]:
-    """Boxes around what a heatmap outlines.
+def detections(heat: np.ndarray, share: float, size: int) -> list[tuple[tuple[float, float, float, float], float]]:
+    """Boxes around what a heatmap outlines; those that overlap are one.
 
     Parameters
     ----------
     heat : ndarray of shape (h, w), float32, 0 or more
-    threshold : float
-        Share of the heatmap's own maximum; fixed beforehand, never chosen on test boxes.
+    share : float
+        Of the heatmap's own peak: what reaches it is outlined.
     size : int
         Side of the packed film, pixels.
 
     Returns
     -------
     list of ((x, y, width, height), score)
-        In pixels of the packed film, the highest score (largest value inside) first; empty for an empty map.
+        In pixels of the packed film, the highest score first: the hottest point inside as a share of the heatmap's
+        peak, so the first has 1. Empty for an empty map.
     """
     if heat.max() <= 0:
         return []
     large = enlarged(heat, size)
-    outlined = (large >= threshold * large.max()).astype(np.uint8)
+    large /= large.max()
+    outlined = (large >= share).astype(np.uint8)
     _, components, statistics, _ = cv2.connectedComponentsWithStats(outlined, connectivity=8)
     boxes = []
     for index, (x, y, width, height, _area) in enumerate(statistics[1:], start=1):
         score = float(large[components == index].max())
         boxes.append(((float(x), float(y), float(width), float(height)), score))
-    return sorted(boxes, key=lambda box: (-box[1], box[0]))
+    return sorted(_merged(boxes), key=lambda box: (-box[1], box[0]))
+
+
+def _merged(boxes: list[tuple[tuple[float, float, float, float], float]]):
+    """The boxes, those that overlap as the one around both, with the higher score."""
+    apart: list[tuple[tuple[float, float, float, float], float]] = []
+    for (x, y, width, height), score in boxes:
+        for other in [other for other in apart if _overlap(other[0], (x, y, width, height))]:
+            (left, top, across, down), other_score = other
+            x, width = min(x, left), max(x + width, left + across) - min(x, left)
+            y, height = min(y, top), max(y + height, top + down) - min(y, top)
+            score = max(score, other_score)
+            apart.remove(other)
+        apart.append(((x, y, width, height), score))
+    return apart if len(apart) == len(boxes) else _merged(apart)
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return all(max(one[i], other[i]) < min(one[i] + one[i + 2], other[i] + other[i + 2]) for i in (0, 1))
 
 
 def enlarged(heat: np.ndarray, size: int) -> np.ndarray:

@@ -31,10 +31,10 @@ class FilmGeometry:
     height: int
 
 
-def film_boxes(heat: np.ndarray, threshold: float, geometry: FilmGeometry) -> list[tuple[Box, float]]:
-    """(box, score) of what a heatmap (h, w) outlines, in film pixels, clipped to the film, the highest score first."""
+def film_boxes(heat: np.ndarray, share: float, geometry: FilmGeometry) -> list[tuple[Box, float]]:
+    """What `heatmaps.detections` finds on a heatmap (h, w), in film pixels, clipped to the film."""
     clipped = []
-    for square_box, score in heatmaps.detections(heat, threshold, geometry.size):
+    for square_box, score in heatmaps.detections(heat, share, geometry.size):
         x, y, width, height = to_film(square_box, geometry.affine)
         left, top = max(0.0, x), max(0.0, y)
         right, bottom = min(float(geometry.width), x + width), min(float(geometry.height), y + height)
@@ -69,7 +69,7 @@ def overlaps(detected: Sequence[Box], known: Sequence[Box]) -> tuple[np.ndarray,
     return shared / (area + known_area - shared), shared / area
 
 
-def score(heat: np.ndarray, known: Sequence[Box], threshold: float, geometry: FilmGeometry) -> dict[str, float]:
+def score(heat: np.ndarray, known: Sequence[Box], share: float, geometry: FilmGeometry) -> dict[str, float]:
     """What one map is worth on one film.
 
     Parameters
@@ -77,8 +77,8 @@ def score(heat: np.ndarray, known: Sequence[Box], threshold: float, geometry: Fi
     heat : ndarray of shape (h, w), float32, 0 or more
     known : sequence of (x, y, width, height)
         The boxes of one finding on the film, in its pixels; at least one.
-    threshold : float
-        MAP_THRESHOLD: share of the map's maximum that outlines boxes.
+    share : float
+        Of the map's peak: what reaches it is outlined (`outlines`).
     geometry : FilmGeometry
 
     Returns
@@ -90,7 +90,7 @@ def score(heat: np.ndarray, known: Sequence[Box], threshold: float, geometry: Fi
         detected boxes that do not.
     """
     point = peak(heat, geometry)
-    detected = [box for box, _ in film_boxes(heat, threshold, geometry)]
+    detected = [box for box, _ in film_boxes(heat, share, geometry)]
     iou, iobb = (values.max(axis=1) if len(values) else np.zeros(0) for values in overlaps(detected, known))
     scores = {
         "hit": float(point is not None and any(_inside(point, box) for box in known)),

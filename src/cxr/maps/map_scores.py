@@ -15,13 +15,13 @@ from cxr.core.steps import Step
 from cxr.evaluation import bootstrap
 from cxr.imaging.geometry import square_affine, warp_matrix
 from cxr.maps import family_maps, heatmaps, localisation
-from cxr.maps.family_maps import Scored
+from cxr.maps.family_maps import Scored, boxed_rows, fit_outlines
 from cxr.preparation.packs import open_pack
 
 RANDOM_DRAWS = 10  # random maps a film, whose scores are averaged
 NAMES = ("finding", "network", "method", "film", "patient")
 MEAN = "mean"  # over the findings, in the column `finding`
-Heat = Callable[[str, int], np.ndarray]  # finding, row -> heatmap (h, w)
+Heats = Callable[[str, int], list[np.ndarray]]  # finding, row -> heatmaps (h, w) of the film: several of chance alone
 
 
 def step_of(settings: Settings, params: Params, family: str) -> Step:
@@ -55,11 +55,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
 
 def pairs(scored: Scored) -> list[tuple[str, int]]:
     """(finding, row) of the test films with a known box; only test films, so that nothing was chosen on them."""
-    test = scored.table.loc[scored.table["split"] == "test", "image_id"]
-    row_of = {image_id: row for row, image_id in test.items()}
-    known = scored.boxes[scored.boxes["finding"].isin(scored.findings) & scored.boxes["image_id"].isin(row_of)]
-    boxed = known[["finding", "image_id"]].drop_duplicates()
-    return [(finding, row_of[image_id]) for finding, image_id in boxed.itertuples(index=False)]
+    return [(finding, row) for finding in scored.findings for row in boxed_rows(scored, finding, "test").tolist()]
 
 
 def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str, settings: Settings) -> pd.DataFrame:
@@ -78,28 +74,25 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str,
     Returns
     -------
     DataFrame
-        `NAMES`, then what `localisation.score` says, ``in_lungs`` and ``lungs_area`` (NaN where the lung mask was not
-        accepted).
+        `NAMES`, ``share`` of the map's peak that was outlined, fitted for each network and method alike
+        (`family_maps.fit_outlines`), what `localisation.score` says, ``in_lungs`` and ``lungs_area`` (NaN where the
+        lung mask was not accepted).
     """
     first = next(iter(by_method.values()))
-    lungs = _lungs(first, settings)
-    side = max(cam.shape[2] for cam in first.cams)
-    networks = _networks(by_method, list(members), family)
+    lungs, heats_of = _lungs(first, settings), _heats(by_method, list(members), family)
+    fitted = {name: fit_outlines(first, lambda *film, of=heats: of(*film)[0]) for name, heats in heats_of.items()}
     rows = []
     known_pairs = pairs(first)
     for finding, row in progress(known_pairs, len(known_pairs), "maps against boxes"):
         geometry, known = first.geometry(row), family_maps.known_boxes(first, finding, row)
         mask, (image_id, patient) = lungs(row), first.table[["image_id", "patient_id"]].iloc[row]
-        heats = {name: [heat(finding, row)] for name, heat in networks.items()}
-        beside = zip(localisation.ALWAYS_BESIDE, _beside(first, finding, row, side, known, geometry), strict=True)
-        heats |= {("none", method): maps for method, maps in beside}
-        for (network, method), maps in heats.items():
+        for (network, method), heats in heats_of.items():
             names = dict(zip(NAMES, (finding, network, method, image_id, patient), strict=True))
+            share = fitted[network, method][finding]["share"]
             scores = [
-                localisation.score(heat, known, first.params.evaluation.map_threshold, geometry) | _in_lungs(heat, mask)
-                for heat in maps
+                localisation.score(heat, known, share, geometry) | _in_lungs(heat, mask) for heat in heats(finding, row)
             ]
-            rows.append(names | pd.DataFrame(scores).mean().to_dict())
+            rows.append(names | {"share": share} | pd.DataFrame(scores).mean().to_dict())
     return pd.DataFrame(rows)
 
 
@@ -108,25 +101,37 @@ def _in_lungs(heat: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
     return {"in_lungs": share, "lungs_area": area}
 
 
-def _networks(by_method: dict[str, Scored], members: list[str], family: str) -> dict[tuple[str, str], Heat]:
-    """The heatmaps of the family and of each member, by method."""
+def _heats(by_method: dict[str, Scored], members: list[str], family: str) -> dict[tuple[str, str], Heats]:
+    """By network and method: the heatmaps of the family, of each member, and those that stand beside them."""
 
-    heat_of: dict[tuple[str, str], Heat] = {}
+    def only(heat, **options) -> Heats:
+        return lambda finding, row: [heat(finding, row, **options)]
+
+    heats: dict[tuple[str, str], Heats] = {}
     for method, scored in by_method.items():
         if len(members) > 1:
-            heat_of[family, method] = scored.heat
-        heat_of |= {
-            (member, method): functools.partial(scored.heat, members=[number]) for number, member in enumerate(members)
-        }
-    return heat_of
+            heats[family, method] = only(scored.heat)
+        heats |= {(member, method): only(scored.heat, members=[number]) for number, member in enumerate(members)}
+    first = next(iter(by_method.values()))
+    return heats | {("none", method): functools.partial(beside, first) for method, beside in BESIDE.items()}
 
 
-def _beside(scored: Scored, finding: str, row: int, side: int, known, geometry) -> tuple[list[np.ndarray], ...]:
-    """Random maps, the centre prior, and the known boxes on the finest network's grid."""
-    image_id = scored.table["image_id"].iloc[row]
-    seed = int(digest_of([scored.params.general.seed, image_id, finding])[:16], 16)
-    noise = np.random.default_rng(seed).random((RANDOM_DRAWS, side, side), dtype=np.float32)
-    return list(noise), [localisation.centre_prior()], [localisation.known_on_grid(known, side, geometry)]
+def _random(scored: Scored, finding: str, row: int) -> list[np.ndarray]:
+    seed = int(digest_of([scored.params.general.seed, scored.table["image_id"].iloc[row], finding])[:16], 16)
+    side = scored.grid
+    return list(np.random.default_rng(seed).random((RANDOM_DRAWS, side, side), dtype=np.float32))
+
+
+def _known_on_grid(scored: Scored, finding: str, row: int) -> list[np.ndarray]:
+    known = family_maps.known_boxes(scored, finding, row)
+    return [localisation.known_on_grid(known, scored.grid, scored.geometry(row))]
+
+
+def _centre(scored: Scored, finding: str, row: int) -> list[np.ndarray]:
+    return [localisation.centre_prior()]
+
+
+BESIDE = dict(zip(localisation.ALWAYS_BESIDE, (_random, _centre, _known_on_grid), strict=True))
 
 
 def _lungs(scored: Scored, settings: Settings) -> Callable[[int], np.ndarray | None]:

@@ -8,7 +8,7 @@ import numpy as np
 from cxr.core import process_group
 from cxr.core.parameters import MAP_METHODS, Params
 from cxr.imaging.lungs import MaskQuality, clean_mask
-from cxr.networks import backend
+from cxr.networks import backend, map_places
 from cxr.networks.backend import keras
 from cxr.networks.class_activation import explainer
 from cxr.networks.film_batches import FilmBatches
@@ -102,7 +102,7 @@ def scorer(classifier: keras.Model, params: Params) -> keras.Model:
 def score(
     network: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Probabilities and maps of rows of a pack, in one forward pass per film.
+    """Probabilities and maps of rows of a pack, in one forward pass a film.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ def score(
     -------
     probabilities : ndarray of shape (n, F), float32
     maps : dict of ndarrays of shape (n, F, h, w), float16
-        Of each of `MAP_METHODS`: without ReLU, of the film as it is.
+        Of each of `MAP_METHODS`: without ReLU, on a regular grid over the film (`map_places.onto_film`).
     """
-    size = min(params.evaluation.score_batch_size, len(rows))
+    size, places = min(params.evaluation.score_batch_size, len(rows)), map_places.places_of(network)
     batches = []
     for first in range(0, len(rows), size):
         chosen = rows[first : first + size]
@@ -131,5 +131,6 @@ def score(
                 batch[0] = (batch[0] + network.predict_on_batch(films[:, :, ::-1])[0]) / 2
         batches.append([output[: len(chosen)] for output in batch])
     probabilities, *maps = map(np.concatenate, zip(*batches, strict=True))
-    by_method = zip(MAP_METHODS, maps, strict=True)
+    laid = (map_places.onto_film(of_method, places, pack.shape[1]) for of_method in maps)
+    by_method = zip(MAP_METHODS, laid, strict=True)
     return probabilities, {name: output.transpose(0, 3, 1, 2).astype(np.float16) for name, output in by_method}

@@ -66,6 +66,11 @@ class Thresholds(_Strict):
     calibration: _Calibration
 
 
+class _Outline(_Strict):
+    share: Annotated[FiniteFloat, Field(gt=0, le=1)]
+    fitted_on: Line
+
+
 class _Distance(_Strict):
     mean: Row
     components: list[Row]
@@ -89,6 +94,7 @@ class _MadeFrom(_Strict):
 class Reference(_Strict):
     mean_maps: dict[str, dict[Line, MeanMap]]
     scale: Positive
+    outlines: dict[str, _Outline]
     distance: _Distance
     made_from: _MadeFrom
 
@@ -126,6 +132,8 @@ def check_fits(folder: Path, params: Params, family: str, thresholds: Any, refer
         if any(POOLED not in part.get(finding, {}) for part in (fitted.findings, fitted.calibration.findings)):
             where = folder / "thresholds.json"
             raise InputError(f"{where}: nothing pooled of {finding}. Make it again with: {made_by}")
+        if finding not in known.outlines:
+            raise InputError(f"{folder / 'reference.json'}: no outline of {finding}. Make it again with: {made_by}")
     for member in params.members(family):
         of_member = known.mean_maps.get(member, {})
         shapes = {np.shape(mean) for mean in of_member.values()}

@@ -67,7 +67,7 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
     Returns
     -------
     dict that JSON can hold
-        ``mean_maps``: member -> source -> (F, h, w), and ``scale``, as `Scored` has them; ``distance``: from
+        ``mean_maps``: member -> source -> (F, h, w), ``scale``, ``outlines``, as `Scored` has them; ``distance``: from
         `film_checks.fit_distance` on the packed films of the largest size; ``made_from``.
     """
     members = params.members(family)
@@ -85,6 +85,7 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
             for member, means in zip(members, scored.means, strict=True)
         },
         "scale": scored.scale,
+        "outlines": scored.outlines,
         "distance": film_checks.fit_distance(small["train"], small["val"]),
         "made_from": made_from(params, models, _unet(settings.unet, params)),
     }

@@ -228,13 +228,15 @@ def _table(films: pd.DataFrame, hospital: str, members: np.ndarray, findings: Se
 
 def _scored(bundle: Bundle, films: pd.DataFrame, table: pd.DataFrame, maps: list[np.ndarray]) -> Scored:
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
-    known = bundle.reference["mean_maps"]
-    means = [{name: np.array(mean, np.float32) for name, mean in known[member].items()} for member in bundle.models]
-    thresholds = bundle.thresholds
+    reference, thresholds = bundle.reference, bundle.thresholds
+    means = [
+        {name: np.array(mean, np.float32) for name, mean in reference["mean_maps"][member].items()}
+        for member in bundle.models
+    ]
     return Scored(
         params=bundle.params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=maps,
-        means=means, scale=bundle.reference["scale"], films=films.assign(image_id=table["image_id"]), boxes=boxes,
-        size=bundle.size,
+        means=means, scale=reference["scale"], outlines=reference["outlines"],
+        films=films.assign(image_id=table["image_id"]), boxes=boxes, size=bundle.size,
     )  # fmt: skip
 
 

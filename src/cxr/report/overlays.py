@@ -64,7 +64,7 @@ def draw_overlay(
     film_pictures.overlay(
         film, heat, folder / finding / f"{image_id}.png", title,
         # Of the peak on the square, as the detections have it: the film may show less of the map.
-        contour_level=scored.params.evaluation.map_threshold * float(on_square.max()) or None,
+        contour_level=scored.share(finding) * float(on_square.max()) or None,
         heat_at_1=scored.scale,
         unit=" logits added" if scored.params.evaluation.map_method == "gradcam" else "",
         boxes=known_boxes(scored, finding, row),

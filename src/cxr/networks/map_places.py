@@ -1,0 +1,82 @@
+"""Where in a film a map's places lie: each member's own, from the strides and the padding of its layers.
+
+Networks pad differently: at 80 pixels and an output stride of 16 the middle of Xception's first place lies 8 pixels in
+the film, of DenseNet's 15, of InceptionV3's 22. So maps are laid onto one regular grid over the film, on which members
+and known boxes agree.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr.networks.backend import keras
+
+layers = keras.layers
+CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Of a network with square films and maps: ``count`` a side, ``first`` the middle of the first in pixels of the
+    film (0 is the film's border), ``step`` pixels apart."""
+
+    count: int
+    first: float
+    step: int
+
+
+def places_of(network: keras.Model, name: str = "features") -> Places:
+    """The places of a layer's output: the middle of what each sees of the film, borders left aside.
+
+    Where branches meet whose middles differ (a residual beside a pooling), their mean is taken.
+    """
+    seen: dict[int, tuple[float, int]] = {}  # of a tensor: middle of its first place, step
+    for layer in network.layers:
+        inputs = [tensor for tensor in keras.tree.flatten(layer.input) if len(tensor.shape) == 4]
+        side = max((tensor.shape[1] for tensor in inputs), default=0)
+        # The finest alone: a gate that was pooled over the whole film is everywhere.
+        places = [seen.get(id(tensor), (0.5, 1)) for tensor in inputs if tensor.shape[1] == side] or [(0.5, 1)]
+        stride, ahead = _window(layer, side)
+        step = places[0][1]
+        first = float(np.mean([place[0] for place in places])) + ahead * step
+        seen[id(layer.output)] = first, step * stride
+        if layer.name == name:
+            return Places(layer.output.shape[1], first, step)
+    raise ValueError(f"no layer {name}")
+
+
+def _window(layer: keras.layers.Layer, side: int) -> tuple[int, float]:
+    """Stride of a layer, and by how many of its input's places the middle of its first window lies further in."""
+    if isinstance(layer, layers.ZeroPadding2D):
+        return 1, -layer.padding[0][0]
+    if not isinstance(layer, (*CONVOLUTIONS, *POOLS)):
+        return 1, 0
+    (stride, *_), (window, *_) = layer.strides, layer.pool_size if isinstance(layer, POOLS) else layer.kernel_size
+    if not isinstance(layer, POOLS):
+        window = (window - 1) * layer.dilation_rate[0] + 1
+    padded = max(0, (-(-side // stride) - 1) * stride + window - side) // 2 if layer.padding == "same" else 0
+    return stride, (window - 1) / 2 - padded
+
+
+def onto_film(maps: np.ndarray, places: Places, size: int) -> np.ndarray:
+    """Maps laid onto a regular grid over the film.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (N, h, h, F)
+    places : Places
+    size : int
+        Side of the films, pixels.
+
+    Returns
+    -------
+    ndarray of shape (N, h, h, F), float32
+        Linear between the middles of places, beyond them as the nearest. What is lost or gained by that is spread
+        evenly, so that the sum over a film stays.
+    """
+    cells = (np.arange(places.count) + 0.5) * size / places.count
+    at = np.clip((cells - places.first) / places.step, 0, places.count - 1)
+    weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(places.count))).astype(np.float32)  # (cells, places)
+    laid = np.einsum("gh,nhwf,kw->ngkf", weights, maps.astype(np.float32), weights, optimize=True)
+    return laid + (maps.mean(axis=(1, 2), dtype=np.float32) - laid.mean(axis=(1, 2)))[:, None, None]

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from cxr.core.configuration import params_from
+from cxr.networks import classifiers, map_places
+from cxr.networks.backend import keras
+from cxr.networks.map_places import Places
+
+SIZES = dict.fromkeys((f"{name}_INPUT_SIZE" for name in ("DENSENET", "INCEPTION", "XCEPTION", "EFFICIENTNET")), 80)
+
+
+def network_of(*stack) -> keras.Model:
+    """Layers one after the other on films of 80 pixels."""
+    x = film = keras.Input((80, 80, 1))
+    for layer in stack:
+        x = layer(x)
+    return keras.Model(film, keras.layers.Activation("linear", name="features")(x))
+
+
+def convolution(window, stride, padding, dilation=1):
+    return keras.layers.Conv2D(1, window, strides=stride, padding=padding, dilation_rate=dilation)
+
+
+@pytest.mark.parametrize(
+    ("stack", "first"),
+    [
+        ([convolution(2, 2, "valid")], 1),  # pixels 0 and 1
+        ([convolution(3, 2, "valid")], 1.5),  # 0, 1, 2
+        ([convolution(3, 2, "same")], 1.5),  # of an even side the padding is all behind
+        ([convolution(3, 1, "same")], 0.5),
+        ([convolution(3, 1, "same", 4)], 0.5),
+        ([convolution(3, 1, "valid", 4)], 4.5),
+        ([keras.layers.ZeroPadding2D(3), convolution(7, 2, "valid")], 0.5),  # -3 to 3
+        ([keras.layers.ZeroPadding2D(((0, 1), (0, 1))), convolution(3, 2, "valid")], 1.5),
+        ([convolution(2, 2, "valid"), keras.layers.AveragePooling2D(2, strides=1, padding="same")], 2),  # 0 to 3
+        ([convolution(3, 2, "valid"), keras.layers.MaxPooling2D(3, strides=2, padding="same")], 1.5),  # an odd side
+        ([convolution(3, 2, "same"), convolution(3, 2, "same"), convolution(3, 2, "same")], 7.5),
+    ],
+)
+def test_the_middle_of_the_first_place_by_hand(stack, first):
+    assert map_places.places_of(network_of(*stack)).first == first
+
+
+@pytest.mark.parametrize(
+    ("member", "stride"),
+    [("tiny", 32), ("densenet121", 16), ("inceptionv3", 16), ("xception", 16), ("efficientnetb0", 8)],
+)
+def test_places_lie_where_the_network_looks(member, stride):
+    """What moves a place in the middle, by automatic differentiation of a network whose weights are all alike."""
+    given = {"WEIGHTS": "none", "OUTPUT_STRIDE": {member: stride}, "EFFICIENTNET_VARIANT": "B0", **SIZES}
+    classifier = classifiers.build_classifier(member, params_from(given, "-"))
+    places = map_places.places_of(classifier)
+    assert places.count == classifier.get_layer("features").output.shape[1]
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+    for layer in classifier.layers:
+        if isinstance(layer, kinds):
+            layer.set_weights([np.full(weights.shape, 1 / weights[..., 0].size) for weights in layer.get_weights()])
+    features = keras.Model(classifier.input, classifier.get_layer("features").output)
+    still = np.full((1, 80, 80, 1), 200, np.float32)
+    middle = places.count // 2
+    bright = np.repeat(still, 80, axis=0)
+    bright[np.arange(80), np.arange(80)] += 20  # film i: row i is brighter
+    moved = np.abs(features.predict(bright, verbose=0) - features.predict(still, verbose=0))[:, middle, middle].sum(
+        axis=-1
+    )
+    seen = (moved * (np.arange(80) + 0.5)).sum() / moved.sum()
+    assert abs(seen - (places.first + middle * places.step)) < 4
+
+
+def test_maps_lie_on_the_film_where_their_places_are_and_keep_their_sum():
+    """Four places, 16 pixels: cells' middles are pixels 2, 6, 10, 14."""
+    maps = np.repeat(np.array([[0.0, 4, 8, 4]], np.float16), 4, axis=0)[None, ..., None]
+    np.testing.assert_array_equal(map_places.onto_film(maps, Places(4, 2.0, 4), 16), maps)
+    further_in = map_places.onto_film(maps, Places(4, 4.0, 4), 16)  # places at pixels 4, 8, 12, 16
+    assert further_in.sum() == maps.sum()
+    lost = 0.5  # the mean is 3.5 in place of 4
+    np.testing.assert_allclose(further_in[0, 0, :, 0], np.array([0, 2, 6, 6]) + lost)
+    closer = map_places.onto_film(maps, Places(4, 5.0, 2), 16)  # at pixels 5, 7, 9, 11: a network that does not pad
+    np.testing.assert_allclose(closer[0, :, 0, 0] - closer[0, 0, 0, 0], 0)
+    np.testing.assert_allclose(np.diff(closer[0, 0, :, 0]), [2, 4, -2])
