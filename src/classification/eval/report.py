@@ -1,8 +1,8 @@
 """The report of a family: one HTML page that opens from disk, offline; and its model card.
 
 Reads   MODELS_DIR/classification/<family>/: predictions.csv, metrics.json, thresholds.json, comparison.json,
-        shortcuts.json, map_scores.csv, <member>/{metrics.json, cams*.npy, randomisation.csv, log.csv, run.json}; the
-        packed films; the U-Net's evaluation, where they are
+        shortcuts.json, map_scores.csv, detection_scores.csv, <member>/{metrics.json, cams*.npy, randomisation.csv,
+        log.csv, run.json}; the packed films; the U-Net's evaluation, where they are
 Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
 """
 

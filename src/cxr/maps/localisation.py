@@ -33,14 +33,17 @@ class FilmGeometry:
 
 def film_boxes(heat: np.ndarray, share: float, geometry: FilmGeometry) -> list[tuple[Box, float]]:
     """What `heatmaps.detections` finds on a heatmap (h, w), in film pixels, clipped to the film."""
-    clipped = []
-    for square_box, score in heatmaps.detections(heat, share, geometry.size):
-        x, y, width, height = to_film(square_box, geometry.affine)
-        left, top = max(0.0, x), max(0.0, y)
-        right, bottom = min(float(geometry.width), x + width), min(float(geometry.height), y + height)
-        if right > left and bottom > top:
-            clipped.append(((left, top, right - left, bottom - top), score))
-    return clipped
+    boxes = heatmaps.detections(heat, share, geometry.size)
+    on_film = [(clip(to_film(box, geometry.affine), geometry), score) for box, score in boxes]
+    return [(box, score) for box, score in on_film if box is not None]
+
+
+def clip(box: Box, geometry: FilmGeometry) -> Box | None:
+    """What of a box lies on the film; None where nothing does."""
+    x, y, width, height = box
+    left, top = max(0.0, x), max(0.0, y)
+    right, bottom = min(float(geometry.width), x + width), min(float(geometry.height), y + height)
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None
 
 
 def peak(heat: np.ndarray, geometry: FilmGeometry) -> tuple[float, float] | None:

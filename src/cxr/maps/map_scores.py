@@ -25,7 +25,7 @@ Heats = Callable[[str, int], list[np.ndarray]]  # finding, row -> heatmaps (h, w
 
 
 def step_of(settings: Settings, params: Params, family: str) -> Step:
-    """The record of score_maps.py: whether map_scores.csv is of the maps, boxes and films that are there now.
+    """The record of score_maps.py: whether what it wrote is of the maps, boxes and films that are there now.
 
     Raises
     ------
@@ -44,12 +44,13 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
     if settings.lung_masks.exists():
         made_from["lungs"] = origin(settings.lung_masks.with_suffix(".json"), "sh prepare_data.sh")
     parameters = {
+        "MAP_METHOD": params.evaluation.map_method,
         "MAP_THRESHOLD": params.evaluation.map_threshold,
         "BOOTSTRAP_REPLICATES": params.evaluation.bootstrap_replicates,
         "SEED": params.general.seed,
         "heat": heatmaps.READ_AGAINST,
     }
-    outputs = [folder / "map_scores.csv", folder / "map_scores_films.csv"]
+    outputs = [folder / name for name in ("map_scores.csv", "map_scores_films.csv", "detection_scores.csv", "froc.png")]
     return Step(folder / "map_scores.json", made_from, parameters, outputs)
 
 

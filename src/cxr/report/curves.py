@@ -3,6 +3,7 @@
 Each is drawn once for both `Style`s; `styles.save_png` writes it, `styles.as_svg` makes it text for a page.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from cxr.core.errors import one_line
 from cxr.core.findings import colours
 from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import why_undefined
+from cxr.maps.detection_scores import FALSE_BOXES, KNOW_NOTHING, SENSITIVITIES
 from cxr.report.styles import PAGE, PRINT, Style, dressed, label_of, place_legend, save_png, square, thinned
 
 LINE_WIDTH = 1.7  # points
 # A dash for every eight findings: with more than eight, colour alone does not tell them apart.
 DASHES = ("-", (0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (6, 1, 1, 1, 1, 1)))
+BESIDE_FROC = dict(zip(KNOW_NOTHING[1:], ("--", ":"), strict=True))  # random maps say no more than the centre prior
 
 
 @dressed
@@ -191,6 +194,58 @@ def _row_name(name: str, values: dict[str, Any] | None) -> str:
     if values is None:
         return name
     return f"{name} ({values['positives']}/{values['films']})" + ("" if values["auroc"] is not None else " n/a")
+
+
+@dressed
+def froc(
+    scores: pd.DataFrame, network: str, findings: Sequence[str], title: str = "", *, style: Style = PAGE
+) -> Figure:
+    """Share of the known boxes found against false boxes a film, a panel for each finding that has boxes.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        detection_scores.csv.
+    network : str
+        Whose curve is drawn; gray and thin what knows nothing of the place (`BESIDE_FROC`).
+    findings : sequence of str
+        All of the family's: their places say the colours.
+    title : str
+        Of a figure that stands alone.
+    """
+    looks = {finding: look for finding, look in _looks(findings).items() if finding in set(scores["finding"])}
+    columns = min(3, len(looks))
+    rows = math.ceil(len(looks) / columns)
+    figure = Figure(figsize=(2.5 * columns + 0.6, 2.3 * rows + 0.7), layout="constrained")
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axes, (finding, look) in zip(panels, looks.items(), strict=False):
+        own = scores[scores["finding"] == finding].set_index(["network", "method"])[["froc", *SENSITIVITIES]]
+        pale = {"color": style.ink, "alpha": 0.5, "linewidth": 1}
+        for name, line in BESIDE_FROC.items():
+            if ("none", name) in own.index:
+                axes.plot(FALSE_BOXES, own.loc[("none", name)].iloc[1:], linestyle=line, label=name, **pale)
+        score, *sensitivities = own.loc[network].iloc[0]
+        axes.plot(FALSE_BOXES, sensitivities, marker="o", markersize=3.5, **look)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(FALSE_BOXES, ["⅛", "¼", "½", "1", "2", "4", "8"])
+        axes.set(ylim=(-0.03, 1.03), yticks=(0, 0.25, 0.5, 0.75, 1), title=label_of(style, finding, f"{score:.3f}"))
+        axes.grid(True)
+    for axes in panels[: len(looks)][-columns:]:
+        axes.set_xlabel("False boxes a film")
+    for axes in panels[len(looks) :]:
+        axes.remove()
+    figure.supylabel("Sensitivity", fontsize="medium")
+    handles = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
+    if style.alone:
+        figure.suptitle(one_line(title))
+    return figure
+
+
+def save_froc(scores: pd.DataFrame, network: str, findings: Sequence[str], path: Path) -> None:
+    save_png(froc(scores, network, findings, f"{network}, FROC at IoU > 0.3", style=PRINT), path)
 
 
 def dashes(findings: Sequence[str]) -> dict[str, str]:

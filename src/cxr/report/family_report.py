@@ -76,25 +76,28 @@ def extras(settings: Settings, params: Params, family: str, most: int | None = N
     )
 
 
-def map_scores_of(settings: Settings, params: Params, family: str) -> pd.DataFrame | None:
-    """map_scores.csv, or None where it is not there or of older maps."""
-    path = settings.family_dir(family) / "map_scores.csv"
+def map_scores_of(settings: Settings, params: Params, family: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """map_scores.csv and detection_scores.csv, or None where they are not there or of older maps."""
+    paths = [settings.family_dir(family) / name for name in ("map_scores.csv", "detection_scores.csv")]
     try:
-        current = path.is_file() and map_scores.step_of(settings, params, family).is_current()
+        there = all(path.is_file() for path in paths)
+        current = there and map_scores.step_of(settings, params, family).is_current()
     except InputError:  # what it was made from is gone
         return None
-    return pd.read_csv(path) if current else None
+    return tuple(pd.read_csv(path) for path in paths) if current else None
 
 
 def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
-    """map_tables, randomisation and shortcuts of `report.Extras`; nothing in them where they were not measured."""
+    """map_tables to shortcuts of `html_page.Extras`; nothing in them where they were not measured."""
     folder, members, method = settings.family_dir(family), params.members(family), params.evaluation.map_method
     network = family if len(members) > 1 else members[0]
-    scores = map_scores_of(settings, params, family)
+    scores, detection = map_scores_of(settings, params, family) or (None, None)
     shuffled = {member: settings.member_dir(family, member) / "randomisation.csv" for member in members}
     shuffled = {member: pd.read_csv(path) for member, path in shuffled.items() if path.is_file()}
     return {
         "map_tables": trust_tables.map_tables(scores, network, method) if scores is not None else [],
+        "detection_tables": trust_tables.detection_tables(detection, network) if detection is not None else [],
+        "froc": (network, detection) if detection is not None else None,
         "randomisation": trust_tables.randomisation_table(shuffled, method),
         "shortcuts": trust_tables.shortcut_tables(read_json_if_there(folder / "shortcuts.json", ""), params.findings),
     }

@@ -56,14 +56,17 @@ class Extras:
     """What only a model of our own has: films with maps, lung masks, logs of training, facts of the run.
 
     cards: from `gallery.film_cards`, their maps by ``method``, in words; or None with ``no_maps`` saying why.
-    map_tables, randomisation, shortcuts: from `trust_tables`. masks: pictures (title, data URI), with lines of text in
-    mask_notes. logs: member -> log.csv. facts: title -> (name, value) pairs.
+    map_tables, detection_tables, randomisation, shortcuts: from `trust_tables`. froc: a network, and
+    detection_scores.csv. masks: pictures (title, data URI), with lines of text in mask_notes. logs: member -> log.csv.
+    facts: title -> (name, value) pairs.
     """
 
     cards: list[dict[str, Any]] | None = None
     method: str = ""
     no_maps: str = "These predictions came as numbers: there are no films and no maps to show."
     map_tables: list[Table] = field(default_factory=list)
+    detection_tables: list[Table] = field(default_factory=list)
+    froc: tuple[str, pd.DataFrame] | None = None
     randomisation: Table | None = None
     shortcuts: list[Table] = field(default_factory=list)
     masks: list[tuple[str, str]] = field(default_factory=list)
@@ -262,6 +265,10 @@ def _charts(model: Model, findings: Sequence[str], extras: Extras) -> dict[str, 
             )
             for finding in (findings if groups else ())
         ],
+        "froc": extras.froc and _svg(
+            curves.froc(extras.froc[1], extras.froc[0], every), "froc",
+            "Share of known boxes found against false boxes a film, a panel for each finding",
+        ),
         "training": [
             (member, _svg(curves.training(log), f"training-{member}", f"Loss and val AUROC of {member} by epoch"))
             for member, log in extras.logs.items()

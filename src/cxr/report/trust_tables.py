@@ -1,15 +1,18 @@
-"""The report's tables of what to trust: maps against known boxes, maps without learned weights, shortcuts of scores."""
+"""The report's tables of what to trust: maps, with and without learned weights; detection; shortcuts of scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cxr.core.parameters import METHOD_NAMES
+from cxr.maps.detection_scores import BESIDE, KNOW_NOTHING, WITH_INTERVAL
 from cxr.maps.localisation import ALWAYS_BESIDE, THRESHOLDS
 from cxr.maps.map_scores import MEAN
 from cxr.report.page_tables import Cell, Table, count, difference, findings_and_mean, number
 
+JUDGED_BY = "ap_iou_0.3"
 FEWEST = 10  # films with a box below which a figure is grey: one film moves it by much
 
 
@@ -43,6 +46,64 @@ def _over_findings(scores: pd.DataFrame) -> Table:
     )
     caption = "Maps against known boxes, mean over the findings that have any"
     return Table(caption, heads.split("|"), rows, _too_few(scores))
+
+
+def detection_tables(scores: pd.DataFrame, network: str) -> list[Table]:
+    """Detection: the mean over the findings, each finding of one network, and that beside what knows nothing.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        detection_scores.csv.
+    network : str
+        Whose boxes the last two tables are of.
+    """
+    over, by_finding, beside = [], [], []
+    of_finding = scores.set_index(["finding", "method"])[JUDGED_BY]
+    for row in scores.to_dict("records"):
+        counts = [count(row[key]) for key in ("films", "boxes", "detected")]
+        cells = [*counts, *(_interval(row, key) for key in WITH_INTERVAL), number(_known(row["sensitivity_at_1"]))]
+        if row["finding"] == MEAN:
+            knows = row["network"] == "none"
+            over.append([Cell(row["method"] if knows else row["network"], faint=knows), *cells])
+        elif row["network"] == network:
+            by_finding.append([Cell(row["finding"]), *cells])
+        if row["network"] == network:
+            others = [number(_known(of_finding.get((row["finding"], name), np.nan))) for name in BESIDE]
+            beside.append([Cell(row["finding"].capitalize()), _interval(row, JUDGED_BY), *others])
+    own = scores[scores["network"] == network]
+    heads = [
+        *("Films", "Known boxes", "Detected boxes", "AP, IoU > 0.1", "AP, IoU > 0.3", "AP, IoU > 0.5"),
+        *("AP, IoBB > 0.5", "FROC score", "Sensitivity at 1 false box"),
+    ]
+    few, names = _too_few(own.assign(films=own["positives"])), [name.capitalize() for name in BESIDE]
+    caption = f"Average precision at IoU > 0.3 of {network}, and of what stands beside it"
+    return [
+        Table("Detection, mean over the findings that have boxes", ["Boxes", *heads], over),
+        Table(f"Detection by finding ({network})", ["Finding", *heads], by_finding, few),
+        Table(caption, ["Finding", network, *names], beside, no_better(scores, network), foot=1),
+    ]
+
+
+def no_better(scores: pd.DataFrame, network: str) -> list[str]:
+    """Where a network's boxes are no better than those that know nothing of the place, in sentences."""
+    own, lines = scores[scores["network"] == network].set_index("finding"), []
+    for name in KNOW_NOTHING:
+        other = scores[scores["method"] == name].set_index("finding")[JUDGED_BY]
+        judged = own.loc[own.index.isin(other.index)]
+        other = other[judged.index]
+        worse = judged.index[judged[JUDGED_BY] <= other]
+        unsure = judged.index[(judged[JUDGED_BY] > other) & (judged[f"{JUDGED_BY}_low"] <= other)]
+        if len(worse):
+            lines.append(f"No better than the {name}: {', '.join(worse)}.")
+        if len(unsure):
+            lines.append(f"Above the {name}, but not with the whole interval: {', '.join(unsure)}.")
+    return lines
+
+
+def _interval(row: Mapping[str, Any], key: str) -> Cell:
+    limits = [_known(row[f"{key}_{end}"]) for end in ("low", "high")]
+    return number(_known(row[key]), None if None in limits else limits)
 
 
 def _too_few(scores: pd.DataFrame) -> list[str]:
