@@ -14,6 +14,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cxr.core.findings import FINDINGS, colours
+from cxr.maps.detection_scores import SENSITIVITIES
 from cxr.report import canvas, curves, film_pictures, styles
 
 # NIH's fourteen, more of CheXpert's, and names as long as they may be.
@@ -179,6 +180,32 @@ def test_each_findings_line_has_the_colour_of_its_finding_and_from_the_ninth_on_
     key = curves.dashes(NAMES)
     assert [key[finding] for finding in NAMES[:9]] == [""] * 8 + ["8.5 2.55"]
     assert len(set(key.values())) == 4
+
+
+@pytest.mark.parametrize("style", [styles.PRINT, styles.PAGE], ids=["print", "page"])
+@pytest.mark.parametrize("number", [1, 2, 4, 14])
+def test_froc_has_a_panel_for_each_finding_with_boxes_what_knows_nothing_gray_beside_it(number, style):
+    networks = {("ensemble", "gradcam"): 0.6, ("none", "centre prior"): 0.4, ("none", "mean box of val"): 0.2}
+    rows = [
+        {"finding": finding, "network": network, "method": method, **dict.fromkeys(("froc", *SENSITIVITIES), value)}
+        for finding in NAMES[1 : number + 1]
+        for (network, method), value in networks.items()
+    ]
+    figure = curves.froc(pd.DataFrame(rows), "ensemble", NAMES, "ensemble, FROC", style=style)
+    assert [axes.get_title(loc="left").split("  ")[0] for axes in figure.axes] == NAMES[1 : number + 1]
+    for axes, finding in zip(figure.axes, NAMES[1:], strict=False):
+        prior, mean_box, own = axes.lines
+        assert own.get_color() == colours(NAMES)[finding]
+        assert (own.get_ydata()[0], prior.get_ydata()[0], mean_box.get_ydata()[0]) == (0.6, 0.4, 0.2)
+    figure.draw_without_rendering()
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    legend = figure.legends[0].get_window_extent()
+    assert not any(legend.overlaps(box) for box in boxes)
+    for box in (legend, *boxes):
+        assert figure.bbox.x0 <= box.x0
+        assert figure.bbox.y0 <= box.y0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
 
 
 def test_training_curves_of_thirty_findings_take_a_moment():

@@ -14,7 +14,7 @@ import pytest
 from cxr.core import artifacts, configuration
 from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation import assessment, predictions
-from cxr.maps import localisation, map_scores
+from cxr.maps import detection_scores, localisation, map_scores
 from cxr.report import gallery, html_page, page_tables, trust_tables
 from tests.conftest import load_script
 
@@ -67,6 +67,22 @@ def map_scores_table():
     return pd.DataFrame(rows)
 
 
+def detection_scores_table():
+    """detection_scores.csv of a family of two."""
+    beside = {"random map": 0.1, "centre prior": 0.3, "mean box of val": 0.32, "known box on the grid": 0.9}
+    networks = [("ensemble", "gradcam", 0.35), ("tiny", "gradcam", 0.2), *(("none", *pair) for pair in beside.items())]
+    rows = []
+    for finding, added in (("Effusion", 0.0), ("Cardiomegaly", -0.05), (map_scores.MEAN, -0.025)):
+        for network, method, value in networks:
+            value += added if network != "none" else 0
+            row = {"finding": finding, "network": network, "method": method, "films": 40, "positives": 12, "boxes": 15}
+            row |= {"detected": 1200, **dict.fromkeys(detection_scores.SENSITIVITIES, value)}
+            for figure in detection_scores.WITH_INTERVAL:
+                row |= {figure: value, f"{figure}_low": value - 0.04, f"{figure}_high": value + 0.04}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def found_shortcuts():
     """shortcuts.json."""
     one = {"first": 0.7, "second": 0.8, "difference": -0.1, "interval": [-0.2, 0.0]}
@@ -96,6 +112,8 @@ def html(ours):
         facts={"Run": [("seed", "1")]},
         mask_notes=["Dice .9"],
         map_tables=trust_tables.map_tables(map_scores_table(), "ensemble", "gradcam"),
+        detection_tables=trust_tables.detection_tables(detection_scores_table(), "ensemble"),
+        froc=("ensemble", detection_scores_table()),
         randomisation=trust_tables.randomisation_table({"tiny": replaced}, "gradcam"),
         shortcuts=trust_tables.shortcut_tables(found_shortcuts(), FINDINGS),
     )
@@ -208,13 +226,16 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
     for member in params["ENSEMBLE_MEMBERS"]:
         predictions.write(pd.concat([ours.val, ours.table]), folder / member / "predictions.csv")
     assessment.finish(configuration.load_settings(tmp_path / "SETTINGS.json"), "ensemble", params["ENSEMBLE_MEMBERS"])
-    map_scores_table().to_csv(folder / "map_scores.csv", index=False)  # of other maps: nothing vouches for it
+    # Of other maps: nothing vouches for them.
+    map_scores_table().to_csv(folder / "map_scores.csv", index=False)
+    detection_scores_table().to_csv(folder / "detection_scores.csv", index=False)
     script = load_script("src/classification/eval/report.py")
     script.main(["ensemble", "--settings", str(tmp_path / "SETTINGS.json"), "--params", str(tmp_path / "PARAMS.json")])
     page, card = (folder / "report.html").read_text(), (folder / "MODEL_CARD.md").read_text()
     assert "No maps are stored beside these predictions: run evaluate_Ensemble.sh" in page
     assert '<th scope="row">tiny</th>' in page
     assert "Do maps find what is known?" not in page
+    assert "FROC" not in page
     assert "No film of chexpert was in training or val (TRAIN_SOURCES)" in page
     assert "no maps" in capsys.readouterr().out
     assert "| device | CPU\\|x |" in card
@@ -256,6 +277,34 @@ def test_findings_with_few_boxes_are_grey_and_named():
     over, hit, *_ = trust_tables.map_tables(map_scores_table().assign(films=3), "ensemble", "gradcam")
     assert over.notes == hit.notes == ["Too few films with a box to say much: Effusion (3)."]
     assert all(cell.faint for cell in hit.rows[0][2:])
+
+
+def test_detection_stands_beside_what_knows_nothing_of_the_place_and_the_page_says_where_it_is_no_better(html):
+    over, by_finding, beside = trust_tables.detection_tables(detection_scores_table(), "ensemble")
+    assert [row[0].text for row in over.rows] == [
+        "ensemble", "tiny", "random map", "centre prior", "mean box of val", "known box on the grid",
+    ]  # fmt: skip
+    assert [cell.text for cell in over.rows[0][1:6]] == ["40", "15", "1,200", "0.325", "0.325"]
+    assert over.rows[0][4].below == "0.285 – 0.365"
+    assert [row[0].text for row in by_finding.rows] == ["Effusion", "Cardiomegaly"]
+    assert [cell.text for cell in beside.rows[0]] == ["Effusion", "0.350", "0.100", "0.300", "0.320", "0.900"]
+    assert [row[0].text for row in beside.rows] == ["Effusion", "Cardiomegaly", "Mean"]
+    assert beside.notes == [
+        "No better than the centre prior: Cardiomegaly.",  # 0.30 is not more than 0.30
+        "Above the centre prior, but not with the whole interval: mean.",  # 0.325, from 0.285
+        "No better than the mean box of val: Cardiomegaly.",
+        "Above the mean box of val, but not with the whole interval: Effusion, mean.",
+    ]
+    assert "No better than the centre prior: Cardiomegaly." in html
+    assert "FROC of ensemble at IoU &gt; 0.3" in html
+    assert 'aria-label="Share of known boxes found against false boxes a film' in html
+
+
+def test_without_a_box_in_val_detection_stands_beside_the_rest():
+    scores = detection_scores_table()
+    *_, beside = trust_tables.detection_tables(scores[scores["method"] != "mean box of val"], "ensemble")
+    assert beside.rows[0][4].text == "n/a"
+    assert len(beside.notes) == 2
 
 
 def test_maps_without_learned_weights_and_shortcuts_become_tables():
