@@ -1,4 +1,5 @@
 """Stored maps -> heatmaps, detections in pixels of the film, and their scores against known boxes.
 
-In: cams*.npy beside predictions. Out: heatmaps, detections.csv, map_scores.csv. Called by: visualize.py, score_maps.py.
+In: cams*.npy beside predictions. Out: heatmaps, detections.csv, map_scores.csv, detection_scores.csv.
+Called by: visualize.py, score_maps.py.
 """

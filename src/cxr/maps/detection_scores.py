@@ -29,6 +29,7 @@ FROC_LIMIT = LIMITS.index(("iou", 0.3))
 FALSE_BOXES = (0.125, 0.25, 0.5, 1, 2, 4, 8)  # a film, mean over the films that count
 SENSITIVITIES = tuple(f"sensitivity_at_{rate:g}" for rate in FALSE_BOXES)
 WITH_INTERVAL = (*(f"ap_{kind}_{limit}" for kind, limit in LIMITS), "froc")
+COUNTS = ("films", "positives", "boxes", "detected")  # positives: films with a known box; boxes: known ones
 MEAN_BOX = "mean box of val"
 KNOW_NOTHING = (*ALWAYS_BESIDE[:2], MEAN_BOX)  # of the film, but for its probability
 BESIDE = (*KNOW_NOTHING, *ALWAYS_BESIDE[2:])
@@ -144,9 +145,9 @@ def score_all(by_network: dict[str, Scored], replicates: int, seed: int) -> pd.D
     Returns
     -------
     DataFrame
-        ``finding``, ``network``, ``method``, the counts ``films``, ``positives`` (films with a known box), ``boxes``
-        (known), ``detected``, then `WITH_INTERVAL`, each with ``_low`` and ``_high``, and `SENSITIVITIES`. `MEAN_BOX`
-        for findings with boxes in val only, and without a mean where one has none. Empty without a known box in test.
+        ``finding``, ``network``, ``method``, `COUNTS`, `WITH_INTERVAL`, each with ``_low`` and ``_high``, and
+        `SENSITIVITIES`. `MEAN_BOX` only for findings with boxes in val, and their mean only where all have some. Empty
+        without a known box in test.
     """
     first = next(iter(by_network.values()))
     rows_of = {finding: counted_rows(first, finding) for finding in first.findings}
@@ -161,48 +162,48 @@ def score_all(by_network: dict[str, Scored], replicates: int, seed: int) -> pd.D
     weights = np.stack([np.ones(len(names), int), *bootstrap.draws(len(names), replicates, seed)])
     boxes_of, rows, drawn = _boxes_of(by_network), [], {}
     for finding, films in rows_of.items():
-        for name, scores, on, found, known in _detected(first, finding, films, boxes_of):
-            of_patient = [np.bincount(patients[films], times, len(names)).astype(int) for times in (None, known)]
-            ranked = rank(scores, patients[on], found, *of_patient)
+        positives = len(boxed_rows(first, finding, "test"))
+        for name, ranked in _ranked(first, finding, films, boxes_of, patients):
             values = drawn[name, finding] = _in_parts(ranked, weights)
-            counts = {"films": len(films), "positives": (known > 0).sum(), "boxes": known.sum(), "detected": len(on)}
+            counts = dict(zip(COUNTS, (len(films), positives, ranked.known.sum(), len(ranked.patients)), strict=True))
             alone = np.count_nonzero(ranked.known) == 1  # one patient, drawn or not, makes no interval
             rows.append(_row(finding, name, counts, values[:1] if alone else values))
     table = pd.DataFrame(rows)
-    boxed = np.unique(np.concatenate([boxed_rows(first, finding, "test") for finding in rows_of]))
+    positives = len(np.unique(np.concatenate([boxed_rows(first, finding, "test") for finding in rows_of])))
     for name in boxes_of:
         own = table[(table["network"] == name[0]) & (table["method"] == name[1])]
-        if set(own["finding"]) == set(rows_of):
-            counts = {"films": len(every), "positives": len(boxed), **own[["boxes", "detected"]].sum()}
+        if len(own) == len(rows_of):
+            counts = dict(zip(COUNTS, (len(every), positives, own["boxes"].sum(), own["detected"].sum()), strict=True))
             rows.append(_row(map_scores.MEAN, name, counts, np.mean([drawn[name, f] for f in rows_of], axis=0)))
     return pd.DataFrame(rows)
 
 
-def _detected(
-    scored: Scored, finding: str, films: np.ndarray, boxes_of: dict[tuple[str, str], Boxes]
-) -> Iterator[tuple[tuple[str, str], np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """By network and method: scores (n,), rows (n,), found (n, limits) of its boxes, and known boxes of the films (N,).
+def _ranked(
+    scored: Scored, finding: str, films: np.ndarray, boxes_of: dict[tuple[str, str], Boxes], patients: np.ndarray
+) -> Iterator[tuple[tuple[str, str], Ranked]]:
+    """The boxes of each network and method on the films that count; ``patients``: index of each row's patient.
 
-    A network that has nothing to say of the finding is left out.
+    `MEAN_BOX` is left out where val has none.
     """
     boxed = set(boxed_rows(scored, finding, "test").tolist())
 
     def look(row: int):
         known = known_boxes(scored, finding, row) if row in boxed else []
-        by_name = {name: boxes(finding, row) for name, boxes in boxes_of.items()}
+        detected = {name: boxes(finding, row) for name, boxes in boxes_of.items()}
         return len(known), {
             name: ([score for _, score in boxes], match([box for box, _ in boxes], known))
-            for name, boxes in by_name.items()
+            for name, boxes in detected.items()
         }
 
     with threads(process_count(scored.params.general.workers)) as pool:
         looked = list(progress(in_order(look, films.tolist(), pool), len(films), f"boxes of {finding}"))
-    known = np.array([count for count, _ in looked])
+    known = [count for count, _ in looked]
+    totals = [np.bincount(patients[films], times, patients.max() + 1).astype(int) for times in (None, known)]
     for name in boxes_of:
         scores, found = zip(*(by_name[name] for _, by_name in looked), strict=True)
-        on = np.repeat(films, [len(of_film) for of_film in scores])
+        on = np.repeat(patients[films], [len(of_film) for of_film in scores])
         if name[1] != MEAN_BOX or len(on):
-            yield name, np.concatenate(scores), on, np.concatenate(found), known
+            yield name, rank(np.concatenate(scores), on, np.concatenate(found), *totals)
 
 
 def _boxes_of(by_network: dict[str, Scored]) -> dict[tuple[str, str], Boxes]:
