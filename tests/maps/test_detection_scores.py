@@ -182,10 +182,6 @@ def test_intervals_are_by_patient_and_one_patient_with_a_box_has_none(scored):
     assert alone["films"] == 3  # the other has the finding, and nobody says where
 
 
-def test_without_any_box_in_test_the_table_is_empty(scored):
-    assert detection_scores.score_all({"tiny": dataclasses.replace(scored, boxes=scored.boxes[2:])}, 0, 1).empty
-
-
 def test_the_mean_is_over_the_findings(scored):
     table = scored.table.assign(**{f"{F1}_true": [1.0, 0, 0, 0, 0], f"{F1}_prob": 0.5})
     boxes = pd.concat([scored.boxes, scored.boxes[:1].assign(finding=F1)], ignore_index=True)

@@ -35,14 +35,14 @@ def main(argv=None):
         print(f"{scores_csv}: up to date")
         return
     step.begin()
-    chosen, resampling = params.evaluation.map_method, (params.evaluation.bootstrap_replicates, params.general.seed)
+    resampling = (params.evaluation.bootstrap_replicates, params.general.seed)
     by_method = {method: family_maps.load(settings, params, family, method) for method in MAP_METHODS}
     if not map_scores.pairs(by_method[MAP_METHODS[0]]):
         print("no test film has a known box: maps are not scored")
         return
     scores = map_scores.score_all(by_method, params.members(family), family, settings)
     table = map_scores.summary(scores, params.findings, *resampling)
-    networks = detection_scores.networks(settings, params, family, by_method[chosen])
+    networks = detection_scores.networks(settings, params, family, by_method[params.evaluation.map_method])
     detection = detection_scores.score_all(networks, *resampling)
     write_csv(scores, films_csv)
     write_csv(table, scores_csv)

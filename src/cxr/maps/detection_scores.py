@@ -138,22 +138,19 @@ def score_all(by_network: dict[str, Scored], replicates: int, seed: int) -> pd.D
     Parameters
     ----------
     by_network : dict
-        From `networks`; the first says which films and boxes there are, and how probable a finding is to what stands
-        beside: that differs in the place alone.
+        From `networks`, with a known box in test (`map_scores.pairs`). The first says which films and boxes there are,
+        and how probable a finding is to what stands beside: that differs in the place alone.
     replicates, seed : int
 
     Returns
     -------
     DataFrame
         ``finding``, ``network``, ``method``, `COUNTS`, `WITH_INTERVAL`, each with ``_low`` and ``_high``, and
-        `SENSITIVITIES`. `MEAN_BOX` only for findings with boxes in val, and their mean only where all have some. Empty
-        without a known box in test.
+        `SENSITIVITIES`. `MEAN_BOX` only for findings with boxes in val, and their mean only where all have some.
     """
     first = next(iter(by_network.values()))
     rows_of = {finding: counted_rows(first, finding) for finding in first.findings}
     rows_of = {finding: rows for finding, rows in rows_of.items() if len(rows)}
-    if not rows_of:
-        return pd.DataFrame()
     every = np.unique(np.concatenate(list(rows_of.values())))
     names, index = np.unique(first.table["patient_id"].astype(str).iloc[every], return_inverse=True)
     patients = np.zeros(len(first.table), int)
