@@ -125,7 +125,7 @@ def test_one_finding_is_a_whole_pipeline(own):
     family = folder / "models/classification/ensemble"
     table = predictions.read(family / "predictions.csv")
     assert [column for column in table if column.endswith("_prob")] == ["Effusion_prob"]
-    assert np.load(family / "tiny/cams.npy").shape == (len(table), 1, 4, 4)
+    assert np.load(family / "tiny/cams.npy").shape == (len(table), 1, 8, 8)
     assert pd.read_csv(family / "result.csv")["finding"].tolist()[0] == "Effusion"
     assert not set(FINDINGS) - {"Effusion"} & set(pd.read_csv(family / "result.csv")["finding"])
     assert list(json.loads((family / "metrics.json").read_text())["findings"]) == ["Effusion"]
@@ -189,7 +189,7 @@ def test_fourteen_findings_of_three_sources_go_through_all_scripts(fourteen):
     family = folder / "models/classification/ensemble"
     table = predictions.read(family / "predictions.csv")
     assert predictions.findings_of(table) == FOURTEEN
-    assert np.load(family / "tiny/cams.npy").shape == (len(table), 14, 4, 4)
+    assert np.load(family / "tiny/cams.npy").shape == (len(table), 14, 8, 8)
     assert pd.read_csv(family / "result.csv")["finding"].tolist()[:14] == FOURTEEN
     assert {"nih", "own"} <= set(json.loads((family / "metrics.json").read_text())["by_source"])
     for finding in FOURTEEN:

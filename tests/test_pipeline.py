@@ -141,7 +141,7 @@ def test_predictions_cover_val_and_test_with_a_map_each(finished):
     table = predictions.read(family / "predictions.csv")
     split = pd.read_csv(folder / "data/classification/split.csv")
     assert set(table["image_id"]) == set(split["image_id"][split["split"] != "train"])
-    assert np.load(family / "tiny/cams.npy").shape == (len(table), 6, 4, 4)
+    assert np.load(family / "tiny/cams.npy").shape == (len(table), 6, 8, 8)
 
 
 def test_the_result_table_begins_as_the_originals_does(finished):

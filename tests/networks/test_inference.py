@@ -137,7 +137,7 @@ def test_scores_are_the_models_predictions_of_the_rows_asked_for_in_their_order(
         probabilities, maps = scored(model, pack, rows, params_of())
         np.testing.assert_allclose(probabilities, everything[rows], atol=1e-6)
         assert probabilities.dtype == np.float32
-        assert (maps.shape, maps.dtype) == ((len(rows), 6, 4, 4), np.float16)
+        assert (maps.shape, maps.dtype) == ((len(rows), 6, 8, 8), np.float16)
 
 
 def test_scores_do_not_hang_on_the_batch_size():
@@ -152,8 +152,8 @@ def test_maps_belong_to_their_films_and_add_up_to_the_logits():
     _, maps = scored(model, pack, rows, params_of())
     logits = direct(recomputation.logits_of(model), pack[rows])
     bias = model.get_layer("logits").get_weights()[1]
-    np.testing.assert_allclose(maps.astype("float32").mean(axis=(2, 3)) * 16 + bias, logits, atol=2e-2)
-    wrong_film = np.abs(maps.astype("float32").mean(axis=(2, 3)) * 16 + bias - np.roll(logits, 1, axis=0))
+    np.testing.assert_allclose(maps.astype("float32").sum(axis=(2, 3)) + bias, logits, atol=2e-2)
+    wrong_film = np.abs(maps.astype("float32").sum(axis=(2, 3)) + bias - np.roll(logits, 1, axis=0))
     assert wrong_film.max() > 1e-3
 
 
@@ -248,7 +248,7 @@ def test_replaced_weights_make_other_maps_and_two_films_are_compared_too():
     own = table[table["method"] == "gradcam"].set_index("shuffled")
     assert own.index[:2].tolist() == ["nothing, another film", "last layer"]
     assert own.index[-1] == "all layers"
-    assert set(own["places"]) == {16}
+    assert set(own["places"]) == {64}
     assert set(own["films"]) == {10}
     assert own["correlation"].between(-1, 1).all()
     assert abs(own.loc["all layers", "correlation"]) < 0.5

@@ -68,13 +68,16 @@ def test_places_lie_where_the_network_looks(member, stride):
 
 
 def test_maps_lie_on_the_film_where_their_places_are_and_keep_their_sum():
-    """Four places, 16 pixels: cells' middles are pixels 2, 6, 10, 14."""
-    maps = np.repeat(np.array([[0.0, 4, 8, 4]], np.float16), 4, axis=0)[None, ..., None]
-    np.testing.assert_array_equal(map_places.onto_film(maps, Places(4, 2.0, 4), 16), maps)
-    further_in = map_places.onto_film(maps, Places(4, 4.0, 4), 16)  # places at pixels 4, 8, 12, 16
-    assert further_in.sum() == maps.sum()
-    lost = 0.5  # the mean is 3.5 in place of 4
-    np.testing.assert_allclose(further_in[0, 0, :, 0], np.array([0, 2, 6, 6]) + lost)
-    closer = map_places.onto_film(maps, Places(4, 5.0, 2), 16)  # at pixels 5, 7, 9, 11: a network that does not pad
-    np.testing.assert_allclose(closer[0, :, 0, 0] - closer[0, 0, 0, 0], 0)
-    np.testing.assert_allclose(np.diff(closer[0, 0, :, 0]), [2, 4, -2])
+    """Two places a side of 16 pixels: cells' middles are pixels 2, 6, 10, 14."""
+    maps = np.zeros((1, 2, 2, 1), np.float16)
+    maps[0, :, 0], maps[0, :, 1] = 4, 12
+    in_the_middle = map_places.onto_film(maps, Places(2, 4.0, 8), 16)[0, ..., 0]
+    np.testing.assert_allclose(in_the_middle, np.repeat([[1, 1.5, 2.5, 3]], 4, axis=0))
+    further_in = map_places.onto_film(maps, Places(2, 6.0, 8), 16)[0, ..., 0]  # at pixels 6 and 14
+    np.testing.assert_allclose(np.diff(further_in[0]), [0, 1, 1])
+    np.testing.assert_allclose(np.ptp(further_in, axis=0), 0, atol=1e-6)
+    assert further_in.sum() == pytest.approx(maps.sum())
+
+
+def test_a_grid_is_twice_as_fine_as_the_places_up_to_thirty_two():
+    assert [Places(count, 0.5, 1).grid for count in (1, 5, 14, 16, 20, 64)] == [2, 10, 28, 32, 32, 64]

@@ -181,8 +181,10 @@ def _pack(scoring: Scoring) -> np.ndarray:
 
 def describe(scoring: Scoring) -> tuple[str, tuple[int, int]]:
     """What the network runs on, and the sides (h, w) of its maps."""
+    from cxr.networks import inference
+
     _, network, device = _networks(scoring)
-    return device, tuple(network.output_shape[1][1:3])
+    return device, (inference.map_grid(network),) * 2
 
 
 def score_shard(shard: ScoreShard, scoring: Scoring) -> np.ndarray:

@@ -99,6 +99,11 @@ def scorer(classifier: keras.Model, params: Params) -> keras.Model:
     return network
 
 
+def map_grid(network: keras.Model) -> int:
+    """Cells a side of the maps that `score` gives."""
+    return map_places.places_of(network).grid
+
+
 def score(
     network: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -206,11 +206,11 @@ def _score(bundle: Bundle, rows: np.ndarray, work: Path) -> tuple[np.ndarray, li
         network = saved_models.load_model(path, size, bundle.made_by)
         pack = packs.open_pack(work / f"{size}.npy", MADE_BY)
         scorer = inference.scorer(network, bundle.params)
-        places, of_means = scorer.output_shape[1][1:3], np.shape(bundle.reference["mean_maps"][member][POOLED])[1:]
-        if of_means != places:
+        grid, of_means = inference.map_grid(scorer), np.shape(bundle.reference["mean_maps"][member][POOLED])[1:]
+        if of_means != (grid, grid):
             raise InputError(
                 f"{bundle.name}: reference.json: mean_maps.{member} have {of_means} places, the network's maps "
-                f"{places}. Make it again with: {bundle.made_by}"
+                f"{(grid, grid)}. Make it again with: {bundle.made_by}"
             )
         scores, by_method = inference.score(scorer, pack, rows, bundle.params)
         probabilities.append(scores)
