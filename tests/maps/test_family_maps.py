@@ -193,12 +193,17 @@ def test_an_overlay_is_drawn_and_its_heat_lies_on_the_film(tmp_path):
     film = np.tile(np.arange(200, dtype=np.uint8), (100, 1))
     settings = settings_in(tmp_path)
     write_image(film, settings.dataset_dir / "00000000_000.png")
-    small, heat, caption = overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
+    scored.boxes.loc[0] = ["nih/00000000_000", F0, 0.1, 0.2, 0.5, 0.25]
+    tile = overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
     assert (tmp_path / "gradcam" / F0 / "nih" / "00000000_000.png").stat().st_size > 1000
-    assert small.shape == heat.shape == (256, 256)
-    assert caption == "0.90  00000000_000"
-    y, x = np.mgrid[:256, :256] + 0.5  # on the film 40..80, 30..50: its middle at 60, 40; 1.28 pixels a film pixel
-    assert ((x * heat).sum() / heat.sum(), (y * heat).sum() / heat.sum()) == pytest.approx((76.8, 115.2), abs=1)
+    heat = tile.heat
+    assert tile.film.shape == heat.shape == (100, 200)
+    assert tile.caption == "0.90  00000000_000"
+    y, x = np.mgrid[:100, :200] + 0.5  # on the film 40..80, 30..50: its middle at 60, 40
+    assert ((x * heat).sum() / heat.sum(), (y * heat).sum() / heat.sum()) == pytest.approx((60, 40), abs=1)
+    assert np.array(tile.boxes).tolist() == [[20, 20, 100, 25]]
+    ((box, score),) = tile.detections
+    assert (box.tolist(), score) == ([40, 30, 40, 20], pytest.approx(0.9))
     assert read_film(tmp_path / "gradcam" / F0 / "nih" / "00000000_000.png").ndim == 2
 
 
@@ -219,8 +224,16 @@ def test_an_empty_map_is_drawn_without_a_contour(tmp_path):
     scored = scored_films(tmp_path, [np.nan], [0.2])
     settings = settings_in(tmp_path)
     write_image(np.eye(100, dtype=np.uint8) * 99, settings.dataset_dir / "00000000_000.png")
-    _, heat, _ = overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
-    assert heat.max() == 0
+    tile = overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
+    assert tile.heat.max() == 0
+
+
+def test_on_a_film_that_is_not_called_no_detection_is_drawn(tmp_path):
+    scored = scored_films(tmp_path, [1], [0.3], film=(200, 100), heats=heat_with(10, 20, 10, 5))
+    settings = settings_in(tmp_path)
+    write_image(np.eye(100, 200, dtype=np.uint8) * 99, settings.dataset_dir / "00000000_000.png")
+    tile = overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
+    assert (tile.heat.max() > 0, tile.detections) == (True, [])
 
 
 # --- loading what evaluation left

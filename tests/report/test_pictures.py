@@ -63,7 +63,7 @@ def test_a_preview_draws_the_masks_it_is_given_and_long_titles_take_two_lines(tm
 def test_an_overlay_shows_film_map_and_boxes_and_the_same_bytes_each_time(tmp_path):
     heat = np.zeros((8, 8), dtype=np.float32)
     heat[3:5, 3:5] = 1
-    extras = {"contour_level": 0.5, "boxes": [(10, 10, 40, 40)], "detections": [(50, 50, 80, 80)]}
+    extras = {"contour_level": 0.5, "boxes": [(10, 10, 40, 40)], "detections": [((50, 50, 80, 80), 0.7)]}
     for name in ("one.png", "two.png"):
         film_pictures.overlay(film(), heat, tmp_path / name, "Edema · truth 1 · probability 0.83", **extras)
     film_pictures.overlay(film(), heat, tmp_path / "plain.png", "Edema · truth 1 · probability 0.83")
@@ -111,7 +111,7 @@ def test_an_overlay_takes_a_fraction_of_a_second(tmp_path):
 
 
 def test_an_overview_has_a_row_an_outcome_and_says_where_there_is_no_film(tmp_path):
-    group = [(film(), np.full((4, 4), 0.9), "film 1  p 0.91"), (film(), None, "film 2  p 0.90")]
+    group = [film_pictures.Tile(film(), np.full((4, 4), 0.9), f"film {number}  p 0.91") for number in (1, 2)]
     whole, colour = {"TP": group, "FP": group, "FN": group, "TN": group}, "#C3D200"
     film_pictures.overview(whole, tmp_path / "all.png", "Mass", colour)
     some = {"TP": group, "FP": [], "TN": group}
@@ -119,6 +119,30 @@ def test_an_overview_has_a_row_an_outcome_and_says_where_there_is_no_film(tmp_pa
     assert drawn(tmp_path / "all.png").shape[0] - drawn(tmp_path / "some.png").shape[0] > 2 * 236
     assert has(drawn(tmp_path / "all.png")[:52, :60], canvas.rgb(colour))
     assert (drawn(tmp_path / "all.png")[:52] != drawn(tmp_path / "some.png")[:52]).any()  # the note
+
+
+@pytest.mark.parametrize(("films", "columns"), [(1, 3), (3, 3), (4, 4), (9, 6)])
+def test_an_overview_is_filled_over_its_whole_width(films, columns, tmp_path):
+    tiles = [film_pictures.Tile(np.full((64, 64), 250, np.uint8), np.zeros((4, 4)), "") for _ in range(films)]
+    film_pictures.overview({"TP": tiles, "FP": [], "FN": [], "TN": []}, tmp_path / "o.png", "Mass", "#C3D200")
+    picture = drawn(tmp_path / "o.png")
+    bright = np.flatnonzero((picture.reshape(-1, *picture.shape[1:])[150] > 240).all(axis=-1))
+    assert abs(picture.shape[1] - 1446) <= 6
+    assert len(bright) == pytest.approx(min(films, columns) * (1440 // columns - 6), abs=2)
+
+
+def test_an_overview_shows_known_and_detected_boxes_where_they_lie(tmp_path):
+    tile = film_pictures.Tile(
+        np.zeros((200, 100), np.uint8), np.zeros((4, 4)), "", [(20, 40, 50, 80)], [((0, 0, 9, 9), 1)]
+    )
+    film_pictures.overview({"TP": [tile], "FP": [], "FN": [], "TN": []}, tmp_path / "o.png", "Mass", "#C3D200")
+    picture = drawn(tmp_path / "o.png")[122:]  # below the header, the row's name and a gap
+    assert has(picture, canvas.DETECTION)
+    green = np.abs(picture.astype(int) - canvas.KNOWN_BOX).max(axis=-1) < 12
+    rows, columns = np.nonzero(green[:474, :480])
+    scale = 474 / 200  # the film is high: it stands in the middle of its square
+    assert [columns.min() - 6 - 237 / 2, columns.max() - 6 - 237 / 2] == pytest.approx([20 * scale, 70 * scale], abs=2)
+    assert [rows.min(), rows.max()] == pytest.approx([40 * scale, 120 * scale], abs=2)
 
 
 def test_worst_masks_are_outlined_in_two_colours(tmp_path):

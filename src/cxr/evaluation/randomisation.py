@@ -48,9 +48,10 @@ def randomisation(network, classifier, pack: np.ndarray, rows: np.ndarray, param
     Returns
     -------
     DataFrame
-        ``method``, ``shuffled``, ``places`` (cells of a map), ``films``, and ``correlation``: Spearman's of a film's map before
-        and after, the mean over films and findings. Row "nothing, another film": of the maps of two films, which is
-        what maps have in common by place alone. NaN where a grid has fewer than four places, or there is one film.
+        ``method``, ``shuffled``, ``places`` (cells of a map), ``films``, and ``correlation``: Spearman's of a film's
+        map before and after, the mean over films and findings. Row "nothing, another film": of the maps of two films,
+        which is what maps have in common by place alone. NaN where a grid has fewer than four places, or there is one
+        film.
     """
     from cxr.networks.inference import score  # only here: tables of results need no Keras
 

@@ -66,6 +66,10 @@ class Scored:
     def probability(self, finding: str) -> np.ndarray:
         return self.table[f"{finding}_prob"].to_numpy()
 
+    def called(self, finding: str, row: int) -> bool:
+        """Whether a film is called positive."""
+        return bool(self.decisions[row, self.findings.index(finding)])
+
     def outcomes(self, finding: str) -> np.ndarray:
         """TP, FP, FN or TN of every film, (N,) str; "" where the truth is not known."""
         truth, called = self.truth(finding), self.decisions[:, self.findings.index(finding)]

@@ -22,6 +22,8 @@ TRUTH_MASK, PREDICTED_MASK = (80, 255, 120), (255, 70, 200)
 MARGIN = 14
 BAR = 14  # width of a heatmap's colour bar, pixels
 GAP = 6
+Box = Sequence[float]  # x, y, width, height
+Scored = tuple[Box, float]  # a detected box, and its score
 
 
 def blank_canvas(height: int, width: int) -> np.ndarray:
@@ -78,11 +80,34 @@ def film_tile(film: np.ndarray, side: int, outlines=()) -> np.ndarray:
     return _squared(shown, side)
 
 
-def heat_tile(film: np.ndarray, heatmap: np.ndarray | None, side: int) -> np.ndarray:
-    shown, _ = fit_panel(film, side)
+def heat_tile(
+    film: np.ndarray,
+    heatmap: np.ndarray | None,
+    side: int,
+    boxes: Sequence[Box] = (),
+    detections: Sequence[Scored] = (),
+) -> np.ndarray:
+    """A film under its heatmap, with known and detected boxes (in pixels of the film), on a square of ``side``."""
+    shown, scale = fit_panel(film, side)
     if heatmap is not None:
         shown = blend(shown, resize_heat(heatmap, *shown.shape[:2]))
+    draw_boxes(shown, boxes, detections, scale)
     return _squared(shown, side)
+
+
+def draw_boxes(canvas: np.ndarray, boxes: Sequence[Box], detections: Sequence[Scored], scale: float) -> None:
+    """Known boxes, solid, and detected ones, dashed, with their scores; ``scale``: canvas pixels a pixel of theirs."""
+    for box in boxes:
+        draw_rectangle(canvas, np.asarray(box, dtype=float) * scale, KNOWN_BOX, dashed=False)
+    for box, score in detections:
+        left, top, width, height = np.asarray(box, dtype=float) * scale
+        draw_rectangle(canvas, np.array([left, top, width, height]), DETECTION, dashed=True)
+        text, size = f"{score:.2f}".removeprefix("0"), 14
+        wide = text_width(text, size, 600)
+        x = int(min(max(left + 4, 2), canvas.shape[1] - wide - 2))
+        y = int(min(max(top + 16, 14), canvas.shape[0] - 3))
+        cv2.rectangle(canvas, (x - 2, y - 12), (x + wide + 1, y + 3), (20, 20, 20), cv2.FILLED)
+        write_text(canvas, text, (x, y), size, DETECTION, wide + 2, weight=600)
 
 
 def _squared(shown: np.ndarray, side: int) -> np.ndarray:

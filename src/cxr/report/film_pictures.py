@@ -1,6 +1,7 @@
 """Pictures of films: previews, lung masks, overlays, overviews. Takes arrays, saves a PNG, returns nothing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -19,12 +20,14 @@ from cxr.report.canvas import (
     PREDICTED_MASK,
     TEXT,
     TRUTH_MASK,
+    Box,
+    Scored,
     blank_canvas,
     blend,
+    draw_boxes,
     draw_colour_bar,
     draw_legend,
     draw_outline,
-    draw_rectangle,
     film_tile,
     fit_panel,
     heat_tile,
@@ -37,6 +40,19 @@ from cxr.report.canvas import (
 )
 
 PANEL = 480  # longer side of a film in an overlay, pixels
+OVERVIEW = 1440  # width of an overview's films, pixels
+BOXES = [("known box", KNOWN_BOX, False), ("detection, with its score", DETECTION, True)]  # in legends
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A film (H, W) uint8 of an overview, its heatmap (h, w) float 0..1, and what lies on it, in the film's pixels."""
+
+    film: np.ndarray
+    heat: np.ndarray
+    caption: str
+    boxes: Sequence[Box] = ()
+    detections: Sequence[Scored] = ()
 
 
 def preview_grid(
@@ -108,8 +124,8 @@ def overlay(
     path: Path,
     title: str,
     contour_level: float | None = None,
-    boxes: Sequence[Sequence[float]] = (),
-    detections: Sequence[Sequence[float]] = (),
+    boxes: Sequence[Box] = (),
+    detections: Sequence[Scored] = (),
     heat_at_1: float = 1.0,
     unit: str = "",
 ) -> None:
@@ -125,8 +141,10 @@ def overlay(
         Finding, truth and probability.
     contour_level : float, optional
         Level of the heatmap that is outlined.
-    boxes, detections : sequences of (x, y, width, height)
-        Known boxes (solid) and detected ones (dashed), in pixels of ``film``.
+    boxes : sequence of (x, y, width, height)
+        Known boxes (solid), in pixels of ``film``.
+    detections : sequence of (box, score)
+        Detected ones (dashed).
     heat_at_1 : float
         The heat where the heatmap is 1, as the colour bar and the outline's legend give it.
     unit : str
@@ -140,14 +158,8 @@ def overlay(
     if contour_level is not None:
         draw_outline(mapped, heat >= contour_level, CONTOUR, thickness=2)
         entries.append((f"outline: {contour_level * heat_at_1:.1f}{unit}", CONTOUR, False))
-    for rectangles, colour, dashed, name in (
-        (boxes, KNOWN_BOX, False, "known box"),
-        (detections, DETECTION, True, "detection"),
-    ):
-        for rectangle in rectangles:
-            draw_rectangle(mapped, np.asarray(rectangle, dtype=float) * scale, colour, dashed)
-        if len(rectangles):
-            entries.append((name, colour, dashed))
+    draw_boxes(mapped, boxes, detections, scale)
+    entries += BOXES[:1] * bool(boxes) + BOXES[1:] * bool(detections)
     whole_width = 3 * MARGIN + 2 * width + BAR + 60
     lines = wrap_text(title, whole_width - 2 * MARGIN, 18, weight=600)
     top, foot = 20 + 24 * len(lines), 36
@@ -163,37 +175,41 @@ def overlay(
 
 
 def overview(
-    groups: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray | None, str]]],
+    groups: Mapping[str, Sequence[Tile]],
     path: Path,
     finding: str,
     colour: str,
     note: str = "",
 ) -> None:
-    """A page of one finding: up to six films each of true and false positives and negatives.
+    """A page of one finding: up to six films each of true and false positives and negatives, over its whole width.
 
     Parameters
     ----------
-    groups : mapping of "TP", "FP", "FN", "TN" to sequences of (film, heatmap, caption)
-        film (H, W) uint8; heatmap (h, w) float 0..1 or None; the caption holds the probability.
+    groups : mapping of "TP", "FP", "FN", "TN" to sequences of Tile
+        The caption holds the probability.
     path : Path
     finding, colour : str
         Its name, and the colour that stands for it, as "#rrggbb".
     note : str
         Beside the title, such as the method of the maps and the threshold.
     """
-    side, columns = 236, 6
-    width = columns * side + (columns + 1) * GAP
-    header = blank_canvas(52, width)
+    columns = min(6, max(3, *map(len, groups.values())))
+    side = OVERVIEW // columns - GAP
+    width = columns * (side + GAP) + GAP
+    header = blank_canvas(82, width)
     cv2.rectangle(header, (MARGIN, 16), (MARGIN + 20, 36), rgb(colour), cv2.FILLED)
     x = write_text(header, finding, (MARGIN + 32, 35), 26, TEXT, width, weight=700)
     write_text(header, note, (x + 18, 35), 16, DIM, width - x - 18 - MARGIN)
+    tiles = [tile for group in groups.values() for tile in group]
+    shown = [any(tile.boxes for tile in tiles), any(tile.detections for tile in tiles)]
+    draw_legend(header, 68, [entry for entry, drawn in zip(BOXES, shown, strict=True) if drawn])
     rows = [header]
     for outcome, meaning in OUTCOMES.items():
         shown = list(groups.get(outcome, ()))[:columns]
         bar = blank_canvas(34, width)
         write_text(bar, meaning + ("" if shown else " (no such film)"), (MARGIN, 25), 17, TEXT, width, weight=600)
-        tiles = [heat_tile(film, heatmap, side) for film, heatmap, _ in shown]
         rows.append(bar)
-        if tiles:
-            rows.append(tile_grid(tiles, [caption for _, _, caption in shown], columns))
+        if shown:
+            drawn = [heat_tile(tile.film, tile.heat, side, tile.boxes, tile.detections) for tile in shown]
+            rows.append(tile_grid(drawn, [tile.caption for tile in shown], columns))
     save_canvas(np.vstack(rows), path)

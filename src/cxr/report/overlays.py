@@ -5,17 +5,19 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from cxr.core import locks
 from cxr.core.artifacts import digest, read_record
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
-from cxr.imaging.geometry import fit_square, square_to_film
+from cxr.imaging.geometry import square_to_film
 from cxr.maps import heatmaps
 from cxr.maps.detections import film_detections
 from cxr.maps.family_maps import Scored, known_boxes
 from cxr.report import film_pictures
+from cxr.report.canvas import resize_heat
 from cxr.tables.sources.catalogue import film_paths
 
 
@@ -24,7 +26,7 @@ def overlays_made_from(scored: Scored, family_dir: Path) -> dict[str, Any]:
     chosen = scored.params.evaluation
     files = {name: digest(family_dir / name) for name in ("predictions.csv", "thresholds.json")}
     return {
-        **files, "MAP_METHOD": chosen.map_method, "MAP_THRESHOLD": chosen.map_threshold, "heat": heatmaps.READ_AGAINST,
+        **files, "MAP_METHOD": chosen.map_method, "outlines": scored.outlines, "heat": heatmaps.READ_AGAINST,
     }  # fmt: skip
 
 
@@ -46,32 +48,29 @@ def remove_overlays(family_dir: Path) -> None:
             os.rmdir(inside)
 
 
-def draw_overlay(
-    scored: Scored, finding: str, row: int, settings: Settings, folder: Path
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Draw one film's overlay to ``<folder>/<finding>/<image_id>.png``; returns what the overview shows of it.
-
-    Returns
-    -------
-    film (H, W) uint8, heatmap (H, W) float32 0..1, caption
-    """
+def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, folder: Path) -> film_pictures.Tile:
+    """Draw one film's overlay to ``<folder>/<finding>/<image_id>.png``; returns what the overview shows of it."""
     film = read_film(film_paths(settings, scored.films.iloc[[row]])[0])
     on_square = heatmaps.enlarged(scored.heat(finding, row) / scored.scale, scored.size)
     heat = square_to_film(on_square, film.shape, scored.affine(row))
     truth = {1.0: "present", 0.0: "absent"}.get(scored.truth(finding)[row], "not known")
     image_id, probability = scored.films["image_id"].iloc[row], scored.probability(finding)[row]
     title = f"{image_id}   {finding}: {truth}, probability {probability:.2f} ({scored.outcome(finding, row) or '?'})"
+    known, detected = known_boxes(scored, finding, row), film_detections(scored, finding, row)
+    detected = detected if scored.called(finding, row) else []
     film_pictures.overlay(
         film, heat, folder / finding / f"{image_id}.png", title,
         # Of the peak on the square, as the detections have it: the film may show less of the map.
         contour_level=scored.share(finding) * float(on_square.max()) or None,
         heat_at_1=scored.scale,
         unit=" logits added" if scored.params.evaluation.map_method == "gradcam" else "",
-        boxes=known_boxes(scored, finding, row),
-        detections=[box for box, _ in film_detections(scored, finding, row)],
+        boxes=known, detections=detected,
     )  # fmt: skip
-    side = 256
-    small, _ = fit_square(film, side)
-    small_heat, _ = fit_square((np.clip(heat, 0, 1) * 255).astype(np.uint8), side)
+    scale = min(1, film_pictures.PANEL / max(film.shape))
+    small = cv2.resize(film, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     # The probability first: CheXpert's long names are cut.
-    return small, small_heat.astype(np.float32) / 255, f"{probability:.2f}  {image_id.split('/', 1)[-1]}"
+    return film_pictures.Tile(
+        small, resize_heat(heat, *small.shape), f"{probability:.2f}  {image_id.split('/', 1)[-1]}",
+        boxes=[np.multiply(box, scale) for box in known],
+        detections=[(np.multiply(box, scale), score) for box, score in detected],
+    )  # fmt: skip
