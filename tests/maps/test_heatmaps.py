@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from cxr.evaluation.randomisation import mean_correlation
-from cxr.maps.heatmaps import FEWEST, detections, enlarged, evidence, heatmap, mean_maps
+from cxr.maps.heatmaps import FEWEST, detections, enlarged, evidence, heatmap, mean_maps, outline_level
 from cxr.networks import classifiers
 from cxr.networks.class_activation import explainer
 from tests.conftest import tiny_params
@@ -76,14 +76,18 @@ def test_members_and_means_must_be_as_many():
         heatmap([np.ones((2, 2), np.float16)], [np.ones((2, 2)), np.ones((2, 2))])
 
 
-def test_detections_are_boxes_around_what_is_above_the_share_of_the_maximum():
+def test_detections_are_boxes_around_what_is_above_a_share_of_the_way_from_mean_to_peak():
     heat = np.zeros((8, 8), np.float32)
     heat[1:3, 2:6] = 0.8
     heat[5:8, 0:2] = 0.4
     heat[5, 6] = 0.39
-    assert detections(heat, 0.5, 8) == [((2, 1, 4, 2), 1), ((0, 5, 2, 3), pytest.approx(0.5))]
+    mean = (8 * 0.8 + 6 * 0.4 + 0.39) / 64
+    assert outline_level(heat, 0.39) == pytest.approx(mean + 0.39 * (0.8 - mean))  # .3996
+    assert detections(heat, 0.39, 8) == [((2, 1, 4, 2), 1), ((0, 5, 2, 3), pytest.approx(0.5))]
     assert detections(heat, 1, 8) == [((2, 1, 4, 2), 1)]
-    assert len(detections(heat, 0.4, 8)) == 3
+    assert len(detections(heat, 0.3, 8)) == 3
+    everywhere = heat + 5  # what lies all over the film changes no outline
+    assert [box for box, _ in detections(everywhere, 0.39, 8)] == [box for box, _ in detections(heat, 0.39, 8)]
 
 
 def test_areas_that_touch_at_a_corner_are_one_detection():
@@ -95,7 +99,7 @@ def test_areas_that_touch_at_a_corner_are_one_detection():
 def test_a_detection_s_score_is_its_hottest_point_as_a_share_of_the_film_s():
     heat = np.zeros((8, 8), np.float32)
     heat[1, 1:4], heat[6, 5:7] = [0.5, 0.7, 0.6], [1.4, 0.9]
-    assert detections(heat, 0.35, 8) == [((5, 6, 2, 1), 1), ((1, 1, 3, 1), pytest.approx(0.5))]
+    assert detections(heat, 0.3, 8) == [((5, 6, 2, 1), 1), ((1, 1, 3, 1), pytest.approx(0.5))]
 
 
 def test_detections_whose_boxes_overlap_are_one():
@@ -103,9 +107,9 @@ def test_detections_whose_boxes_overlap_are_one():
     heat = np.zeros((9, 9), np.float32)
     heat[0:5, 0], heat[4, 0:5] = 1, 1
     heat[0:3, 2:4] = 2
-    assert detections(heat, 0.5, 9) == [((0, 0, 5, 5), 1)]
+    assert detections(heat, 0.35, 9) == [((0, 0, 5, 5), 1)]
     heat[0:2, 4], heat[0, 4:8] = 0, 1.5
-    assert detections(heat, 0.5, 9) == [((0, 0, 8, 5), 1)]
+    assert detections(heat, 0.35, 9) == [((0, 0, 8, 5), 1)]
     apart = np.zeros((8, 8), np.float32)
     apart[0:2, 0:2] = apart[3:5, 0:2] = 1  # boxes that only touch are two
     assert len(detections(apart, 0.5, 8)) == 2

@@ -13,15 +13,18 @@ FILM = np.tile(np.linspace(0, 255, 120).astype(np.uint8), (80, 1))
 HEAT = np.zeros((80, 120), np.float32)
 HEAT[20:60, 30:90] = 1
 HEAD = 46  # height of a title without notes
+KEY = 38  # height of what colours and lines mean, below all
 PLAIN = "Atelectasis Infiltration Mass Nodule Emphysema Fibrosis Pleural_Thickening Hernia".split()
 NAMES = [*FINDINGS, *PLAIN, *(f"Finding {n}" for n in range(16))]
 LONG = "A finding with a name of forty letters 0"
 
 
-def page(tmp_path, called=(), notes=(), mask=None, name="film", findings=FINDINGS):
-    said = [FindingOnFilm(finding, 0.7, 0.5, place in called, HEAT) for place, finding in enumerate(findings)]
+def page(tmp_path, called=(), notes=(), mask=None, name="film", findings=FINDINGS, detected=()):
+    said = [
+        FindingOnFilm(finding, 0.7, 0.5, place in called, HEAT, 0.5, detected) for place, finding in enumerate(findings)
+    ]
     path = tmp_path / "page.png"
-    film_page(FILM, said, path, name, notes, mask, True, 0.5)
+    film_page(FILM, said, path, name, notes, mask, True, 3.2, " logits added")
     return cv2.imread(str(path))[..., ::-1]
 
 
@@ -42,7 +45,7 @@ def expected_map():
 
 def test_of_six_findings_the_page_is_what_it_always_was(tmp_path):
     picture = page(tmp_path, called={1, 4}, notes=["far from the training films"])
-    assert hashlib.blake2b(picture.tobytes(), digest_size=8).hexdigest() == "a6671533b5973a6d"
+    assert hashlib.blake2b(picture[:-KEY].tobytes(), digest_size=8).hexdigest() == "a6671533b5973a6d"
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 6, 7, 14, 30])
@@ -85,6 +88,21 @@ def test_a_called_finding_has_a_frame_of_its_colour_and_no_other_has(tmp_path):
     assert (square(plain, 2)[:, 0] != colour).any(axis=1).all()
     x = GAP + 2 * (SIDE + GAP)
     np.testing.assert_array_equal(framed[:, : x - GAP], plain[:, : x - GAP])
+
+
+def test_a_called_finding_s_detections_are_drawn_where_they_lie_with_a_key_and_no_other_s(tmp_path):
+    """The film is 300 x 200 on its square of 300, with 50 above."""
+    boxes = [((0.25, 0.5, 0.5, 0.25), 0.66)]
+    plain, drawn = page(tmp_path, called={1}), page(tmp_path, called={1}, detected=boxes)
+    differs = (plain != drawn).any(axis=2)
+    of_finding = square(differs, 2)
+    rows, columns = np.nonzero(of_finding)
+    assert (columns.min(), columns.max()) == (pytest.approx(75, abs=3), pytest.approx(225, abs=3))
+    assert (rows.min(), rows.max()) == (pytest.approx(50 + 100, abs=3), pytest.approx(50 + 150, abs=3))
+    of_finding[:] = False
+    assert differs[-KEY:].any()
+    assert not differs[:-KEY].any()
+    np.testing.assert_array_equal(page(tmp_path, detected=boxes), page(tmp_path))
 
 
 def test_each_reason_has_a_line_and_a_long_title_stays_inside(tmp_path):

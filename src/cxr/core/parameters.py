@@ -214,7 +214,8 @@ class EvaluationParams(Stage):
         "gradcam", description="maps that are drawn and make detections; fixed beforehand, never chosen on test boxes"
     )
     map_threshold: Fraction = Field(
-        0.7, description="share of a map's peak that outlines a detection where val has fewer than 10 films with boxes"
+        0.5,
+        description="where boxes are outlined, from a map's mean (0) to its peak (1), unless val has boxes to fit it",
     )
     overlays_per_finding: int = Field(24, ge=0, description="overlay films drawn per finding; 0 = every test film")
 

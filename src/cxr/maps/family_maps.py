@@ -56,6 +56,11 @@ class Scored:
         return predictions.findings_of(self.table)
 
     @property
+    def unit(self) -> str:
+        """Of the heat, as pictures write it behind a number: only Grad-CAM's adds up to the logit."""
+        return " logits added" if self.params.evaluation.map_method == "gradcam" else ""
+
+    @property
     def grid(self) -> int:
         """Places along a side of the finest member's maps."""
         return max(cam.shape[2] for cam in self.cams)
@@ -90,7 +95,7 @@ class Scored:
         )
 
     def share(self, finding: str) -> float:
-        """What share of a map's peak outlines the finding."""
+        """At what share of the way from a map's mean to its peak the finding is outlined."""
         return self.outlines[finding]["share"]
 
     def affine(self, row: int) -> tuple[float, ...]:

@@ -81,7 +81,7 @@ def score(heat: np.ndarray, known: Sequence[Box], share: float, geometry: FilmGe
     known : sequence of (x, y, width, height)
         The boxes of one finding on the film, in its pixels; at least one.
     share : float
-        Of the map's peak: what reaches it is outlined (`outlines`).
+        Of the way from the map's mean to its peak, where it is outlined (`outlines`).
     geometry : FilmGeometry
 
     Returns

@@ -75,7 +75,7 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str,
     Returns
     -------
     DataFrame
-        `NAMES`, ``share`` of the map's peak that was outlined, fitted for each network and method alike
+        `NAMES`, ``share`` at which maps were outlined, fitted for each network and method alike
         (`family_maps.fit_outlines`), what `localisation.score` says, ``in_lungs`` and ``lungs_area`` (NaN where the
         lung mask was not accepted).
     """

@@ -1,4 +1,4 @@
-"""What share of a map's peak outlines a finding: fitted on val's known boxes if it has enough, else MAP_THRESHOLD."""
+"""Where a finding is outlined between a map's mean and its peak: fitted on val's boxes if it has enough of them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from cxr.maps.localisation import Box, FilmGeometry, film_boxes, overlaps
 from cxr.preparation.films import spread
 
-SHARES = tuple(round(0.1 * step, 1) for step in range(2, 10))
+SHARES = tuple(round(0.1 * step, 1) for step in range(1, 10))
 FEWEST = 10  # val films with a box of the finding
 MOST = 100  # such films that are looked at, spread evenly
 
@@ -20,7 +20,7 @@ def fit(
     geometry: Callable[[int], FilmGeometry],
     fixed: float,
 ) -> dict[str, dict[str, Any]]:
-    """By finding, the share of a heatmap's peak whose outlines fit known boxes best.
+    """By finding, the share of the way from a heatmap's mean to its peak at which outlines fit known boxes best.
 
     Parameters
     ----------

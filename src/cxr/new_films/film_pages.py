@@ -11,13 +11,18 @@ from cxr.core.findings import colours
 from cxr.report.canvas import (
     CONTOUR,
     DETECTION,
+    DETECTIONS,
     DIM,
     GAP,
     MARGIN,
     MASK,
     TEXT,
+    Scored,
     blank_canvas,
     blend,
+    draw_boxes,
+    draw_heat_key,
+    draw_legend,
     draw_outline,
     fit_panel,
     fitting_size,
@@ -36,18 +41,24 @@ COLUMNS = 4  # films in a row
 
 @dataclass(frozen=True)
 class FindingOnFilm:
-    """One finding on a film: its probability and threshold, whether it is called, its map on the film (h, w)."""
+    """One finding on a film.
+
+    heat: its map on the film (h, w), 0..1. outline: level of it that is outlined, where the finding is called.
+    detections: boxes in fractions of the film's width and height, with scores.
+    """
 
     name: str
     probability: float
     threshold: float
     called: bool
     heat: np.ndarray
+    outline: float
+    detections: Sequence[Scored]
 
 
 def film_page(
     film: np.ndarray, findings: Sequence[FindingOnFilm], path: Path, title: str, notes: Sequence[str],
-    mask: np.ndarray | None, mask_used: bool, contour_share: float,
+    mask: np.ndarray | None, mask_used: bool, heat_at_1: float, unit: str,
 ) -> None:  # fmt: skip
     """Draw one film's page: the film, a map each finding, then all probabilities.
 
@@ -62,18 +73,20 @@ def film_page(
         Below the title: what speaks against trusting these probabilities.
     mask : ndarray of shape (h, w), uint8, or None
         Lung mask, covering the whole film; ``mask_used`` says whether it passed its check.
-    contour_share : float
-        Share of a map's own peak that is outlined, where the finding is called.
+    heat_at_1, unit : float, str
+        What a map of 1 means, for the colour bar, and of what, such as " logits added".
     """
     plain, _ = fit_panel(film, SIDE)
     about = "film" if mask is None else "film, lung mask" if mask_used else "film, lung mask (not used)"
     tiles = [(_outlined(plain, mask), about, "", None)]
     colour_of = {name: rgb(colour) for name, colour in colours([finding.name for finding in findings]).items()}
     for finding in findings:
-        heat = resize_heat(finding.heat, *plain.shape[:2])
+        heat, (height, width) = resize_heat(finding.heat, *plain.shape[:2]), plain.shape[:2]
         shown = blend(plain, heat)
         if finding.called and finding.heat.max() > 0:
-            draw_outline(shown, heat >= contour_share * heat.max(), CONTOUR)
+            draw_outline(shown, heat >= finding.outline, CONTOUR)
+            sides = (width, height, width, height)
+            draw_boxes(shown, [], [(np.multiply(box, sides), score) for box, score in finding.detections], 1)
         verdict = f"{finding.probability:.2f}" + (", called" if finding.called else "")
         tiles.append((shown, finding.name, verdict, colour_of[finding.name] if finding.called else None))
     below, bars = _foot(findings), _bars(findings, colour_of, 1)
@@ -84,7 +97,11 @@ def film_page(
         rows.append(blank_canvas(len(bars), rows[0].shape[1]))
     left = GAP + used * (SIDE + GAP)
     rows[-1][: bars.shape[0], left : left + bars.shape[1]] = bars
-    save_canvas(np.vstack([_head(title, notes, rows[0].shape[1]), *rows]), path)
+    foot = blank_canvas(38, rows[0].shape[1])
+    draw_heat_key(foot, MARGIN, heat_at_1, unit)
+    if any(finding.called and finding.detections for finding in findings):
+        draw_legend(foot, 24, [("outline", CONTOUR, False), DETECTIONS], left=SIDE + 2 * GAP)
+    save_canvas(np.vstack([_head(title, notes, rows[0].shape[1]), *rows, foot]), path)
 
 
 def _head(title: str, notes: Sequence[str], width: int) -> np.ndarray:

@@ -16,7 +16,8 @@ from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
 from cxr.imaging.geometry import AFFINE, square_affine, square_to_film
-from cxr.maps.heatmaps import enlarged
+from cxr.maps.detections import film_detections
+from cxr.maps.heatmaps import enlarged, outline_level
 from cxr.new_films.film_files import overlay_path
 from cxr.new_films.film_pages import FindingOnFilm, film_page
 from cxr.new_films.predicting import Predicted, thresholds_used
@@ -62,14 +63,19 @@ def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
     shape = tuple(max(1, round(side * scale)) for side in film.shape)
     scale_x, scale_y, offset_x, offset_y = about[list(AFFINE)]
     affine = (scale_x / scale, scale_y / scale, offset_x, offset_y)
-    used = thresholds_used(predicted)
+    used, sides = thresholds_used(predicted), about[["width", "height"]].tolist()
+    on_square = {
+        finding: enlarged(scored.heat(finding, row) / scored.scale, scored.size) for finding in scored.findings
+    }
     findings = [
         FindingOnFilm(
             finding, float(scored.probability(finding)[row]), used[finding]["threshold"],
             bool(scored.decisions[row, column]),
-            square_to_film(enlarged(scored.heat(finding, row) / scored.scale, scored.size), shape, affine),
+            square_to_film(on_square[finding], shape, affine),
+            outline_level(on_square[finding], scored.share(finding)),
+            [(np.divide(box, sides * 2), score) for box, score in film_detections(scored, finding, row)],
         )
-        for column, finding in enumerate(predicted.scored.findings)
+        for column, finding in enumerate(scored.findings)
     ]  # fmt: skip
     mask = None
     if predicted.masks is not None:
@@ -78,8 +84,10 @@ def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
         scale_x, scale_y, offset_x, offset_y = square_affine(film.shape, square.shape[0], fit)
         mask = square_to_film(np.asarray(square), shape, (scale_x / scale, scale_y / scale, offset_x, offset_y))
     notes = about["notes"].split("; ") if about["notes"] else []
-    share = predicted.bundle.params.evaluation.map_threshold
-    film_page(film, findings, path, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, share)
+    film_page(
+        film, findings, path, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, scored.scale,
+        scored.unit,
+    )  # fmt: skip
 
 
 def by_sureness(predicted: Predicted) -> list[int]:

@@ -24,6 +24,8 @@ BAR = 14  # width of a heatmap's colour bar, pixels
 GAP = 6
 Box = Sequence[float]  # x, y, width, height
 Scored = tuple[Box, float]  # a detected box, and its score
+KNOWN_BOXES = ("known box", KNOWN_BOX, False)  # in legends
+DETECTIONS = ("detection, with its score", DETECTION, True)
 
 
 def blank_canvas(height: int, width: int) -> np.ndarray:
@@ -189,6 +191,15 @@ def draw_colour_bar(canvas: np.ndarray, x: int, top: int, height: int, contour_l
     if contour_level is not None:
         y = top + round((1 - min(contour_level, 1)) * (height - 1))
         cv2.line(canvas, (x, y), (x + BAR - 1, y), CONTOUR, 2)
+
+
+def draw_heat_key(canvas: np.ndarray, x: int, heat_at_1: float, unit: str) -> None:
+    """The colours of heat from left to right, with what they mean, on a strip of a page."""
+    wide = 130
+    x = write_text(canvas, "0", (x, 24), 14, TEXT, 20) + 8
+    heat = np.repeat(np.linspace(0, 1, wide, dtype=np.float32)[None], 14, axis=0)
+    canvas[12:26, x : x + wide] = blend(np.full((14, wide, 3), 96, np.uint8), heat)
+    write_text(canvas, f"{heat_at_1:.1f}{unit}", (x + wide + 8, 24), 14, TEXT, 160)
 
 
 def draw_rectangle(canvas: np.ndarray, rectangle: np.ndarray, colour, dashed: bool) -> None:

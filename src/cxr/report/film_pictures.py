@@ -11,10 +11,10 @@ from cxr.maps.family_maps import OUTCOMES
 from cxr.report.canvas import (
     BAR,
     CONTOUR,
-    DETECTION,
+    DETECTIONS,
     DIM,
     GAP,
-    KNOWN_BOX,
+    KNOWN_BOXES,
     MARGIN,
     MASK,
     PREDICTED_MASK,
@@ -41,7 +41,6 @@ from cxr.report.canvas import (
 
 PANEL = 480  # longer side of a film in an overlay, pixels
 OVERVIEW = 1440  # width of an overview's films, pixels
-BOXES = [("known box", KNOWN_BOX, False), ("detection, with its score", DETECTION, True)]  # in legends
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def overlay(
         draw_outline(mapped, heat >= contour_level, CONTOUR, thickness=2)
         entries.append((f"outline: {contour_level * heat_at_1:.1f}{unit}", CONTOUR, False))
     draw_boxes(mapped, boxes, detections, scale)
-    entries += BOXES[:1] * bool(boxes) + BOXES[1:] * bool(detections)
+    entries += [KNOWN_BOXES] * bool(boxes) + [DETECTIONS] * bool(detections)
     whole_width = 3 * MARGIN + 2 * width + BAR + 60
     lines = wrap_text(title, whole_width - 2 * MARGIN, 18, weight=600)
     top, foot = 20 + 24 * len(lines), 36
@@ -201,8 +200,8 @@ def overview(
     x = write_text(header, finding, (MARGIN + 32, 35), 26, TEXT, width, weight=700)
     write_text(header, note, (x + 18, 35), 16, DIM, width - x - 18 - MARGIN)
     tiles = [tile for group in groups.values() for tile in group]
-    shown = [any(tile.boxes for tile in tiles), any(tile.detections for tile in tiles)]
-    draw_legend(header, 68, [entry for entry, drawn in zip(BOXES, shown, strict=True) if drawn])
+    known, detected = any(tile.boxes for tile in tiles), any(tile.detections for tile in tiles)
+    draw_legend(header, 68, [KNOWN_BOXES] * known + [DETECTIONS] * detected)
     rows = [header]
     for outcome, meaning in OUTCOMES.items():
         shown = list(groups.get(outcome, ()))[:columns]

@@ -61,9 +61,9 @@ def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, fol
     film_pictures.overlay(
         film, heat, folder / finding / f"{image_id}.png", title,
         # Of the peak on the square, as the detections have it: the film may show less of the map.
-        contour_level=scored.share(finding) * float(on_square.max()) or None,
+        contour_level=heatmaps.outline_level(on_square, scored.share(finding)) or None,
         heat_at_1=scored.scale,
-        unit=" logits added" if scored.params.evaluation.map_method == "gradcam" else "",
+        unit=scored.unit,
         boxes=known, detections=detected,
     )  # fmt: skip
     scale = min(1, film_pictures.PANEL / max(film.shape))
