@@ -21,7 +21,8 @@ LONG = "A finding with a name of forty letters 0"
 
 def page(tmp_path, called=(), notes=(), mask=None, name="film", findings=FINDINGS, detected=()):
     said = [
-        FindingOnFilm(finding, 0.7, 0.5, place in called, HEAT, 0.5, detected) for place, finding in enumerate(findings)
+        FindingOnFilm(finding, 0.7, 0.5, place in called, HEAT, 0.0, 0.5, detected)
+        for place, finding in enumerate(findings)
     ]
     path = tmp_path / "page.png"
     film_page(FILM, said, path, name, notes, mask, True, 3.2, " logits added")

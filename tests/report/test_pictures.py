@@ -80,8 +80,10 @@ def test_the_colour_bar_and_the_legend_say_the_heat_and_not_the_panels_scale(tmp
         monkeypatch.setattr(
             module, "write_text", lambda _, text, corner, *rest, **more: written.append(text) or corner[0]
         )
-    film_pictures.overlay(film(), np.ones((8, 8)), tmp_path / "a.png", "t", 0.5, heat_at_1=8, unit=" logits added")
-    assert {"0.0", "4.0", "8.0", "outline: 4.0 logits added"} <= set(written)
+    film_pictures.overlay(
+        film(), np.ones((8, 8)), tmp_path / "a.png", "t", 0.5, mean=0.25, heat_at_1=8, unit=" logits added"
+    )
+    assert {"0.0", "4.0", "8.0", "outline: 4.0 logits added, mean 2.0"} <= set(written)
 
 
 def test_a_box_lies_where_its_film_pixels_say(tmp_path):
@@ -101,6 +103,18 @@ def test_no_heat_leaves_the_film_as_it_is():
     assert (canvas.blend(shown, np.zeros((96, 96), dtype=np.float32)) == shown).all()
 
 
+def test_what_lies_all_over_a_film_is_pale_and_a_colour_is_the_same_heat_everywhere():
+    shown, heat = np.full((1, 4, 3), 100, np.uint8), np.array([[0.2, 0.4, 0.5, 0.8]])
+    plain, standing_out = canvas.blend(shown, heat), canvas.blend(shown, heat, mean=0.4)
+    assert (standing_out[0, :2] == 100).all()  # at the mean and below
+    np.testing.assert_array_equal(standing_out[0, 3], plain[0, 3])  # from half way to the peak as without
+    towards = np.abs(standing_out[0, 2].astype(int) - 100), np.abs(plain[0, 2].astype(int) - 100)
+    np.testing.assert_allclose(towards[0], towards[1] / 2, atol=1)  # a quarter of the way: half as opaque
+    layer = canvas.heat_layer(heat, mean=0.4)
+    assert layer[0, :2, 3].tolist() == [0, 0]
+    np.testing.assert_array_equal(layer[..., :3], canvas.heat_layer(heat)[..., :3])
+
+
 def test_an_overlay_takes_a_fraction_of_a_second(tmp_path):
     noise = np.random.default_rng(1).integers(0, 255, (512, 512)).astype(np.uint8)
     shown = cv2.GaussianBlur(noise, (0, 0), 3)
@@ -111,7 +125,7 @@ def test_an_overlay_takes_a_fraction_of_a_second(tmp_path):
 
 
 def test_an_overview_has_a_row_an_outcome_and_says_where_there_is_no_film(tmp_path):
-    group = [film_pictures.Tile(film(), np.full((4, 4), 0.9), f"film {number}  p 0.91") for number in (1, 2)]
+    group = [film_pictures.Tile(film(), np.full((4, 4), 0.9), 0.0, f"film {number}  p 0.91") for number in (1, 2)]
     whole, colour = {"TP": group, "FP": group, "FN": group, "TN": group}, "#C3D200"
     film_pictures.overview(whole, tmp_path / "all.png", "Mass", colour)
     some = {"TP": group, "FP": [], "TN": group}
@@ -123,7 +137,7 @@ def test_an_overview_has_a_row_an_outcome_and_says_where_there_is_no_film(tmp_pa
 
 @pytest.mark.parametrize(("films", "columns"), [(1, 3), (3, 3), (4, 4), (9, 6)])
 def test_an_overview_is_filled_over_its_whole_width(films, columns, tmp_path):
-    tiles = [film_pictures.Tile(np.full((64, 64), 250, np.uint8), np.zeros((4, 4)), "") for _ in range(films)]
+    tiles = [film_pictures.Tile(np.full((64, 64), 250, np.uint8), np.zeros((4, 4)), 0.0, "") for _ in range(films)]
     film_pictures.overview({"TP": tiles, "FP": [], "FN": [], "TN": []}, tmp_path / "o.png", "Mass", "#C3D200")
     picture = drawn(tmp_path / "o.png")
     bright = np.flatnonzero((picture.reshape(-1, *picture.shape[1:])[150] > 240).all(axis=-1))
@@ -133,7 +147,7 @@ def test_an_overview_is_filled_over_its_whole_width(films, columns, tmp_path):
 
 def test_an_overview_shows_known_and_detected_boxes_where_they_lie(tmp_path):
     tile = film_pictures.Tile(
-        np.zeros((200, 100), np.uint8), np.zeros((4, 4)), "", [(20, 40, 50, 80)], [((0, 0, 9, 9), 1)]
+        np.zeros((200, 100), np.uint8), np.zeros((4, 4)), 0.0, "", [(20, 40, 50, 80)], [((0, 0, 9, 9), 1)]
     )
     film_pictures.overview({"TP": [tile], "FP": [], "FN": [], "TN": []}, tmp_path / "o.png", "Mass", "#C3D200")
     picture = drawn(tmp_path / "o.png")[122:]  # below the header, the row's name and a gap

@@ -43,7 +43,8 @@ COLUMNS = 4  # films in a row
 class FindingOnFilm:
     """One finding on a film.
 
-    heat: its map on the film (h, w), 0..1. outline: level of it that is outlined, where the finding is called.
+    heat: its map on the film (h, w), 0..1. mean: of it, over the packed square. outline: level of it that is outlined,
+    where the finding is called.
     detections: boxes in fractions of the film's width and height, with scores.
     """
 
@@ -52,6 +53,7 @@ class FindingOnFilm:
     threshold: float
     called: bool
     heat: np.ndarray
+    mean: float
     outline: float
     detections: Sequence[Scored]
 
@@ -82,7 +84,7 @@ def film_page(
     colour_of = {name: rgb(colour) for name, colour in colours([finding.name for finding in findings]).items()}
     for finding in findings:
         heat, (height, width) = resize_heat(finding.heat, *plain.shape[:2]), plain.shape[:2]
-        shown = blend(plain, heat)
+        shown = blend(plain, heat, finding.mean)
         if finding.called and finding.heat.max() > 0:
             draw_outline(shown, heat >= finding.outline, CONTOUR)
             sides = (width, height, width, height)

@@ -71,7 +71,7 @@ def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
         FindingOnFilm(
             finding, float(scored.probability(finding)[row]), used[finding]["threshold"],
             bool(scored.decisions[row, column]),
-            square_to_film(on_square[finding], shape, affine),
+            square_to_film(on_square[finding], shape, affine), float(on_square[finding].mean()),
             outline_level(on_square[finding], scored.share(finding)),
             [(np.divide(box, sides * 2), score) for box, score in film_detections(scored, finding, row)],
         )

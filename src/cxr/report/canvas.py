@@ -83,16 +83,11 @@ def film_tile(film: np.ndarray, side: int, outlines=()) -> np.ndarray:
 
 
 def heat_tile(
-    film: np.ndarray,
-    heatmap: np.ndarray | None,
-    side: int,
-    boxes: Sequence[Box] = (),
-    detections: Sequence[Scored] = (),
+    film: np.ndarray, heatmap: np.ndarray, mean: float, side: int, boxes: Sequence[Box], detections: Sequence[Scored]
 ) -> np.ndarray:
     """A film under its heatmap, with known and detected boxes (in pixels of the film), on a square of ``side``."""
     shown, scale = fit_panel(film, side)
-    if heatmap is not None:
-        shown = blend(shown, resize_heat(heatmap, *shown.shape[:2]))
+    shown = blend(shown, resize_heat(heatmap, *shown.shape[:2]), mean)
     draw_boxes(shown, boxes, detections, scale)
     return _squared(shown, side)
 
@@ -165,18 +160,29 @@ def _heat_colours() -> tuple[np.ndarray, np.ndarray]:
     return colours, opacity
 
 
-def blend(shown: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    colours, opacity = _heat_colours()
-    level = (np.clip(heat, 0, 1) * 255).astype(np.uint8)
-    share = opacity.astype(np.float32)[level][..., None]
-    return (shown * (1 - share) + colours[:, 0].astype(np.float32)[level] * share).astype(np.uint8)
+def blend(shown: np.ndarray, heat: np.ndarray, mean: float = 0.0) -> np.ndarray:
+    """A film (H, W, 3) under its heat (H, W), see `_coloured`."""
+    colours, opacity = _coloured(heat, mean)
+    share = opacity[..., None]
+    return (shown * (1 - share) + colours * share).astype(np.uint8)
 
 
-def heat_layer(heat: np.ndarray) -> np.ndarray:
+def heat_layer(heat: np.ndarray, mean: float = 0.0) -> np.ndarray:
     """A heatmap (h, w) as a layer to lay over a film: BGRA uint8 of shape (h, w, 4), what `blend` would add."""
+    colours, opacity = _coloured(heat, mean)
+    return np.dstack([colours[..., ::-1], opacity * 255]).astype(np.uint8)
+
+
+def _coloured(heat: np.ndarray, mean: float) -> tuple[np.ndarray, np.ndarray]:
+    """RGB (h, w, 3) and opacity (h, w) of a heat of 0..1, float32.
+
+    A colour is a heat, the same on every picture. Opaque is what stands out: from the film's mean heat to half way to
+    its peak opacity grows, so that evidence that lies all over the film does not hide it.
+    """
     colours, opacity = _heat_colours()
     level = (np.clip(heat, 0, 1) * 255).astype(np.uint8)
-    return np.dstack([colours[:, 0, ::-1][level], (opacity[level] * 255).astype(np.uint8)])
+    stands_out = np.clip(2 * (heat - mean) / max(float(heat.max()) - mean, 1e-6), 0, 1) if mean else 1
+    return colours[:, 0].astype(np.float32)[level], (opacity[level] * stands_out).astype(np.float32)
 
 
 def draw_colour_bar(canvas: np.ndarray, x: int, top: int, height: int, contour_level: float | None, heat_at_1: float):

@@ -45,10 +45,14 @@ OVERVIEW = 1440  # width of an overview's films, pixels
 
 @dataclass(frozen=True)
 class Tile:
-    """A film (H, W) uint8 of an overview, its heatmap (h, w) float 0..1, and what lies on it, in the film's pixels."""
+    """A film (H, W) uint8 of an overview, its heatmap (h, w) float 0..1, and what lies on it, in the film's pixels.
+
+    mean: of the heat, over the packed square.
+    """
 
     film: np.ndarray
     heat: np.ndarray
+    mean: float
     caption: str
     boxes: Sequence[Box] = ()
     detections: Sequence[Scored] = ()
@@ -125,6 +129,7 @@ def overlay(
     contour_level: float | None = None,
     boxes: Sequence[Box] = (),
     detections: Sequence[Scored] = (),
+    mean: float = 0.0,
     heat_at_1: float = 1.0,
     unit: str = "",
 ) -> None:
@@ -144,6 +149,8 @@ def overlay(
         Known boxes (solid), in pixels of ``film``.
     detections : sequence of (box, score)
         Detected ones (dashed).
+    mean : float
+        Of the heatmap, over the packed square: what lies all over the film is drawn pale.
     heat_at_1 : float
         The heat where the heatmap is 1, as the colour bar and the outline's legend give it.
     unit : str
@@ -152,11 +159,12 @@ def overlay(
     plain, scale = fit_panel(film, PANEL)
     height, width = plain.shape[:2]
     heat = resize_heat(heatmap, height, width)
-    mapped = blend(plain, heat)
+    mapped = blend(plain, heat, mean)
     entries = []
     if contour_level is not None:
         draw_outline(mapped, heat >= contour_level, CONTOUR, thickness=2)
-        entries.append((f"outline: {contour_level * heat_at_1:.1f}{unit}", CONTOUR, False))
+        level, all_over = contour_level * heat_at_1, mean * heat_at_1
+        entries.append((f"outline: {level:.1f}{unit}, mean {all_over:.1f}", CONTOUR, False))
     draw_boxes(mapped, boxes, detections, scale)
     entries += [KNOWN_BOXES] * bool(boxes) + [DETECTIONS] * bool(detections)
     whole_width = 3 * MARGIN + 2 * width + BAR + 60
@@ -209,6 +217,6 @@ def overview(
         write_text(bar, meaning + ("" if shown else " (no such film)"), (MARGIN, 25), 17, TEXT, width, weight=600)
         rows.append(bar)
         if shown:
-            drawn = [heat_tile(tile.film, tile.heat, side, tile.boxes, tile.detections) for tile in shown]
+            drawn = [heat_tile(tile.film, tile.heat, tile.mean, side, tile.boxes, tile.detections) for tile in shown]
             rows.append(tile_grid(drawn, [tile.caption for tile in shown], columns))
     save_canvas(np.vstack(rows), path)

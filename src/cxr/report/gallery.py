@@ -99,7 +99,7 @@ def film_cards(
 
 
 def _map(heat: np.ndarray) -> str:
-    return data_uri(heat_layer(enlarged(heat, MAP_SIDE)), "png", (cv2.IMWRITE_PNG_COMPRESSION, 9))
+    return data_uri(heat_layer(enlarged(heat, MAP_SIDE), float(heat.mean())), "png", (cv2.IMWRITE_PNG_COMPRESSION, 9))
 
 
 def _boxes(scored: Scored, finding: str, row: int) -> list[list[float]]:

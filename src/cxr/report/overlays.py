@@ -62,7 +62,7 @@ def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, fol
         film, heat, folder / finding / f"{image_id}.png", title,
         # Of the peak on the square, as the detections have it: the film may show less of the map.
         contour_level=heatmaps.outline_level(on_square, scored.share(finding)) or None,
-        heat_at_1=scored.scale,
+        mean=float(on_square.mean()), heat_at_1=scored.scale,
         unit=scored.unit,
         boxes=known, detections=detected,
     )  # fmt: skip
@@ -70,7 +70,8 @@ def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, fol
     small = cv2.resize(film, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     # The probability first: CheXpert's long names are cut.
     return film_pictures.Tile(
-        small, resize_heat(heat, *small.shape), f"{probability:.2f}  {image_id.split('/', 1)[-1]}",
+        small, resize_heat(heat, *small.shape), float(on_square.mean()),
+        f"{probability:.2f}  {image_id.split('/', 1)[-1]}",
         boxes=[np.multiply(box, scale) for box in known],
         detections=[(np.multiply(box, scale), score) for box, score in detected],
     )  # fmt: skip
