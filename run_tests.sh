@@ -10,8 +10,8 @@ cd "$here"
 if command -v chromium > /dev/null && ! python -c "import playwright" 2> /dev/null; then
     python -m pip install --quiet --disable-pip-version-check -e ".[browser]"
 fi
-if ! python -c "import jax, distributed" 2> /dev/null; then
-    python -m pip install --quiet --disable-pip-version-check -e ".[jax,dask]"
+if ! python -c "import jax, distributed, pycocotools" 2> /dev/null; then
+    python -m pip install --quiet --disable-pip-version-check -e ".[jax,dask,outlines]"
 fi
 ruff check .
 ruff format --check .

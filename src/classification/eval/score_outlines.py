@@ -44,11 +44,13 @@ def main(argv=None):
         predicted = outlines.read(arguments.predicted)
         points = outlines.read_points(arguments.points) if arguments.points else None
         parts.append(outline_scores.score(truth, predicted, arguments.all, arguments.predicted.name, points))
+        notes += outline_scores.left_over(truth, predicted, arguments.all)
     if arguments.family:
         scored = family_maps.load(settings, params, arguments.family)
         drawn = family_outlines.draw(scored, arguments.family, truth, arguments.all)
         parts.append(drawn.scores)
-        contents, notes = {"outlines.json": drawn.outlines, "points.json": drawn.points}, drawn.notes
+        contents = {"outlines.json": drawn.outlines, "points.json": drawn.points}
+        notes += drawn.notes
     scores = pd.concat(parts)
     table = outline_scores.summary(scores, params.evaluation.bootstrap_replicates, params.general.seed)
     names = ["outline_scores.csv", "outline_scores_films.csv", *contents]

@@ -1,4 +1,5 @@
-"""Anybody's predictions and labels -> a predictions table of ours, so that all that follows is the same evaluation.
+"""Anybody's predictions and outlines -> tables of ours, so that all that follows is the same evaluation.
 
-In: CSV files of any column names. Out: predictions tables. Called by: score_predictions.py.
+In: CSV files of any column names, JSON files of outlines. Out: predictions tables, scores of outlines. Called by:
+score_predictions.py, score_outlines.py.
 """

@@ -95,18 +95,18 @@ def _rows(scored: Scored, truth: Outlines) -> dict[str, int]:
     outlined = {sets[row] for film, row in named.items() if film in truth}
     if not outlined:
         raise InputError(
-            f"none of the {len(truth)} outlined films, such as {next(iter(truth))}, is a test film of the family; those "
-            f"are {', '.join(ids.iloc[test[:1]]) or 'none'} …. Prepare and evaluate with the outlined films first."
+            f"none of the {len(truth)} outlined films, such as {next(iter(truth))}, is a test film of the family (such "
+            f"as {', '.join(ids.iloc[test[:1]]) or 'none'}). Prepare and evaluate with the outlined films first."
         )
     return {film: row for film, row in named.items() if sets[row] in outlined}
 
 
 def _methods(scored: Scored, family: str) -> list[_Method]:
     """The family and `KNOW_NOTHING`, each with shares fitted in the same way on val, never on the outlines."""
-    heats_of: dict[str, Heats] = {family: lambda finding, row: [scored.heat(finding, row)]}
-    heats_of |= {name: functools.partial(map_scores.BESIDE[name], scored) for name in KNOW_NOTHING}
-    methods = []
-    for name, heats in heats_of.items():
+    shares = {finding: scored.share(finding) for finding in scored.findings}
+    methods = [_Method(family, lambda finding, row: [scored.heat(finding, row)], shares)]
+    for name in KNOW_NOTHING:
+        heats: Heats = functools.partial(map_scores.BESIDE[name], scored)
         fitted = fit_outlines(scored, lambda finding, row, heats=heats: heats(finding, row)[0])
         methods.append(_Method(name, heats, {finding: fit["share"] for finding, fit in fitted.items()}))
     return methods

@@ -91,6 +91,18 @@ def score(
     return pd.DataFrame(rows)
 
 
+def left_over(truth: Outlines, predicted: Outlines, everything: bool) -> list[str]:
+    """What is to be said of films and tasks that one of two files has and the other has not."""
+    missing, more = (len(set(one) - set(other)) for one, other in ((truth, predicted), (predicted, truth)))
+    without = [task for task in next(iter(truth.values())) if task not in next(iter(predicted.values()))]
+    said = [f"{missing} of {len(truth)} outlined films are missing there: as though nothing was outlined"] * bool(
+        missing
+    )
+    counted = "as though nothing was seen there" if everything else "left out"
+    said += [f"{more} of its {len(predicted)} films are not among the outlined ones: {counted}"] * bool(more)
+    return said + [f"it has none of {', '.join(without)}: left out"] * bool(without)
+
+
 def summary(scores: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
     """Means of `score`'s figures over the films where they are defined, a row for each method and task, and their mean.
 

@@ -94,8 +94,8 @@ def read_points(path: Path) -> Points:
 def _entries(path: Path) -> Iterator[tuple[str, str, Any]]:
     """Film, task, and what the file says of them."""
     expected = 'expected {"patient00001_study1_view1_frontal": {"Edema": …}} as in gt_segmentations_val.json'
-    if not path.is_file():
-        raise InputError(f"{path}: is not there; {expected}.")
+    if path.is_dir() or not path.exists():
+        raise InputError(f"{path}: is no file; {expected}.")
     try:
         content = json.loads(read_ordinary(path))
     except (ValueError, RecursionError) as error:  # nesting without end is the last
