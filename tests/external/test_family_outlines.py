@@ -36,8 +36,8 @@ def scored(tmp_path):
 def test_a_map_is_outlined_in_pixels_of_the_truth_which_is_twice_the_film(scored):
     drawn = family_outlines.draw(scored, "ensemble", {NAMES[0]: outlined(80, 60, 80, 40)}, False)
     rows, columns = np.nonzero(decode(drawn.outlines[NAMES[0]][F0]))
-    # A cell is 8 pixels wide; .7 of the peak lies .2 of a cell within the border of the ten by five hot ones, and in
-    # the corners further in: the first pixel there has .8125 of it along either side, .66 in all.
+    # The mean is .02, the level .02 + .7 * .98 = .706. A cell is 8 pixels wide: that lies .206 of one within the border
+    # of the ten by five hot ones, and in the corners further in: the first pixel has .8125 by .8125, .66.
     assert (columns.min(), columns.max(), rows.min(), rows.max()) == (82, 157, 62, 97)
     assert drawn.points[NAMES[0]][F0] == [[120, 80]]
     assert of(drawn, "ensemble")[["iou", "hit"]].tolist() == [pytest.approx((76 * 36 - 4) / (80 * 40)), 1]

@@ -1,6 +1,7 @@
 """Files of outlines: what is read, what is refused, and what is written."""
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -88,8 +89,19 @@ def test_films_of_other_tasks_or_with_outlines_of_two_sizes_are_refused(tmp_path
 def test_points_are_read_and_what_is_none_is_refused(tmp_path):
     path = given(tmp_path / "p.json", {FILM: {"Edema": [[1, 2.5], [3, 0]], "Atelectasis": []}})
     assert outlines.read_points(path) == {FILM: {"Edema": [[1, 2.5], [3, 0]], "Atelectasis": []}}
-    with pytest.raises(InputError, match=r"frontal, Edema: expected points \[\[x, y\], …\] in pixels; found \[1, 2\]"):
-        outlines.read_points(given(tmp_path / "p.json", {FILM: {"Edema": [1, 2]}}))
+
+
+@pytest.mark.parametrize("wrong", ["[1, 2]", "7", "[[1]]", "[[NaN, 1]]", '[["a", 1]]', f"[[1, 1{'0' * 400}]]"])
+def test_what_is_no_list_of_points_is_refused(tmp_path, wrong):
+    path = given(tmp_path / "p.json", f'{{"{FILM}": {{"Edema": {wrong}}}}}')
+    with pytest.raises(InputError, match=r"frontal, Edema: expected points \[\[x, y\], …\] in pixels; found"):
+        outlines.read_points(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(InputError, match="a.json: is a pipe or a device; expected a file"):
+        outlines.read(tmp_path / "a.json")
 
 
 def test_without_pycocotools_it_is_said_what_to_install(monkeypatch):

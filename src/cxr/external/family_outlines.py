@@ -42,7 +42,7 @@ class Drawn:
 class _Method:
     name: str
     heats: Heats
-    shares: dict[str, float]  # of a map's peak that outlines a finding
+    shares: dict[str, float]  # by finding, as `Scored.share`
 
 
 def draw(scored: Scored, family: str, truth: Outlines, everything: bool) -> Drawn:
@@ -122,7 +122,7 @@ def _look(
     empty = encode(np.zeros((geometry.height, geometry.width), bool))
     outlines, points, scores = dict.fromkeys(TASKS, empty), {}, []
     for finding, task in tasks.items():
-        called = not everything or bool(scored.decisions[row, scored.findings.index(finding)])
+        called = not everything or scored.called(finding, row)
         for number, method in enumerate(methods):
             figures = []
             # Nothing is scored where nothing is outlined, unless everything counts: only the family's own is written.
@@ -164,9 +164,9 @@ def film_geometry(scored: Scored, row: int, size: list[int] | None) -> FilmGeome
 
 
 def outline_of(heat: np.ndarray, share: float, geometry: FilmGeometry) -> Outline:
-    """What of a film has ``share`` of the peak of a heatmap (h, w) or more; no pixel for an empty map."""
+    """What of a film reaches the `heatmaps.outline_level` of a heatmap (h, w); no pixel for an empty map."""
     large = heatmaps.enlarged(heat, geometry.size)
-    level = share * large.max() or np.inf
+    level = heatmaps.outline_level(large, share) if heat.max() > 0 else np.inf
     return encode(square_to_film(large, (geometry.height, geometry.width), geometry.affine) >= level)
 
 

@@ -83,11 +83,14 @@ def read_points(path: Path) -> Points:
     points: Points = {}
     for film, task, given in _entries(path):
         try:
-            points.setdefault(film, {})[task] = [[float(x), float(y)] for x, y in given]
-        except (TypeError, ValueError):
+            pairs = [[float(x), float(y)] for x, y in given]
+            if not np.isfinite(pairs).all():
+                raise ValueError
+        except (TypeError, ValueError, OverflowError):
             raise InputError(
                 f"{path}: {film}, {task}: expected points [[x, y], …] in pixels; found {reprlib.repr(given)}."
             ) from None
+        points.setdefault(film, {})[task] = pairs
     return points
 
 
