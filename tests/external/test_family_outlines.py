@@ -73,11 +73,18 @@ def test_films_of_the_set_without_outlines_are_drawn_at_their_own_size_and_count
 
 def test_lateral_films_and_findings_without_outlines_are_left_out_and_told(scored):
     lateral = NAMES[0].replace("view1_frontal", "view2_lateral")
-    drawn = family_outlines.draw(scored, "ensemble", {NAMES[0]: outlined(), lateral: outlined(0, 0, 9, 9)}, True)
-    assert lateral not in set(drawn.scores["film"])
-    assert drawn.notes[0] == "1 of 2 outlined films are no test films of ensemble: left out"
-    assert drawn.notes[1].startswith("FINDINGS has none of Airspace Opacity, Atelectasis, Enlarged Card")
-    assert "Pneumonia" not in set(drawn.scores["task"])
+    tasks = dict.fromkeys(["Lung Lesion", F0, "Support Devices"], outlined(0, 0, 9, 9)[F0])
+    drawn = family_outlines.draw(scored, "ensemble", {NAMES[0]: tasks, lateral: tasks}, True)
+    assert set(drawn.scores["film"]) == {NAMES[0], NAMES[1]}
+    assert set(drawn.scores["task"]) == {F0}
+    assert drawn.notes == [
+        "1 of 2 outlined films are no test films of ensemble: left out",
+        "FINDINGS has none of Lung Lesion, Support Devices: left out",
+    ]
+    with pytest.raises(
+        InputError, match=r"FINDINGS: .*Pneumonia.*: none of them is outlined; expected some of Lung Les"
+    ):
+        family_outlines.draw(scored, "ensemble", {NAMES[0]: {"Lung Lesion": tasks[F0]}}, True)
 
 
 def test_a_film_of_other_proportions_than_its_outlines_is_refused(scored):

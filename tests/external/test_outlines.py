@@ -51,6 +51,7 @@ def test_tasks_are_known_by_the_labels_names_too(tmp_path):
         ({"film.png": {"Edema": {}}}, r"a.json: expected .*; found film.png"),
         ({FILM: []}, r"a.json: expected .*; found patient00001"),
         ({FILM: {"Edena": {}}}, r"a.json: patient00001_study1_view1_frontal: Edena: .* Did you mean Edema\?"),
+        ({FILM: {"Lung Opacity": {}, "Airspace Opacity": {}}}, r"frontal: Airspace Opacity stands there twice"),
         ({FILM: {"Edema": "42208"}}, r"frontal, Edema: expected .*packed run lengths of pycocotools; found '42208'"),
         ({FILM: {"Edema": {"size": [4, 5], "counts": [4, 2, 14]}}}, r"frontal, Edema: expected .*packed run lengths"),
         ({FILM: {"Edema": {"size": [4], "counts": "42208"}}}, r"Edema: size \[4\]: expected \[height, width\]"),
@@ -100,7 +101,7 @@ def test_what_is_no_list_of_points_is_refused(tmp_path, wrong):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.json")
-    with pytest.raises(InputError, match="a.json: is a pipe or a device; expected a file"):
+    with pytest.raises(InputError, match=r"a.json: is a pipe or a device; expected a file"):
         outlines.read(tmp_path / "a.json")
 
 

@@ -64,10 +64,11 @@ def draw(scored: Scored, family: str, truth: Outlines, everything: bool) -> Draw
     InputError
         No film or no finding in common, or a film of other proportions than its outlines.
     """
-    rows, tasks = _rows(scored, truth), tasks_of(scored.findings)
+    rows, outlined = _rows(scored, truth), list(next(iter(truth.values())))
+    tasks = {finding: task for finding, task in tasks_of(scored.findings).items() if task in outlined}
     if not tasks:
         found = ", ".join(scored.findings)
-        raise InputError(f"FINDINGS: {found}: none of them is outlined; expected some of {', '.join(TASKS)}.")
+        raise InputError(f"FINDINGS: {found}: none of them is outlined; expected some of {', '.join(outlined)}.")
     methods = _methods(scored, family)
     look = functools.partial(_look, scored, methods, tasks, rows, truth, everything)
     with threads(process_count(scored.params.general.workers)) as pool:
@@ -76,7 +77,7 @@ def draw(scored: Scored, family: str, truth: Outlines, everything: bool) -> Draw
     order = scores["method"].map({method.name: number for number, method in enumerate(methods)})
     missing = len(truth) - sum(film in truth for film in rows)
     notes = [f"{missing} of {len(truth)} outlined films are no test films of {family}: left out"] if missing else []
-    without = [task for task in TASKS if task not in tasks.values()]
+    without = [task for task in outlined if task not in tasks.values()]
     notes += [f"FINDINGS has none of {', '.join(without)}: left out"] if without else []
     return Drawn(
         scores=scores.iloc[np.argsort(order, kind="stable")].reset_index(drop=True),

@@ -108,10 +108,17 @@ def _entries(path: Path) -> Iterator[tuple[str, str, Any]]:
     for film, tasks in content.items():
         if not patient_of(film) or not isinstance(tasks, dict) or not tasks:
             raise InputError(f"{path}: {expected}; found {film}: {reprlib.repr(tasks)}.")
+        seen = set()
         for name, given in tasks.items():
-            if canonical(name) not in TASK_OF_LABEL:
+            task = TASK_OF_LABEL.get(canonical(name))
+            if task is None:
                 raise InputError(f"{path}: {film}: {name}: expected some of {', '.join(TASKS)}.{hint(name, TASKS)}")
-            yield film, TASK_OF_LABEL[canonical(name)], given
+            if task in seen:
+                raise InputError(
+                    f"{path}: {film}: {task} stands there twice, as {name} the second time. Leave one out."
+                )
+            seen.add(task)
+            yield film, task, given
 
 
 def _checked(given: Any, where: str) -> Outline:
