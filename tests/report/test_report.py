@@ -46,7 +46,8 @@ def cards(number=30, findings=6):
         found.append(
             {"id": f"nih/{i:08d}_000", "film": film, "maps": [layer] * findings, "probabilities": probabilities,
              "outcomes": outcomes, "called": [one in ("TP", "FP") for one in outcomes],
-             "boxes": [[[10, 10, 30, 30]]] + [[]] * (findings - 1), "overlays": [""] * findings}
+             "boxes": [[[10, 10, 30, 30]]] + [[]] * (findings - 1),
+             "detections": [[[10, 10, 30, 30, 0.7]]] + [[]] * (findings - 1), "overlays": [""] * findings}
         )  # fmt: skip
     return found
 
@@ -312,7 +313,7 @@ def test_maps_without_learned_weights_and_shortcuts_become_tables():
     table = pd.DataFrame({"method": "gradcam", "shuffled": stages, "places": 16, "films": 4,
                           "correlation": [0.3, 0.2, np.nan, 0.1, 0.0, -0.1]})  # fmt: skip
     shown = trust_tables.randomisation_table({"tiny": table}, "gradcam")
-    assert shown.heads == ["Member", "Films", "Places of a map", "Another film", "Last layer", "Last 25 %", "Last 50 %",
+    assert shown.heads == ["Member", "Films", "Cells of a map", "Another film", "Last layer", "Last 25 %", "Last 50 %",
                            "Last 75 %", "All layers"]  # fmt: skip
     assert [cell.text for cell in shown.rows[0]] == [
         "tiny",
@@ -402,7 +403,8 @@ def test_the_gallery_is_filtered_by_finding_outcome_and_name(opened):
     assert set(films.locator("em").all_text_contents()) == {"TP"}
     sure = [float(text) for text in films.locator("li.on span:nth-child(2)").all_text_contents()]
     assert sure == sorted(sure, reverse=True)
-    assert films.first.locator(".stack i").count() == 1
+    assert [films.first.locator(f".stack i{kind}").count() for kind in (":not(.found)", ".found")] == [1, 1]
+    assert films.first.locator(".stack i.found").text_content() == ".70"
     choose(page, "[name=finding][value=Edema]")
     assert films.first.locator("li.on").text_content().strip().startswith("Edema")
     page.locator("[name=search]").fill("00000002_")

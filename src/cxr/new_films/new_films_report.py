@@ -126,6 +126,7 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
         "colours": colours(predicted.scored.findings),
         "method": METHOD_NAMES[predicted.bundle.params.evaluation.map_method],
         "gallery": html_page.gallery_data(_cards(predicted, overlays), predicted.scored.findings),
+        "heat_key": gallery.heat_key(predicted.scored),
         "shown": min(len(films), gallery.most_films(len(predicted.scored.findings))),
         "facts": facts,
         "caveats": CAVEATS,

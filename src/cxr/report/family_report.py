@@ -65,7 +65,7 @@ def extras(settings: Settings, params: Params, family: str, most: int | None = N
         ("Lung masks of 16 films of classification", gallery.picture_uri(preview, 1300)),
     ]
     return html_page.Extras(
-        cards=cards(settings, params, family, most),
+        **cards(settings, params, family, most),
         method=METHOD_NAMES[params.evaluation.map_method],
         no_maps=NO_MAPS.format(family.capitalize(), family.capitalize()),
         **trust(settings, params, family),
@@ -103,17 +103,17 @@ def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
     }
 
 
-def cards(settings: Settings, params: Params, family: str, most: int | None) -> list[dict[str, Any]] | None:
-    """The gallery's films, or None where a member's maps are not there."""
+def cards(settings: Settings, params: Params, family: str, most: int | None) -> dict[str, Any]:
+    """The gallery's films, and what their colours mean; nothing where a member's maps are not there."""
     members = params.members(family)
     if not all(settings.cams(family, member, params.evaluation.map_method).is_file() for member in members):
-        return None
+        return {}
     scored = family_maps.load(settings, params, family)
     films, pack = load_films(settings, params, scored.size)
     rows = {image_id: row for row, image_id in enumerate(films["image_id"])}
     folder = settings.family_dir(family) if overlays.overlays_are_current(scored, settings.family_dir(family)) else None
     chosen = gallery.choose_rows(scored, gallery.most_films(len(scored.findings)) if most is None else most)
-    return gallery.film_cards(scored, pack, rows, chosen, folder)
+    return {"cards": gallery.film_cards(scored, pack, rows, chosen, folder), "heat_key": gallery.heat_key(scored)}
 
 
 def mask_notes(settings: Settings) -> list[str]:

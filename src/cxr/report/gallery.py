@@ -1,20 +1,22 @@
 """The report's gallery: small films and, for each finding, a small map that the page lays over the film."""
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from cxr.imaging.geometry import to_square
+from cxr.maps.detections import film_detections
 from cxr.maps.family_maps import Scored, choose_films, known_boxes
 from cxr.maps.heatmaps import enlarged
-from cxr.report.canvas import heat_layer
+from cxr.report.canvas import GAP, blank_canvas, draw_heat_key, heat_layer
 
 SIDE = 192  # pixels of a film on the page
 MAP_SIDE = 24  # of a map; the browser enlarges it smoothly
 MOST = 1000  # films on a page; fewer where each has so many maps that the page would be too large
-FILM_BYTES, MAP_BYTES, ALL_BYTES = 8000, 2250, 24e6  # of a film, of a map, of all films of a page
+FILM_BYTES, MAP_BYTES, ALL_BYTES = 8000, 2300, 24e6  # of a film, of a map, of all films of a page
 
 
 def data_uri(image: np.ndarray, kind: str, options: tuple[int, ...] = ()) -> str:
@@ -39,7 +41,7 @@ def most_films(findings: int) -> int:
     """Films on a page of so many findings, so that it stays one that opens and can be sent.
 
     >>> most_films(1), most_films(6), most_films(14), most_films(30)
-    (1000, 1000, 607, 317)
+    (1000, 1000, 597, 311)
     """
     return min(MOST, int(ALL_BYTES / (FILM_BYTES + MAP_BYTES * findings)))
 
@@ -76,7 +78,7 @@ def film_cards(
     -------
     cards : list of dicts that JSON can hold
         id, film (data URI), and by finding: maps (data URI), probabilities, outcomes, called, boxes (percent of the
-        square), overlays (relative link or nothing).
+        square), detections (of what is called; the same with a score behind), overlays (relative link or nothing).
     """
     cards, findings = [], scored.findings
     for row in rows:
@@ -91,7 +93,13 @@ def film_cards(
                 "probabilities": [round(float(scored.probability(finding)[row]), 3) for finding in findings],
                 "outcomes": [scored.outcome(finding, row) for finding in findings],
                 "called": [bool(called) for called in scored.decisions[row]],
-                "boxes": [_boxes(scored, finding, row) for finding in findings],
+                "boxes": [[_percent(scored, box, row) for box in known_boxes(scored, f, row)] for f in findings],
+                "detections": [
+                    [[*_percent(scored, box, row), round(score, 2)] for box, score in film_detections(scored, f, row)]
+                    if scored.called(f, row)
+                    else []
+                    for f in findings
+                ],
                 "overlays": [link if folder and (folder / link).is_file() else "" for link in links],
             }
         )
@@ -102,7 +110,13 @@ def _map(heat: np.ndarray) -> str:
     return data_uri(heat_layer(enlarged(heat, MAP_SIDE), float(heat.mean())), "png", (cv2.IMWRITE_PNG_COMPRESSION, 9))
 
 
-def _boxes(scored: Scored, finding: str, row: int) -> list[list[float]]:
-    """Known boxes as left, top, width, height in percent of the packed square."""
-    boxes = [to_square(box, scored.affine(row)) for box in known_boxes(scored, finding, row)]
-    return [[round(100 * float(side) / scored.size, 2) for side in box] for box in boxes]
+def _percent(scored: Scored, box: Sequence[float], row: int) -> list[float]:
+    """A box in film pixels as left, top, width, height in percent of the packed square."""
+    return [round(100 * float(side) / scored.size, 2) for side in to_square(box, scored.affine(row))]
+
+
+def heat_key(scored: Scored) -> str:
+    """What the colours of heat mean, as a small picture (data URI)."""
+    strip = blank_canvas(38, 270)
+    draw_heat_key(strip, GAP, scored.scale, scored.unit)
+    return data_uri(strip[..., ::-1], "png")

@@ -55,13 +55,14 @@ class Model:
 class Extras:
     """What only a model of our own has: films with maps, lung masks, logs of training, facts of the run.
 
-    cards: from `gallery.film_cards`, their maps by ``method``, in words; or None with ``no_maps`` saying why.
+    cards, heat_key: from `gallery`, their maps by ``method``, in words; or None with ``no_maps`` saying why.
     map_tables, detection_tables, randomisation, shortcuts: from `trust_tables`. froc: a network, and
     detection_scores.csv. masks: pictures (title, data URI), with lines of text in mask_notes. logs: member -> log.csv.
     facts: title -> (name, value) pairs.
     """
 
     cards: list[dict[str, Any]] | None = None
+    heat_key: str = ""
     method: str = ""
     no_maps: str = "These predictions came as numbers: there are no films and no maps to show."
     map_tables: list[Table] = field(default_factory=list)

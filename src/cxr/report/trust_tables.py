@@ -161,7 +161,7 @@ def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> T
     ]
     return Table(
         "Weights shuffled: rank correlation of a map with itself before",
-        ["Member", "Films", "Places of a map", *names],
+        ["Member", "Films", "Cells of a map", *names],
         rows,
     )
 

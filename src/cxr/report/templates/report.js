@@ -47,6 +47,11 @@ if (data) {
       ["left", "top", "width", "height"].forEach((side, n) => { frame.style[side] = box[n] + "%"; });
       stack.append(frame);
     }
+    for (const box of film.detections[f]) {
+      const frame = make("i", {className: "found"}, make("b", {textContent: box[4].toFixed(2).slice(1)}));
+      ["left", "top", "width", "height"].forEach((side, n) => { frame.style[side] = box[n] + "%"; });
+      stack.append(frame);
+    }
     stack.append(make("em", {className: film.outcomes[f], textContent: film.outcomes[f] || "?"}));
     const order = [...findings.keys()], many = order.length > 8;
     // Of many findings a card shows a few at once: the chosen one, then the likeliest; the rest by scrolling.
