@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from cxr.networks.backend import keras
@@ -91,3 +92,14 @@ def test_the_rule_for_laterals_is_made_and_tried(capsys):
     assert "LATERAL_WEIGHTS = [[" in said
     for view in ("LATERAL", "PA", "AP"):
         assert re.search(rf"^{view}: \d of 6 flagged$", said, re.MULTILINE)
+
+
+def test_heads_pool_local_logits_as_their_papers_say():
+    script = load_script("benchmarks/heads.py")
+    local = np.log(np.array([1, 2, 3, 6], np.float32)).reshape(1, 2, 2, 1)
+    of_lse, of_pcam = (float(script.Pool(head, sharpness=1.0)(local)[0, 0]) for head in ("lse", "pcam"))
+    assert of_lse == pytest.approx(np.log((1 + 2 + 3 + 6) / 4), abs=1e-6)
+    weights = np.array([1 / 2, 2 / 3, 3 / 4, 6 / 7])  # sigmoids
+    assert of_pcam == pytest.approx((weights * local.ravel()).sum() / weights.sum(), abs=1e-6)
+    even = np.full((1, 2, 2, 1), -1.5, np.float32)
+    assert [float(script.Pool(head)(even)[0, 0]) for head in ("lse", "pcam")] == pytest.approx([-1.5, -1.5])
