@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from cxr.evaluation.randomisation import mean_correlation
-from cxr.maps.heatmaps import FEWEST, detections, enlarged, evidence, heatmap, mean_maps, outline_level
+from cxr.maps.heatmaps import FEWEST, detections, enlarged, evidence, heatmap, mean_maps
 from cxr.networks import classifiers
 from cxr.networks.class_activation import explainer
 from tests.conftest import tiny_params
@@ -60,7 +60,10 @@ def test_members_are_averaged_before_what_speaks_against_is_left_out():
 def test_above_the_scale_the_hottest_place_stays_the_hottest():
     """Cut there, a strong film's map would be a plateau: no hottest point, and boxes that are too large."""
     cam, none = np.array([[0, 9], [2, 1]], np.float16), np.zeros((2, 2), np.float32)
-    assert detections(heatmap([3 * cam], [none]), 0.5, 32)[0][0] == detections(heatmap([cam], [none]), 0.5, 32)[0][0]
+    assert (
+        detections(enlarged(heatmap([3 * cam], [none]), 32), 0.5)[0][0]
+        == detections(enlarged(heatmap([cam], [none]), 32), 0.5)[0][0]
+    )
 
 
 def test_members_meet_on_the_finest_grid():
@@ -76,30 +79,26 @@ def test_members_and_means_must_be_as_many():
         heatmap([np.ones((2, 2), np.float16)], [np.ones((2, 2)), np.ones((2, 2))])
 
 
-def test_detections_are_boxes_around_what_is_above_a_share_of_the_way_from_mean_to_peak():
+def test_detections_are_boxes_around_what_reaches_a_level():
     heat = np.zeros((8, 8), np.float32)
     heat[1:3, 2:6] = 0.8
     heat[5:8, 0:2] = 0.4
     heat[5, 6] = 0.39
-    mean = (8 * 0.8 + 6 * 0.4 + 0.39) / 64
-    assert outline_level(heat, 0.39) == pytest.approx(mean + 0.39 * (0.8 - mean))  # .3996
-    assert detections(heat, 0.39, 8) == [((2, 1, 4, 2), 1), ((0, 5, 2, 3), pytest.approx(0.5))]
-    assert detections(heat, 1, 8) == [((2, 1, 4, 2), 1)]
-    assert len(detections(heat, 0.3, 8)) == 3
-    everywhere = heat + 5  # what lies all over the film changes no outline
-    assert [box for box, _ in detections(everywhere, 0.39, 8)] == [box for box, _ in detections(heat, 0.39, 8)]
+    assert detections(heat, 0.4) == [((2, 1, 4, 2), 1), ((0, 5, 2, 3), pytest.approx(0.5))]
+    assert detections(heat, 0.8) == [((2, 1, 4, 2), 1)]
+    assert len(detections(heat, 0.3)) == 3
 
 
 def test_areas_that_touch_at_a_corner_are_one_detection():
     heat = np.zeros((8, 8), np.float32)
     heat[1, 1] = heat[2, 2] = 1
-    assert detections(heat, 0.5, 8) == [((1, 1, 2, 2), 1)]
+    assert detections(heat, 0.5) == [((1, 1, 2, 2), 1)]
 
 
 def test_a_detection_s_score_is_its_hottest_point_as_a_share_of_the_film_s():
     heat = np.zeros((8, 8), np.float32)
     heat[1, 1:4], heat[6, 5:7] = [0.5, 0.7, 0.6], [1.4, 0.9]
-    assert detections(heat, 0.3, 8) == [((5, 6, 2, 1), 1), ((1, 1, 3, 1), pytest.approx(0.5))]
+    assert detections(heat, 0.3) == [((5, 6, 2, 1), 1), ((1, 1, 3, 1), pytest.approx(0.5))]
 
 
 def test_detections_whose_boxes_overlap_are_one():
@@ -107,22 +106,22 @@ def test_detections_whose_boxes_overlap_are_one():
     heat = np.zeros((9, 9), np.float32)
     heat[0:5, 0], heat[4, 0:5] = 1, 1
     heat[0:3, 2:4] = 2
-    assert detections(heat, 0.35, 9) == [((0, 0, 5, 5), 1)]
+    assert detections(heat, 0.35) == [((0, 0, 5, 5), 1)]
     heat[0:2, 4], heat[0, 4:8] = 0, 1.5
-    assert detections(heat, 0.35, 9) == [((0, 0, 8, 5), 1)]
+    assert detections(heat, 0.35) == [((0, 0, 8, 5), 1)]
     apart = np.zeros((8, 8), np.float32)
     apart[0:2, 0:2] = apart[3:5, 0:2] = 1  # boxes that only touch are two
-    assert len(detections(apart, 0.5, 8)) == 2
+    assert len(detections(apart, 0.5)) == 2
 
 
 def test_an_empty_map_has_no_detection():
-    assert detections(np.zeros((4, 4), np.float32), 0.5, 8) == []
+    assert detections(enlarged(np.zeros((4, 4), np.float32), 8), 0.5) == []
 
 
 def test_detections_are_in_pixels_of_the_packed_film():
     heat = np.zeros((4, 4), np.float32)
     heat[1, 2] = 1
-    ((x, y, width, height), score) = detections(heat, 0.5, 32)[0]
+    ((x, y, width, height), score) = detections(enlarged(heat, 32), 0.5)[0]
     assert score == 1
     assert (x + width / 2, y + height / 2) == (20, 12)  # the middle of its cell, 8 pixels wide: 16..24, 8..16
     assert 6 <= width == height <= 10

@@ -113,3 +113,17 @@ def test_the_known_box_on_the_grid_finds_the_box_as_well_as_its_grid_allows():
 def test_a_box_smaller_than_a_pixel_of_the_square_still_counts():
     best = localisation.known_on_grid([(50.0, 50.0, 0.5, 0.5)], 4, WHOLE)
     assert best.sum() > 0
+
+
+def test_outlines_lie_between_the_film_s_mean_and_its_peak():
+    one = np.zeros((4, 4), np.float32)
+    one[0, 0], one[1, 0] = 8, 4
+    large = localisation.on_square(one, FilmGeometry(4, (1.0, 1.0, 0.0, 0.0), 4, 4))
+    whole = FilmGeometry(4, (1.0, 1.0, 0.0, 0.0), 4, 4)
+    assert localisation.outline_level(large, 0.5, whole) == 0.75 + 0.5 * 7.25
+    seen = np.zeros((4, 4), bool)
+    seen[:2, :2] = True  # the mean is of what the network saw
+    masked = FilmGeometry(4, (1.0, 1.0, 0.0, 0.0), 4, 4, seen)
+    assert localisation.outline_level(large, 0.5, masked) == 3 + 0.5 * 5
+    everywhere = one + 5  # what lies all over the film changes no outline
+    assert localisation.film_boxes(everywhere, 0.4, whole)[0][0] == localisation.film_boxes(one, 0.4, whole)[0][0]

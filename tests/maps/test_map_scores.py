@@ -6,7 +6,7 @@ import pytest
 
 from cxr.core.artifacts import write_csv
 from cxr.core.findings import FINDINGS
-from cxr.maps import map_scores
+from cxr.maps import lung_regions, map_scores
 from cxr.preparation.packs import write_rows, written_pack
 from tests.conftest import settings_in
 from tests.maps.test_family_maps import BOX_COLUMNS, SIZE, scored_films
@@ -33,30 +33,30 @@ def test_only_test_films_with_a_box_of_a_known_finding_are_scored(scored):
     assert map_scores.pairs(scored) == [(F0, 0), (F0, 1)]
 
 
-def test_a_map_on_the_box_hits_and_one_elsewhere_does_not(scored, tmp_path):
-    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble", settings_in(tmp_path))
+def test_a_map_on_the_box_hits_and_one_elsewhere_does_not(scored):
+    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
     own = scores[scores["network"] == "tiny"].set_index("film")
     assert own["hit"].tolist() == [1, 0]
     assert own["iou"].iloc[0] == pytest.approx(1, abs=0.05)
     assert own["iou"].iloc[1] == 0
 
 
-def test_random_maps_the_centre_prior_and_the_known_box_stand_beside(scored, tmp_path):
-    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble", settings_in(tmp_path))
+def test_random_maps_the_centre_prior_and_the_known_box_stand_beside(scored):
+    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
     beside = scores[scores["network"] == "none"].groupby("method")["hit"].mean()
     assert beside["known box on the grid"] == 1
     assert beside["centre prior"] == 0  # the box is in a corner
     assert 0 <= beside["random map"] < 0.5
-    again = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble", settings_in(tmp_path))
+    again = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
     pd.testing.assert_frame_equal(scores, again)
 
 
-def test_a_family_of_several_is_scored_as_their_mean_too(scored, tmp_path):
+def test_a_family_of_several_is_scored_as_their_mean_too(scored):
     second = np.zeros_like(scored.cams[0])
     second[:2, 0, :10, :10] = 1
     scored.cams.append(second)
     scored.means.append(scored.means[0])
-    scores = map_scores.score_all({"gradcam": scored}, ["one", "two"], "ensemble", settings_in(tmp_path))
+    scores = map_scores.score_all({"gradcam": scored}, ["one", "two"], "ensemble")
     hits = scores[scores["method"] == "gradcam"].groupby("network")["hit"].mean()
     assert hits[["one", "two"]].tolist() == [0.5, 1]
     assert set(hits.index) == {"ensemble", "one", "two"}
@@ -70,7 +70,9 @@ def test_a_mask_that_was_not_accepted_says_nothing_of_the_lungs(scored, tmp_path
         write_rows(temporary, 0, left)
     accepted = pd.DataFrame({"image_id": scored.table["image_id"], "accepted": [True, False, True]})
     write_csv(accepted, path.with_suffix(".csv"))
-    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble", settings_in(tmp_path))
+    masks = lung_regions.masks_of(settings_in(tmp_path), scored.table["image_id"])
+    scored = dataclasses.replace(scored, masks=masks)
+    scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
     own = scores[scores["network"] == "tiny"].set_index("film")
     assert own["in_lungs"].iloc[0] == pytest.approx(1, abs=0.03)
     assert own["lungs_area"].iloc[0] == pytest.approx(0.5, abs=0.03)

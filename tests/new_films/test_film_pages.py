@@ -25,7 +25,7 @@ def page(tmp_path, called=(), notes=(), mask=None, name="film", findings=FINDING
         for place, finding in enumerate(findings)
     ]
     path = tmp_path / "page.png"
-    film_page(FILM, said, path, name, notes, mask, True, 3.2, " logits added")
+    film_page(FILM, said, path, name, notes, mask, True, None, 3.2, " logits added")
     return cv2.imread(str(path))[..., ::-1]
 
 

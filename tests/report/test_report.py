@@ -15,6 +15,7 @@ from cxr.core import artifacts, configuration
 from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation import assessment, predictions
 from cxr.maps import detection_scores, localisation, map_scores
+from cxr.maps.heatmaps import enlarged
 from cxr.report import gallery, html_page, page_tables, trust_tables
 from tests.conftest import load_script
 
@@ -182,7 +183,7 @@ def test_as_many_films_as_a_gallery_shows_stay_below_25_megabytes():
     blurred = cv2.GaussianBlur(random.normal(0, 1, (192, 192)), (0, 0), 2.2)  # as much detail as in real films
     film = gallery.data_uri((128 + 30 * blurred / blurred.std()).clip(0, 255).astype(np.uint8), "jpeg", (1, 72))
     heat = cv2.GaussianBlur(np.maximum(random.normal(0, 1, (16, 16)), 0).astype(np.float32), (0, 0), 1.5)
-    layer = gallery._map(heat / heat.max())
+    layer = gallery._map(enlarged(heat / heat.max(), 512), 0.2)
     assert len(film) > 5500  # the mean of real films
     assert gallery.most_films(1) == gallery.most_films(6) == 1000
     for findings in (1, 6, 14, 30):

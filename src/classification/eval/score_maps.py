@@ -40,7 +40,7 @@ def main(argv=None):
     if not map_scores.pairs(by_method[MAP_METHODS[0]]):
         print("no test film has a known box: maps are not scored")
         return
-    scores = map_scores.score_all(by_method, params.members(family), family, settings)
+    scores = map_scores.score_all(by_method, params.members(family), family)
     table = map_scores.summary(scores, params.findings, *resampling)
     networks = detection_scores.networks(settings, params, family, by_method[params.evaluation.map_method])
     detection = detection_scores.score_all(networks, *resampling)

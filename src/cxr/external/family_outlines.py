@@ -14,7 +14,7 @@ from cxr.evaluation import predictions
 from cxr.external import outline_scores
 from cxr.external.outlines import Outline, Outlines, Points, encode
 from cxr.imaging.geometry import square_to_film
-from cxr.maps import heatmaps, localisation, map_scores
+from cxr.maps import localisation, map_scores
 from cxr.maps.family_maps import Scored, fit_outlines
 from cxr.maps.localisation import FilmGeometry
 from cxr.tables.sources.chexlocalize import TASKS, film_name, patient_of, tasks_of
@@ -161,13 +161,13 @@ def film_geometry(scored: Scored, row: int, size: list[int] | None) -> FilmGeome
             f"{width}x{height}; expected the same proportions. Is it the same film, not cropped?"
         )
     scale_x, scale_y, *offsets = film.affine
-    return FilmGeometry(film.size, (scale_x / wider, scale_y / higher, *offsets), width, height)
+    return FilmGeometry(film.size, (scale_x / wider, scale_y / higher, *offsets), width, height, film.seen)
 
 
 def outline_of(heat: np.ndarray, share: float, geometry: FilmGeometry) -> Outline:
-    """What of a film reaches the `heatmaps.outline_level` of a heatmap (h, w); no pixel for an empty map."""
-    large = heatmaps.enlarged(heat, geometry.size)
-    level = heatmaps.outline_level(large, share) if heat.max() > 0 else np.inf
+    """What of a film reaches the `localisation.outline_level` of a heatmap (h, w); no pixel for an empty map."""
+    large = localisation.on_square(heat, geometry)
+    level = localisation.outline_level(large, share, geometry) if large.max() > 0 else np.inf
     return encode(square_to_film(large, (geometry.height, geometry.width), geometry.affine) >= level)
 
 

@@ -21,6 +21,7 @@ from cxr.imaging.geometry import AFFINE
 from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.maps import heatmaps, outlines
 from cxr.maps.localisation import FilmGeometry
+from cxr.maps.lung_regions import masks_of, on_square, seen
 from cxr.preparation.films import load_films, spread
 from cxr.preparation.packs import open_array
 from cxr.tables.sources.catalogue import source_of
@@ -36,7 +37,8 @@ class Scored:
     params: in force. table: predictions. thresholds: thresholds.json. decisions: bool (N, F). cams: per member
     (N, F, h, w) float16 memory maps. means: per member, by source (F, h, w) (`heatmaps.mean_maps`). scale: the heat at
     which a picture's colours end, logits, the same for all findings. outlines: by finding, from `outlines.fit`. films:
-    width, height, affine to the packed square of ``size``. boxes: known boxes in fractions of the film's sides.
+    width, height, affine to the packed square of ``size``. boxes: known boxes in fractions of the film's sides. masks:
+    row -> packed lung mask, or None without one that was accepted.
     """
 
     params: Params
@@ -50,6 +52,7 @@ class Scored:
     films: pd.DataFrame
     boxes: pd.DataFrame
     size: int
+    masks: Callable[[int], np.ndarray | None] = lambda row: None
 
     @property
     def findings(self) -> list[str]:
@@ -102,9 +105,26 @@ class Scored:
         return tuple(self.films[list(AFFINE)].iloc[row])
 
     def geometry(self, row: int) -> FilmGeometry:
-        return FilmGeometry(
-            self.size, self.affine(row), *(int(side) for side in self.films[["width", "height"]].iloc[row])
-        )
+        """Of a film, with what masking left of it."""
+        return self._geometries(row)
+
+    @functools.cached_property
+    def _geometries(self) -> Callable[[int], FilmGeometry]:
+        @functools.lru_cache(maxsize=64)  # of one film, many findings and networks are looked at in turn
+        def geometry(row: int) -> FilmGeometry:
+            lungs = self.lungs(row)
+            return replace(self._whole(row), seen=None if lungs is None else seen(lungs, self.params.pack))
+
+        return geometry
+
+    def _whole(self, row: int) -> FilmGeometry:
+        sides = (int(side) for side in self.films[["width", "height"]].iloc[row])
+        return FilmGeometry(self.size, self.affine(row), *sides)
+
+    def lungs(self, row: int) -> np.ndarray | None:
+        """The lungs on the packed square (size, size), bool; None without a mask that was accepted."""
+        mask = self.masks(row)
+        return None if mask is None else on_square(mask, self._whole(row), self.params.pack.fit)
 
     def threshold_note(self, finding: str) -> str:
         """The thresholds in force, a source each."""
@@ -150,7 +170,7 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
     scored = Scored(
         params=params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=cams,
         means=[heatmaps.mean_maps(cam[val], predictions.source(table[val])) for cam in cams], scale=1.0,
-        outlines={}, films=films, boxes=boxes, size=size,
+        outlines={}, films=films, boxes=boxes, size=size, masks=masks_of(settings, films["image_id"]),
     )  # fmt: skip
     return replace(scored, scale=_scale(scored, np.flatnonzero(val)), outlines=fit_outlines(scored, scored.heat))
 

@@ -58,16 +58,15 @@ def heatmap(maps: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> np.ndarr
     return np.maximum(evidence(maps, means), 0)
 
 
-def detections(heat: np.ndarray, share: float, size: int) -> list[tuple[tuple[float, float, float, float], float]]:
+def detections(heat: np.ndarray, level: float) -> list[tuple[tuple[float, float, float, float], float]]:
     """Boxes around what a heatmap outlines; those that overlap are one.
 
     Parameters
     ----------
-    heat : ndarray of shape (h, w), float32, 0 or more
-    share : float
-        What reaches the `outline_level` of it is outlined.
-    size : int
-        Side of the packed film, pixels.
+    heat : ndarray of shape (size, size), float32, 0 or more
+        On the packed square.
+    level : float
+        What reaches it is outlined.
 
     Returns
     -------
@@ -77,21 +76,14 @@ def detections(heat: np.ndarray, share: float, size: int) -> list[tuple[tuple[fl
     """
     if heat.max() <= 0:
         return []
-    large = enlarged(heat, size)
-    outlined = (large >= outline_level(large, share)).astype(np.uint8)
-    large /= large.max()
+    outlined = (heat >= level).astype(np.uint8)
+    relative = heat / heat.max()
     _, components, statistics, _ = cv2.connectedComponentsWithStats(outlined, connectivity=8)
     boxes = []
     for index, (x, y, width, height, _area) in enumerate(statistics[1:], start=1):
-        score = float(large[components == index].max())
+        score = float(relative[components == index].max())
         boxes.append(((float(x), float(y), float(width), float(height)), score))
     return sorted(_merged(boxes), key=lambda box: (-box[1], box[0]))
-
-
-def outline_level(heat: np.ndarray, share: float) -> float:
-    """The heat at a share of the way from the film's mean to its peak: evidence that lies all over outlines nothing."""
-    mean = float(heat.mean())
-    return mean + share * (float(heat.max()) - mean)
 
 
 def _merged(boxes: list[tuple[tuple[float, float, float, float], float]]):

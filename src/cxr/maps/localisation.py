@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cxr.imaging.geometry import to_film, to_square
+from cxr.imaging.geometry import square_to_film, to_film, to_square
 from cxr.maps import heatmaps
 
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))  # of IoBB and of IoU
 PRIOR_WIDTH = 0.25  # standard deviation of the centre prior, share of the side
 PRIOR_GRID = 32
+ALL_SEEN = 0.999  # of a film: a row of pixels lost at its border is no masking
 ALWAYS_BESIDE = ("random map", "centre prior", "known box on the grid")
 
 Box = tuple[float, float, float, float]  # x, y, width, height
@@ -23,17 +24,47 @@ Box = tuple[float, float, float, float]  # x, y, width, height
 
 @dataclass(frozen=True)
 class FilmGeometry:
-    """Of a map: its packed square of ``size`` pixels, and the affine to it from a film of ``width`` x ``height``."""
+    """Of a map: its packed square of ``size`` pixels, and the affine to it from a film of ``width`` x ``height``.
+
+    seen: bool (size, size), where the network saw the film and not the black that masking left; None: everywhere.
+    """
 
     size: int
     affine: tuple[float, float, float, float]
     width: int
     height: int
+    seen: np.ndarray | None = None
+
+
+def on_square(heat: np.ndarray, geometry: FilmGeometry) -> np.ndarray:
+    """A heatmap (h, w) on the packed square (size, size), 0 where the network saw nothing."""
+    large = heatmaps.enlarged(heat, geometry.size)
+    return large if geometry.seen is None else large * geometry.seen
+
+
+def mean_heat(large: np.ndarray, geometry: FilmGeometry) -> float:
+    """Of a heatmap on the packed square (size, size): the mean over what the network saw."""
+    seen = large if geometry.seen is None else large[geometry.seen]
+    return float(seen.mean()) if seen.size else 0.0
+
+
+def outline_level(large: np.ndarray, share: float, geometry: FilmGeometry) -> float:
+    """The heat at a share of the way from the film's mean to its peak: evidence that lies all over outlines nothing."""
+    mean = mean_heat(large, geometry)
+    return mean + share * (float(large.max()) - mean)
+
+
+def seen_on_film(geometry: FilmGeometry) -> np.ndarray | None:
+    """Where the network saw the film (height, width), bool: in the square, and what masking left; None: all of it."""
+    square = np.ones((geometry.size, geometry.size), bool) if geometry.seen is None else geometry.seen
+    film = square_to_film(square.astype(np.uint8) * 255, (geometry.height, geometry.width), geometry.affine) >= 128
+    return None if film.mean() > ALL_SEEN else film
 
 
 def film_boxes(heat: np.ndarray, share: float, geometry: FilmGeometry) -> list[tuple[Box, float]]:
     """What `heatmaps.detections` finds on a heatmap (h, w), in film pixels, clipped to the film."""
-    boxes = heatmaps.detections(heat, share, geometry.size)
+    large = on_square(heat, geometry)
+    boxes = heatmaps.detections(large, outline_level(large, share, geometry))
     on_film = [(clip(to_film(box, geometry.affine), geometry), score) for box, score in boxes]
     return [(box, score) for box, score in on_film if box is not None]
 
@@ -52,9 +83,9 @@ def peak(heat: np.ndarray, geometry: FilmGeometry) -> tuple[float, float] | None
     Enlarging leaves a plateau where the hottest cell is at a border or alone: its centre of gravity is taken, not the
     corner that comes first.
     """
-    if heat.max() <= 0:
+    large = on_square(heat, geometry)
+    if large.max() <= 0:
         return None
-    large = heatmaps.enlarged(heat, geometry.size)
     hottest = (large >= large.max() * (1 - 1e-6)).astype(np.uint8)
     _, components, _, centres = cv2.connectedComponentsWithStats(hottest, connectivity=8)
     x, y = centres[components[np.unravel_index(np.argmax(large), large.shape)]] + 0.5  # pixel i covers [i, i + 1)

@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 
@@ -13,10 +12,8 @@ from cxr.core.progress import progress
 from cxr.core.settings import Settings
 from cxr.core.steps import Step
 from cxr.evaluation import bootstrap
-from cxr.imaging.geometry import square_affine, warp_matrix
 from cxr.maps import family_maps, heatmaps, localisation
 from cxr.maps.family_maps import Scored, boxed_rows, fit_outlines
-from cxr.preparation.packs import open_pack
 
 RANDOM_DRAWS = 10  # random maps a film, whose scores are averaged
 NAMES = ("finding", "network", "method", "film", "patient")
@@ -59,7 +56,7 @@ def pairs(scored: Scored) -> list[tuple[str, int]]:
     return [(finding, row) for finding in scored.findings for row in boxed_rows(scored, finding, "test").tolist()]
 
 
-def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str, settings: Settings) -> pd.DataFrame:
+def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str) -> pd.DataFrame:
     """Scores of every film with a box: one row for each finding, film, network and method.
 
     Parameters
@@ -69,8 +66,6 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str,
     members : iterable of str
         Names of the networks, in the order of the maps; where there are several, the family, their mean, comes first.
     family : str
-    settings : Settings
-        Where the lung masks are.
 
     Returns
     -------
@@ -80,13 +75,13 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str,
         lung mask was not accepted).
     """
     first = next(iter(by_method.values()))
-    lungs, heats_of = _lungs(first, settings), _heats(by_method, list(members), family)
+    heats_of = _heats(by_method, list(members), family)
     fitted = {name: fit_outlines(first, lambda *film, of=heats: of(*film)[0]) for name, heats in heats_of.items()}
     rows = []
     known_pairs = pairs(first)
     for finding, row in progress(known_pairs, len(known_pairs), "maps against boxes"):
         geometry, known = first.geometry(row), family_maps.known_boxes(first, finding, row)
-        mask, (image_id, patient) = lungs(row), first.table[["image_id", "patient_id"]].iloc[row]
+        mask, (image_id, patient) = first.lungs(row), first.table[["image_id", "patient_id"]].iloc[row]
         for (network, method), heats in heats_of.items():
             names = dict(zip(NAMES, (finding, network, method, image_id, patient), strict=True))
             share = fitted[network, method][finding]["share"]
@@ -133,31 +128,6 @@ def _centre(scored: Scored, finding: str, row: int) -> list[np.ndarray]:
 
 
 BESIDE = dict(zip(localisation.ALWAYS_BESIDE, (_random, _centre, _known_on_grid), strict=True))
-
-
-def _lungs(scored: Scored, settings: Settings) -> Callable[[int], np.ndarray | None]:
-    """row -> the lungs on the packed square (size, size), bool; None where there is no mask that was accepted."""
-    path = settings.lung_masks
-    if not path.exists():
-        return lambda row: None
-    masks, table = open_pack(path, "sh prepare_data.sh"), pd.read_csv(path.with_suffix(".csv"))
-    accepted = table["accepted"].to_numpy(dtype=bool)
-    row_of = dict(zip(table["image_id"], range(len(table)), strict=True))
-
-    def lungs(row):
-        film, geometry = scored.films.iloc[row], scored.geometry(row)
-        index = row_of.get(film["image_id"])
-        if index is None or not accepted[index]:
-            return None
-        side = masks.shape[1]
-        of_mask = square_affine((geometry.height, geometry.width), side, scored.params.pack.fit)
-        # Mask square -> film -> packed square, as one affine.
-        scales = [geometry.affine[axis] / of_mask[axis] for axis in (0, 1)]
-        offsets = [geometry.affine[2 + axis] - scales[axis] * of_mask[2 + axis] for axis in (0, 1)]
-        matrix = warp_matrix((*scales, *offsets))
-        return cv2.warpAffine(masks[index], matrix, (geometry.size, geometry.size), flags=cv2.INTER_LINEAR) >= 128
-
-    return lungs
 
 
 def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed: int) -> pd.DataFrame:

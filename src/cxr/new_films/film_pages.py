@@ -24,6 +24,7 @@ from cxr.report.canvas import (
     draw_heat_key,
     draw_legend,
     draw_outline,
+    draw_seen,
     fit_panel,
     fitting_size,
     resize_heat,
@@ -60,7 +61,7 @@ class FindingOnFilm:
 
 def film_page(
     film: np.ndarray, findings: Sequence[FindingOnFilm], path: Path, title: str, notes: Sequence[str],
-    mask: np.ndarray | None, mask_used: bool, heat_at_1: float, unit: str,
+    mask: np.ndarray | None, mask_used: bool, seen: np.ndarray | None, heat_at_1: float, unit: str,
 ) -> None:  # fmt: skip
     """Draw one film's page: the film, a map each finding, then all probabilities.
 
@@ -75,6 +76,8 @@ def film_page(
         Below the title: what speaks against trusting these probabilities.
     mask : ndarray of shape (h, w), uint8, or None
         Lung mask, covering the whole film; ``mask_used`` says whether it passed its check.
+    seen : ndarray of shape (h, w), bool, or None
+        Where the networks saw the film; None: everywhere.
     heat_at_1, unit : float, str
         What a map of 1 means, for the colour bar, and of what, such as " logits added".
     """
@@ -85,6 +88,7 @@ def film_page(
     for finding in findings:
         heat, (height, width) = resize_heat(finding.heat, *plain.shape[:2]), plain.shape[:2]
         shown = blend(plain, heat, finding.mean)
+        draw_seen(shown, seen)
         if finding.called and finding.heat.max() > 0:
             draw_outline(shown, heat >= finding.outline, CONTOUR)
             sides = (width, height, width, height)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +18,7 @@ from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
 from cxr.imaging.geometry import AFFINE, square_affine, square_to_film
 from cxr.maps.detections import film_detections
-from cxr.maps.heatmaps import enlarged, outline_level
+from cxr.maps.localisation import mean_heat, on_square, outline_level, seen_on_film
 from cxr.new_films.film_files import overlay_path
 from cxr.new_films.film_pages import FindingOnFilm, film_page
 from cxr.new_films.predicting import Predicted, thresholds_used
@@ -63,16 +64,14 @@ def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
     shape = tuple(max(1, round(side * scale)) for side in film.shape)
     scale_x, scale_y, offset_x, offset_y = about[list(AFFINE)]
     affine = (scale_x / scale, scale_y / scale, offset_x, offset_y)
-    used, sides = thresholds_used(predicted), about[["width", "height"]].tolist()
-    on_square = {
-        finding: enlarged(scored.heat(finding, row) / scored.scale, scored.size) for finding in scored.findings
-    }
+    used, sides, geometry = thresholds_used(predicted), about[["width", "height"]].tolist(), scored.geometry(row)
+    heats = {finding: on_square(scored.heat(finding, row) / scored.scale, geometry) for finding in scored.findings}
     findings = [
         FindingOnFilm(
             finding, float(scored.probability(finding)[row]), used[finding]["threshold"],
             bool(scored.decisions[row, column]),
-            square_to_film(on_square[finding], shape, affine), float(on_square[finding].mean()),
-            outline_level(on_square[finding], scored.share(finding)),
+            square_to_film(heats[finding], shape, affine), mean_heat(heats[finding], geometry),
+            outline_level(heats[finding], scored.share(finding), geometry),
             [(np.divide(box, sides * 2), score) for box, score in film_detections(scored, finding, row)],
         )
         for column, finding in enumerate(scored.findings)
@@ -84,9 +83,10 @@ def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
         scale_x, scale_y, offset_x, offset_y = square_affine(film.shape, square.shape[0], fit)
         mask = square_to_film(np.asarray(square), shape, (scale_x / scale, scale_y / scale, offset_x, offset_y))
     notes = about["notes"].split("; ") if about["notes"] else []
+    seen = seen_on_film(replace(geometry, affine=affine, width=shape[1], height=shape[0]))
     film_page(
-        film, findings, path, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, scored.scale,
-        scored.unit,
+        film, findings, path, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, seen,
+        scored.scale, scored.unit,
     )  # fmt: skip
 
 

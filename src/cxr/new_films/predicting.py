@@ -82,7 +82,7 @@ def predict(
     members, maps = _score(bundle, films["row"].to_numpy(), work)
     table = _table(films, hospital, members, bundle.params.findings)
     return Predicted(
-        bundle=bundle, hospital=hospital, films=films, scored=_scored(bundle, films, table, maps),
+        bundle=bundle, hospital=hospital, films=films, scored=_scored(bundle, films, table, maps, masks),
         calibrated=calibrated(table, bundle.thresholds["calibration"]), members=members, masks=masks, pack=pack,
         problems=problems,
     )  # fmt: skip
@@ -226,7 +226,9 @@ def _table(films: pd.DataFrame, hospital: str, members: np.ndarray, findings: Se
     return predictions.build(ids, ids, ["test"] * len(ids), truth, members.astype(float).mean(axis=0), findings)
 
 
-def _scored(bundle: Bundle, films: pd.DataFrame, table: pd.DataFrame, maps: list[np.ndarray]) -> Scored:
+def _scored(
+    bundle: Bundle, films: pd.DataFrame, table: pd.DataFrame, maps: list[np.ndarray], masks: np.ndarray | None
+) -> Scored:
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
     reference, thresholds = bundle.reference, bundle.thresholds
     means = [
@@ -237,6 +239,7 @@ def _scored(bundle: Bundle, films: pd.DataFrame, table: pd.DataFrame, maps: list
         params=bundle.params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=maps,
         means=means, scale=reference["scale"], outlines=reference["outlines"],
         films=films.assign(image_id=table["image_id"]), boxes=boxes, size=bundle.size,
+        masks=lambda row: masks[films["row"].iloc[row]] if masks is not None and films["accepted"].iloc[row] else None,
     )  # fmt: skip
 
 

@@ -22,10 +22,11 @@ TRUTH_MASK, PREDICTED_MASK = (80, 255, 120), (255, 70, 200)
 MARGIN = 14
 BAR = 14  # width of a heatmap's colour bar, pixels
 GAP = 6
+UNSEEN = 0.45  # brightness of what the network did not see
 Box = Sequence[float]  # x, y, width, height
 Scored = tuple[Box, float]  # a detected box, and its score
 KNOWN_BOXES = ("known box", KNOWN_BOX, False)  # in legends
-DETECTIONS = ("detection, with its score", DETECTION, True)
+DETECTIONS = ("detection, score", DETECTION, True)
 
 
 def blank_canvas(height: int, width: int) -> np.ndarray:
@@ -83,13 +84,23 @@ def film_tile(film: np.ndarray, side: int, outlines=()) -> np.ndarray:
 
 
 def heat_tile(
-    film: np.ndarray, heatmap: np.ndarray, mean: float, side: int, boxes: Sequence[Box], detections: Sequence[Scored]
-) -> np.ndarray:
+    film: np.ndarray, heatmap: np.ndarray, mean: float, side: int, boxes: Sequence[Box], detections: Sequence[Scored],
+    seen: np.ndarray | None,
+) -> np.ndarray:  # fmt: skip
     """A film under its heatmap, with known and detected boxes (in pixels of the film), on a square of ``side``."""
     shown, scale = fit_panel(film, side)
     shown = blend(shown, resize_heat(heatmap, *shown.shape[:2]), mean)
+    draw_seen(shown, seen)
     draw_boxes(shown, boxes, detections, scale)
     return _squared(shown, side)
+
+
+def draw_seen(canvas: np.ndarray, seen: np.ndarray | None) -> None:
+    """Dim what the network did not see (H, W), bool, of a film under its heat; None: it saw all of it."""
+    if seen is not None:
+        shown = cv2.resize(seen.astype(np.uint8), canvas.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0
+        canvas[~shown] = (canvas[~shown] * UNSEEN).astype(np.uint8)
+        draw_outline(canvas, shown.astype(np.uint8) * 255, DIM)
 
 
 def draw_boxes(canvas: np.ndarray, boxes: Sequence[Box], detections: Sequence[Scored], scale: float) -> None:

@@ -28,6 +28,7 @@ from cxr.report.canvas import (
     draw_colour_bar,
     draw_legend,
     draw_outline,
+    draw_seen,
     film_tile,
     fit_panel,
     heat_tile,
@@ -47,7 +48,7 @@ OVERVIEW = 1440  # width of an overview's films, pixels
 class Tile:
     """A film (H, W) uint8 of an overview, its heatmap (h, w) float 0..1, and what lies on it, in the film's pixels.
 
-    mean: of the heat, over the packed square.
+    mean: of the heat, over the packed square. seen: where the network saw the film, bool (H, W); None: everywhere.
     """
 
     film: np.ndarray
@@ -56,6 +57,7 @@ class Tile:
     caption: str
     boxes: Sequence[Box] = ()
     detections: Sequence[Scored] = ()
+    seen: np.ndarray | None = None
 
 
 def preview_grid(
@@ -129,6 +131,7 @@ def overlay(
     contour_level: float | None = None,
     boxes: Sequence[Box] = (),
     detections: Sequence[Scored] = (),
+    seen: np.ndarray | None = None,
     mean: float = 0.0,
     heat_at_1: float = 1.0,
     unit: str = "",
@@ -149,6 +152,8 @@ def overlay(
         Known boxes (solid), in pixels of ``film``.
     detections : sequence of (box, score)
         Detected ones (dashed).
+    seen : array of shape (H, W), bool, optional
+        Where the network saw the film; the rest is dimmed.
     mean : float
         Of the heatmap, over the packed square: what lies all over the film is drawn pale.
     heat_at_1 : float
@@ -160,6 +165,7 @@ def overlay(
     height, width = plain.shape[:2]
     heat = resize_heat(heatmap, height, width)
     mapped = blend(plain, heat, mean)
+    draw_seen(mapped, seen)
     entries = []
     if contour_level is not None:
         draw_outline(mapped, heat >= contour_level, CONTOUR, thickness=2)
@@ -217,6 +223,9 @@ def overview(
         write_text(bar, meaning + ("" if shown else " (no such film)"), (MARGIN, 25), 17, TEXT, width, weight=600)
         rows.append(bar)
         if shown:
-            drawn = [heat_tile(tile.film, tile.heat, tile.mean, side, tile.boxes, tile.detections) for tile in shown]
+            drawn = [
+                heat_tile(tile.film, tile.heat, tile.mean, side, tile.boxes, tile.detections, tile.seen)
+                for tile in shown
+            ]
             rows.append(tile_grid(drawn, [tile.caption for tile in shown], columns))
     save_canvas(np.vstack(rows), path)

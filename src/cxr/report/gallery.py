@@ -10,7 +10,7 @@ import numpy as np
 from cxr.imaging.geometry import to_square
 from cxr.maps.detections import film_detections
 from cxr.maps.family_maps import Scored, choose_films, known_boxes
-from cxr.maps.heatmaps import enlarged
+from cxr.maps.localisation import mean_heat, on_square
 from cxr.report.canvas import GAP, blank_canvas, draw_heat_key, heat_layer
 
 SIDE = 192  # pixels of a film on the page
@@ -84,12 +84,14 @@ def film_cards(
     for row in rows:
         image_id = scored.table["image_id"].iloc[row]
         film = cv2.resize(pack[pack_rows[image_id]], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        geometry = scored.geometry(row)
+        heats = [on_square(scored.heat(finding, row) / scored.scale, geometry) for finding in findings]
         links = [f"gradcam/{finding}/{image_id}.png" for finding in findings]
         cards.append(
             {
                 "id": image_id,
                 "film": data_uri(film, "jpeg", (cv2.IMWRITE_JPEG_QUALITY, 72)),
-                "maps": [_map(scored.heat(finding, row) / scored.scale) for finding in findings],
+                "maps": [_map(heat, mean_heat(heat, geometry)) for heat in heats],
                 "probabilities": [round(float(scored.probability(finding)[row]), 3) for finding in findings],
                 "outcomes": [scored.outcome(finding, row) for finding in findings],
                 "called": [bool(called) for called in scored.decisions[row]],
@@ -106,8 +108,10 @@ def film_cards(
     return cards
 
 
-def _map(heat: np.ndarray) -> str:
-    return data_uri(heat_layer(enlarged(heat, MAP_SIDE), float(heat.mean())), "png", (cv2.IMWRITE_PNG_COMPRESSION, 9))
+def _map(large: np.ndarray, mean: float) -> str:
+    """A heatmap on the packed square, 0..1, as a small layer to lay over the film."""
+    small = cv2.resize(large, (MAP_SIDE, MAP_SIDE), interpolation=cv2.INTER_AREA)
+    return data_uri(heat_layer(small, mean), "png", (cv2.IMWRITE_PNG_COMPRESSION, 9))
 
 
 def _percent(scored: Scored, box: Sequence[float], row: int) -> list[float]:

@@ -13,7 +13,7 @@ from cxr.core.artifacts import digest, read_record
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import square_to_film
-from cxr.maps import heatmaps
+from cxr.maps import heatmaps, localisation
 from cxr.maps.detections import film_detections
 from cxr.maps.family_maps import Scored, known_boxes
 from cxr.report import film_pictures
@@ -51,7 +51,9 @@ def remove_overlays(family_dir: Path) -> None:
 def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, folder: Path) -> film_pictures.Tile:
     """Draw one film's overlay to ``<folder>/<finding>/<image_id>.png``; returns what the overview shows of it."""
     film = read_film(film_paths(settings, scored.films.iloc[[row]])[0])
-    on_square = heatmaps.enlarged(scored.heat(finding, row) / scored.scale, scored.size)
+    geometry = scored.geometry(row)
+    on_square = localisation.on_square(scored.heat(finding, row) / scored.scale, geometry)
+    mean = localisation.mean_heat(on_square, geometry)
     heat = square_to_film(on_square, film.shape, scored.affine(row))
     truth = {1.0: "present", 0.0: "absent"}.get(scored.truth(finding)[row], "not known")
     image_id, probability = scored.films["image_id"].iloc[row], scored.probability(finding)[row]
@@ -61,17 +63,18 @@ def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, fol
     film_pictures.overlay(
         film, heat, folder / finding / f"{image_id}.png", title,
         # Of the peak on the square, as the detections have it: the film may show less of the map.
-        contour_level=heatmaps.outline_level(on_square, scored.share(finding)) or None,
-        mean=float(on_square.mean()), heat_at_1=scored.scale,
+        contour_level=localisation.outline_level(on_square, scored.share(finding), geometry) or None,
+        mean=mean, heat_at_1=scored.scale,
         unit=scored.unit,
-        boxes=known, detections=detected,
+        boxes=known, detections=detected, seen=(seen := localisation.seen_on_film(geometry)),
     )  # fmt: skip
     scale = min(1, film_pictures.PANEL / max(film.shape))
     small = cv2.resize(film, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     # The probability first: CheXpert's long names are cut.
     return film_pictures.Tile(
-        small, resize_heat(heat, *small.shape), float(on_square.mean()),
+        small, resize_heat(heat, *small.shape), mean,
         f"{probability:.2f}  {image_id.split('/', 1)[-1]}",
         boxes=[np.multiply(box, scale) for box in known],
         detections=[(np.multiply(box, scale), score) for box, score in detected],
+        seen=None if seen is None else cv2.resize(seen.astype(np.uint8), small.shape[::-1]) > 0,
     )  # fmt: skip
