@@ -58,7 +58,7 @@ def trained(folder):
     ids = [f"nih/{row}" for row in range(10)]
     batches = film_batches.FilmBatches(pack, train, ids, truth[:10], 4, seed=1, augmentation=params.augmentation)
     score = classifier_training.classifier_score(
-        inference.predictor(network, pack, val, params), truth[val], np.ones(6), FINDINGS
+        inference.predictor(network, pack, val, params), truth[val], np.ones(6), FINDINGS, val, 1
     )
     every_epoch = epoch_callback.EveryEpoch(folder, network, score, "val_auroc", params, batches, {})
     loss = losses.masked_cross_entropy(np.float32([3, 1, 1, 1, 1, 1]))

@@ -78,6 +78,11 @@ def open_bundle(arguments):
 
 def say(predicted, out):
     """Print what came out; returns the exit status."""
+    called = dict(zip(predicted.scored.findings, predicted.scored.decisions.sum(axis=0), strict=True))
+    for finding, films in called.items():
+        print(f"  {finding}: {films} called, from {predicting.threshold_shown(predicted, finding)}")
+    for line in predicting.told_of_guessing(predicted):
+        print(f"{line} That was on test films; what is predicted here says no more.")
     for name, number in predicted.films[list(predicting.FLAGS)].sum().items():
         if number:
             print(f"  {name.replace('_', ' ')}: {number} of {len(predicted.films)} films")

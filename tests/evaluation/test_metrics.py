@@ -125,7 +125,7 @@ def test_one_patient_has_figures_but_no_interval():
     result = metrics.evaluate(table([1, 0, 1], [0.9, 0.5, 0.25], patients=["nih-1"] * 3), at(0.5), 50, 1)
     assert result["findings"]["Edema"]["auroc"] == 0.5
     assert result["findings"]["Edema"]["auroc_interval"] is None
-    assert "interval n/a: no bootstrap replicates, or only one patient" in result_table.result_text(result)
+    assert "AUROC without an interval: it is of one patient." in result_table.result_text(result)
 
 
 def test_without_both_classes_anywhere_in_val_the_threshold_is_one_half():
@@ -146,7 +146,7 @@ def test_expert_and_report_labels_are_shown_apart_and_pooled_only_at_the_top():
     assert result["findings"]["Edema"]["films"] == 5
     text = result_table.result_text(result)
     assert "All 5 films pooled (chexpert-train 1, chexpert-valid 2, nih 2)" in text
-    assert "Edema, Effusion, Pneumonia, Cardiomegaly: AUROC and AP n/a: no negative film." in text
+    assert "Edema, Effusion, Pneumonia, Cardiomegaly: AUROC, AP n/a: no negative film." in text
 
 
 def tied_films(films=400, patients=150):
@@ -246,9 +246,10 @@ def test_the_result_table_has_the_originals_columns_first_and_total_and_mean_las
 def test_a_figure_that_is_not_defined_is_n_a_with_its_reason_below():
     text = result_table.result_text(metrics.evaluate(table([0, 0, 0], [0.1, 0.2, 0.3]), at(0.5), 10, 1))
     assert "n/a" in text.splitlines()[3]
-    assert (
-        "* Consolidation, Pneumothorax, Edema, Effusion, Pneumonia, Cardiomegaly: AUROC and AP n/a: no positive" in text
-    )
+    every = ", ".join(FINDINGS)
+    assert f"* {every}: Recall, AUROC, AP n/a: no positive film." in text
+    assert f"* {every}, Total (micro): Precision n/a: no film is called." in text
+    assert "* Mean (macro): Precision, Recall, AUROC, AP, F1 n/a: not defined for any finding." in text
 
 
 @pytest.mark.skipif(not (REAL / "peers").is_dir(), reason=f"needs the real predictions in {REAL / 'peers'}")

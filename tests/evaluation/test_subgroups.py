@@ -119,8 +119,8 @@ def test_models_are_compared_on_common_films_with_the_same_labels_only():
         comparison.paired(table[:10], table[20:], 10, 1)
     other = table.copy()
     other.loc[3, "Edema_true"] = 1 - other.loc[3, "Edema_true"]
-    with pytest.raises(InputError, match=r"nih/00000003_000: Edema is . in the first file and . in the second"):
-        comparison.paired(table, other, 10, 1)
+    with pytest.raises(InputError, match=r"nih/00000003_000: Edema is . in ours and . in theirs"):
+        comparison.paired(table, other, 10, 1, ("ours", "theirs"))
 
 
 def test_the_best_member_is_chosen_on_val():

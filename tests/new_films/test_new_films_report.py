@@ -12,6 +12,8 @@ from cxr.maps.family_maps import Scored
 from cxr.new_films import new_films_report, predicting
 from tests.conftest import tiny_params
 
+REFERENCE = {"guessing": {"macro": None, "findings": {FINDINGS[0]: "AUROC 0.480", FINDINGS[1]: None}}}
+
 
 def predicted(params):
     """One film of a family of one network."""
@@ -41,7 +43,7 @@ def predicted(params):
         outlines={finding: {"share": 0.7} for finding in FINDINGS},
         films=films.assign(image_id=table["image_id"]), boxes=boxes, size=32,
     )  # fmt: skip
-    bundle = SimpleNamespace(params=params, family="ensemble", thresholds=thresholds)
+    bundle = SimpleNamespace(params=params, family="ensemble", thresholds=thresholds, reference=REFERENCE)
     problems = pd.DataFrame(columns=["filename", "problem"])
     pack = np.zeros((1, 32, 32), np.uint8)
     return predicting.Predicted(bundle, POOLED, films, scored, np.full((1, len(FINDINGS)), 0.6), members, None, pack,
@@ -61,3 +63,8 @@ def test_what_a_file_says_stands_on_the_page_and_is_no_flag():
     page = new_films_report.page(predicted(tiny_params()), [""], {})
     assert "<p>0 with a flag</p>" in page
     assert page.count("a window was ignored") == 2  # below the film, and in the table
+
+
+def test_the_page_says_what_test_films_have_not_told_from_guessing():
+    page = new_films_report.page(predicted(tiny_params()), [""], {})
+    assert f"Not told from guessing: {FINDINGS[0]} (AUROC 0.480). That was on test films" in page

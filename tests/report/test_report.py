@@ -46,6 +46,7 @@ def cards(number=30, findings=6):
         probabilities = np.round(random.random(findings), 3).tolist()
         found.append(
             {"id": f"nih/{i:08d}_000", "film": film, "maps": [layer] * findings, "probabilities": probabilities,
+             "shown": [f"{value:.2f}" for value in probabilities],
              "outcomes": outcomes, "called": [one in ("TP", "FP") for one in outcomes],
              "boxes": [[[10, 10, 30, 30]]] + [[]] * (findings - 1),
              "detections": [[[10, 10, 30, 30, 0.7]]] + [[]] * (findings - 1), "overlays": [""] * findings}
@@ -130,7 +131,7 @@ def test_every_section_is_there_and_the_originals_table_comes_first(html):
     first = html[html.index("<table") : html.index("</table>")]
     heads = re.findall(r"<button[^>]*>(.*?)</button>", first)
     assert heads[:6] == ["Finding", "Accuracy", "Precision", "Recall", "Prevalence", "Always-no accuracy"]
-    assert "Pneumonia: AUROC and average precision n/a: no positive film." in html
+    assert "Pneumonia: Recall, AUROC, Average precision n/a: no positive film." in html
 
 
 def test_the_page_names_the_method_of_its_maps_and_the_line_of_each_finding(html):

@@ -71,13 +71,15 @@ def test_what_is_watched_is_the_mean_auroc_of_the_defined_findings():
     truth[:2, 0] = 1  # one finding with both classes; its probabilities rank 3 of 4 pairs right
     probabilities = np.full((4, 6), 0.5)
     probabilities[:, 0] = [0.9, 0.4, 0.6, 0.1]
-    scores = classifier_training.classifier_score(lambda: probabilities, truth, np.ones(6), FINDINGS)()
+    scores = classifier_training.classifier_score(lambda: probabilities, truth, np.ones(6), FINDINGS, np.arange(4), 1)()
     assert scores["val_auroc"] == scores["val_auroc_Consolidation"] == 0.75
     assert np.isnan(scores["val_auroc_Edema"])
 
 
 def test_a_diverged_training_says_so():
-    score = classifier_training.classifier_score(lambda: np.full((2, 6), NAN), np.zeros((2, 6)), np.ones(6), FINDINGS)
+    score = classifier_training.classifier_score(
+        lambda: np.full((2, 6), NAN), np.zeros((2, 6)), np.ones(6), FINDINGS, np.arange(2), 1
+    )
     with pytest.raises(InputError, match=r"training diverged.*Lower LEARNING_RATE"):
         score()
 

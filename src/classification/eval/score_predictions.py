@@ -55,7 +55,7 @@ def main(argv=None):
     made = [f"{name}/{file}" for name in names for file in FILES] if len(models) > 1 else FILES
     OwnFiles(arguments.out, [*made, "comparison.json"])  # only now: wrong input leaves no folder behind
     differences = [
-        {"first": names[0], "second": name, **compare(models[0], model, params)}
+        {"first": names[0], "second": name, **compare(models[0], model, params, (names[0], name))}
         for name, model in zip(names[1:], models[1:], strict=True)
     ]
     if differences:
@@ -90,8 +90,9 @@ def score(path, val, arguments, labels, label_files, params):
     return html_page.Model(foreign.name, block, thresholds, table, val_table, foreign.findings, notes)
 
 
-def compare(first, second, params):
-    return comparison.paired(first.table, second.table, params.evaluation.bootstrap_replicates, params.general.seed)
+def compare(first, second, params, names):
+    replicates, seed = params.evaluation.bootstrap_replicates, params.general.seed
+    return comparison.paired(first.table, second.table, replicates, seed, names)
 
 
 def write(model, folder, name, models, differences):

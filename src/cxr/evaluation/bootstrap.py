@@ -1,11 +1,18 @@
-"""95 % percentile intervals by patient bootstrap: patients are drawn with replacement, with all of their films.
+"""95 % intervals by patient bootstrap: patients are drawn with replacement, with all of their films.
 
 Films of one patient resemble each other, so resampling films would give intervals that are too narrow. How often a
 patient was drawn is a weight; films are sorted once per finding, and a replicate is then one pass over sorted weights
 instead of a new sort. Resampling the test films does not cover the variance of training.
+
+Where all films or none are right every resample is the same, and of a few patients too few are: there resampling
+cannot say how sure a figure is. A share has an exact interval then, every other figure none.
 """
 
 import numpy as np
+from scipy.stats import binomtest
+
+FEWEST = 10  # patients with a finding, and without it, below which a figure is marked: one film moves it by much
+NO_WIDTH = 1e-12  # rounding of a mean of equal numbers
 
 
 def draws(patients: int, replicates: int, seed: int):
@@ -36,12 +43,28 @@ def replicate_sums(values: np.ndarray, patient_ids, replicates: int, seed: int) 
     return sums
 
 
-def interval(values: np.ndarray) -> list[float] | None:
-    """95 % percentile interval [low, high] of replicates without the undefined ones; None for fewer than two."""
+def interval(values: np.ndarray, equal_says_nothing: bool = True) -> list[float] | None:
+    """95 % percentile interval [low, high] of replicates without the undefined ones.
+
+    None for fewer than two, and where it would have no width: that every resample gives the same does not mean that
+    other patients would. Only a paired difference of 0 is known to be one (``equal_says_nothing`` False).
+    """
     values = values[~np.isnan(values)]
     if len(values) < 2:
         return None
-    return [float(limit) for limit in np.percentile(values, [2.5, 97.5])]
+    low, high = (float(limit) for limit in np.percentile(values, [2.5, 97.5]))
+    return None if equal_says_nothing and high - low < NO_WIDTH else [low, high]
+
+
+def exact_interval(right: int, films: int) -> list[float]:
+    """95 % interval [low, high] of a share (Clopper and Pearson 1934), as if no two films were of one patient."""
+    limits = binomtest(right, films).proportion_ci(method="exact")
+    return [float(limits.low), float(limits.high)]
+
+
+def too_few(truth: np.ndarray, patients: np.ndarray) -> bool:
+    """Whether fewer than `FEWEST` patients have the finding, or have films without it; arrays of shape (N,)."""
+    return min(len(np.unique(patients[truth == label])) for label in (1, 0)) < FEWEST
 
 
 def mean_interval(values, groups, replicates: int, seed: int) -> list[float] | None:

@@ -1,6 +1,6 @@
 """Two models on the same films: differences of AUROC and average precision with paired intervals by patient."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,10 @@ def best_on_val(tables: Mapping[str, pd.DataFrame]) -> str:
     return max(scores, key=scores.get)
 
 
-def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:
+def paired(
+    first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int,
+    names: Sequence[str] = ("the first", "the second"),
+) -> dict[str, Any]:  # fmt: skip
     """How much better the first model is than the second, on the films that both have.
 
     Parameters
@@ -28,6 +31,8 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
         Of the films to compare on, usually those of test.
     replicates, seed : int
         Patients are drawn once for both models: what makes a film hard for both drops out of the difference.
+    names : sequence of two str
+        What an error calls them.
 
     Returns
     -------
@@ -43,14 +48,14 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
     both = first["image_id"][first["image_id"].isin(second["image_id"])]
     if both.empty:
         raise InputError(
-            f"no film in common: the first file has {first['image_id'].iloc[0]}, the second "
-            f"{second['image_id'].iloc[0]}. Compare predictions of the same films."
+            f"no film in common: {names[0]} has {first['image_id'].iloc[0]}, {names[1]} {second['image_id'].iloc[0]}. "
+            "Compare predictions of the same films."
         )
     first, second = (table.set_index("image_id", drop=False).loc[both] for table in (first, second))
-    names = predictions.findings_of(first)
-    if predictions.findings_of(second) != names:
+    scored, others = predictions.findings_of(first), predictions.findings_of(second)
+    if others != scored:
         raise InputError(
-            f"the first file is of {', '.join(names)}, the second of {', '.join(predictions.findings_of(second))}. "
+            f"{names[0]} is of {', '.join(scored)}, {names[1]} of {', '.join(others)}. "
             "Compare predictions of the same findings."
         )
     truth, scores = predictions.arrays(first)
@@ -59,18 +64,18 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, replicates: int, seed: int
     if differs.any():
         row, column = np.argwhere(differs)[0]
         raise InputError(
-            f"{both.iloc[row]}: {names[column]} is {truth[row, column]:.0f} in the first file and "
-            f"{other_truth[row, column]:.0f} in the second. Give both the same labels."
+            f"{both.iloc[row]}: {scored[column]} is {truth[row, column]:.0f} in {names[0]} and "
+            f"{other_truth[row, column]:.0f} in {names[1]}. Give both the same labels."
         )
     truth = np.where(np.isnan(other_truth), np.nan, truth)  # a finding that only one file has is not compared
     patients = first["patient_id"].to_numpy()
     replicates = replicates if len(set(patients)) > 1 else 0
     drawn = [figures.replicate_scores(truth, values, patients, replicates, seed) for values in (scores, other_scores)]
-    findings: dict[str, Any] = {finding: {} for finding in names}
+    findings: dict[str, Any] = {finding: {} for finding in scored}
     macro = {}
     for figure in figures.RANKINGS:
         plain = [metrics.ranking(figure, truth, values) for values in (scores, other_scores)]
-        columns = {finding: [f] for f, finding in enumerate(names)} | {None: np.flatnonzero(~np.isnan(plain[0]))}
+        columns = {finding: [f] for f, finding in enumerate(scored)} | {None: np.flatnonzero(~np.isnan(plain[0]))}
         for finding, chosen in columns.items():
             change = _difference(*(values[chosen] for values in plain), *(by[figure.key][:, chosen] for by in drawn))
             (macro if finding is None else findings[finding])[figure.key] = change
@@ -86,5 +91,5 @@ def _difference(first, second, first_replicates, second_replicates) -> dict[str,
         "first": float(first.mean()),
         "second": float(second.mean()),
         "difference": float(first.mean() - second.mean()),
-        "interval": bootstrap.interval(change),
+        "interval": bootstrap.interval(change, equal_says_nothing=False),
     }

@@ -20,7 +20,8 @@ class Figure:
 
     key: in metrics.json. title: in tables for people. compute: from what its kind is computed from. plain: for a
     ranking (truth, probabilities) -> float without weights, by a library. column: its heading in result.csv, "" = it
-    has none there beside those of the original's form. on_card: whether the model card shows it.
+    has none there beside those of the original's form. on_card: whether the model card shows it. share: of a rate that
+    is one, what is counted and of how many. undefined: why it is n/a where it is.
     """
 
     key: str
@@ -29,6 +30,8 @@ class Figure:
     plain: Callable | None = None
     column: str = ""
     on_card: bool = False
+    share: Callable | None = None
+    undefined: str = "no film with a known label"
 
 
 # --- of probabilities
@@ -176,6 +179,11 @@ def specificity(n: Counts) -> np.ndarray:
     return _share(n.rejections, n.rejections + n.alarms)
 
 
+def _rate(key: str, title: str, share: Callable, undefined: str) -> Figure:
+    """A figure that is a share of films: of all that have the finding, of all that are called …"""
+    return Figure(key, title, lambda n: _share(*share(n)), on_card=True, share=share, undefined=undefined)
+
+
 def matthews(n: Counts) -> np.ndarray:
     """Matthews 1975; not defined where a row or column is empty."""
     sides = (n.hits + n.misses) * (n.alarms + n.rejections) * (n.hits + n.alarms) * (n.rejections + n.misses)
@@ -188,15 +196,23 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 # Recall is sensitivity, precision is the positive predictive value.
 RATES = (
-    Figure("recall", "Sensitivity", recall, on_card=True),
-    Figure("specificity", "Specificity", specificity, on_card=True),
-    Figure("precision", "PPV", lambda n: _share(n.hits, n.hits + n.alarms), on_card=True),
-    Figure("negative_predictive_value", "NPV", lambda n: _share(n.rejections, n.rejections + n.misses), on_card=True),
-    Figure("f1", "F1", lambda n: _share(2 * n.hits, 2 * n.hits + n.alarms + n.misses), column="F1"),
-    Figure("balanced_accuracy", "Balanced accuracy", lambda n: (recall(n) + specificity(n)) / 2),
-    Figure("matthews_correlation", "MCC", matthews),
-    Figure("accuracy", "Accuracy", lambda n: _share(n.hits + n.rejections, n.all), on_card=True),
-)
+    _rate("recall", "Sensitivity", lambda n: (n.hits, n.hits + n.misses), "no positive film"),
+    _rate("specificity", "Specificity", lambda n: (n.rejections, n.rejections + n.alarms), "no negative film"),
+    _rate("precision", "PPV", lambda n: (n.hits, n.hits + n.alarms), "no film is called"),
+    _rate(
+        "negative_predictive_value", "NPV", lambda n: (n.rejections, n.rejections + n.misses), "every film is called"
+    ),
+    Figure(
+        "f1", "F1", lambda n: _share(2 * n.hits, 2 * n.hits + n.alarms + n.misses), column="F1",
+        undefined="no positive film, and none is called",
+    ),
+    Figure(
+        "balanced_accuracy", "Balanced accuracy", lambda n: (recall(n) + specificity(n)) / 2,
+        undefined="no positive or no negative film",
+    ),
+    Figure("matthews_correlation", "MCC", matthews, undefined="all films are called alike, or labelled alike"),
+    _rate("accuracy", "Accuracy", lambda n: (n.hits + n.rejections, n.all), Figure.undefined),
+)  # fmt: skip
 # What accuracy is to be held against; they need no interval.
 SHARES = (
     Figure("prevalence", "Prevalence", lambda n: _share(n.hits + n.misses, n.all)),

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from cxr.evaluation import bootstrap, calibration, figures, predictions
-from cxr.evaluation.figures import RANKINGS, RATES, SHARES, Figure
+from cxr.evaluation.figures import RANKINGS, RATES, SHARES, Counts, Figure
 from cxr.evaluation.operating_points import at_points, none_if_nan
+from cxr.evaluation.source_fits import POOLED, fit_of
 from cxr.evaluation.thresholds import decide, label_counts, threshold_of, why_undefined
 
 mean_interval = bootstrap.mean_interval
@@ -24,6 +25,8 @@ FIGURES = (
     Figure("expected_calibration_error", "Calibration error", on_card=True),
 )
 DRAWN = (*RANKINGS, *RATES)  # those with an interval from the same draws of patients
+CHANCE = 0.5  # AUROC of a guess
+HAIR = 0.1  # logits; probabilities of all films that are nearer to each other say the same of all
 
 
 def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
@@ -45,7 +48,8 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
     metrics : dict that JSON can hold
         ``findings``, ``total`` (micro, over all film-finding cells with a known label) and ``macro`` (mean over the
         findings where a figure is defined) of all films, then ``by_source`` with the same three for each kind of label,
-        then ``protocol``. None where undefined, with a ``reason`` where that is the AUROC.
+        then ``protocol``. None where undefined, with a ``reason`` where that is the AUROC. ``guessing``: see
+        `why_guessing`; ``too_few``: see `bootstrap.too_few`, of ``macro`` the findings that are.
         Recall is sensitivity, precision the positive predictive value.
     """
     sources = predictions.label_source(test_table)
@@ -63,7 +67,8 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
         "splits": sorted(set(test_table["split"])),
         "threshold_rule": thresholds["rule"],
         "thresholds_from": thresholds["val"],
-        "interval": "95 % percentile bootstrap of test patients; does not cover the variance of training",
+        "interval": "95 % percentile bootstrap of test patients; does not cover the variance of training; of a share "
+        f"where resampling says nothing, and of fewer than {bootstrap.FEWEST} patients: Clopper-Pearson, by films",
         "replicates": replicates,
         "seed": seed,
         "total": "micro: all film-finding cells with a known label",
@@ -75,12 +80,15 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
 def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
     truth, probabilities = predictions.arrays(table)
     patients = table["patient_id"].to_numpy()
-    replicates = replicates if len(set(patients)) > 1 else 0  # the interval of a single patient would have no width
+    no_interval = "every resample that defines it gives the same" if replicates else "BOOTSTRAP_REPLICATES is 0"
+    if len(set(patients)) < 2:
+        replicates, no_interval = 0, "it is of one patient"
     drawn = figures.replicate_scores(truth, probabilities, patients, replicates, seed)
     sources, names = sorted(set(predictions.source(table))), predictions.findings_of(table)
     test = table[table["split"] == "test"]
     test_truth, decisions = predictions.arrays(test)[0], decide(test, thresholds)
     drawn |= figures.replicate_rates(test_truth, decisions, test["patient_id"], replicates, seed)
+    outcomes, owners = figures.outcomes(test_truth, decisions), pd.factorize(test["patient_id"])[0]
     points = at_points(test, thresholds)
     calibrations = _calibrations(test, thresholds, replicates, seed)
     ranked = {figure.key: ranking(figure, truth, probabilities) for figure in RANKINGS}
@@ -92,16 +100,21 @@ def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, see
         findings[finding] = {
             **{key: none_if_nan(values[f]) for key, values in ranked.items()},
             **_rates(test_truth[:, [f]], decisions[:, [f]]),
-            **{f"{figure.key}_interval": bootstrap.interval(drawn[figure.key][:, f]) for figure in DRAWN},
+            **{f"{figure.key}_interval": bootstrap.interval(drawn[figure.key][:, f]) for figure in RANKINGS},
+            **rate_intervals(outcomes[:, f], owners, {figure.key: drawn[figure.key][:, f] for figure in RATES}),
             "threshold": {name: fitted["threshold"] for name, fitted in used.items()},
             "threshold_fitted_on": {name: fitted["fitted_on"] for name, fitted in used.items()},
             **{key: value for key, value in label_counts(truth[:, f]).items() if key != "prevalence"},
             "unknown": int((~known).sum()),
+            "no_interval": no_interval,
+            "too_few": bootstrap.too_few(truth[:, f], patients),
             "replicates_dropped": int(np.isnan(drawn["auroc"][:, f]).sum()),
             "operating_points": points[finding],
             **calibrations[finding],
             **({"reason": reason} if reason else {}),
         }
+        limits = findings[finding]["auroc_interval"]
+        findings[finding]["guessing"] = why_guessing(findings[finding]["auroc"], limits, probabilities[known, f])
     known = ~np.isnan(test_truth)
     total = {**_rates(test_truth, decisions), "films": len(test), "cells": int(known.sum())}
     total |= {"positives": int((test_truth == 1).sum()), "unknown": int((~known).sum())}
@@ -121,8 +134,20 @@ def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
             for scores in (raw, calibrated)
         )
         figures_of_raw = {key: before[key] if before else None for key in brief}
-        blocks[finding] = {**figures_of_raw, "calibration": {"before": before, "after": after}}
+        reason = _why_not_calibrated(table, fitted["findings"][finding], truth[:, f]) if fitted else None
+        blocks[finding] = {**figures_of_raw, "calibration": {"before": before, "after": after, "reason": reason}}
     return blocks
+
+
+def _why_not_calibrated(table: pd.DataFrame, fits: dict[str, Any], truth: np.ndarray) -> str | None:
+    """Why there is no calibrated probability of some or all films of one finding; None where there is of all."""
+    sources = predictions.source(table)[~np.isnan(truth)]
+    if not len(sources):
+        return Figure.undefined
+    fit = {name: fit_of(fits, name) for name in sorted(set(sources))}
+    lacking = [f"{int((sources == name).sum()):,} films of {name}" for name in fit if fit[name]["slope"] is None]
+    reasons = sorted({fit[name].get("reason") or fits[POOLED]["reason"] for name in fit if fit[name]["slope"] is None})
+    return f"{', '.join(lacking)} left out: {', '.join(reasons)}" if lacking else None
 
 
 def _macro(findings: dict[str, Any], drawn: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -135,7 +160,43 @@ def _macro(findings: dict[str, Any], drawn: dict[str, np.ndarray]) -> dict[str, 
         if key in drawn and f"{key}_interval" in findings[names[0]]:
             macro[f"{key}_interval"] = bootstrap.interval(drawn[key][:, defined].mean(axis=1)) if defined else None
     over = [finding for finding in names if findings[finding]["auroc"] is not None]
-    return {**macro, "auroc_over": over}
+    few = [finding for finding in over if findings[finding]["too_few"]]
+    guessing = why_guessing(macro["auroc"], macro["auroc_interval"], np.zeros(0))
+    no_interval = findings[names[0]]["no_interval"] if names else ""
+    return {**macro, "auroc_over": over, "no_interval": no_interval, "too_few": few, "guessing": guessing}
+
+
+def why_guessing(auroc: float | None, limits: list[float] | None, probabilities: np.ndarray) -> str | None:
+    """Why figures like these are not told from guessing, or None where they are, or where nothing can be said.
+
+    Parameters
+    ----------
+    auroc, limits : of the films whose label is known
+    probabilities : array of shape (N,)
+        Of those films.
+    """
+    if auroc is None:
+        return None
+    scores = calibration.logit(probabilities)
+    if len(scores) > 1 and np.ptp(scores) < HAIR:
+        return f"all probabilities lie between {probabilities.min():.3f} and {probabilities.max():.3f}"
+    if limits and limits[0] <= CHANCE:
+        holds = "holds 0.5" if limits[1] >= CHANCE else "lies below 0.5"
+        return f"AUROC {auroc:.3f}, whose interval ({limits[0]:.3f} to {limits[1]:.3f}) {holds}"
+    return f"AUROC {auroc:.3f}" if not limits and auroc <= CHANCE else None
+
+
+def told_of_guessing(macro: str | None, findings: dict[str, str | None]) -> list[str]:
+    """Sentences that say what is not told from guessing: reasons of `why_guessing`, of the mean and by finding."""
+    lines = [f"NOT TOLD FROM GUESSING: the mean over the findings ({macro})."] if macro else []
+    named = [f"{finding} ({reason})" for finding, reason in findings.items() if reason]
+    return lines + ([f"Not told from guessing: {'; '.join(named)}."] if named else [])
+
+
+def guessing_of(block: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `told_of_guessing` from metrics.json."""
+    findings = {finding: values.get("guessing") for finding, values in block["findings"].items()}
+    return {"macro": block["macro"].get("guessing"), "findings": findings}
 
 
 def _rates(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float | int | None]:
@@ -144,6 +205,38 @@ def _rates(truth: np.ndarray, decisions: np.ndarray) -> dict[str, float | int | 
     names = ("true_positives", "false_positives", "true_negatives", "false_negatives")
     values = {name: none_if_nan(value) for name, value in figures.rates(counts).items()}
     return {**values, **{name: int(count) for name, count in zip(names, counts, strict=True)}}
+
+
+def rate_intervals(films: np.ndarray, patients: np.ndarray, drawn: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Intervals of every rate of one finding.
+
+    Parameters
+    ----------
+    films : array of shape (N, 4)
+        From `outcomes`.
+    patients : int array of shape (N,)
+        Index of each film's patient.
+    drawn : dict of arrays of shape (R,)
+        From `replicate_rates`.
+
+    Returns
+    -------
+    intervals : dict that JSON can hold
+        ``<key>_interval``, and ``exact_intervals``: the keys of those that are Clopper and Pearson's, by films, because
+        resampling says nothing (`bootstrap.interval`) or a share is of fewer than `bootstrap.FEWEST` patients. None of
+        one patient.
+    """
+    intervals, exact = {}, []
+    for figure in RATES:
+        limits = bootstrap.interval(drawn[figure.key])
+        if figure.share and len(drawn[figure.key]):
+            part, whole = figure.share(Counts(*films.T))
+            owners = len(np.unique(patients[whole > 0]))
+            if owners > 1 and (limits is None or owners < bootstrap.FEWEST):
+                limits = bootstrap.exact_interval(int(part.sum()), int(whole.sum()))
+                exact.append(figure.key)
+        intervals[f"{figure.key}_interval"] = limits
+    return {**intervals, "exact_intervals": exact}
 
 
 def ranking(figure: Figure, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

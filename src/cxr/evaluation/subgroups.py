@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from cxr.evaluation import bootstrap, figures, predictions
+from cxr.evaluation import bootstrap, figures, metrics, predictions
 from cxr.evaluation.operating_points import none_if_nan
 from cxr.evaluation.thresholds import decide, label_counts, why_undefined
 
-FEWEST = 10  # patients with the finding, and without it, below which a figure is marked: one film moves it by much
 AGE_BANDS = {"under 18": (0, 18), "18-39": (18, 40), "40-59": (40, 60), "60-79": (60, 80), "80 and over": (80, 999)}
 UNKNOWN = "not known"
 GAPS = {"view": ("PA", "AP"), "sex": ("M", "F")}
@@ -94,19 +93,22 @@ def _group(table: pd.DataFrame, here: np.ndarray, decided: dict[str, np.ndarray]
     replicated = figures.replicate_rates(
         np.where(test[:, None], truth, np.nan), decided["called"], patients, replicates, seed
     )
-    values = figures.rates(figures.outcomes(truth[test], decided["called"][test]).sum(axis=0))
+    outcomes, owners = figures.outcomes(truth[test], decided["called"][test]), pd.factorize(patients[test])[0]
+    values, shown = figures.rates(outcomes.sum(axis=0)), ("recall", "specificity")
     findings = {}
     for f, finding in enumerate(names):
         reason = why_undefined(inside[:, f])
         known = ~np.isnan(inside[:, f])
-        ill, well = (len(set(patients[inside[:, f] == label])) for label in (1, 0))
+        drawn = {name: values[:, f] for name, values in replicated.items()}
+        intervals = metrics.rate_intervals(outcomes[:, f], owners, drawn)
         findings[finding] = {
             "auroc": None if reason else float(roc_auc_score(inside[known, f], probabilities[known, f])),
             "auroc_interval": None if reason else bootstrap.interval(auroc[:, f]),
-            **{name: none_if_nan(values[name][f]) for name in ("recall", "specificity")},
-            **{f"{name}_interval": bootstrap.interval(replicated[name][:, f]) for name in ("recall", "specificity")},
+            **{name: none_if_nan(values[name][f]) for name in shown},
+            **{f"{name}_interval": intervals[f"{name}_interval"] for name in shown},
+            "exact_intervals": [name for name in intervals["exact_intervals"] if name in shown],
             **label_counts(inside[:, f]),
-            "too_few": min(ill, well) < FEWEST,
+            "too_few": bootstrap.too_few(inside[:, f], patients),
             **({"reason": reason} if reason else {}),
         }
     block = {"films": int(here.sum()), "patients": len(set(patients[here])), "findings": findings}

@@ -1,5 +1,6 @@
 """Decision thresholds: fitted on val only, per finding and hospital, applied to any predictions table."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,31 @@ def decide(table: pd.DataFrame, thresholds: dict[str, Any]) -> np.ndarray:
 def threshold_of(thresholds: dict[str, Any], finding: str, source: str) -> dict[str, Any]:
     """The threshold of a finding for a film's source, with ``fitted_on`` and the counts it was fitted on."""
     return fit_of(thresholds["findings"][finding], source)
+
+
+def digits_to_see(probability: float, threshold: float) -> int:
+    """How many digits behind the point, two or more, it takes to see on which side of a threshold a probability is.
+
+    One that equals the threshold is called, and looks like it.
+    """
+    digits = 2
+    while probability != threshold and f"{probability:.{digits}f}" == f"{threshold:.{digits}f}":
+        digits += 1
+    return digits
+
+
+def beside_threshold(probability: float, threshold: float) -> tuple[str, str]:
+    """Both as text, with as many digits as it takes to see the decision."""
+    probability, threshold = float(probability), float(threshold)
+    digits = digits_to_see(probability, threshold)
+    return f"{probability:.{digits}f}", f"{threshold:.{digits}f}"
+
+
+def threshold_text(threshold: float, probabilities: Iterable[float]) -> str:
+    """A threshold as text, with as many digits as it takes to see the decision on every one of these films."""
+    threshold = float(threshold)
+    digits = max((digits_to_see(float(probability), threshold) for probability in probabilities), default=2)
+    return f"{threshold:.{digits}f}"
 
 
 def why_undefined(truth: np.ndarray) -> str | None:

@@ -15,8 +15,8 @@ from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
-from cxr.evaluation.source_fits import POOLED, fit_of
-from cxr.evaluation.thresholds import decide
+from cxr.evaluation.source_fits import fit_of
+from cxr.evaluation.thresholds import beside_threshold, decide, threshold_of, threshold_text
 from cxr.imaging.geometry import AFFINE
 from cxr.imaging.listing import FILM_SUFFIXES
 from cxr.maps import heatmaps, outlines
@@ -126,11 +126,23 @@ class Scored:
         mask = self.masks(row)
         return None if mask is None else on_square(mask, self._whole(row), self.params.pack.fit)
 
+    def threshold(self, finding: str, source: str) -> float:
+        """From which probability on a film of a source is called positive."""
+        return threshold_of(self.thresholds, finding, source)["threshold"]
+
+    def shown(self, finding: str, row: int) -> tuple[str, str]:
+        """A film's probability and its threshold as text, with as many digits as it takes to see the decision."""
+        source = source_of([self.table["image_id"].iloc[row]])[0]
+        return beside_threshold(self.probability(finding)[row], self.threshold(finding, source))
+
     def threshold_note(self, finding: str) -> str:
         """The thresholds in force, a source each."""
-        fitted = self.thresholds["findings"][finding]
-        values = {name: fitted[name]["threshold"] for name in sorted(fitted) if name != POOLED} or {"": 0.5}
-        return "positive from " + ", ".join(f"{value:.2f} ({name})" for name, value in values.items())
+        sources, probabilities = predictions.source(self.table), self.probability(finding)
+        texts = {
+            name: threshold_text(self.threshold(finding, name), probabilities[sources == name])
+            for name in sorted(set(sources))
+        }
+        return "positive from " + ", ".join(f"{text} ({name})" for name, text in texts.items())
 
 
 def load(settings: Settings, params: Params, family: str, method: str | None = None) -> Scored:

@@ -91,11 +91,17 @@ class _MadeFrom(_Strict):
     parameters: dict[str, Any]
 
 
+class _Guessing(_Strict):
+    macro: Line | None
+    findings: dict[str, Line | None]
+
+
 class Reference(_Strict):
     mean_maps: dict[str, dict[Line, MeanMap]]
     scale: Positive
     outlines: dict[str, _Outline]
     distance: _Distance
+    guessing: _Guessing | None = None  # a bundle of before it was told
     made_from: _MadeFrom
 
 

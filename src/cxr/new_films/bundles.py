@@ -15,6 +15,7 @@ from cxr.core.artifacts import as_json, digest, need, read_json
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
+from cxr.evaluation import metrics
 from cxr.evaluation.assessment import check_evaluated
 from cxr.imaging import film_checks
 from cxr.maps import family_maps
@@ -68,7 +69,8 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
     -------
     dict that JSON can hold
         ``mean_maps``: member -> source -> (F, h, w), ``scale``, ``outlines``, as `Scored` has them; ``distance``: from
-        `film_checks.fit_distance` on the packed films of the largest size; ``made_from``.
+        `film_checks.fit_distance` on the packed films of the largest size; ``guessing``: what test films have not told
+        from guessing, for `metrics.told_of_guessing`; ``made_from``.
     """
     members = params.members(family)
     models = {member: settings.member_dir(family, member) / "model.keras" for member in members}
@@ -87,6 +89,7 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
         "scale": scored.scale,
         "outlines": scored.outlines,
         "distance": film_checks.fit_distance(small["train"], small["val"]),
+        "guessing": metrics.guessing_of(read_json(settings.family_dir(family) / "metrics.json", "")),
         "made_from": made_from(params, models, _unet(settings.unet, params)),
     }
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from cxr.core.findings import colours
+from cxr.evaluation.thresholds import beside_threshold
 from cxr.report.canvas import (
     CONTOUR,
     DETECTION,
@@ -58,6 +59,11 @@ class FindingOnFilm:
     outline: float
     detections: Sequence[Scored]
 
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Probability and threshold as text."""
+        return beside_threshold(self.probability, self.threshold)
+
 
 def film_page(
     film: np.ndarray, findings: Sequence[FindingOnFilm], path: Path, title: str, notes: Sequence[str],
@@ -93,9 +99,9 @@ def film_page(
             draw_outline(shown, heat >= finding.outline, CONTOUR)
             sides = (width, height, width, height)
             draw_boxes(shown, [], [(np.multiply(box, sides), score) for box, score in finding.detections], 1)
-        verdict = f"{finding.probability:.2f}" + (", called" if finding.called else "")
+        verdict = finding.shown[0] + (", called" if finding.called else "")
         tiles.append((shown, finding.name, verdict, colour_of[finding.name] if finding.called else None))
-    below, bars = _foot(findings), _bars(findings, colour_of, 1)
+    below, bars = _foot(tiles), _bars(findings, colour_of, 1)
     rows = [_row(tiles[start : start + COLUMNS], below) for start in range(0, len(tiles), COLUMNS)]
     used = len(tiles) % COLUMNS
     if used == 0 or len(bars) > SIDE:  # no place is left, or they need more than one
@@ -127,10 +133,10 @@ def _outlined(plain: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return shown
 
 
-def _foot(findings: Sequence[FindingOnFilm]) -> int:
+def _foot(tiles) -> int:
     """Height of what stands below a film: of two lines where a name has no room beside its probability."""
-    room = SIDE - 4 - 10 - text_width("0.00, called", 16, 600)
-    return FOOT if all(text_width(finding.name, 16, 600) <= room for finding in findings) else FOOT + 22
+    widest = max(text_width(name, 16, 600) + text_width(verdict, 16, 600) for _, name, verdict, _ in tiles)
+    return FOOT if widest <= SIDE - 4 - 10 else FOOT + 22
 
 
 def _row(tiles, below: int) -> np.ndarray:
@@ -154,7 +160,8 @@ def _row(tiles, below: int) -> np.ndarray:
 def _bars(findings: Sequence[FindingOnFilm], colour_of: Mapping[str, tuple[int, int, int]], columns: int) -> np.ndarray:
     """Probabilities as bars from 0 to 1, each with a tick at its threshold, in columns as wide as a film."""
     left, right = 10, SIDE - 12
-    numbers = 84  # width of "0.12 / 0.34"
+    texts = [" / ".join(finding.shown) for finding in findings]
+    numbers = max(84, *(text_width(text, 15, 400) for text in texts))
     beside = all(text_width(finding.name, 15, 600) <= right - left - numbers - 8 for finding in findings)
     step, name_width = (44, right - left - numbers - 8) if beside else (64, right - left)
     panel = blank_canvas(36 + step * -(-len(findings) // columns), columns * (SIDE + GAP) - GAP)
@@ -166,9 +173,7 @@ def _bars(findings: Sequence[FindingOnFilm], colour_of: Mapping[str, tuple[int, 
         size = fitting_size(finding.name, 15, name_width, weight)
         write_text(cell, finding.name, (left, y + 14), size, ink, name_width, weight)
         y += step - 44  # a name of its own line stands above
-        write_text(
-            cell, f"{finding.probability:.2f} / {finding.threshold:.2f}", (right - numbers, y + 14), 15, DIM, numbers
-        )
+        write_text(cell, texts[number], (right - numbers, y + 14), 15, DIM, numbers)
         cv2.rectangle(cell, (left, y + 20), (right, y + 28), (52, 52, 56), cv2.FILLED)
         end = left + round((right - left) * finding.probability)
         cv2.rectangle(cell, (left, y + 20), (end, y + 28), colour_of[finding.name], cv2.FILLED)

@@ -21,7 +21,7 @@ from cxr.maps.detections import film_detections
 from cxr.maps.localisation import mean_heat, on_square, outline_level, seen_on_film
 from cxr.new_films.film_files import overlay_path
 from cxr.new_films.film_pages import FindingOnFilm, film_page
-from cxr.new_films.predicting import Predicted, thresholds_used
+from cxr.new_films.predicting import Predicted, threshold_shown, thresholds_used, told_of_guessing
 from cxr.report import gallery, html_page
 from cxr.report.page_tables import Cell, Table, count, number
 
@@ -102,12 +102,13 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
     films, used = predicted.films, thresholds_used(predicted)
     called = predicted.scored.decisions.sum(axis=0)
     tiles = [
-        {"finding": finding, "called": int(called[column]), "threshold": f"{used[finding]['threshold']:.2f}",
+        {"finding": finding, "called": int(called[column]), "threshold": threshold_shown(predicted, finding),
          "fitted_on": used[finding]["fitted_on"]}
         for column, finding in enumerate(predicted.scored.findings)
     ]  # fmt: skip
     flags = [(name.replace("_", " "), int(films[name].fillna(0).sum()), MEANINGS[name]) for name in FLAGS]
     content = {
+        "guessing": told_of_guessing(predicted),
         "title": f"{len(films):,} new films" if len(films) != 1 else "One new film",
         "family": predicted.bundle.family,
         "hospital": predicted.hospital,
@@ -165,7 +166,7 @@ def _table(predicted: Predicted) -> Table:
             if len(predicted.members) > 1:
                 below.append(f"{low[row, column]:.2f}–{high[row, column]:.2f}")
             mark = "● " if predicted.scored.decisions[row, column] else ""
-            cells.append(Cell(f"{mark}{value:.2f}", value, " · ".join(below)))
+            cells.append(Cell(f"{mark}{predicted.scored.shown(finding, row)[0]}", value, " · ".join(below)))
         flags = flags_of(predicted, row)
         first, distance = Cell(one_line(about["filename"])), number(float(about["distance"]), digits=2)
         rows.append([first, *cells, distance, Cell(", ".join(flags), len(flags), about["file_notes"])])

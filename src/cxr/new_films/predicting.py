@@ -12,10 +12,9 @@ import pandas as pd
 
 from cxr.core import executors
 from cxr.core.errors import InputError, hint
-from cxr.evaluation import predictions
+from cxr.evaluation import metrics, predictions, thresholds
 from cxr.evaluation.calibration import calibrated
 from cxr.evaluation.source_fits import POOLED
-from cxr.evaluation.thresholds import decide, threshold_of
 from cxr.imaging import film_checks
 from cxr.imaging.film_checks import FLAGS, OF_ONE_FILM
 from cxr.imaging.geometry import AFFINE
@@ -230,13 +229,13 @@ def _scored(
     bundle: Bundle, films: pd.DataFrame, table: pd.DataFrame, maps: list[np.ndarray], masks: np.ndarray | None
 ) -> Scored:
     boxes = pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"])
-    reference, thresholds = bundle.reference, bundle.thresholds
+    reference, fitted = bundle.reference, bundle.thresholds
     means = [
         {name: np.array(mean, np.float32) for name, mean in reference["mean_maps"][member].items()}
         for member in bundle.models
     ]
     return Scored(
-        params=bundle.params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=maps,
+        params=bundle.params, table=table, thresholds=fitted, decisions=thresholds.decide(table, fitted), cams=maps,
         means=means, scale=reference["scale"], outlines=reference["outlines"],
         films=films.assign(image_id=table["image_id"]), boxes=boxes, size=bundle.size,
         masks=lambda row: masks[films["row"].iloc[row]] if masks is not None and films["accepted"].iloc[row] else None,
@@ -246,7 +245,21 @@ def _scored(
 def thresholds_used(predicted: Predicted) -> dict[str, dict[str, Any]]:
     """Finding -> threshold and fitted_on, as `thresholds.threshold_of` gives them."""
     fitted = predicted.bundle.thresholds
-    return {finding: threshold_of(fitted, finding, predicted.hospital) for finding in predicted.scored.findings}
+    return {
+        finding: thresholds.threshold_of(fitted, finding, predicted.hospital) for finding in predicted.scored.findings
+    }
+
+
+def threshold_shown(predicted: Predicted, finding: str) -> str:
+    """The threshold of a finding as text, with as many digits as it takes to see the decision on every film."""
+    used = thresholds_used(predicted)[finding]["threshold"]
+    return thresholds.threshold_text(used, predicted.scored.probability(finding))
+
+
+def told_of_guessing(predicted: Predicted) -> list[str]:
+    """What the family's test films have not told from guessing, in sentences; nothing where that was not recorded."""
+    recorded = predicted.bundle.reference.get("guessing")
+    return metrics.told_of_guessing(**recorded) if recorded else []
 
 
 def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
@@ -283,6 +296,7 @@ def record(predicted: Predicted, device: str, versions: dict[str, str]) -> dict[
         "not_predicted": len(predicted.problems),
         "thresholds_of": predicted.hospital,
         "thresholds": thresholds_used(predicted),
+        "not_told_from_guessing": told_of_guessing(predicted),
         "cut_of_distance": predicted.bundle.reference["distance"]["cut"],
         "made_from": predicted.bundle.reference["made_from"],
         "device": device,

@@ -77,8 +77,9 @@ def film_cards(
     Returns
     -------
     cards : list of dicts that JSON can hold
-        id, film (data URI), and by finding: maps (data URI), probabilities, outcomes, called, boxes (percent of the
-        square), detections (of what is called; the same with a score behind), overlays (relative link or nothing).
+        id, film (data URI), and by finding: maps (data URI), probabilities, shown (those as text), outcomes, called,
+        boxes (percent of the square), detections (of what is called; the same with a score behind), overlays (relative
+        link or nothing).
     """
     cards, findings = [], scored.findings
     for row in rows:
@@ -93,6 +94,7 @@ def film_cards(
                 "film": data_uri(film, "jpeg", (cv2.IMWRITE_JPEG_QUALITY, 72)),
                 "maps": [_map(heat, mean_heat(heat, geometry)) for heat in heats],
                 "probabilities": [round(float(scored.probability(finding)[row]), 3) for finding in findings],
+                "shown": [scored.shown(finding, row)[0] for finding in findings],
                 "outcomes": [scored.outcome(finding, row) for finding in findings],
                 "called": [bool(called) for called in scored.decisions[row]],
                 "boxes": [[_percent(scored, box, row) for box in known_boxes(scored, f, row)] for f in findings],

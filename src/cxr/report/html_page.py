@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from cxr.core.artifacts import write_text
 from cxr.core.findings import colours
-from cxr.evaluation import predictions
+from cxr.evaluation import metrics, predictions
+from cxr.evaluation.bootstrap import FEWEST
 from cxr.report import curves, page_tables
 from cxr.report.page_tables import Table
 from cxr.report.styles import as_svg
@@ -115,6 +116,7 @@ def page(
     content = {
         "title": title,
         "summary": _summary(model, findings),
+        "fewest": FEWEST,
         "notes": list(model.notes),
         "caveats": [*CAVEATS, *caveats(model.metrics["protocol"]["sources"])],
         "tables": _tables(model, blocks, compared, findings),
@@ -195,6 +197,9 @@ def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
                 "positives": values["positives"],
                 "films": values["films"],
                 "reason": values.get("reason", ""),
+                "few": values.get("too_few", False),
+                "no_interval": _no_interval(values),
+                "guessing": bool(values.get("guessing")),
             }
         )
     return {
@@ -203,8 +208,15 @@ def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
         "sources": protocol["sources"],
         "macro": page_tables.number(macro["auroc"], macro["auroc_interval"]),
         "over": len(macro["auroc_over"]),
+        "few": macro.get("too_few", []),
+        "no_interval": _no_interval(macro),
+        "guessing": metrics.told_of_guessing(**metrics.guessing_of(model.metrics)),
         "tiles": tiles,
     }
+
+
+def _no_interval(values: Mapping[str, Any]) -> str:
+    return f"no interval: {values.get('no_interval', 'not recorded')}"
 
 
 def _percent(auroc: float) -> float:
@@ -213,28 +225,25 @@ def _percent(auroc: float) -> float:
 
 
 def _tables(model: Model, blocks, compared, findings: Sequence[str]) -> dict[str, Any]:
-    metrics = model.metrics
-    sources, decided = metrics["by_source"], metrics["protocol"]["decided_films"]
+    whole = model.metrics
+    sources = whole["by_source"]
     pooled = "All films" if len(sources) == 1 else "All sources pooled (read the sources' own tables below first)"
-    original = [page_tables.original_form(metrics, pooled, findings, decided)]
+    original = [page_tables.original_form(whole, pooled, findings)]
     calibration = []
     for source, block in sources.items():
-        films = metrics["protocol"]["sources"][source]
+        films = whole["protocol"]["sources"][source]
         if len(sources) > 1:
-            of_source = (predictions.label_source(model.table) == source) & (model.table["split"] == "test").to_numpy()
-            original.append(
-                page_tables.original_form(block, f"{source}: {films:,} films", findings, int(of_source.sum()))
-            )
+            original.append(page_tables.original_form(block, f"{source}: {films:,} films", findings))
         calibration.append(page_tables.calibration(block, findings, f"Calibration on {source}"))
     return {
         "original": original,
-        "all": page_tables.all_figures(metrics, findings),
+        "all": page_tables.all_figures(whole, findings),
         "models": page_tables.models(blocks, findings) if len(blocks) > 1 else None,
         "differences": page_tables.differences(compared, findings),
         "calibration": calibration,
-        "prevalences": page_tables.prevalences(model.thresholds, metrics, findings),
-        "points": page_tables.operating_points(metrics, findings),
-        "subgroups": page_tables.subgroups(metrics, findings),
+        "prevalences": page_tables.prevalences(model.thresholds, whole, findings),
+        "points": page_tables.operating_points(whole, findings, model.table),
+        "subgroups": page_tables.subgroups(whole, findings),
     }
 
 

@@ -56,8 +56,10 @@ def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, fol
     mean = localisation.mean_heat(on_square, geometry)
     heat = square_to_film(on_square, film.shape, scored.affine(row))
     truth = {1.0: "present", 0.0: "absent"}.get(scored.truth(finding)[row], "not known")
-    image_id, probability = scored.films["image_id"].iloc[row], scored.probability(finding)[row]
-    title = f"{image_id}   {finding}: {truth}, probability {probability:.2f} ({scored.outcome(finding, row) or '?'})"
+    image_id = scored.films["image_id"].iloc[row]
+    probability, threshold = scored.shown(finding, row)
+    called = f"{'' if scored.called(finding, row) else 'not '}called from {threshold}"
+    title = f"{image_id}   {finding}: {truth}, {probability}, {called} ({scored.outcome(finding, row) or '?'})"
     known, detected = known_boxes(scored, finding, row), film_detections(scored, finding, row)
     detected = detected if scored.called(finding, row) else []
     film_pictures.overlay(
@@ -73,7 +75,7 @@ def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, fol
     # The probability first: CheXpert's long names are cut.
     return film_pictures.Tile(
         small, resize_heat(heat, *small.shape), mean,
-        f"{probability:.2f}  {image_id.split('/', 1)[-1]}",
+        f"{probability}  {image_id.split('/', 1)[-1]}",
         boxes=[np.multiply(box, scale) for box in known],
         detections=[(np.multiply(box, scale), score) for box, score in detected],
         seen=None if seen is None else cv2.resize(seen.astype(np.uint8), small.shape[::-1]) > 0,

@@ -1,13 +1,18 @@
 """The tables of the HTML report, as rows of cells: what is shown, what it is sorted by, what stands small below."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pandas as pd
+
+from cxr.evaluation import predictions
 from cxr.evaluation.figures import RANKINGS, SHARES
 from cxr.evaluation.metrics import FIGURES
 from cxr.evaluation.operating_points import POINTS, SHOWN
 from cxr.evaluation.source_fits import POOLED
+from cxr.evaluation.thresholds import threshold_text
+from cxr.report import table_notes
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,10 @@ def number(value: float | None, interval=None, digits: int = 3, sign: bool = Fal
     return Cell(text(value), value, below, faint)
 
 
-def with_interval(values: Mapping[str, Any], key: str, sign: bool = False, faint: bool = False) -> Cell:
-    """A figure of metrics.json, its interval below."""
-    return number(values.get(key), values.get(f"{key}_interval"), sign=sign, faint=faint)
+def with_interval(values: Mapping[str, Any], key: str, sign: bool = False) -> Cell:
+    """A figure of metrics.json, its interval below; faint where it is of too few patients."""
+    cell = number(values.get(key), values.get(f"{key}_interval"), sign=sign, faint=values.get("too_few") is True)
+    return replace(cell, below=f"{cell.below} exact") if key in values.get("exact_intervals", ()) else cell
 
 
 def difference(values: Mapping[str, Any]) -> Cell:
@@ -62,7 +68,7 @@ def findings_and_mean(block: Mapping[str, Any], findings: Sequence[str]) -> dict
     return {**{finding: block["findings"][finding] for finding in findings}, "Mean (macro)": block["macro"]}
 
 
-def original_form(block: dict[str, Any], caption: str, findings: Sequence[str], decided: int) -> Table:
+def original_form(block: dict[str, Any], caption: str, findings: Sequence[str]) -> Table:
     """The original's table (accuracy, precision, recall), with what it takes to judge it."""
     heads = "Finding|Accuracy|Precision|Recall|Prevalence|Always-no accuracy|AUROC|Average precision|Films|Positives"
     keys = ("accuracy", "precision", "recall", "prevalence", "always_no_accuracy")
@@ -71,28 +77,26 @@ def original_form(block: dict[str, Any], caption: str, findings: Sequence[str], 
     mean = named.popitem()
     for name, values in [*named.items(), ("Total (micro)", block["total"]), mean]:
         rows.append(
-            [Cell(name), *(number(values[key]) for key in keys)]
+            [Cell(name), *(number(values[key], faint=values.get("too_few") is True) for key in keys)]
             + [with_interval(values, key) if key in values else Cell("") for key in ("auroc", "average_precision")]
             + [count(values.get(key)) for key in ("films", "positives")]
         )
-    notes = [
-        f"{finding}: AUROC and average precision n/a: {block['findings'][finding]['reason']}."
-        for finding in findings
-        if "reason" in block["findings"][finding]
-    ]
-    if any(block["findings"][finding]["films"] > decided for finding in findings):
-        notes.append(f"Accuracy to always-no accuracy: on the {decided:,} films that nothing was fitted on.")
+    titles = dict(zip((*keys, "auroc", "average_precision"), heads.split("|")[1:8], strict=True))
+    ranked = titles.keys() - set(keys)
+    notes = [f"{note}." for note in table_notes.of_counts(block)] + table_notes.grouped(
+        (name, note)
+        for name, values in {**named, "Total (micro)": block["total"], "Mean (macro)": block["macro"]}.items()
+        for note in table_notes.of_row(values, titles, ranked)
+    )
     return Table(caption, heads.split("|"), rows, notes, foot=2)
 
 
 def all_figures(block: dict[str, Any], findings: Sequence[str]) -> Table:
     """Every figure with its interval."""
     keys = {figure.title: figure.key for figure in FIGURES if figure not in SHARES}
-    rows = [
-        [Cell(name), *(with_interval(values, key) for key in keys.values())]
-        for name, values in findings_and_mean(block, findings).items()
-    ]
-    notes = [
+    named = findings_and_mean(block, findings)
+    rows = [[Cell(name), *(with_interval(values, key) for key in keys.values())] for name, values in named.items()]
+    notes = table_notes.of_rows(named, {key: title for title, key in keys.items()}) + [
         f"{finding}: {dropped:,} of the resamples had not both classes and were dropped."
         for finding in findings
         if (dropped := block["findings"][finding]["replicates_dropped"])
@@ -106,7 +110,13 @@ def models(blocks: Mapping[str, dict[str, Any]], findings: Sequence[str]) -> Tab
         [Cell(name), *(with_interval(values, "auroc") for values in findings_and_mean(block, findings).values())]
         for name, block in blocks.items()
     ]
-    return Table("AUROC of each model", ["Model", *findings, "Mean"], rows)
+    notes = table_notes.grouped(
+        (f"{finding} ({model})", note)
+        for model, block in blocks.items()
+        for finding in findings
+        for note in table_notes.of_row(block["findings"][finding], {"auroc": "AUROC"})
+    )
+    return Table("AUROC of each model", ["Model", *findings, "Mean"], rows, notes)
 
 
 def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> list[Table]:
@@ -120,10 +130,11 @@ def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> 
                 cells += [number(change["first"]), number(change["second"]), difference(change)]
             rows.append(cells)
         caption = f"{pair['first']} minus {pair['second']}: {pair['films']:,} films, {pair['patients']:,} patients"
-        heads = ["Finding"] + [
-            f"{figure.column}{what}" for figure in RANKINGS for what in (", first", ", second", ", difference")
-        ]
-        tables.append(Table(caption, heads, rows, pair.get("notes", []), foot=1))
+        names = (pair["first"], pair["second"], "difference")
+        heads = ["Finding"] + [f"{figure.column}, {name}" for figure in RANKINGS for name in names]
+        missing = [name for name in findings if pair["findings"][name][RANKINGS[0].key]["difference"] is None]
+        notes = [f"{', '.join(missing)}: n/a: not both classes among these films."] if missing else []
+        tables.append(Table(caption, heads, rows, [*pair.get("notes", []), *notes], foot=1))
     return tables
 
 
@@ -132,16 +143,18 @@ def calibration(block: dict[str, Any], findings: Sequence[str], caption: str) ->
     heads = ["Finding", "Prevalence"]
     for when in ("before", "after"):
         heads += [f"Mean probability, {when}", f"In the large, {when}", f"Error, {when}", f"Brier, {when}"]
-    rows = []
+    rows, notes = [], []
     for finding in findings:
         values = block["findings"][finding]["calibration"]
+        if values.get("reason"):
+            notes.append((finding, f"not calibrated: {values['reason']}"))
         cells = [Cell(finding), number((values["before"] or {}).get("prevalence"))]
         for when in ("before", "after"):
             measured = values[when] or {}
             cells += [number(measured.get("mean_probability")), with_interval(measured, "in_the_large", sign=True)]
             cells += [with_interval(measured, key) for key in ("expected_calibration_error", "brier")]
         rows.append(cells)
-    return Table(caption, heads, rows)
+    return Table(caption, heads, rows, table_notes.grouped(notes))
 
 
 def prevalences(thresholds: dict[str, Any], block: dict[str, Any], findings: Sequence[str]) -> Table:
@@ -155,7 +168,8 @@ def prevalences(thresholds: dict[str, Any], block: dict[str, Any], findings: Seq
         cells = [_prevalence(fitted.get(name, {})) for name in hospitals]
         cells += [_prevalence(of_source["findings"][finding]) for of_source in test.values()]
         rows.append([Cell(finding), *cells])
-    return Table("Prevalence of val and test", heads, rows)
+    notes = ["n/a: no film with a known label."] if any(cell.text == "n/a" for row in rows for cell in row) else []
+    return Table("Prevalence of val and test", heads, rows, notes)
 
 
 def _prevalence(values: dict[str, Any]) -> Cell:
@@ -169,22 +183,29 @@ def _prevalence(values: dict[str, Any]) -> Cell:
     return Cell(f"{positives / films:.3f}", positives / films, f"{positives:,} of {films:,}")
 
 
-def operating_points(block: dict[str, Any], findings: Sequence[str]) -> list[Table]:
-    """What the four operating points of val are worth on test."""
+def operating_points(block: dict[str, Any], findings: Sequence[str], films: pd.DataFrame) -> list[Table]:
+    """What the four operating points of val are worth on test, whose predictions table is ``films``."""
+    sources = predictions.source(films)
     tables = []
+    heads = "Finding|Threshold|Sensitivity|Specificity|PPV|NPV|F1|Balanced accuracy".split("|")
     for point, meaning in POINTS.items():
-        rows = []
+        rows, shown = [], {}
         for finding in findings:
             values = block["findings"][finding]["operating_points"].get(point)
             if values is None:
                 continue
-            limits = [f"{name} {limit:.3f}" for name, limit in values["threshold"].items()]
+            scores = films[f"{finding}_prob"]
+            limits = [
+                f"{name} {threshold_text(limit, scores[sources == name])}"
+                for name, limit in values["threshold"].items()
+            ]
             unfitted = any(origin in (POOLED, "nothing") for origin in values["fitted_on"].values())
             note = "not fitted on val films of this source" if unfitted else ""
+            shown[finding] = values
             rows.append([Cell(finding), Cell(", ".join(limits), None, note), *(number(values[key]) for key in SHOWN)])
-        heads = "Finding|Threshold|Sensitivity|Specificity|PPV|NPV|F1|Balanced accuracy".split("|")
         if rows:
-            tables.append(Table(f"{meaning[0].upper()}{meaning[1:]}, on val", heads, rows))
+            notes = table_notes.of_rows(shown, dict(zip(SHOWN, heads[2:], strict=True)))
+            tables.append(Table(f"{meaning[0].upper()}{meaning[1:]}, on val", heads, rows, notes))
     return tables
 
 
@@ -194,15 +215,22 @@ def subgroups(block: dict[str, Any], findings: Sequence[str]) -> list[Table]:
     for grouping, values in block.get("subgroups", {}).items():
         if len(values["groups"]) < 2:
             continue
-        rows = []
+        rows, notes = [], []
         for name, group in values["groups"].items():
             measured = findings_and_mean(group, findings).values()
-            cells = [with_interval(auroc, "auroc", faint=auroc.get("too_few", False)) for auroc in measured]
+            cells = [with_interval(auroc, "auroc") for auroc in measured]
+            notes += [
+                (f"{finding} ({name})", f"n/a: {of_group['reason']}")
+                for finding in findings
+                if "reason" in (of_group := group["findings"][finding])
+            ]
             rows.append([Cell(name), count(group["films"]), count(group["patients"]), *cells])
         gap = values.get("gap")
         if gap:
             cells = [difference(gap["findings"][finding]) for finding in findings]
             rows.append([Cell(f"{gap['first']} minus {gap['second']}"), Cell(""), Cell(""), *cells, Cell("")])
         heads = ["Group", "Films", "Patients", *findings, "Mean"]
-        tables.append(Table(f"AUROC by {grouping}", heads, rows, foot=1 if gap else 0))
+        few = any(cell.faint and cell.value is not None for row in rows for cell in row)
+        told = table_notes.grouped(notes) + ([f"Grey: {table_notes.TOO_FEW}."] if few else [])
+        tables.append(Table(f"AUROC by {grouping}", heads, rows, told, foot=1 if gap else 0))
     return tables

@@ -7,6 +7,7 @@ import pandas as pd
 from cxr.evaluation.figures import RANKINGS, RATES
 from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import UNFITTED_THRESHOLD
+from cxr.report import table_notes
 
 ORIGINAL = {"Accuracy": "accuracy", "Precision": "precision", "Recall": "recall"}
 TO_JUDGE = {"Prevalence": "prevalence", "Always-no accuracy": "always_no_accuracy"}
@@ -35,7 +36,7 @@ def result_table(metrics: dict[str, Any]) -> pd.DataFrame:
     Returns
     -------
     table : DataFrame
-        A row a finding, then Total (micro) and Mean (macro); NaN where not defined.
+        A row a finding, then Total (micro) and Mean (macro); NaN where not defined, with the reason in ``Notes``.
     """
     rows = list(metrics["findings"].items())
     rows += [("Total (micro)", metrics["total"]), ("Mean (macro)", metrics["macro"])]
@@ -46,6 +47,8 @@ def result_table(metrics: dict[str, Any]) -> pd.DataFrame:
         f"{limits[0]:.3f}-{limits[1]:.3f}" if isinstance(limits, list) else None for limits in table["95 % interval"]
     ]
     numbers = [head for head in RESULT_COLUMNS if head != "95 % interval"]
+    notes = _notes(metrics)
+    table["Notes"] = ["; ".join(note for row, note in notes if row == name) for name in table["finding"]]
     return table.astype(dict.fromkeys(numbers, float)).astype({"Films": "Int64", "Positives": "Int64"})
 
 
@@ -62,7 +65,7 @@ def result_text(metrics: dict[str, Any]) -> str:
 
 
 def _text(block: dict[str, Any], title: str) -> str:
-    table = result_table(block)
+    table = result_table(block).drop(columns="Notes")
     cells, findings = table.astype(object), block["findings"]
     for head in table.columns[1:]:
         whole = head in ("Films", "Positives")
@@ -85,28 +88,29 @@ def _text(block: dict[str, Any], title: str) -> str:
     rule = "-" * len(aligned[0])
     last = 1 + len(findings)
     body = [title, aligned[0], rule, *aligned[1:last], rule, *aligned[last:]]
-    return "\n".join([line.rstrip() for line in body] + _footnotes(block))
+    notes = [f"* {note}" for note in table_notes.grouped(_notes(block))]
+    return "\n".join([line.rstrip() for line in body] + notes)
 
 
-def _footnotes(block: dict[str, Any]) -> list[str]:
-    """Why a figure is n/a, and where a threshold was not fitted on val films of the same hospital."""
-    notes: dict[str, list[str]] = {}
+def _notes(block: dict[str, Any]) -> list[tuple[str, str]]:
+    """(Row, what is to be said of it): why a figure is n/a, what is not told from guessing, which films are counted,
+    and where a threshold was not fitted on val films of the same hospital."""
+    titles = {key: head for head, key in RESULT_COLUMNS.items() if head not in ("95 % interval", "Films", "Positives")}
+    notes = [("Total (micro)", note) for note in table_notes.of_counts(block)]
     for finding, values in block["findings"].items():
-        reasons = []
-        if values["auroc"] is None:
-            reasons.append(f"AUROC and AP n/a: {values['reason']}")
-        elif values["auroc_interval"] is None:
-            reasons.append("interval n/a: no bootstrap replicates, or only one patient")
-        if values["films"] and values["precision"] is None:
-            reasons.append("Precision n/a: no film was called positive")
+        if values["guessing"]:
+            notes.append((finding, f"not told from guessing: {values['guessing']}"))
+        notes += [(finding, note) for note in table_notes.of_row(values, titles, ("auroc",))]
         for name, origin in values["threshold_fitted_on"].items():
             if origin == POOLED:
-                reasons.append(f"pooled threshold for {name}: val does not hold both classes of its films")
+                notes.append((finding, f"pooled threshold for {name}: val does not hold both classes of its films"))
             elif origin == "nothing":
-                reasons.append(f"threshold {UNFITTED_THRESHOLD} for {name}: val does not hold both classes")
-        for reason in reasons:
-            notes.setdefault(reason, []).append(finding)
-    over = block["macro"]["auroc_over"]
+                told = f"threshold {UNFITTED_THRESHOLD} for {name}: val does not hold both classes"
+                notes.append((finding, told))
+    notes += [("Total (micro)", note) for note in table_notes.of_row(block["total"], titles)]
+    over, macro = block["macro"]["auroc_over"], block["macro"]
+    if macro["guessing"]:
+        notes.append(("Mean (macro)", f"NOT TOLD FROM GUESSING: {macro['guessing']}"))
     if 0 < len(over) < len(block["findings"]):
-        notes[f"AUROC and AP are means over {len(over)} findings"] = ["Mean (macro)"]
-    return [f"* {', '.join(names)}: {reason}." for reason, names in notes.items()]
+        notes.append(("Mean (macro)", f"AUROC and AP are means over {len(over)} findings"))
+    return notes + [("Mean (macro)", note) for note in table_notes.of_row(macro, titles, ("auroc",))]

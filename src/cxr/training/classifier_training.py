@@ -10,13 +10,16 @@ from cxr.core.artifacts import digest, origin
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.evaluation import metrics
+from cxr.evaluation import bootstrap, figures, metrics
 from cxr.networks import backend, classifiers, film_batches, inference, recomputation
 from cxr.networks.output_stride import PUBLISHED
 from cxr.preparation.films import load_films
 from cxr.tables import schema
 from cxr.training import epoch_callback, loop, losses, run_records
 from cxr.training.losses import cross_entropy
+
+AUROC_LOW = "val_low"  # column of log.csv
+REPLICATES = 200
 
 
 def train_member(settings: Settings, params: Params, family: str, member: str, say: Callable[[str], None]) -> None:
@@ -53,14 +56,15 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
         share=(process_group.index(), process_group.count()),
     )  # fmt: skip
     predict = inference.predictor(classifier, pack, val, params)
-    score = classifier_score(predict, truth[val], positive, params.findings)
+    resampled = films["patient_id"].to_numpy()[val], params.general.seed
+    score = classifier_score(predict, truth[val], positive, params.findings, *resampled)
     every_epoch = epoch_callback.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity)
     loss = losses.masked_cross_entropy(positive)
     outcome = loop.fit(logits, loss, batches, every_epoch, params.training.epochs, params, say)
     run_records.finish(folder, run_records.run_record(params, device, identity, outcome))
     say(
         f"{member}: val_auroc {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s "
-        f"-> {folder / 'model.keras'}"
+        f"-> {folder / 'model.keras'}{guessing(every_epoch.state)}"
     )
 
 
@@ -85,12 +89,24 @@ def identity_of(settings: Settings, params: Params, member: str) -> dict[str, An
     }
 
 
+def guessing(state: dict[str, Any]) -> str:
+    """What the last line adds where val does not tell the best epoch from guessing; "" where it does."""
+    low = state["log"][state["best_epoch"] - 1].get(AUROC_LOW)
+    if low is None:
+        return ". Whether it has learned is NOT KNOWN: val has too few patients for an interval of the AUROC"
+    if low > metrics.CHANCE:
+        return ""
+    return f". NOT TOLD FROM GUESSING: on val the mean AUROC's interval begins at {low:.3f}, at or below 0.5"
+
+
 def classifier_score(
-    predict: Callable[[], np.ndarray], truth: np.ndarray, weights: np.ndarray, findings: Sequence[str]
-) -> Callable:
+    predict: Callable[[], np.ndarray], truth: np.ndarray, weights: np.ndarray, findings: Sequence[str],
+    patients: np.ndarray, seed: int,
+) -> Callable:  # fmt: skip
     """What is watched: scikit-learn's AUROC on val, the mean and each finding's, and the loss on val.
 
-    ``predict`` gives the current probabilities (N, F) of the films that ``truth`` (N, F) belongs to.
+    ``predict`` gives the current probabilities (N, F) of the films that ``truth`` (N, F) and ``patients`` (N,) belong
+    to. `AUROC_LOW` is where the mean's 95 % interval begins: it tells what has learned from what guesses.
     """
 
     def score() -> dict[str, Any]:
@@ -101,10 +117,16 @@ def classifier_score(
             f"val_auroc_{finding}": metrics.mean_auroc(truth[:, [f]], probabilities[:, [f]])
             for f, finding in enumerate(findings)
         }
-        defined = [value for value in each.values() if np.isfinite(value)]
+        aurocs = np.array(list(each.values()))
+        defined = np.flatnonzero(np.isfinite(aurocs))
+        limits = None
+        if len(defined):
+            drawn = figures.replicate_scores(truth[:, defined], probabilities[:, defined], patients, REPLICATES, seed)
+            limits = bootstrap.interval(drawn["auroc"].mean(axis=1), equal_says_nothing=False)
         return {
             "val_loss": cross_entropy(truth, probabilities, weights),
-            "val_auroc": float(np.mean(defined)) if defined else float("nan"),
+            "val_auroc": float(aurocs[defined].mean()) if len(defined) else float("nan"),
+            AUROC_LOW: limits[0] if limits else float("nan"),
             **each,
         }
 

@@ -58,7 +58,7 @@ if (data) {
     if (many) order.sort((a, b) => (b === f) - (a === f) || film.probabilities[b] - film.probabilities[a]);
     const rows = order.map(n => {
       const row = make("li", {className: n === f ? "on" : ""}, make("span", {textContent: findings[n].replaceAll("_", "_\u200b")}),
-        make("span", {textContent: film.probabilities[n].toFixed(2)}), make("span", {textContent: film.outcomes[n] || "?"}));
+        make("span", {textContent: film.shown[n]}), make("span", {textContent: film.outcomes[n] || "?"}));
       row.style.setProperty("--p", 100 * film.probabilities[n]);
       return row;
     });

@@ -1,0 +1,74 @@
+"""What stands below a table of figures: why one is n/a or has no interval, which are of too few patients or exact."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from cxr.evaluation.bootstrap import FEWEST
+from cxr.evaluation.figures import RANKINGS
+from cxr.evaluation.metrics import FIGURES
+
+UNDEFINED = {figure.key: figure.undefined for figure in FIGURES}
+RANKED = {figure.key for figure in RANKINGS}
+TOO_FEW = f"too few: fewer than {FEWEST} patients with, or without, the finding"
+EXACT = (
+    "exact: Clopper and Pearson's interval, by films, where resampling patients says nothing (all or none right) or "
+    f"fewer than {FEWEST} patients are counted"
+)
+
+
+def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """Notes (name of a row, what is to be said of it) as sentences, rows of the same note together."""
+    together: dict[str, list[str]] = {}
+    for name, note in notes:
+        together.setdefault(note, []).append(name)
+    return [f"{', '.join(names)}: {note}." for note, names in together.items()]
+
+
+def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Collection[str] | None = None) -> list[str]:
+    """What is to be said of one finding of metrics.json, or of the mean, in a table of some figures.
+
+    Parameters
+    ----------
+    values : mapping
+        A finding's part of a block, a group's, the total or the mean.
+    titles : mapping
+        Key of a figure that is shown -> its name there.
+    intervals : collection of str, optional
+        Keys of those that are shown with their interval; else all are.
+    """
+    few = values.get("too_few")  # of the mean: the findings that are
+    notes = (
+        [TOO_FEW if few is True else f"mean over findings of too few patients too ({', '.join(few)})"] if few else []
+    )
+    reasons: dict[str, list[str]] = {}
+    for key, title in titles.items():
+        if key not in values:
+            continue
+        if values[key] is None:
+            own = values.get("reason") if key in RANKED else None
+            why = "not defined for any finding" if "auroc_over" in values else own or UNDEFINED[key]
+            reasons.setdefault(f"n/a: {why}", []).append(title)
+        elif "no_interval" in values and values.get(f"{key}_interval", 0) is None and key in (intervals or titles):
+            reasons.setdefault(f"without an interval: {values['no_interval']}", []).append(title)
+    notes += [f"{', '.join(names)} {reason}" for reason, names in reasons.items()]
+    return notes
+
+
+def of_rows(rows: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]) -> list[str]:
+    """`of_row` of every row, and what "exact" beside an interval means where one is."""
+    notes = grouped((name, note) for name, values in rows.items() for note in of_row(values, titles))
+    exact = any(set(values.get("exact_intervals", ())) & set(titles) for values in rows.values())
+    return [*notes, *([f"{EXACT[0].upper()}{EXACT[1:]}."] if exact else [])]
+
+
+def of_counts(block: Mapping[str, Any]) -> list[str]:
+    """What films a table counts, where its findings and its total count different ones."""
+    total, findings = block["total"], block["findings"].values()
+    if sum(values["films"] for values in findings) > total["cells"]:
+        return [
+            f"Total, and all figures but AUROC and average precision: on the {total['films']:,} films that nothing was "
+            "fitted on. AUROC, average precision and a finding's Films and Positives: on all films with a known label"
+        ]
+    if any(values["films"] != total["films"] for values in findings):
+        return ["a finding's Films are those whose label is known, Total's are all"]
+    return []
