@@ -15,9 +15,10 @@ from cxr.experiments import planning
 def main(argv=None):
     arguments = planning.parser(__doc__).parse_args(argv)
     settings, params = command_line.load(arguments)
-    runs = planning.plan(arguments.name, settings, params, arguments.member, arguments.seeds)
+    runs = planning.planned(arguments, settings, params)
     waiting = [run for run in runs if not run.is_finished()]
-    print(f"{arguments.name}: {len(runs) - len(waiting)} of {len(runs)} runs are finished", file=sys.stderr)
+    told = planning.time_left(runs, arguments.member)
+    print(f"{arguments.name}: {len(runs) - len(waiting)} of {len(runs)} runs are finished{told}", file=sys.stderr)
     if waiting:
         others = [
             run

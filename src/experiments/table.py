@@ -1,5 +1,7 @@
 """The tables of an experiment: every variant side by side, mean and each seed; of the runs that are finished.
 
+sh experiment.sh calls it before and after every training; by itself it trains nothing.
+
 Reads   MODELS_DIR/experiments/<member>/<variant>/seed_<n>/: metrics, predictions, splits
 Writes  MODELS_DIR/experiments/<name>_<member>.md and .json, or the two files of --out
 """
@@ -14,7 +16,7 @@ def main(argv=None):
     arguments = planning.parser(__doc__).parse_args(argv)
     settings, params = command_line.load(arguments)
     name, member = arguments.name, arguments.member
-    runs = planning.plan(name, settings, params, member, arguments.seeds)
+    runs = planning.planned(arguments, settings, params)
     finished = results.collect(runs, member)
     text = results.as_markdown(name, member, runs, finished)
     folder, stem = planning.folder_of(settings), f"{name}_{member}"

@@ -3,8 +3,10 @@ import os
 
 import pytest
 
-from cxr.core.artifacts import write_text
+from cxr.core import configuration
+from cxr.core.artifacts import write_json, write_text
 from cxr.core.configuration import InputError
+from cxr.core.findings import FINDINGS
 from cxr.experiments import planning
 from cxr.experiments.planning import begin, plan, variants
 from tests.conftest import load_script, settings_in, tiny_params
@@ -157,3 +159,76 @@ def test_next_run_prints_the_folder_of_one_run_at_a_time_and_then_nothing(settin
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "protocols: 2 of 2 runs are finished" in printed.err
+
+
+NIH_TABLE = """Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position
+00000001_000.png,Edema,0,1,58,M,PA
+"""
+PATHS = {name: f"CheXpert-v1.0-small/{name}/patient00001/study1/view1_frontal.jpg" for name in ("train", "valid")}
+
+
+def of_films(folder, name, **labels):
+    """SETTINGS of one NIH film and, with labels, one CheXpert film of the folder ``name``."""
+    settings = settings_in(folder)
+    (folder / "raw/images").mkdir(parents=True)
+    (folder / "raw/Data_Entry_2017.csv").write_text(NIH_TABLE)
+    (folder / "raw/images/00000001_000.png").write_text("a film")
+    if not labels:
+        return settings
+    columns = ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS, "Pleural Effusion"]
+    row = [PATHS[name], "Male", "50", "Frontal", "AP", *(labels.get(finding, "0.0") for finding in FINDINGS), "0.0"]
+    (folder / f"raw/{name}.csv").write_text(f"{','.join(columns)}\n{','.join(row)}\n")
+    film = folder / "raw" / PATHS[name]
+    film.parent.mkdir(parents=True)
+    film.write_text("a film")
+    keys = json.loads((folder / "SETTINGS.json").read_text())
+    key = {"train": "DATASET_CHEXPERT_TRAIN_CSV_DIR", "valid": "DATASET_CHEXPERT_VAL_CSV_DIR"}[name]
+    (folder / "SETTINGS.json").write_text(json.dumps(keys | {key: f"raw/{name}.csv"}))
+    return configuration.load_settings(folder / "SETTINGS.json")
+
+
+def planned(settings, name):
+    arguments = planning.parser("").parse_args([name, "--member", "tiny", "--seeds", "1"])
+    return planning.planned(arguments, settings, tiny_params(**TINY, TEST_FRACTION=0.0))
+
+
+def test_hospitals_are_not_compared_where_only_one_is_used(tmp_path):
+    settings = of_films(tmp_path, "train")
+    with pytest.raises(InputError, match=r"SETTINGS.json names tables of NIH only.*CheXpert: DATASET_CHEXPERT"):
+        planned(settings, "hospitals")
+    assert len(planned(settings, "protocols")) == 2
+
+
+def test_hospitals_are_not_compared_where_all_films_of_one_are_held_out(tmp_path):
+    settings = of_films(tmp_path, "valid", Edema="1.0")
+    with pytest.raises(InputError, match=r"all 1 films of CheXpert on disk are held out for the test"):
+        planned(settings, "hospitals")
+
+
+def test_hospitals_are_compared_where_each_has_films_to_train_on(tmp_path):
+    settings = of_films(tmp_path, "train", Edema="1.0")
+    assert [run.variant for run in planned(settings, "hospitals")] == ["on both", "on nih", "on chexpert"]
+
+
+@pytest.mark.parametrize(("name", "label"), [("train", "1.0"), ("valid", "-1.0")])
+def test_labels_are_not_compared_where_no_label_is_uncertain(tmp_path, name, label):
+    settings = of_films(tmp_path, name, Edema=label)
+    with pytest.raises(InputError, match=r"no film on disk of NIH, CheXpert has one .* all variants would be the same"):
+        planned(settings, "labels")
+
+
+def test_labels_are_compared_where_one_is_uncertain_and_nothing_is_read_once_a_run_is_finished(tmp_path):
+    settings = of_films(tmp_path, "train", Edema="-1.0")
+    runs = planned(settings, "labels")
+    assert len(runs) == 3
+    finish(runs[0], settings)
+    (tmp_path / "raw" / PATHS["train"]).unlink()
+    assert len(planned(settings, "labels")) == 3
+
+
+def test_after_a_run_it_is_told_how_long_the_others_take(settings):
+    runs = runs_of(settings, seeds=[1, 2])
+    assert planning.time_left(runs, "tiny") == ""
+    finish(runs[0], settings)
+    write_json({"seconds": 600.0}, runs[0].results() / "tiny" / "run.json")
+    assert planning.time_left(runs, "tiny") == "; training the other 3 takes about 30 min on this machine"

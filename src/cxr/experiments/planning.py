@@ -14,13 +14,22 @@ from typing import Any
 
 from cxr.core import command_line, configuration
 from cxr.core.artifacts import as_json, read_record, write_json
+from cxr.core.errors import InputError
 from cxr.core.parameters import BACKBONES, Params
 from cxr.core.settings import Settings
-from cxr.tables.sources.catalogue import in_use
+from cxr.tables.merging import merge
+from cxr.tables.sources.catalogue import SOURCES, has_policy, in_use, plan_test
+from cxr.tables.sources.source import Source
+from cxr.tables.splitting import hold_out
 
 NAMES = ("protocols", "hospitals", "masking", "labels")
 BASE = "base"  # folder of the runs that change nothing: several experiments share them
 FAMILY = "ensemble"  # of one member: every backbone of the ensemble can be compared
+TRAINS = """sh experiment.sh TRAINS: every variant with every seed, one after the other, each from its beginning.
+With three seeds: protocols 6 trainings (2 variants), labels 9 (3), masking 12 (4), hospitals 3 and 3 more for each
+source of films, those of one source with twice the epochs. Each takes films x epochs / rate: two cores train
+DenseNet169 at 96 px on 44 films a second (more: docs/scaling.md); after the first run it is told how long the rest will
+take. Films are masked and packed again where a variant needs it. What is finished stays: stop and go on at any time."""
 
 
 def variants(name: str, params: Params, sources: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -77,6 +86,7 @@ class Run:
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments of an experiment; SETTINGS.json and PARAMS.json say what is common to all of its runs."""
     arguments = command_line.parser(description)
+    arguments.epilog = TRAINS
     arguments.add_argument("name", choices=NAMES, help="the experiment")
     arguments.add_argument("--member", default="densenet169", choices=BACKBONES, help="the network (densenet169)")
     arguments.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each (1 2 3)")
@@ -114,6 +124,84 @@ def plan(name: str, settings: Settings, params: Params, member: str, seeds: list
             configuration.params_from(content, f"{name}, {variant}")
             runs.append(Run(variant, seed, folder, _settings_of(settings, folder), content))
     return runs
+
+
+def planned(arguments: argparse.Namespace, settings: Settings, params: Params) -> list[Run]:
+    """`plan` of what was asked for; nothing is begun that cannot be compared (`check_possible`)."""
+    runs = plan(arguments.name, settings, params, arguments.member, arguments.seeds)
+    if not any(run.is_finished() for run in runs):
+        check_possible(
+            arguments.name,
+            settings,
+            [configuration.params_from(run.params, "-") for run in runs if run.seed == runs[0].seed],
+        )
+    return runs
+
+
+def time_left(runs: Sequence[Run], member: str) -> str:
+    """How long the training of the others will take, if it takes as long as that of the finished; "" before one is."""
+    records = [run.folder / "models" / "classification" / FAMILY / member / "run.json" for run in runs]
+    finished = [read_record(path).get("seconds") for path, run in zip(records, runs, strict=True) if run.is_finished()]
+    seconds = [each for each in finished if each]
+    left = len(runs) - len(finished)
+    if not seconds or not left:
+        return ""
+    return f"; training the other {left} takes about {left * sum(seconds) / len(seconds) / 60:.0f} min on this machine"
+
+
+def check_possible(name: str, settings: Settings, variants: Sequence[Params]) -> None:
+    """Raise an InputError where a variant of an experiment could not be trained, or all would be the same.
+
+    Parameters
+    ----------
+    name : str
+    settings : Settings
+        Its raw tables are read, and its films looked for: seconds, before hours.
+    variants : sequence of Params
+        Of the runs, the first variant first.
+    """
+    sources = in_use(settings)
+    if name == "hospitals":
+        if len(sources) < 2:
+            others = "; ".join(
+                f"{source.title}: {', '.join(source.keys)}" for source in SOURCES if source not in sources
+            )
+            raise InputError(
+                "experiment hospitals: compares training on each of several hospitals, and SETTINGS.json names tables "
+                f"of {sources[0].title} only. Name those of another ({others}), or choose another experiment."
+            )
+        _refuse_untrainable(settings, variants[0], sources)
+    if name == "labels":
+        doubting = [source for source in sources if has_policy(source.name)]
+        if not any(_differ(source, settings, variants) for source in doubting):
+            raise InputError(
+                "experiment labels: compares what uncertain labels (-1) are taken for, and no film on disk of "
+                f"{', '.join(source.title for source in sources)} has one of {', '.join(variants[0].findings)}: all "
+                "variants would be the same. Name a table that has them."
+            )
+
+
+def _refuse_untrainable(settings: Settings, params: Params, sources: Sequence[Source]) -> None:
+    """Raise an InputError where all films of a source are missing, or held out for the test."""
+    for source in sources:
+        on_disk = source.on_disk(settings)
+        table = source.read(settings, params, on_disk).table
+        images = merge({source.name: table}, {source.name: on_disk}, params.tables).images
+        rule = plan_test(images, {source.name: table}, settings, params)
+        held_out = hold_out(images, rule.listed, rule.hashed, params.tables)
+        if images[held_out.columns[0]].isin(held_out.iloc[:, 0]).all():
+            raise InputError(
+                f"experiment hospitals: all {len(images):,} films of {source.title} on disk are held out for the test, "
+                f"none is left to train on. Add films of it for training ({', '.join(source.keys)})."
+            )
+
+
+def _differ(source: Source, settings: Settings, variants: Sequence[Params]) -> bool:
+    """Whether labels of a source's films on disk depend on the variant."""
+    on_disk = source.on_disk(settings)
+    tables = (source.read(settings, params, on_disk).table for params in variants)
+    labels = [table[table["path"].isin(on_disk)][list(variants[0].findings)] for table in tables]
+    return any(not other.equals(labels[0]) for other in labels[1:])
 
 
 def _settings_of(settings: Settings, folder: Path) -> dict[str, Any]:

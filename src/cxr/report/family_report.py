@@ -38,12 +38,13 @@ def model(settings: Settings, params: Params, family: str) -> html_page.Model:
     if params.tables.split == "image":
         notes = ['SPLIT is "image": test patients are in training too, and in val. These numbers are too good.']
     test = table[table["split"] == "test"].reset_index(drop=True)
-    trained = params.tables.train_sources or set(predictions.source(val))
-    unseen = sorted(set(predictions.source(test)) - set(trained))
+    films = used_films(settings)
+    seen = set(predictions.source(val)) if films is None else set(films["source"][films["split"] != "test"])
+    unseen = sorted(set(predictions.source(test)) - seen)
     if unseen:
         notes.append(
-            f"No film of {', '.join(unseen)} was in training or val (TRAIN_SOURCES): figures on them are those at a "
-            "hospital never seen, at thresholds of another one."
+            f"No film of {', '.join(unseen)} was in training or val: figures on them are those at a hospital never "
+            "seen, at thresholds of another one."
         )
     return html_page.Model(family, block, thresholds, test, val, params.findings, notes)
 
@@ -172,12 +173,17 @@ def run_facts(run: dict[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
-def counts(settings: Settings, findings: Sequence[str]) -> pd.DataFrame | None:
-    """Films, patients and positives of each source and split, or None where there are no tables."""
+def used_films(settings: Settings) -> pd.DataFrame | None:
+    """images.csv with the split of each film, without those that are in none; None where there are no tables."""
     if not (settings.images_csv.is_file() and settings.split_csv.is_file()):
         return None
     images = pd.read_csv(settings.images_csv).merge(pd.read_csv(settings.split_csv), on="image_id")
-    grouped = images[images["split"] != UNUSED].groupby(["source", "split"], sort=True)
+    return images[images["split"] != UNUSED]
+
+
+def counts(films: pd.DataFrame, findings: Sequence[str]) -> pd.DataFrame:
+    """Films, patients and positives of each source and split, of `used_films`."""
+    grouped = films.groupby(["source", "split"], sort=True)
     counted = grouped["patient_id"].agg(films="size", patients="nunique")
     for finding in findings:
         counted[finding] = grouped[finding].sum().astype(int)

@@ -4,6 +4,7 @@ The sections follow Mitchell et al. 2019 (model cards) and name the items of CLA
 answer; the others are listed as left to the author. A figure that was not measured is "not measured".
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,10 +12,10 @@ import pandas as pd
 from cxr.core.artifacts import read_json_if_there
 from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
-from cxr.evaluation.metrics import FIGURES
-from cxr.report import family_report
+from cxr.evaluation.metrics import FIGURES, guessing_of, told_of_guessing
+from cxr.report import family_report, table_notes
 from cxr.report.page_tables import Cell
-from cxr.tables.sources.catalogue import caveats
+from cxr.tables.sources.catalogue import caveats, has_policy
 
 LEFT_TO_AUTHOR = (
     "Title and abstract: that the study is about AI, its design, its main result",
@@ -39,6 +40,7 @@ LIMITS = (
 def of_family(settings: Settings, params: Params, family: str, metrics: dict[str, Any]) -> str:
     """The model card of a family as Markdown."""
     method = METHOD_NAMES[params.evaluation.map_method]
+    films = family_report.used_films(settings)
     parts = [
         f"# Model card: {family}",
         "Filled in by the pipeline from the facts of this run; nothing here was written by hand.",
@@ -46,13 +48,13 @@ def of_family(settings: Settings, params: Params, family: str, metrics: dict[str
         *_model(settings, params, family),
         "## Intended use",
         "Research on chest radiographs: to study and to compare methods on the findings "
-        f"{', '.join(params.findings)}. Frontal films ({', '.join(params.tables.views)}).",
+        f"{', '.join(params.findings)}.{_views(films)}",
         "**Not for diagnosis.** Not a medical device; never evaluated in care. Not for groups of patients, views or "
         "hospitals that the tables below do not show.",
         "## Data",
-        *_data(settings, params),
+        *_data(settings, params, films),
         "## Protocol",
-        *_protocol(params, metrics),
+        *_protocol(films, metrics),
         "## Results",
         *_results(metrics),
         "## Subgroups",
@@ -67,21 +69,20 @@ def of_family(settings: Settings, params: Params, family: str, metrics: dict[str
     return "\n\n".join(parts) + "\n"
 
 
-def trained_on(counted: pd.DataFrame) -> list[str]:
-    """The sources that films of train are of."""
-    return sorted(set(counted["source"][counted["split"] == "train"]))
-
-
 def table(heads: list[str], rows: list[list[str]]) -> str:
     """A Markdown table; what would end a cell is escaped."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def figure(value: float | None, interval=None) -> str:
+def figure(values: Mapping[str, Any], key: str) -> str:
+    """A figure of metrics.json with its interval, and whether that is exact or the figure of too few patients."""
+    value, interval = values[key], values.get(f"{key}_interval")
     if value is None:
         return "n/a"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+    exact = ", exact" if key in values.get("exact_intervals", ()) else ""
+    limits = f" ({interval[0]:.3f} to {interval[1]:.3f}{exact})" if interval else ""
+    return f"{value:.3f}{limits}" + (" (too few)" if values.get("too_few") is True else "")
 
 
 def _model(settings: Settings, params: Params, family: str) -> list[str]:
@@ -99,31 +100,46 @@ def _model(settings: Settings, params: Params, family: str) -> list[str]:
     return lines
 
 
-def _data(settings: Settings, params: Params) -> list[str]:
-    counted = family_report.counts(settings, params.findings)
-    if counted is None:
+def _views(films: pd.DataFrame | None) -> str:
+    if films is None:
+        return ""
+    counted = films["view"].fillna("view not known").value_counts()
+    return f" Its films: {', '.join(f'{view} {number:,}' for view, number in counted.items())}."
+
+
+def _data(settings: Settings, params: Params, films: pd.DataFrame | None) -> list[str]:
+    if films is None:
         return ["The tables of films are not there: not recorded."]
+    counted = family_report.counts(films, params.findings)
     heads = ["source", "split", "films", "patients", *(f"{finding}, positive" for finding in params.findings)]
     lines = [table(heads, [[str(cell) for cell in row] for row in counted.to_numpy().tolist()])]
-    tables = params.tables
+    tables, train = params.tables, films[films["split"] == "train"]
+    trained = ", ".join(f"{source} ({number:,})" for source, number in train["source"].value_counts().items())
+    none = int((~(train[list(params.findings)] == 1).any(axis=1)).sum())
+    may_doubt = [source for source in sorted(set(films["source"])) if has_policy(source)]
+    doubt = "No label of these sources can be uncertain (−1)."
+    if may_doubt:
+        doubt = (
+            f"Where {', '.join(may_doubt)} has uncertain labels (−1): {tables.uncertain_labels or 'none named'}, "
+            f"unnamed: ignore; blank ones: {tables.blank_labels or 'as each source means it'}."
+        )
     lines.append(
-        f"Uncertain labels (−1): {tables.uncertain_labels or 'none named'}, unnamed: ignore; blank: "
-        f"{tables.blank_labels or 'as each source means it'}. Films with none of the findings: "
-        f"{'left out' if tables.abnormal_only else 'kept as negatives'}. Lung masking: {params.pack.lung_masking}; "
-        f"films are made square by: {params.pack.fit}. Trained on films of: {', '.join(trained_on(counted))}."
+        f"Trained on films of: {trained or 'none'}; {none:,} of them are positive for none of the findings. {doubt} "
+        f"Lung masking: {params.pack.lung_masking}; films are made square by: {params.pack.fit}."
     )
     lines += family_report.mask_notes(settings)
     return lines
 
 
-def _protocol(params: Params, metrics: dict[str, Any]) -> list[str]:
+def _protocol(films: pd.DataFrame | None, metrics: dict[str, Any]) -> list[str]:
     protocol = metrics["protocol"]
-    by = (
-        "patient: no patient is in two splits" if params.tables.split == "patient" else "IMAGE: patients leak into test"
-    )
+    leaks = "Whether patients are in two splits is not recorded."
+    if films is not None:
+        several = int((films.groupby("patient_id")["split"].nunique() > 1).sum())
+        leaks = f"{several:,} PATIENTS ARE IN SEVERAL SPLITS." if several else "No patient is in two splits."
     fitted = protocol["thresholds_from"]
     return [
-        f"Split by {by}. Tested on {protocol['films']:,} films of {protocol['patients']:,} patients "
+        f"{leaks} Tested on {protocol['films']:,} films of {protocol['patients']:,} patients "
         f"({', '.join(f'{name} {films:,}' for name, films in protocol['sources'].items())}).",
         f"Thresholds ({protocol['threshold_rule']}) and, where val has enough films, calibration were fitted on "
         f"{fitted['films']:,} val films of {fitted['patients']:,} patients, per finding and source (digest of the list "
@@ -135,17 +151,18 @@ def _results(metrics: dict[str, Any]) -> list[str]:
     blocks = {"All test films": metrics} if len(metrics["by_source"]) == 1 else metrics["by_source"]
     shown = [figure for figure in FIGURES if figure.on_card]
     heads = ["finding", "films", "positives", *(figure.title for figure in shown)]
-    lines = []
+    lines = [f"**{line}**" for line in told_of_guessing(**guessing_of(metrics))]
     for name, block in blocks.items():
         rows = []
         for finding, values in block["findings"].items():
-            figures = [figure(values[kind.key], values.get(f"{kind.key}_interval")) for kind in shown]
+            figures = [figure(values, kind.key) for kind in shown]
             rows.append([finding, f"{values['films']:,}", f"{values['positives']:,}", *figures])
         macro = block["macro"]
-        mean = figure(macro["auroc"], macro["auroc_interval"])
-        lines.append(
-            f"**{name}**: mean AUROC {mean} over {len(macro['auroc_over'])} findings.\n\n" + table(heads, rows)
-        )
+        over = f"over {len(macro['auroc_over'])} findings"
+        lines.append(f"**{name}**: mean AUROC {figure(macro, 'auroc')} {over}.\n\n" + table(heads, rows))
+        titles = {kind.key: kind.title for kind in shown}
+        notes = table_notes.of_rows({**block["findings"], "Mean": macro}, titles)
+        lines += [f"* {note}" for note in notes]
     return lines
 
 
@@ -174,11 +191,11 @@ def _subgroups(metrics: dict[str, Any]) -> list[str]:
     for grouping, values in metrics["subgroups"].items():
         for name, group in values["groups"].items():
             cells = [
-                figure(measured["auroc"], measured["auroc_interval"]) + (" (too few)" if measured["too_few"] else "")
+                figure(measured, "auroc") + (f": {measured['reason']}" if "reason" in measured else "")
                 for measured in group["findings"].values()
             ]
             rows.append([grouping, name, f"{group['films']:,}", f"{group['patients']:,}", *cells])
     return [
         table(["by", "group", "films", "patients", *(f"{finding}, AUROC" for finding in metrics["findings"])], rows),
-        "Too few: fewer than ten patients with, or without, the finding.",
+        f"{table_notes.TOO_FEW[0].upper()}{table_notes.TOO_FEW[1:]}.",
     ]

@@ -212,6 +212,11 @@ def label_source_of(image_ids: Iterable[str]) -> np.ndarray:
     return np.array([of(name, source) for name, source in zip(ids, source_of(ids), strict=True)], dtype=object)
 
 
+def has_policy(name: str) -> bool:
+    """Whether a source's labels may be uncertain, so that UNCERTAIN_LABELS means something to it."""
+    return "UNCERTAIN_LABELS" in BY_NAME[name].parameters
+
+
 def caveats(label_sources: Iterable[str]) -> list[str]:
     """What must be known of the labels of these (label) sources."""
     names = {name.split("-")[0] for name in label_sources}
