@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sk
 
 from cxr.core.findings import FINDINGS
-from cxr.evaluation import calibration, figures, operating_points, predictions, thresholds
+from cxr.evaluation import calibration, figures, metrics, operating_points, predictions, thresholds
 
 
 def table(truth, probabilities, ids=None, split="test"):
@@ -149,3 +149,14 @@ def test_points_by_hand():
     assert thresholds.best_threshold(truth, scores, "specificity_90") == pytest.approx(0.65)
     nobody = thresholds.best_threshold(1 - truth, scores, "specificity_90")  # the highest film is negative
     assert 0.9 < nobody < 0.9 + 1e-9
+
+
+def test_what_could_not_be_calibrated_has_its_reason_in_the_metrics():
+    truth = np.zeros((40, 6))
+    truth[:3] = 1  # too few positive films of val for a fit
+    ids = [f"nih/{i}" for i in range(40)]
+    probabilities = np.random.default_rng(1).random((40, 6))
+    val, test = (predictions.build(ids, ids, [split] * 40, truth, probabilities, FINDINGS) for split in ("val", "test"))
+    values = metrics.evaluate(test, operating_points.fit_on_val(val, "f1"), 0, 1)["findings"]["Edema"]["calibration"]
+    assert values["after"] is None
+    assert values["reason"] == "40 films of nih left out: fewer than 10 positive or negative films in val"

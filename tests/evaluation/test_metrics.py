@@ -272,3 +272,95 @@ def test_a_published_network_gets_its_published_aurocs_to_the_last_digit():
         "Cardiomegaly": 0.909014913721344,
     }
     assert result["protocol"]["patients"] == 6187
+
+
+def test_where_all_are_right_the_interval_of_a_share_is_exact_and_of_a_ranking_there_is_none():
+    # 11 positives of 11 patients, all called; 30 negatives, of which 3 are called, ranked below all positives.
+    truth, probabilities = np.r_[np.ones(11), np.zeros(30)], np.r_[np.full(11, 0.9), np.full(3, 0.6), np.full(27, 0.1)]
+    result = metrics.evaluate(table(truth, probabilities), at(0.5), 200, 1)
+    values = result["findings"]["Edema"]
+    # Clopper and Pearson, all of n right: from the n-th root of .025.
+    assert values["recall_interval"] == pytest.approx([0.025 ** (1 / 11), 1.0])
+    assert values["negative_predictive_value_interval"] == pytest.approx([0.025 ** (1 / 27), 1.0])
+    assert values["exact_intervals"] == ["recall", "negative_predictive_value"]
+    assert values["specificity_interval"][0] < 0.9 < values["specificity_interval"][1]
+    assert (values["auroc"], values["auroc_interval"]) == (1, None)
+    assert not values["too_few"]
+    text = result_table.result_text(result)
+    assert f"* {', '.join(FINDINGS)}, Mean (macro): AUROC without an interval: every resample that defines it" in text
+    assert "Clopper-Pearson, by films" in result["protocol"]["interval"]
+
+
+def test_a_share_of_few_patients_has_an_exact_interval_and_of_one_patient_none():
+    truth = np.r_[np.ones(8), np.zeros(40)]
+    probabilities = np.r_[np.full(5, 0.9), np.full(3, 0.1), np.full(20, 0.9), np.full(20, 0.1)]
+    values = metrics.evaluate(table(truth, probabilities), at(0.5), 100, 1)["findings"]["Edema"]
+    assert values["recall_interval"] == pytest.approx([0.2449, 0.9148], abs=1e-4)  # 5 of 8, as in any table
+    assert values["too_few"]
+    assert values["exact_intervals"] == ["recall"]
+    patients = ["a"] * 8 + [f"p{i}" for i in range(40)]
+    values = metrics.evaluate(table(truth, probabilities, patients=patients), at(0.5), 100, 1)["findings"]["Edema"]
+    assert "recall" not in values["exact_intervals"]
+
+
+@pytest.mark.parametrize(
+    ("auroc", "limits", "probabilities", "reason"),
+    [
+        (0.52, [0.44, 0.61], [0.1, 0.9], "AUROC 0.520, whose interval (0.440 to 0.610) holds 0.5"),
+        (0.40, [0.31, 0.49], [0.1, 0.9], "AUROC 0.400, whose interval (0.310 to 0.490) lies below 0.5"),
+        (0.58, [0.51, 0.64], [0.486, 0.493], "all probabilities lie between 0.486 and 0.493"),
+        (0.58, [0.51, 0.64], [0.001, 0.003], None),  # of a rare finding: these differ by a logit
+        (0.58, [0.51, 0.64], [0.1, 0.9], None),
+        (0.50, None, [0.1, 0.9], "AUROC 0.500"),
+        (1.0, None, [0.1, 0.9], None),
+        (None, None, [0.1, 0.9], None),
+    ],
+)
+def test_what_is_not_told_from_guessing_has_a_reason(auroc, limits, probabilities, reason):
+    assert metrics.why_guessing(auroc, limits, np.array(probabilities)) == reason
+
+
+def test_a_model_that_guesses_is_called_one_in_the_table_and_one_that_has_learned_is_not():
+    random = np.random.default_rng(0)
+    truth = (random.random(300) < 0.3).astype(float)
+    guess = metrics.evaluate(table(truth, random.random(300)), at(0.5), 100, 1)
+    assert "* Mean (macro): NOT TOLD FROM GUESSING: AUROC 0." in result_table.result_text(guess)
+    (mean, findings) = metrics.told_of_guessing(**metrics.guessing_of(guess))
+    assert mean.startswith("NOT TOLD FROM GUESSING: the mean over the findings (AUROC 0.")
+    assert all(f"{finding} (AUROC" in findings for finding in FINDINGS)
+    learned = metrics.evaluate(table(truth, 0.3 * truth + random.random(300)), at(0.5), 100, 1)
+    assert metrics.told_of_guessing(**metrics.guessing_of(learned)) == []
+    assert "GUESSING" not in result_table.result_text(learned).upper()
+
+
+@pytest.mark.parametrize(
+    ("probability", "threshold", "texts"),
+    [
+        (0.91, 0.5, ("0.91", "0.50")),
+        (0.494, 0.4936, ("0.4940", "0.4936")),
+        (0.4951, 0.4949, ("0.50", "0.49")),
+        (0.5, 0.5, ("0.50", "0.50")),  # called: it reaches the threshold
+        (np.float32(0.7), float(np.nextafter(np.float32(0.7), np.float32(1))), ("0.69999999", "0.70000005")),
+    ],
+)
+def test_a_probability_and_its_threshold_have_the_digits_that_show_the_decision(probability, threshold, texts):
+    shown = thresholds.beside_threshold(probability, threshold)
+    assert (float(shown[0]) >= float(shown[1])) == (probability >= threshold)
+    assert shown == texts
+
+
+def test_a_threshold_shows_the_decision_on_every_film():
+    assert thresholds.threshold_text(0.49361, [0.1, 0.4931, 0.9]) == "0.494"
+    assert thresholds.threshold_text(0.49361, [0.1, 0.4936, 0.9]) == "0.49361"
+    assert thresholds.threshold_text(0.49361, []) == "0.49"
+
+
+def test_total_and_findings_that_count_different_films_say_so_in_terminal_and_file():
+    some = HAND.copy()
+    some.loc[:1, "split"] = "val"  # a share that was fitted on: ranked, not decided
+    result = metrics.evaluate(some, at(0.5), 0, 1)
+    note = "Total, and all figures but AUROC and average precision: on the 6 films that nothing was fitted on"
+    assert f"* Total (micro): {note}" in result_table.result_text(result)
+    shown = result_table.result_table(result).set_index("finding")
+    assert note in shown.loc["Total (micro)", "Notes"]
+    assert (shown.loc["Edema", "Films"], shown.loc["Total (micro)", "Films"]) == (7, 6)

@@ -74,6 +74,19 @@ def test_what_is_watched_is_the_mean_auroc_of_the_defined_findings():
     scores = classifier_training.classifier_score(lambda: probabilities, truth, np.ones(6), FINDINGS, np.arange(4), 1)()
     assert scores["val_auroc"] == scores["val_auroc_Consolidation"] == 0.75
     assert np.isnan(scores["val_auroc_Edema"])
+    assert 0 <= scores["val_low"] < 0.75
+
+
+def told(**best):
+    return classifier_training.guessing({"best_epoch": 2, "log": [{"val_low": 0.9}, best]})
+
+
+def test_the_last_line_of_a_training_says_where_val_does_not_tell_it_from_guessing():
+    assert told(val_low=0.61) == ""
+    assert told(val_low=0.472) == (
+        ". NOT TOLD FROM GUESSING: on val the mean AUROC's interval begins at 0.472, at or below 0.5"
+    )
+    assert "NOT KNOWN: val has too few patients" in told(val_low=None)
 
 
 def test_a_diverged_training_says_so():
