@@ -20,7 +20,7 @@ from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.listing import told
-from cxr.new_films import bundles, film_files, new_films_report, predicting
+from cxr.new_films import bundles, film_files, new_films_report, predicting, run_record
 
 FILES = ("predictions.csv", "problems.csv", "report.html", "run.json")
 
@@ -59,8 +59,8 @@ def main(argv=None):
         new_films_report.draw_overlays(predicted, overlays, arguments.out, bar)
         write_csv(predicting.result(predicted, overlays), arguments.out / "predictions.csv")
         write_problems(predicted.problems, arguments.out / "problems.csv")
-        record = predicting.record(predicted, device, backend.versions())
-        page = new_films_report.page(predicted, overlays, predicting.facts(record))
+        record = run_record.record(predicted, device, backend.versions())
+        page = new_films_report.page(predicted, overlays, run_record.facts(record))
         write_text(page, arguments.out / "report.html")
         write_json(record, arguments.out / "run.json")
         own.finish([*FILES, *filter(None, overlays)], [*FILES, "overlays/*.png"])
@@ -80,8 +80,8 @@ def say(predicted, out):
     """Print what came out; returns the exit status."""
     called = dict(zip(predicted.scored.findings, predicted.scored.decisions.sum(axis=0), strict=True))
     for finding, films in called.items():
-        print(f"  {finding}: {films} called, from {predicting.threshold_shown(predicted, finding)}")
-    for line in predicting.told_of_guessing(predicted):
+        print(f"  {finding}: {films} called, from {run_record.threshold_shown(predicted, finding)}")
+    for line in run_record.told_of_guessing(predicted):
         print(f"{line} That was on test films; what is predicted here says no more.")
     for name, number in predicted.films[list(predicting.FLAGS)].sum().items():
         if number:

@@ -45,28 +45,9 @@ def paired(
     InputError
         No film in common, or a film whose label differs.
     """
-    both = first["image_id"][first["image_id"].isin(second["image_id"])]
-    if both.empty:
-        raise InputError(
-            f"no film in common: {names[0]} has {first['image_id'].iloc[0]}, {names[1]} {second['image_id'].iloc[0]}. "
-            "Compare predictions of the same films."
-        )
-    first, second = (table.set_index("image_id", drop=False).loc[both] for table in (first, second))
-    scored, others = predictions.findings_of(first), predictions.findings_of(second)
-    if others != scored:
-        raise InputError(
-            f"{names[0]} is of {', '.join(scored)}, {names[1]} of {', '.join(others)}. "
-            "Compare predictions of the same findings."
-        )
-    truth, scores = predictions.arrays(first)
+    first, second = _on_common_films(first, second, names)
+    scored, (truth, scores) = predictions.findings_of(first), predictions.arrays(first)
     other_truth, other_scores = predictions.arrays(second)
-    differs = (truth != other_truth) & ~np.isnan(truth) & ~np.isnan(other_truth)
-    if differs.any():
-        row, column = np.argwhere(differs)[0]
-        raise InputError(
-            f"{both.iloc[row]}: {scored[column]} is {truth[row, column]:.0f} in {names[0]} and "
-            f"{other_truth[row, column]:.0f} in {names[1]}. Give both the same labels."
-        )
     truth = np.where(np.isnan(other_truth), np.nan, truth)  # a finding that only one file has is not compared
     patients = first["patient_id"].to_numpy()
     replicates = replicates if len(set(patients)) > 1 else 0
@@ -80,6 +61,32 @@ def paired(
             change = _difference(*(values[chosen] for values in plain), *(by[figure.key][:, chosen] for by in drawn))
             (macro if finding is None else findings[finding])[figure.key] = change
     return {"films": len(first), "patients": len(set(patients)), "findings": findings, "macro": macro}
+
+
+def _on_common_films(first: pd.DataFrame, second: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, ...]:
+    """Both tables on the films that both have, checked to be of the same findings and labels."""
+    both = first["image_id"][first["image_id"].isin(second["image_id"])]
+    if both.empty:
+        raise InputError(
+            f"no film in common: {names[0]} has {first['image_id'].iloc[0]}, {names[1]} {second['image_id'].iloc[0]}. "
+            "Compare predictions of the same films."
+        )
+    first, second = (table.set_index("image_id", drop=False).loc[both] for table in (first, second))
+    scored, others = predictions.findings_of(first), predictions.findings_of(second)
+    if others != scored:
+        raise InputError(
+            f"{names[0]} is of {', '.join(scored)}, {names[1]} of {', '.join(others)}. "
+            "Compare predictions of the same findings."
+        )
+    truth, other_truth = (predictions.arrays(table)[0] for table in (first, second))
+    differs = (truth != other_truth) & ~np.isnan(truth) & ~np.isnan(other_truth)
+    if differs.any():
+        row, column = np.argwhere(differs)[0]
+        raise InputError(
+            f"{both.iloc[row]}: {scored[column]} is {truth[row, column]:.0f} in {names[0]} and "
+            f"{other_truth[row, column]:.0f} in {names[1]}. Give both the same labels."
+        )
+    return first, second
 
 
 def _difference(first, second, first_replicates, second_replicates) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from cxr.maps.detections import film_detections
 from cxr.maps.localisation import mean_heat, on_square, outline_level, seen_on_film
 from cxr.new_films.film_files import overlay_path
 from cxr.new_films.film_pages import FindingOnFilm, film_page
-from cxr.new_films.predicting import Predicted, threshold_shown, thresholds_used, told_of_guessing
+from cxr.new_films.predicting import Predicted
+from cxr.new_films.run_record import threshold_shown, thresholds_used, told_of_guessing
 from cxr.report import gallery, html_page
 from cxr.report.page_tables import Cell, Table, count, number
 

@@ -1,0 +1,56 @@
+"""What a prediction rests on: its thresholds, what its family has not told from guessing, and run.json."""
+
+from typing import Any
+
+from cxr.evaluation import metrics, thresholds
+from cxr.new_films.predicting import Predicted
+
+
+def thresholds_used(predicted: Predicted) -> dict[str, dict[str, Any]]:
+    """Finding -> threshold and fitted_on, as `thresholds.threshold_of` gives them."""
+    fitted = predicted.bundle.thresholds
+    return {
+        finding: thresholds.threshold_of(fitted, finding, predicted.hospital) for finding in predicted.scored.findings
+    }
+
+
+def threshold_shown(predicted: Predicted, finding: str) -> str:
+    """The threshold of a finding as text, with as many digits as it takes to see the decision on every film."""
+    used = thresholds_used(predicted)[finding]["threshold"]
+    return thresholds.threshold_text(used, predicted.scored.probability(finding))
+
+
+def told_of_guessing(predicted: Predicted) -> list[str]:
+    """What the family's test films have not told from guessing, in sentences; nothing where that was not recorded."""
+    recorded = predicted.bundle.reference.get("guessing")
+    return metrics.told_of_guessing(**recorded) if recorded else []
+
+
+def record(predicted: Predicted, device: str, versions: dict[str, str]) -> dict[str, Any]:
+    """run.json of a prediction: what the numbers depend on; nothing of the films but how many there were."""
+    return {
+        "bundle": predicted.bundle.name,
+        "family": predicted.bundle.family,
+        "films": len(predicted.films),
+        "not_predicted": len(predicted.problems),
+        "thresholds_of": predicted.hospital,
+        "thresholds": thresholds_used(predicted),
+        "not_told_from_guessing": told_of_guessing(predicted),
+        "cut_of_distance": predicted.bundle.reference["distance"]["cut"],
+        "made_from": predicted.bundle.reference["made_from"],
+        "device": device,
+        "versions": versions,
+    }
+
+
+def facts(record: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """The same as pairs of text for the report."""
+    plain = ("bundle", "family", "films", "not_predicted", "thresholds_of", "cut_of_distance", "device")
+    made_from = record["made_from"]
+    networks = {**made_from["models"], **({"unet": made_from["unet"]} if made_from["unet"] else {})}
+    return {
+        "Run": [(name.replace("_", " "), str(record[name])) for name in plain],
+        "Networks, by digest": [(name, value) for name, value in networks.items()],
+        "Films before they reach a network": [(key, str(value)) for key, value in made_from["parameters"].items()],
+        "Versions": list(record["versions"].items()),
+    }
