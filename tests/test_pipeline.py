@@ -237,7 +237,7 @@ def test_masks_of_any_folder_and_its_broken_files_are_listed(finished, tmp_path)
     (films / "broken.png").write_bytes(source.read_bytes()[:500])
     done(folder, "src/segmentation/predict.py", str(films), "--out", str(tmp_path / "out"))
     table = pd.read_csv(tmp_path / "out/masks.csv").set_index("film")
-    assert (tmp_path / "out/overlays/good.png.png").exists()
+    assert (tmp_path / "out/overlays/good.png").exists()
     assert "not readable" in table.loc["broken.png", "problem"]
     assert not table.loc["broken.png", "accepted"]
 
