@@ -426,6 +426,6 @@ def test_training_without_films_to_train_on_or_to_choose_by_is_refused(tmp_path,
     settings, params = settings_in(tmp_path), tiny_params()
     prepare(settings, params, range(4), [split] * 4)
     counts = f"{4 * (split == 'train')} films for training and {4 * (split == 'val')} for validation"
-    with pytest.raises(InputError, match=f"split.csv: {counts}.*Change VAL_FRACTION"):
+    with pytest.raises(InputError, match=f"split.csv: {counts}.*(?:VAL|TEST)_FRACTION"):
         train_member(settings, params, "ensemble", "tiny", print)
     assert not settings.models_dir.exists()
