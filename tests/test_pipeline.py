@@ -101,7 +101,15 @@ def test_every_step_leaves_its_artifacts_and_nothing_half_written(finished):
     tables, member = folder / "data/classification", folder / "models/classification/ensemble/tiny"
     for name in ("nih.csv", "chexpert.csv", "images.csv", "test_patients.csv", "lung_masks.npy", "lung_masks.csv"):
         assert (tables / name).stat().st_size, name
-    for name in ("images_32.npy", "images_32.csv", "images_32.json", "split.csv", "boxes.csv", "preview_masks.png"):
+    for name in (
+        "images_32.npy",
+        "images_32.csv",
+        "images_32.json",
+        "split.csv",
+        "boxes.csv",
+        "preview_masks.png",
+        "preview_doubtful_masks.png",
+    ):
         assert (tables / name).stat().st_size, name
     for name in ("model.keras", "log.csv", "run.json", "curves.png", "predictions.csv", "cams.npy", "metrics.json"):
         assert (member / name).stat().st_size, name

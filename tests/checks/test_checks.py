@@ -97,7 +97,7 @@ def test_a_picture_s_title_says_what_is_known_of_its_film():
         sex=["F", None, "M"], view=["AP", "PA", None], Edema=[1, 0, None], Effusion=[1, 1, 0]
     )
     films = films.astype({"Edema": "Int8", "Effusion": "Int8"})
-    assert titles(films) == ["Edema, Effusion F AP", "Effusion PA", "no finding M"]
+    assert titles(films) == ["Edema, Effusion F AP", "Effusion PA", "none M"]
 
 
 def test_the_flags_of_new_films_are_told_of_a_download_and_exclude_nothing(folder, capsys):

@@ -71,10 +71,13 @@ def _counts(values: pd.Series, before: str = "") -> str:
 
 
 def titles(films: pd.DataFrame) -> list[str]:
-    """Positive findings, sex and view of films in words: ``Edema, Effusion F AP``; what is not known is left out."""
+    """Positive findings, sex and view of films in words: ``Edema, Effusion F AP``.
+
+    What is not known is left out; "none" means none of the findings in use.
+    """
     findings = findings_of(films)
     positive = (films[findings] == 1).fillna(False).to_numpy(bool)
-    said = [", ".join(name for name, yes in zip(findings, row, strict=True) if yes) or "no finding" for row in positive]
+    said = [", ".join(name for name, yes in zip(findings, row, strict=True) if yes) or "none" for row in positive]
     known = films[["sex", "view"]].fillna("").agg(" ".join, axis=1).str.strip()
     return [f"{labels} {rest}".strip() for labels, rest in zip(said, known, strict=True)]
 
