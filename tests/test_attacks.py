@@ -288,7 +288,7 @@ def test_the_masks_of_films_replace_no_file_of_the_users(evaluated, one, tmp_pat
     path, user = one
     (user / "film.png").write_bytes(path.read_bytes())
     script = load_script("src/segmentation/predict.py")
-    for name in ("masks.csv", "masks/film.png.png", "overlays/film.png.png"):
+    for name in ("masks.csv", "masks/film.png", "not_accepted/film.png", "overlays/film.png"):
         out = tmp_path / name.replace("/", "-")
         (out / name).parent.mkdir(parents=True)
         (out / name).write_text("mine")
@@ -304,7 +304,8 @@ def test_the_masks_of_films_replace_no_file_of_the_users(evaluated, one, tmp_pat
     for _ in range(2):  # the second time its pictures, which lie among the films, are none
         script.main([*arguments(folder), str(user), f"--out={user}"])
         assert snapshot(user).items() >= before.items()
-    assert {path.name for path in (user / "masks").iterdir()} == {"film.png.png"}
+    made = [path for place in ("masks", "not_accepted") for path in (user / place).glob("*")]
+    assert [path.name for path in made] == ["film.png"]
 
 
 def test_tables_of_an_experiment_replace_no_file_of_the_users(one, tmp_path):

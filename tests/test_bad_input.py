@@ -425,7 +425,12 @@ def test_masks(tmp_path, kind, mask, expected):
     [
         ("no masks folder", ["a.png"], None, "masks: no such folder; expected films"),
         ("a lung set with no masks", ["a.png"], [], "masks: no film in it"),
-        ("masks of other films", ["a.png"], ["b.png"], "none of its 1 films has a mask of the same name"),
+        (
+            "masks of other films",
+            ["a.png"],
+            ["b.png"],
+            "none of its 1 films \\(such as a.png\\) has a mask of the same name",
+        ),
         ("no films", [], ["a.png"], "CXR_png: no film in it"),
     ],
 )
@@ -578,7 +583,7 @@ def test_a_class_with_no_positive_and_one_patient_only(tmp_path, capsys):
 
     (settings.split_csv.with_suffix(".json")).unlink()
     said = told(lambda: train_member(settings, tiny_params(), "ensemble", "tiny", print))
-    check(said, "split.csv: 3 films for training and 0 for validation; .*Change VAL_FRACTION")
+    check(said, "split.csv: 3 films for training and 0 for validation .*Raise VAL_FRACTION")
 
 
 @pytest.mark.parametrize(("broken", "expected"), [(2, "read"), (3, "3 of 20 films on disk cannot be read, more than")])

@@ -101,7 +101,15 @@ def test_every_step_leaves_its_artifacts_and_nothing_half_written(finished):
     tables, member = folder / "data/classification", folder / "models/classification/ensemble/tiny"
     for name in ("nih.csv", "chexpert.csv", "images.csv", "test_patients.csv", "lung_masks.npy", "lung_masks.csv"):
         assert (tables / name).stat().st_size, name
-    for name in ("images_32.npy", "images_32.csv", "images_32.json", "split.csv", "boxes.csv", "preview_masks.png"):
+    for name in (
+        "images_32.npy",
+        "images_32.csv",
+        "images_32.json",
+        "split.csv",
+        "boxes.csv",
+        "preview_masks.png",
+        "preview_doubtful_masks.png",
+    ):
         assert (tables / name).stat().st_size, name
     for name in ("model.keras", "log.csv", "run.json", "curves.png", "predictions.csv", "cams.npy", "metrics.json"):
         assert (member / name).stat().st_size, name
@@ -237,7 +245,7 @@ def test_masks_of_any_folder_and_its_broken_files_are_listed(finished, tmp_path)
     (films / "broken.png").write_bytes(source.read_bytes()[:500])
     done(folder, "src/segmentation/predict.py", str(films), "--out", str(tmp_path / "out"))
     table = pd.read_csv(tmp_path / "out/masks.csv").set_index("film")
-    assert (tmp_path / "out/overlays/good.png.png").exists()
+    assert (tmp_path / "out/overlays/good.png").exists()
     assert "not readable" in table.loc["broken.png", "problem"]
     assert not table.loc["broken.png", "accepted"]
 
@@ -426,6 +434,6 @@ def test_training_without_films_to_train_on_or_to_choose_by_is_refused(tmp_path,
     settings, params = settings_in(tmp_path), tiny_params()
     prepare(settings, params, range(4), [split] * 4)
     counts = f"{4 * (split == 'train')} films for training and {4 * (split == 'val')} for validation"
-    with pytest.raises(InputError, match=f"split.csv: {counts}.*Change VAL_FRACTION"):
+    with pytest.raises(InputError, match=f"split.csv: {counts}.*(?:VAL|TEST)_FRACTION"):
         train_member(settings, params, "ensemble", "tiny", print)
     assert not settings.models_dir.exists()

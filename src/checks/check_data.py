@@ -64,7 +64,8 @@ def draw(checked, looked, folder):
     """The sheet of a set, and that of its flagged films; what an older check drew of those is removed."""
     if looked.shown:
         films, masks = zip(*looked.shown.values(), strict=True)
-        film_pictures.preview_grid(films, list(looked.shown), folder / f"{checked.name}.png", contours=masks)
+        names = [f"{checked.labels.get(name, '')} {name.rpartition('/')[2]}".strip() for name in looked.shown]
+        film_pictures.preview_grid(films, names, folder / f"{checked.name}.png", contours=masks)
     sheet = folder / f"{checked.name}_flagged.png"
     sheet.unlink(missing_ok=True)
     if len(looked.flags):

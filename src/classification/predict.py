@@ -6,6 +6,9 @@ Writes  --out DIR (default: predicted): predictions.csv, problems.csv (files tha
         overlays/<film>.png, report.html, run.json. Files of other origin that are there stay; one of these names is
         refused
 
+With --bundle DIR --check, and no film, nothing is written: the bundle's examples are predicted and compared with its
+examples/expected.csv.
+
 Thresholds and calibration are those of all val films pooled, or with --hospital those of one that val had films of.
 Exit status 3: the run is whole, but files stand in problems.csv.
 """
@@ -20,14 +23,14 @@ from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.listing import told
-from cxr.new_films import bundles, film_files, new_films_report, predicting, run_record
+from cxr.new_films import bundle_check, bundles, film_files, new_films_report, predicting, run_record
 
 FILES = ("predictions.csv", "problems.csv", "report.html", "run.json")
 
 
 def main(argv=None):
     parser = command_line.parser(__doc__)
-    parser.add_argument("films", nargs="+", type=command_line.path, metavar="FILM", help="films, or folders of films")
+    parser.add_argument("films", nargs="*", type=command_line.path, metavar="FILM", help="films, or folders of films")
     parser.add_argument("--family", choices=FAMILIES, help="which family predicts (default: ensemble)")
     parser.add_argument(
         "--bundle", type=command_line.path, help="predict from this folder of export.sh, not from MODELS_DIR"
@@ -35,7 +38,12 @@ def main(argv=None):
     parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
     parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
     parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
+    parser.add_argument("--check", action="store_true", help="does this machine compute what the bundle's did?")
     arguments = parser.parse_args(argv)
+    if arguments.check:
+        return check(arguments)
+    if not arguments.films:
+        raise InputError("FILM: missing; expected films, or folders of films.")
     found = film_files.find_films(arguments.films)
     paths = found.films
     bundle = open_bundle(arguments)
@@ -65,6 +73,16 @@ def main(argv=None):
         write_json(record, arguments.out / "run.json")
         own.finish([*FILES, *filter(None, overlays)], [*FILES, "overlays/*.png"])
     return say(predicted, arguments.out)
+
+
+def check(arguments):
+    if arguments.bundle is None or arguments.films:
+        raise InputError("--check: expected --bundle DIR, and no film: it predicts the examples of that bundle.")
+    bundle = open_bundle(arguments)
+    from cxr.networks import backend
+
+    print(f"{bundle.name}; {backend.start(bundle.params)}")
+    print(bundle_check.check(bundle, arguments.bundle))
 
 
 def open_bundle(arguments):

@@ -1,16 +1,27 @@
-"""How well the U-Net finds the lungs: Dice and IoU on the held-out patients, against the masks as drawn (not dilated).
+"""How well the U-Net finds the lungs: Dice and IoU against the masks as drawn (not dilated).
 
-Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>.csv, split.csv; the U-Net
-Writes  MODELS_DIR/segmentation/Unet/evaluation/: dice.csv (a row a film), metrics.json (mean and 95 % interval by
-        patient, per lung set), worst.png (the ten worst films)
+Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>.csv, split.csv: the held-out patients;
+        or, of any other set, the films of FOLDER and --masks DIR, paired by name as for training; the U-Net
+Writes  MODELS_DIR/segmentation/Unet/evaluation/, with FOLDER evaluation_outside/ or --out: dice.csv (a row a film),
+        metrics.json (mean and 95 % interval by patient, per lung set), worst.png (the ten worst films); with FOLDER
+        problems.csv (what has no partner or is no mask)
 """
 
-import numpy as np
+import functools
 
-from cxr.core import command_line, locks
-from cxr.core.artifacts import digest, need, write_csv, write_json
+import numpy as np
+import pandas as pd
+
+from cxr.core import command_line, executors, locks
+from cxr.core.artifacts import digest, need, read_csv, write_csv, write_json, write_problems
 from cxr.core.errors import InputError
+from cxr.core.own_files import OwnFiles
+from cxr.core.progress import progress
+from cxr.preparation import packs, reading
 from cxr.tables import lung_sets
+
+FILES = ("dice.csv", "metrics.json", "worst.png", "problems.csv")
+TRAINED_BY = "src/segmentation/train.py"
 
 
 def is_evaluated(settings):
@@ -22,32 +33,79 @@ def is_evaluated(settings):
 
 
 def main(argv=None):
-    arguments = command_line.unet_parser(__doc__).parse_args(argv)
+    parser = command_line.unet_parser(__doc__)
+    parser.add_argument("folder", nargs="?", type=command_line.path, help="films of another set than the held-out ones")
+    parser.add_argument("--masks", type=command_line.path, metavar="DIR", help="their masks, of the same names")
+    parser.add_argument("--out", type=command_line.path, help="where the results of FOLDER go")
+    arguments = parser.parse_args(argv)
     settings, params = command_line.load(arguments)
-    target = settings.unet_dir / "evaluation"
     if arguments.if_missing and (params.pack.lung_masking == "none" or is_evaluated(settings)):
         return
-    locks.hold(target)
-    folder, size = settings.segmentation, params.unet.unet_input_size
-    made_by, trained_by = "src/segmentation/etl/2_pack_arrays.py", "src/segmentation/train.py"
-    packed = lung_sets.read_packed(folder, size)
-    need(settings.unet, trained_by)
-    # Keras is imported only now: --help and wrong input answer at once.
-    from cxr.evaluation import metrics
-    from cxr.networks import backend, inference, saved_models
-    from cxr.preparation import packs
-    from cxr.report import film_pictures
+    if arguments.folder is None:
+        if arguments.masks or arguments.out:
+            raise InputError("FOLDER: missing; expected the films that --masks and --out are about.")
+        target = settings.unet_dir / "evaluation"
+        locks.hold(target)
+        films, truth, table = held_out(settings, params)
+    else:
+        if arguments.masks is None:
+            raise InputError(f"--masks: missing; expected the folder of the masks of {arguments.folder}.")
+        target = arguments.out or settings.unet_dir / "evaluation_outside"
+        need(settings.unet, TRAINED_BY)
+        pairs = lung_sets.pair_masks(arguments.folder, arguments.masks)
+        OwnFiles(target, FILES)
+        films, truth, table = outside(arguments, settings, params, *pairs, target)
+    measure(films, truth, table, settings, params, target)
 
+
+def held_out(settings, params):
+    """The packed films of the test split, their masks, and their rows of the table."""
+    folder, size, made_by = settings.segmentation, params.unet.unet_input_size, "src/segmentation/etl/2_pack_arrays.py"
+    packed = lung_sets.read_packed(folder, size)
     films = packs.open_pack(folder / f"images_{size}.npy", made_by)
     masks = packs.open_pack(folder / f"masks_{size}.npy", made_by)
     test = np.flatnonzero(packed["split"] == "test")
     if not len(test):
         raise InputError(f"{folder / 'split.csv'}: no test film; raise UNET_TEST_FRACTION or name UNET_TEST_SETS.")
-    print(f"lung masks of {len(test)} held-out films; {backend.start(params)}")
-    unet = saved_models.load_model(settings.unet, size, trained_by)
-    predicted, qualities = zip(*inference.lung_masks(unet, (films[row] for row in test), params), strict=True)
-    truth, predicted = masks[test], np.stack(predicted)
-    table = packed.loc[test, ["image_id", "set", "patient_id"]].reset_index(drop=True)
+    return films[test], masks[test], packed.loc[test]
+
+
+def outside(arguments, settings, params, pairs, problems, target):
+    """The same of the pairs of two folders; what has no partner or is no mask is listed."""
+    jobs = [lung_sets.files_of(pair, arguments.folder, arguments.masks) for pair in pairs.itertuples()]
+    jobs = [(film, masks) for film, *masks in jobs]
+    read = functools.partial(reading.try_pair, size=params.unet.unet_input_size, fit=params.pack.fit)
+    results = executors.by_processes(read, jobs, executors.process_count(params.general.workers))
+    films, masks, wrong = zip(*progress(results, len(jobs), "lung films"), strict=True)
+    whole = [row for row, problem in enumerate(wrong) if not problem]
+    unusable = pd.DataFrame({"path": pairs["film"], "problem": wrong}).drop(index=whole)
+    write_problems(pd.concat([problems, unusable]), target / "problems.csv")
+    if not whole:
+        raise InputError(f"{arguments.masks}: none of its {len(jobs)} pairs can be used; the first: {wrong[0]}")
+    print(f"{len(whole)} pairs; not used: {len(problems) + len(unusable)} files -> {target / 'problems.csv'}")
+    pairs = pairs.iloc[whole]
+    split_csv = settings.segmentation / "split.csv"
+    if split_csv.is_file():
+        split = read_csv(split_csv, "src/segmentation/etl/1_split_patients.py", ["image_id", "split"], dtype=str)
+        known = pairs["image_id"].isin(split.loc[split["split"] != "test", "image_id"]).sum()
+        if known:
+            print(f"WARNING: {known} of these films are among those that the U-Net was trained and chosen on, by name")
+    return np.stack([films[row] for row in whole]), np.stack([masks[row] for row in whole]), pairs
+
+
+def measure(films, truth, table, settings, params, target):
+    """Masks of films (N, size, size) beside the true ones: tables, the worst films, and what is printed."""
+    need(settings.unet, TRAINED_BY)
+    # Keras is imported only now: --help and wrong input answer at once.
+    from cxr.evaluation import metrics
+    from cxr.networks import backend, inference, saved_models
+    from cxr.report import film_pictures
+
+    print(f"lung masks of {len(films)} films; {backend.start(params)}")
+    unet = saved_models.load_model(settings.unet, params.unet.unet_input_size, TRAINED_BY)
+    predicted, qualities = zip(*inference.lung_masks(unet, films, params), strict=True)
+    predicted = np.stack(predicted)
+    table = table[["image_id", "set", "patient_id"]].reset_index(drop=True)
     table["dice"], table["iou"] = metrics.dice(truth, predicted), metrics.iou(truth, predicted)
     table["accepted"] = [quality.accepted for quality in qualities]
     write_csv(table.round({"dice": 5, "iou": 5}), target / "dice.csv")
@@ -61,18 +119,19 @@ def main(argv=None):
     worst = table["dice"].nsmallest(10).index
     captions = [f"{table['image_id'][row]}  Dice {table['dice'][row]:.3f}" for row in worst]
     film_pictures.worst_masks(
-        [films[test[row]] for row in worst], truth[worst], predicted[worst], captions, target / "worst.png"
+        [films[row] for row in worst], truth[worst], predicted[worst], captions, target / "worst.png"
     )
     for name, values in block.items():
         if isinstance(values, dict):
-            interval = (
-                "[{:.4f}, {:.4f}]".format(*values["dice_interval"]) if values["dice_interval"] else "(no interval)"
-            )
-            print(
-                f"  {name:<12} Dice {values['dice']:.4f} {interval}  IoU {values['iou']:.4f}  "
-                f"{values['films']} films, {values['accepted']} accepted"
-            )
+            print(line(name, values))
     print(f"-> {target / 'metrics.json'}, dice.csv, worst.png")
+
+
+def line(name, values):
+    """A set's summary in words."""
+    interval = "[{:.4f}, {:.4f}]".format(*values["dice_interval"]) if values["dice_interval"] else "(no interval)"
+    scores = f"Dice {values['dice']:.4f} {interval}  IoU {values['iou']:.4f}"
+    return f"  {name:<12} {scores}  {values['films']} films, {values['accepted']} accepted"
 
 
 def summary(rows, mean_interval, params):

@@ -1,8 +1,9 @@
 """Lung masks of any folder of films: look at them, then train again with what was missing.
 
 Reads   the films of FOLDER (PNG, JPEG, TIFF, DICOM; its subfolders too), the U-Net
-Writes  OUT/masks/<name>.png (0/255, size of the film), OUT/overlays/<name>.png (outline on the film), OUT/masks.csv
-        (area_fraction, components, accepted, reason); OUT is MODELS_DIR/segmentation/Unet/prediction by default
+Writes  OUT/masks/<name>.png (0/255, size of the film): with FOLDER, pairs to train on. OUT/not_accepted/<name>.png:
+        masks to be mended first. OUT/overlays/<name>.png (outline on the film), OUT/masks.csv (area_fraction,
+        components, accepted, reason). OUT is MODELS_DIR/segmentation/Unet/prediction by default
 """
 
 import functools
@@ -18,6 +19,7 @@ from cxr.core.progress import progress
 from cxr.imaging import decoding, geometry, listing
 from cxr.new_films.film_files import shown_name
 from cxr.preparation import reading
+from cxr.tables import lung_sets
 
 
 def main(argv=None):
@@ -33,7 +35,9 @@ def main(argv=None):
     out = arguments.out or settings.unet_dir / "prediction"
     need(settings.unet, "src/segmentation/train.py")
     names = [path.relative_to(arguments.folder) for path in paths]
-    OwnFiles(out, ["masks.csv", *(f"{kind}/{name}.png" for name in names for kind in ("masks", "overlays"))])
+    mask_names = lung_sets.mask_names(names)
+    possible = {f"{kind}/{name}" for name in mask_names for kind in ("masks", "not_accepted", "overlays")}
+    own = OwnFiles(out, ["masks.csv", *possible])
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend, inference, saved_models
     from cxr.report import film_pictures
@@ -49,7 +53,7 @@ def main(argv=None):
             problems.append(problem)
             yield film
 
-    rows = []
+    rows, written = [], ["masks.csv"]
     masks = progress(inference.lung_masks(unet, readable(), params), len(paths), "lung masks")
     for number, (mask, quality) in enumerate(masks):
         name = names[number]
@@ -60,10 +64,13 @@ def main(argv=None):
         film = decoding.read_film(paths[number])
         affine = geometry.square_affine(film.shape, size, params.pack.fit)
         whole = np.where(geometry.square_to_film(mask, film.shape, affine) >= 128, 255, 0).astype(np.uint8)
-        decoding.write_image(whole, out / "masks" / f"{name}.png")
-        film_pictures.lung_outline(film, whole, out / "overlays" / f"{name}.png", quality.reason)
+        folder = "masks" if quality.accepted else "not_accepted"  # as pairs to train on those would teach the mistake
+        decoding.write_image(whole, out / folder / mask_names[number])
+        film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], quality.reason)
+        written += [f"{folder}/{mask_names[number]}", f"overlays/{mask_names[number]}"]
     table = pd.DataFrame(rows)
     write_csv(table, out / "masks.csv")
+    own.finish({*written, *own.older - possible}, ["masks/*", "not_accepted/*", "overlays/*"])
     refused = table[~table["accepted"]]
     print(f"{len(table)} films, {len(refused)} masks not accepted -> {out}")
     for film, reason, problem in refused[["film", "reason", "problem"]].head(10).itertuples(index=False):

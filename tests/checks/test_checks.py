@@ -12,7 +12,8 @@ from cxr.core.errors import InputError, MachineError
 from cxr.core.findings import FINDINGS
 from cxr.imaging.decoding import write_image
 from cxr.tables import preparation_plan
-from cxr.tables.download_check import beside_published
+from cxr.tables.download_check import beside_published, titles
+from cxr.tables.schema import COLUMNS
 from tests.conftest import PROJECT, TINY, load_script, settings_in
 
 GRAYS = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8)
@@ -68,6 +69,35 @@ def test_a_download_is_told_beside_what_was_published_and_its_broken_files_are_l
     assert f"problems: {len(problems)} ->" in told
     assert (folder / "data/check/nih.png").stat().st_size > 1000
     assert (folder / "data/check/lungs.png").stat().st_size > 1000
+
+
+def test_what_is_known_of_the_films_on_disk_is_told_beside_the_whole_table(folder, capsys):
+    """Films 1, 3, 5, 7 of 9 have Effusion; film 8 is not on disk."""
+    rows = [
+        "00000000_000.png,No Finding,0,0,20,F,AP",
+        *(f"{n:08d}_000.png,{'Effusion' if n % 2 else 'No Finding'},0,{n},{50 + n},M,PA" for n in range(1, 8)),
+        "00000008_000.png,Effusion|Edema,0,8,90,F,AP",
+    ]
+    (folder / "raw/Data_Entry_2017.csv").write_text("\n".join([HEADER, *rows]))
+    boxes = ["00000001_000.png,Effusion,1,2,30,40,,,", "00000008_000.png,Effusion,1,2,30,40,,,"]
+    (folder / "raw/BBox_List_2017.csv").write_text("\n".join(["Image Index,Finding Label,Bbox [x,y,w,h],,,", *boxes]))
+    load_script("src/checks/check_data.py").main(arguments(folder))
+    told = capsys.readouterr().out
+    assert "on disk, beside the whole table: 8 of 9 films" in told
+    assert "Effusion: 4 of 5 positive, 0 here not known" in told
+    assert "Edema: 0 of 1 positive, 0 here not known" in told
+    assert "boxes: 1 of 2: Effusion 1" in told
+    assert "views: PA 7, AP 1; in the table PA 7, AP 2" in told
+    assert "sexes: M 7, F 1; in the table M 7, F 2" in told
+    assert "ages: 20 to 57, half of them up to 54, 0 not known; in the table 20 to 90" in told  # 53.5, to the even
+
+
+def test_a_picture_s_title_says_what_is_known_of_its_film():
+    films = pd.DataFrame({name: ["x"] * 3 for name in COLUMNS}).assign(
+        sex=["F", None, "M"], view=["AP", "PA", None], Edema=[1, 0, None], Effusion=[1, 1, 0]
+    )
+    films = films.astype({"Edema": "Int8", "Effusion": "Int8"})
+    assert titles(films) == ["Edema, Effusion F AP", "Effusion PA", "none M"]
 
 
 def test_the_flags_of_new_films_are_told_of_a_download_and_exclude_nothing(folder, capsys):

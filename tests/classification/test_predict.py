@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
-from cxr.new_films import bundles, predicting
+from cxr.new_films import bundle_check, bundles, predicting
 from cxr.preparation import packs
 from cxr.tables import schema
 from tests.conftest import PROJECT, TINY, load_script, settings_in
@@ -392,6 +393,42 @@ def test_the_examples_of_a_bundle_give_what_it_expects(exported, tmp_path):
     found, expected = read(tmp_path), pd.read_csv(exported / "examples/expected.csv", keep_default_na=False, dtype=str)
     same = [column for column in expected if column not in ("filename", "overlay")]
     pd.testing.assert_frame_equal(found[same], expected[same])
+
+
+def test_a_machine_that_computes_what_a_bundle_expects_passes_its_check_and_another_does_not(
+    exported, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    predict(f"--bundle={exported}", "--check")
+    assert "4 examples, 18 figures each: as expected.csv has them" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    compared = bundle_check.predicting.result
+
+    def shifted(*given):
+        table = compared(*given)
+        table.loc[1, "Edema_prob"] = f"{float(table.at[1, 'Edema_prob']) + 0.001:.6g}"
+        return table
+
+    monkeypatch.setattr(bundle_check.predicting, "result", shifted)
+    with pytest.raises(
+        InputError, match=r"synthetic_2\.png: Edema_prob is .* expected a difference of 0\.0001 or less"
+    ):
+        predict(f"--bundle={exported}", "--check")
+    for wrong in (["--check"], [exported / "examples", f"--bundle={exported}", "--check"]):
+        with pytest.raises(InputError, match="--check: expected --bundle DIR, and no film"):
+            predict(*wrong)
+    with pytest.raises(InputError, match="FILM: missing"):
+        predict(f"--bundle={exported}")
+
+
+def test_a_decision_or_an_empty_cell_that_differs_fails_a_check():
+    expected = pd.DataFrame({"A_prob": [0.5, 0.2], "A_called": [1, 0]}, index=["a.png", "b.png"])
+    said = bundle_check.compare(expected, expected.assign(A_prob=[0.50005, 0.2]), Path("x"))
+    assert "differ by 5.0e-05 at most" in said
+    with pytest.raises(InputError, match=r"x/b\.png: A_called is 1 here, expected\.csv has 0"):
+        bundle_check.compare(expected, expected.assign(A_called=[1, 1]), Path("x"))
+    with pytest.raises(InputError, match=r"x/a\.png: A_prob is nan here"):
+        bundle_check.compare(expected, expected.assign(A_prob=[np.nan, 0.2]), Path("x"))
 
 
 @pytest.mark.parametrize("name", ["models/tiny.keras", "thresholds.json", "PARAMS.json", "MODEL_CARD.md"])

@@ -11,6 +11,7 @@ import pytest
 from cxr.core import command_line, configuration
 from cxr.core.configuration import InputError, chosen_members, load_params, load_settings, params_from
 from cxr.core.errors import BusyError, MachineError
+from tests.conftest import PROJECT
 
 
 def write(folder, text, name="PARAMS.json"):
@@ -109,6 +110,15 @@ def test_whole_numbers_do_for_a_fraction():
     [
         ('{"EPOCHS": 3,\n "SEED": }', "not valid JSON: Expecting value, line 2, column 10."),
         ('{"EPOCHS": 3', "not valid JSON: Expecting ',' delimiter, line 1, column 13."),
+        (
+            '{"EPOCHS": 3,\n "SEED": 1,\n}',
+            "not valid JSON: a comma after the last value, which must have none, line 2, column 11.",
+        ),
+        (
+            '{"FINDINGS": ["Edema",\n]}',
+            "not valid JSON: a comma after the last value, which must have none, line 1, column 22.",
+        ),
+        ('{"EPOCHS": 3\n\n "SEED": 1}', "not valid JSON: Expecting ',' delimiter, line 1, column 13."),
         ("", "not valid JSON: Expecting value, line 1, column 1."),
         ("{“EPOCHS”: 3}", "not valid JSON: Expecting property name enclosed in double quotes, line 1, column 2. Curly"),
         ("[1, 2]", 'expected an object {"KEY": value, …}, found list.'),
@@ -245,6 +255,87 @@ def test_every_error_is_one_line_that_says_what_to_do_and_has_its_exit_status(ca
     said = capsys.readouterr().err
     assert re.match(f"error: {message}", said)
     assert said.count("\n") == 1
+
+
+def test_a_key_of_the_other_file_is_told_so(tmp_path):
+    with pytest.raises(InputError, match=r"unknown key DATA_DIR\. It is a key of SETTINGS\.json\."):
+        load_params(write(tmp_path, '{"DATA_DIR": "data"}'))
+    with pytest.raises(InputError, match=r"unknown key SEED\. It is a key of PARAMS\.json\."):
+        load_settings(write(tmp_path, '{"SEED": 1}'))
+
+
+def script_in(folder: Path, code: str) -> Path:
+    """A script of a project in this folder, with a package cxr of its own."""
+    (folder / "src/cxr").mkdir(parents=True)
+    (folder / "src/cxr/__init__.py").touch()
+    script = folder / "src/a_script.py"
+    script.write_text(code)
+    return script
+
+
+def run_script(script: Path, *words: str, **options) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
+    return subprocess.run([sys.executable, script, *words], env=environment, capture_output=True, text=True, **options)
+
+
+def test_a_script_of_another_copy_of_the_project_is_refused(tmp_path):
+    # A script's own folder, here src, comes first on Python's path: one folder further down, as ours lie.
+    script = script_in(tmp_path / "copy", "")
+    (script.parent / "classification").mkdir()
+    script = script.rename(script.parent / "classification/a_script.py")
+    script.write_text("from cxr.core import command_line\ncommand_line.run(lambda: print('ran'))\n")
+    result = run_script(script)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert (
+        f"is of the project {tmp_path / 'copy'}, but the cxr that Python imports is that of {PROJECT}" in result.stderr
+    )
+    assert f'export PYTHONPATH="{tmp_path / "copy/src"}"' in result.stderr
+    own = tmp_path / "elsewhere.py"  # which is nobody's
+    own.write_text(script.read_text())
+    assert run_script(own).stdout == "ran\n"
+
+
+@pytest.mark.parametrize("raised", ["KeyboardInterrupt", "ImportError('x') from KeyboardInterrupt()"])
+def test_ctrl_c_during_imports_is_one_line(tmp_path, raised):
+    (tmp_path / "a.py").write_text(
+        f"import cxr\ntry:\n    raise KeyboardInterrupt\nexcept KeyboardInterrupt:\n    raise {raised}"
+    )
+    result = run_script(tmp_path / "a.py")
+    assert result.returncode
+    assert result.stderr == "error: interrupted. The same command goes on where it stopped.\n"
+    assert "Traceback" in run_script(tmp_path / "a.py", "--debug").stderr
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["", "raise ValueError('a callback failed') from error", "raise InputError('wrapped') from None"],
+    ids=["as it is", "wrapped", "hidden"],
+)
+def test_a_reader_that_has_seen_enough_is_no_bug(tmp_path, ending):
+    (tmp_path / "a.py").write_text(
+        "import sys\nfrom cxr.core import command_line\nfrom cxr.core.errors import InputError\n"
+        "def main():\n"
+        "    try:\n"
+        "        for _ in range(100_000):\n"
+        "            print('a line', flush=True)\n"
+        "    except BrokenPipeError as error:\n"
+        f"        {ending or 'raise'}\n"
+        "command_line.run(main)\n"
+    )
+    command = f"{{ '{sys.executable}' '{tmp_path / 'a.py'}'; echo $? > '{tmp_path / 'status'}'; }}"
+    for pipe in (" | head -1", " 2>&1 | head -1"):
+        said = subprocess.run(["sh", "-c", command + pipe], capture_output=True, text=True)
+        assert (said.stdout, said.stderr) == ("a line\n", "")
+        assert (tmp_path / "status").read_text() == "141\n"
+
+
+def test_help_that_nobody_reads_to_its_end_is_no_traceback(tmp_path):
+    (tmp_path / "a.py").write_text(
+        "from cxr.core import command_line\n"
+        "command_line.run(lambda: command_line.parser('long ' * 100_000).parse_args())\n"
+    )
+    command = f"'{sys.executable}' '{tmp_path / 'a.py'}' --help | head -1"
+    assert subprocess.run(["sh", "-c", command], capture_output=True, text=True).stderr == ""
 
 
 def test_the_traceback_is_shown_on_demand(capsys, monkeypatch):

@@ -14,6 +14,9 @@ from cxr.core.errors import composed, escaped, hint, one_line, unescaped
         ("nhi", iter(["nih", "chexpert"]), " Did you mean nih?"),
         ("sky", ["EPOCHS", "SEED"], ""),
         ("sky", [], ""),
+        ("train.csv", ["valid.csv", "test.csv"], ""),  # each is there by its own name, or is not
+        ("MASKS_DIR", ["MODELS_DIR"], ""),
+        ("MASKS_DIR", ["MODELS_DIR", "MASK_DIR"], " Did you mean MASK_DIR?"),
     ],
 )
 def test_a_misspelt_word_gets_the_nearest_known_one_or_nothing(word, known, said):

@@ -162,3 +162,8 @@ def test_a_pack_cut_short_is_refused(tmp_path):
     (tmp_path / "a.npy").write_bytes(content[:-1])
     with pytest.raises(InputError, match=r"a.npy: not a packed array"):
         open_pack(tmp_path / "a.npy", "x")
+
+
+def test_a_pack_that_is_not_there_is_no_broken_one(tmp_path):
+    with pytest.raises(InputError, match=r"images_32\.npy: not there yet\. Make it with: sh prepare_data\.sh$"):
+        open_pack(tmp_path / "images_32.npy", "sh prepare_data.sh")

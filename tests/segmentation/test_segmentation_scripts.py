@@ -13,6 +13,8 @@ import pytest
 from cxr.core import configuration
 from cxr.core.artifacts import digest
 from cxr.core.errors import InputError
+from cxr.imaging.decoding import write_image
+from cxr.imaging.lungs import MaskQuality
 from cxr.networks.backend import keras
 from cxr.preparation import packs
 from cxr.synthetic.releases import ReleaseParams, write_releases
@@ -45,10 +47,11 @@ class Project:
 
     def __init__(self, folder: Path, lungs: Path):
         self.folder, self.lungs = folder, lungs
+        self.places = lungs / "CXR_png", lungs / "masks"
         self.made, self.unet = folder / "data/segmentation", folder / "models/segmentation/Unet"
 
     def run(self, *steps: str, more: tuple[str, ...] = (), **params) -> None:
-        settings = {"DATASET_DIR_SEGMENTATION": str(self.lungs / "CXR_png"), "MASK_DIR": str(self.lungs / "masks")}
+        settings = dict(zip(("DATASET_DIR_SEGMENTATION", "MASK_DIR"), map(str, self.places), strict=True))
         (self.folder / "SETTINGS.json").write_text(json.dumps(settings))
         (self.folder / "PARAMS.json").write_text(json.dumps(PARAMS | params))
         files = [f"--{name.lower()}={self.folder / name}.json" for name in ("SETTINGS", "PARAMS")]
@@ -86,6 +89,7 @@ def own_lungs(project, lungs, tmp_path) -> Project:
     for name in ("CXR_png", "masks"):
         shutil.copytree(lungs / name, tmp_path / "own" / name)
     project.lungs = tmp_path / "own"
+    project.places = project.lungs / "CXR_png", project.lungs / "masks"
     return project
 
 
@@ -299,14 +303,93 @@ def predicted(finished, tmp_path_factory) -> tuple[Path, Path]:
 
 def test_masks_of_any_folder_have_the_size_of_their_films(predicted):
     _, out = predicted
-    masks = sorted(str(path.relative_to(out / "masks")) for path in (out / "masks").rglob("*.png"))
-    assert masks == ["one.png.png", "ward/one.png.png"]
+    accepted = pd.read_csv(out / "masks.csv").set_index("film")["accepted"]
     for name, shape in (("one.png", None), ("ward/one.png", (120, 200))):
-        mask = cv2.imread(str(out / f"masks/{name}.png"), cv2.IMREAD_UNCHANGED)
+        place, other = ("masks", "not_accepted") if accepted[name] else ("not_accepted", "masks")
+        mask = cv2.imread(str(out / place / name), cv2.IMREAD_UNCHANGED)
+        assert not (out / other / name).exists()
         assert set(np.unique(mask)) <= {0, 255}
         assert mask.ndim == 2
         assert shape is None or mask.shape == shape
-        assert (out / f"overlays/{name}.png").stat().st_size
+        assert (out / "overlays" / name).stat().st_size
+
+
+def test_found_masks_go_straight_into_training_but_for_those_that_were_not_accepted(
+    finished, tmp_path, monkeypatch, capsys
+):
+    """The loop of docs/lung_masks.md: FOLDER as DATASET_DIR_SEGMENTATION, OUT/masks as MASK_DIR."""
+    project = Project(tmp_path / "project", finished[0].lungs)
+    shutil.copytree(finished[0].folder, project.folder)
+    films, out = tmp_path / "films", tmp_path / "out"
+    (films / "ward").mkdir(parents=True)
+    pixels = np.arange(96 * 64, dtype=np.uint32).reshape(96, 64).astype(np.uint8)
+    for name in ("a.png", "b.jpg", "ward/c.tif", "d.png", "e.png", "whole.png"):
+        cv2.imwrite(str(films / name), pixels)
+    lungs = np.zeros((32, 32), np.uint8)
+    lungs[6:26, 8:14] = lungs[6:26, 18:24] = 255
+
+    def masks_of(unet, squares, params):
+        for number, _ in enumerate(squares):
+            accepted = number != 4  # of a.png, b.jpg, d.png, e.png, ward/c.tif, whole.png
+            yield lungs, MaskQuality(0.23, 2, accepted, "" if accepted else "one lung only")
+
+    monkeypatch.setattr("cxr.networks.inference.lung_masks", masks_of)
+    project.run("predict.py", more=(str(films), "--out", str(out)))
+    assert sorted(path.name for path in (out / "masks").rglob("*.png")) == [
+        "a.png",
+        "b.png",
+        "d.png",
+        "e.png",
+        "whole.png",
+    ]
+    assert [path.name for path in (out / "not_accepted").rglob("*.png")] == ["c.png"]
+    monkeypatch.undo()
+    project.places = films, out / "masks"
+    project.run(*ETL, UNET_VAL_FRACTION=0.5, UNET_TEST_FRACTION=0.2, SEED=3)
+    assert project.table("packed_32.csv")["image_id"].tolist() == ["own/a", "own/b", "own/d", "own/e", "own/whole"]
+    packed = packs.open_pack(project.made / "masks_32.npy", "")
+    np.testing.assert_array_equal(packed[0] > 0, lungs > 0)  # what the network found, through the film's size and back
+    project.run("evaluate.py", more=(str(films), "--masks", str(out / "masks"), "--out", str(tmp_path / "outside")))
+    assert "of these films are among those that the U-Net was trained" in capsys.readouterr().out
+
+
+def test_the_unet_is_measured_on_any_films_with_masks(finished, predicted, tmp_path, capsys, monkeypatch):
+    project, _ = finished
+    films, masks, out = tmp_path / "films", tmp_path / "masks", tmp_path / "out"
+    square = np.arange(64 * 64, dtype=np.uint32).reshape(64, 64).astype(np.uint8)
+    truth = np.zeros((64, 64), np.uint8)
+    truth[12:52, 16:28] = truth[12:52, 36:48] = 255  # 2 x 40 x 12 pixels
+    for name in ("same.png", "half.png", "alone.png"):
+        write_image(square, films / name)
+    for name in ("same.png", "half.png", "ghost.png"):
+        write_image(truth, masks / name)
+    found = cv2.resize(truth, (32, 32), interpolation=cv2.INTER_NEAREST_EXACT)
+    half = found * (np.arange(32) < 16)  # one of two equal lungs: Dice 2 * .5 / 1.5, IoU .5
+    monkeypatch.setattr(
+        "cxr.networks.inference.lung_masks",
+        lambda unet, squares, params: [(mask, MaskQuality(0.2, 2, True, "")) for mask in (half, found)],
+    )
+    before = checksums(project.unet)
+    more = (str(films), "--masks", str(masks), "--out", str(out))
+    project.run("evaluate.py", more=more)
+    assert checksums(project.unet) == before  # the figures of the held-out films stay
+    table = pd.read_csv(out / "dice.csv").set_index("image_id")
+    assert table["dice"].to_dict() == {"own/half": pytest.approx(2 / 3, abs=1e-5), "own/same": 1}
+    assert table["iou"].to_dict() == {"own/half": 0.5, "own/same": 1}
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["all"]["dice"] == pytest.approx(5 / 6, abs=1e-5)
+    problems = pd.read_csv(out / "problems.csv")["problem"].tolist()
+    assert problems == ["no mask of this name", "no film of this name"]
+    printed = capsys.readouterr().out
+    assert "lung masks of 2 films" in printed
+    assert "0.8333" in printed
+
+
+def test_films_without_the_folder_of_their_masks_and_the_other_way_round_are_refused(finished, tmp_path):
+    with pytest.raises(InputError, match="--masks: missing"):
+        finished[0].run("evaluate.py", more=(str(tmp_path),))
+    with pytest.raises(InputError, match="FOLDER: missing"):
+        finished[0].run("evaluate.py", more=("--masks", str(tmp_path)))
 
 
 def test_a_broken_film_does_not_stop_the_others(predicted):

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import unicodedata
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from cxr.core.artifacts import write_csv
 from cxr.core.errors import InputError
 from cxr.imaging.decoding import write_image
-from cxr.tables.lung_sets import files_of, pair_masks, read_pair, split_pairs, why_skip
+from cxr.tables.lung_sets import files_of, mask_names, pair_masks, read_pair, split_pairs, why_skip
 from tests.conftest import PROJECT, settings_in, tiny_params
 
 SHARED = PROJECT.parent / "shared" / "data"
@@ -146,9 +147,35 @@ def test_of_two_films_of_one_name_the_first_is_used_with_the_mask_in_its_own_sub
     ]
 
 
+def test_masks_are_named_so_that_they_pair_whatever_their_film_is_called(folders, tmp_path):
+    named = {
+        "a.png": "a.png",
+        "b.JPG": "b.png",
+        "ward/a2.tif": "ward/a2.png",
+        "JPCLN001.IMG.png": "JPCLN001.IMG.png",
+        "1.2.840.113": "1.2.840.113.png",  # DICOM files as a PACS names them: the last number is no ending
+        "1.2.840.114": "1.2.840.114.png",
+    }
+    assert list(map(str, mask_names([Path(name) for name in named]))) == list(named.values())
+    films, masks = folders(named, named.values())
+    for uid in ("1.2.840.113", "1.2.840.114"):  # known by their content
+        (films / uid).write_bytes(bytes(128) + b"DICM")
+    pairs, problems = pair_masks(films, masks)
+    assert dict(zip(pairs["film"], pairs["masks"], strict=True)) == named
+    assert problems.empty
+
+
+def test_films_that_differ_by_their_ending_alone_have_a_mask_each():
+    assert list(map(str, mask_names([Path("x.dcm"), Path("x.PNG"), Path("y/x.png")]))) == [
+        "x.dcm.png",
+        "x.PNG.png",
+        "y/x.png",
+    ]
+
+
 def test_folders_that_do_not_fit_each_other_are_refused(folders, tmp_path):
     films, masks = folders(["a.png", "b.png"], ["c.png"])
-    with pytest.raises(InputError, match=r"none of its 2 films has a mask of the same name in .*masks \(1 files\)"):
+    with pytest.raises(InputError, match=r"none of its 2 films \(such as a.png\) has .* \(1 files, such as c.png\)"):
         pair_masks(films, masks)
     with pytest.raises(InputError, match="nowhere: no such folder"):
         pair_masks(films, tmp_path / "nowhere")
@@ -158,10 +185,10 @@ def test_one_folder_for_films_and_masks_or_one_in_the_other_is_refused(folders, 
     films, masks = folders(["a.png"], ["a.png"])
     (tmp_path / "linked").symlink_to(films)
     for mask_dir in (films, tmp_path / "linked"):
-        with pytest.raises(InputError, match=r"MASK_DIR: .* is also DATASET_DIR_SEGMENTATION, .*films would be taken"):
+        with pytest.raises(InputError, match=r"is also that of the films, .*films would be taken.*MASK_DIR"):
             pair_masks(films, mask_dir)
     for places in ((tmp_path, masks), (films, tmp_path)):
-        with pytest.raises(InputError, match=r"MASK_DIR: .* lies in, or around, DATASET_DIR_SEGMENTATION"):
+        with pytest.raises(InputError, match="masks lies in, or around, that of the films"):
             pair_masks(*places)
 
 

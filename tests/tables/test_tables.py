@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -290,3 +291,18 @@ def test_counts_are_positives_of_known_ones_and_gaps_are_named():
     assert ("test", "Edema") in gaps
     assert ("train", "Edema") not in gaps
     assert ("train", "Effusion") in gaps
+
+
+@pytest.mark.parametrize(
+    ("counts", "mend"),
+    [
+        ({"test": 5}, r"0 films for training and 0 for validation \(5 for the test.*lower TEST_FRACTION"),
+        ({"test": 1, "unused": 4}, r".*4 of sources not trained on\).*Name more in TRAIN_SOURCES"),
+        ({"train": 3, "test": 2}, "3 films for training and 0 for validation.*Raise VAL_FRACTION"),
+        ({"val": 3, "test": 2}, "0 films for training and 3 for validation.*Lower VAL_FRACTION"),
+    ],
+)
+def test_a_split_with_nothing_to_train_on_names_the_key_that_is_to_blame(counts, mend):
+    split = pd.Series([name for name, count in counts.items() for _ in range(count)])
+    with pytest.raises(InputError, match=rf"split\.csv: {mend}.* and run: sh prepare_data\.sh"):
+        splitting.refuse_untrainable(Path("split.csv"), split)

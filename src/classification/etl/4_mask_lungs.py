@@ -2,7 +2,8 @@
 
 Reads   DATA_DIR/classification/images.csv and its films, MODELS_DIR/segmentation/Unet/weights/model.keras
 Writes  DATA_DIR/classification/lung_masks.npy (0/255, row i = row i of images.csv), lung_masks.csv (area_fraction,
-        components, accepted, reason), lung_masks_problems.csv, preview_masks.png
+        components, accepted, reason), lung_masks_problems.csv, preview_masks.png,
+        preview_doubtful_masks.png (the 16 whose shape is most unlike the others, accepted or not)
 
 With "LUNG_MASKING": "none" there is nothing to do. A film whose mask fails the check is used whole, and counted.
 """
@@ -15,10 +16,14 @@ from cxr.core import command_line, executors
 from cxr.core.artifacts import digest, need, raw_state, write_csv
 from cxr.core.progress import progress
 from cxr.core.steps import Step
+from cxr.imaging import film_checks
 from cxr.preparation import masking, packing, packs, reading
+from cxr.preparation.films import spread
 from cxr.report import film_pictures
 from cxr.tables import schema
 from cxr.tables.sources.catalogue import film_paths
+
+SHOWN = 16  # films on a sheet
 
 
 def main(argv=None):
@@ -31,6 +36,7 @@ def main(argv=None):
     unet_path = need(settings.unet, "src/segmentation/train.py")
     masks_npy, size = settings.lung_masks, params.unet.unet_input_size
     masks_csv, preview = masks_npy.with_suffix(".csv"), masks_npy.with_name("preview_masks.png")
+    doubtful = masks_npy.with_name("preview_doubtful_masks.png")
     problems_csv = schema.problems_csv(masks_npy)
     step = Step(
         masks_npy.with_suffix(".json"),
@@ -55,18 +61,22 @@ def main(argv=None):
             broken = reading.list_broken(images["path"], paths, table.pop("problem"), problems_csv)
         table.insert(0, "image_id", images["image_id"])
         write_csv(table, masks_csv)
-        rows = sorted(set(np.linspace(0, len(images) - 1, 16).astype(int)))
-        film_pictures.preview_grid(
-            [reading.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
-            [f"{images['image_id'][row]} {'' if table['accepted'][row] else 'REJECTED'}" for row in rows],
-            preview,
-            contours=list(packs.open_pack(masks_npy, "this script")[rows]),
-        )
+        masks = packs.open_pack(masks_npy, "this script")
+        distances, limit = film_checks.far_from_the_rest(film_checks.thumbnails(masks))
+        unlike = np.argsort(-distances, kind="stable")[:SHOWN]
+        for rows, picture in ((spread(np.arange(len(images)), SHOWN), preview), (unlike, doubtful)):
+            film_pictures.preview_grid(
+                [reading.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
+                [f"{images['image_id'][row]} {'' if table['accepted'][row] else 'REJECTED'}" for row in rows],
+                picture,
+                contours=list(masks[rows]),
+            )
         rejected = ~table["accepted"]
         counts = f"{len(table)} masks, {rejected.sum()} not accepted (whole film used), {broken} films unreadable"
         shares = rejected.groupby(images["source"]).agg(["mean", "count"])
         return [
             f"{counts} -> {masks_npy}, {preview}",
+            f"{(distances > limit).sum()} masks are far from the others; the {len(unlike)} farthest -> {doubtful}",
             *(f"  {name}: {share:.1%} of {count} masks not accepted" for name, share, count in shares.itertuples()),
         ]
 

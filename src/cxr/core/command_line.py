@@ -104,9 +104,25 @@ class Plain:
 
     def __init__(self, stream: TextIO, kept: str):
         self._stream, self._kept = stream, kept
+        self.unread = False  # nobody reads it any more: `| head` has seen enough
 
     def write(self, text: str) -> int:
-        return self._stream.write(printable(text, self._kept))
+        return self._while_read(self._stream.write, printable(text, self._kept))
+
+    def flush(self) -> None:
+        self._while_read(self._stream.flush)
+
+    def _while_read(self, action: Callable, *given: str) -> Any:
+        try:
+            return action(*given)
+        except BrokenPipeError:  # noted here, for what it becomes on its way through Keras and pools has any name
+            self.unread = True
+            raise
+
+    def end_unread(self) -> None:
+        """Let what is still to be flushed go nowhere, where nobody reads it."""
+        if self.unread:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -123,25 +139,55 @@ def run(main) -> None:
     # holds no name that is no UTF-8.
     pd.set_option("mode.string_storage", "python")
     sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8, and a terminal may have less
-    sys.stdout, sys.stderr = Plain(sys.stdout, "\n\t"), Plain(sys.stderr, "\n\t\r")
+    sys.stdout, sys.stderr = streams = Plain(sys.stdout, "\n\t"), Plain(sys.stderr, "\n\t\r")
     try:
-        if wrong := machine.complaint():
+        status = _status(main)
+    except Exception:
+        if not any(stream.unread for stream in streams):
+            raise
+        status = 141
+        for stream in streams:
+            stream.end_unread()
+        process_group.end(status)
+    if status:
+        sys.exit(status)
+
+
+def _status(main: Callable[[], int | None]) -> int | str | None:
+    """The exit status of a script's main, once what went wrong is said; what nobody reads is raised on."""
+    try:
+        if wrong := other_project() or machine.complaint():
             raise InputError(wrong)
-        status = main()
+        try:
+            status = main()
+        except SystemExit as end:  # --help
+            status = end.code
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough; nor is there anybody for what is left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        process_group.end(141)
-        sys.exit(141)
     except (Exception, KeyboardInterrupt) as error:
+        if sys.stdout.unread or sys.stderr.unread:
+            raise
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
         message, status = explained(error)
         who = f" in {process_group.name()}" if process_group.name() else ""
         print(f"error{who}: {one_line(message)}", file=sys.stderr, flush=True)
         process_group.end(status)
-    if status:
-        sys.exit(status)
+    return status
+
+
+def other_project() -> str | None:
+    """What is wrong where the script that runs lies in another copy of the project than this package; None else.
+
+    Python imports what is installed or on PYTHONPATH: a second copy's scripts would run the first one's code, with its
+    SETTINGS.json.
+    """
+    script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__).resolve()
+    for folder in script.parents:
+        inside = any(script.is_relative_to(folder / part) for part in ("src", "demo"))  # and not an environment there
+        if inside and folder != PROJECT and (folder / "src" / "cxr" / "__init__.py").is_file():
+            mend = f'Run: export PYTHONPATH="{folder / "src"}"'
+            return f"{script}: is of the project {folder}, but the cxr that Python imports is that of {PROJECT}. {mend}"
+    return None
 
 
 def explained(error: BaseException) -> tuple[str, int]:

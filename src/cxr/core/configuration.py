@@ -51,13 +51,24 @@ def _read_json(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         advice = " A backslash? Write paths with /; in WSL D:\\films is /mnt/d/films." if "escape" in error.msg else ""
         advice += " Curly quotes? Write straight ones." if re.search("[“”„]", error.doc) else ""
-        position = f"line {error.lineno}, column {error.colno}"
-        raise InputError(f"{path}: not valid JSON: {error.msg}, {position}.{advice}") from None
+        raise InputError(f"{path}: not valid JSON: {_told(error)}.{advice}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
         raise InputError(f"{path}: not valid JSON: {error}.") from None
     if not isinstance(content, dict):
         raise InputError(f'{path}: expected an object {{"KEY": value, …}}, found {type(content).__name__}.')
     return content
+
+
+def _told(error: json.JSONDecodeError) -> str:
+    """What is wrong and where it stands: of a comma that is missing, or one too many, not the line after it."""
+    before = error.doc[: error.pos].rstrip()
+    what, where = error.msg, error.pos
+    if before.endswith(",") and error.doc[error.pos : error.pos + 1] in ("}", "]", ""):
+        what, where = "a comma after the last value, which must have none", len(before) - 1
+    elif "delimiter" in error.msg:
+        where = len(before)
+    place = json.JSONDecodeError("", error.doc, where)
+    return f"{what}, line {place.lineno}, column {place.colno}"
 
 
 def _checked(stage: type[Stage], content: dict[str, Any], where: str):
@@ -84,7 +95,8 @@ def params_from(content: dict[str, Any], where: str) -> Params:
     known = {key for stage in STAGES.values() for key in _keys(stage)}
     for key in content:
         if key not in known:
-            raise InputError(f"{where}: unknown key {key}.{hint(key, known)} All keys are in docs/parameters.md.")
+            other = " It is a key of SETTINGS.json." if key in _keys(Settings) else hint(key, known)
+            raise InputError(f"{where}: unknown key {key}.{other} All keys are in docs/parameters.md.")
     if isinstance(content.get("FINDINGS"), list):
         content = {"CLASS_NUM": len(content["FINDINGS"])} | content
     stages = {
@@ -180,7 +192,9 @@ def load_settings(path: Path) -> Settings:
     replaced = sorted(REPLACED_SETTINGS & set(content))
     for key in content:
         if key not in known | REPLACED_SETTINGS:
-            raise InputError(f"{path}: unknown key {key}.{hint(key, known)} All keys are in docs/settings.md.")
+            of_params = any(key in _keys(stage) for stage in STAGES.values())
+            other = " It is a key of PARAMS.json." if of_params else hint(key, known)
+            raise InputError(f"{path}: unknown key {key}.{other} All keys are in docs/settings.md.")
     if replaced:
         print(
             f"{path}: {len(replaced)} output paths of the original ({replaced[0]} …) are replaced by DATA_DIR and "

@@ -32,8 +32,12 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean X?`` with the known word most like this one; empty where none is like it."""
-    meant = closest(word, known)
+    """`` Did you mean X?`` with the known word most like this one; empty where none is like it.
+
+    Two letters in the wrong order are much of a short word; of a long one as little in common is another word:
+    train.csv and valid.csv, MASKS_DIR and MODELS_DIR.
+    """
+    meant = closest(word, known, cutoff=0.6 if len(word) < 5 else 0.75)
     return f" Did you mean {meant}?" if meant else ""
 
 

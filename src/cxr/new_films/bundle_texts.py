@@ -109,8 +109,9 @@ Predict with the project's code and no training data:
 
     sh predict.sh --bundle THIS_FOLDER FOLDER_OF_FILMS --out results
 
-To see whether another machine computes the same: predict `examples` (synthetic films) and compare with
-`examples/expected.csv`.
+To see whether another machine computes the same (`examples`, synthetic films, against `examples/expected.csv`):
+
+    sh predict.sh --bundle THIS_FOLDER --check
 
 Order of the probabilities: {", ".join(about["label_order"])}. Thresholds of new films: pooled, in thresholds.json.
 

@@ -73,7 +73,10 @@ def flagged_films(checked: Checked, flags: pd.DataFrame) -> tuple[list[np.ndarra
     chosen = flags.loc[order].drop_duplicates("film")["film"].head(MOST_FLAGGED)
     said = flags.groupby("film", sort=False)["flag"].agg(", ".join).str.replace("_", " ")
     films = [reading.try_square(checked.films[name][0], SIDE, "pad")[0] for name in chosen]
-    return films, [f"{said[name]}: {name.rpartition('/')[2]}" for name in chosen]
+    labels = [checked.labels.get(name, "") for name in chosen]
+    return films, [
+        f"{said[name]}: {name.rpartition('/')[2]} {label}".strip() for name, label in zip(chosen, labels, strict=True)
+    ]
 
 
 def spread(names: Sequence[str], count: int) -> list[str]:

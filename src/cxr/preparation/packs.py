@@ -95,8 +95,9 @@ def open_array(path: Path, made_by: str) -> np.ndarray:
     InputError
         Not there, or no whole array.
     """
+    need(path, made_by)
     try:
-        return np.load(need(path, made_by), mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a broken header makes NumPy raise whatever its parser does
         kind = f"{type(error).__name__}: {error}"
         raise InputError(f"{path}: not a packed array ({kind}). Remove it and make it again with: {made_by}") from None

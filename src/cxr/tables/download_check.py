@@ -11,7 +11,7 @@ from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.imaging.listing import has_film_name, reason_by_name, told
 from cxr.tables import lung_sets
-from cxr.tables.schema import problems
+from cxr.tables.schema import findings_of, problems
 from cxr.tables.sources.catalogue import check_findings, film_paths, in_use
 from cxr.tables.sources.source import Checked, Source, beside_published
 
@@ -38,8 +38,48 @@ def check_source(source: Source, settings: Settings, params: Params) -> Checked:
         listed.append(release.box_problems)
     used = {f"{name}{packed}" for name in _below(settings) for packed in ("", ".gz")} | set(release.table["path"])
     lines = [*source.check(settings, params, release, on_disk), *_others(on_disk[~on_disk.isin(used)])]
+    lines += told_of_disk(present, release.table, release.boxes)
     lateral = frozenset(present.loc[present["view"] == "LATERAL", "image_id"])
-    return Checked(source.name, lines, pd.concat(listed, ignore_index=True), films, lateral)
+    labels = dict(zip(present["image_id"], titles(present), strict=True))
+    return Checked(source.name, lines, pd.concat(listed, ignore_index=True), films, lateral, labels)
+
+
+def told_of_disk(present: pd.DataFrame, table: pd.DataFrame, boxes: pd.DataFrame | None) -> list[str]:
+    """What is known of the films on disk, ``present``, beside the whole ``table``, both of `cxr.tables.schema`."""
+    lines = [f"on disk, beside the whole table: {len(present):,} of {len(table):,} films"]
+    for finding in findings_of(table):
+        here, whole = ((films[finding] == 1).sum() for films in (present, table))
+        lines.append(f"  {finding}: {here:,} of {whole:,} positive, {present[finding].isna().sum():,} here not known")
+    if boxes is not None and len(boxes):
+        here = boxes[boxes["image_id"].isin(present["image_id"])]
+        lines.append(f"  boxes: {len(here):,} of {len(boxes):,}{_counts(here['finding'], ': ')}")
+    for column, name in (("view", "views"), ("sex", "sexes")):
+        values, whole = (films[column].fillna("not known") for films in (present, table))
+        lines.append(f"  {name}: {_counts(values)}; in the table {_counts(whole)}")
+    ages = [films["age"].dropna().astype(float) for films in (present, table)]
+    said = [
+        f"{known.min():.0f} to {known.max():.0f}, half of them up to {known.median():.0f}" if len(known) else "none"
+        for known in ages
+    ]
+    return [*lines, f"  ages: {said[0]}, {len(present) - len(ages[0]):,} not known; in the table {said[1]}"]
+
+
+def _counts(values: pd.Series, before: str = "") -> str:
+    """Values with how often each is there, the most frequent first, such as ``PA 312, AP 222``."""
+    counts = ", ".join(f"{value} {count:,}" for value, count in values.value_counts().items())
+    return before + counts if counts else ""
+
+
+def titles(films: pd.DataFrame) -> list[str]:
+    """Positive findings, sex and view of films in words: ``Edema, Effusion F AP``.
+
+    What is not known is left out; "none" means none of the findings in use.
+    """
+    findings = findings_of(films)
+    positive = (films[findings] == 1).fillna(False).to_numpy(bool)
+    said = [", ".join(name for name, yes in zip(findings, row, strict=True) if yes) or "none" for row in positive]
+    known = films[["sex", "view"]].fillna("").agg(" ".join, axis=1).str.strip()
+    return [f"{labels} {rest}".strip() for labels, rest in zip(said, known, strict=True)]
 
 
 def _below(settings: Settings) -> list[str]:

@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,27 @@ OF_OTHER_ORGANS = re.compile("heart|clavicle|trachea|spine|rib", re.IGNORECASE)
 PAIR_COLUMNS = ["image_id", "set", "patient_id", "film", "masks"]
 
 
+def without_ending(path: Path) -> str:
+    """A file's name without its last ending, which digits are not: they are part of a DICOM UID such as 1.2.840.113."""
+    return path.name if path.suffix[1:].isdecimal() else path.stem
+
+
+def mask_names(films: Sequence[Path]) -> list[Path]:
+    """Where the masks of films lie so that `pair_masks` finds them: the film's own place and name, as PNG.
+
+    Films that differ by nothing but their ending (``x.png`` and ``x.dcm``) keep it, for one file holds one mask.
+    """
+    plain = [film.with_name(f"{without_ending(film)}.png") for film in films]
+    count = Counter(str(name).lower() for name in plain)
+    return [
+        name if count[str(name).lower()] == 1 else film.with_name(f"{film.name}.png")
+        for film, name in zip(films, plain, strict=True)
+    ]
+
+
 def _stem(path: Path) -> str:
     """A file's name as ids take it, so escaped; JSRT's films end in .IMG.png."""
-    return escaped(composed(path.stem)).removesuffix(".IMG")
+    return escaped(composed(without_ending(path))).removesuffix(".IMG")
 
 
 def _film_of(mask: Path, stems: Mapping[str, str]) -> str | None:
@@ -73,8 +91,9 @@ def list_sets(films_dir: Path, masks_dir: Path) -> tuple[Listing, Listing]:
     if places[0].is_relative_to(places[1]) or places[1].is_relative_to(places[0]):
         where = "is also" if places[0] == places[1] else "lies in, or around,"
         raise InputError(
-            f"MASK_DIR: {masks_dir} {where} DATASET_DIR_SEGMENTATION, {films_dir}: films would be taken for masks. "
-            "Name the folder of the films and the folder of their masks, one beside the other, in SETTINGS.json."
+            f"{masks_dir}: the folder of the masks {where} that of the films, {films_dir}: films would be taken for "
+            "masks. Keep them in two folders, one beside the other, and name both (DATASET_DIR_SEGMENTATION and "
+            "MASK_DIR in SETTINGS.json; of evaluate.py FOLDER and --masks)."
         )
     films, masks = list_films(films_dir), list_films(masks_dir)
     of_films = {os.path.realpath(film): film for film in films.films}
@@ -82,8 +101,7 @@ def list_sets(films_dir: Path, masks_dir: Path) -> tuple[Listing, Listing]:
         film = of_films.get(os.path.realpath(mask))
         if film:
             raise InputError(
-                f"{mask}: is the same file as the film {film}. DATASET_DIR_SEGMENTATION must hold films and MASK_DIR "
-                "their masks."
+                f"{mask}: is the same file as the film {film}. One folder must hold films, the other their masks."
             )
     return films, masks
 
@@ -141,8 +159,9 @@ def pair_masks(
             rows.append([f"{_set_of(stem)}/{stem}", _set_of(stem), _patient_of(stem), *files])
     if not rows:
         raise InputError(
-            f"{films_dir}: none of its {len(films)} films has a mask of the same name in {masks_dir} ({len(masks)} "
-            "files); expected for example MCUCXR_0001_0.png in both, or CHNCXR_0001_0.png and CHNCXR_0001_0_mask.png."
+            f"{films_dir}: none of its {len(films)} films (such as {films[0].name}) has a mask of the same name in "
+            f"{masks_dir} ({len(masks)} files, such as {masks[0].name}); expected for example MCUCXR_0001_0.png in "
+            "both, or CHNCXR_0001_0.png and CHNCXR_0001_0_mask.png."
         )
     pairs = pd.DataFrame(rows, columns=PAIR_COLUMNS).sort_values("image_id", ignore_index=True)
     return pairs, pd.DataFrame(sorted(problems), columns=["path", "problem"])

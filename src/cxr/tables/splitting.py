@@ -148,6 +148,26 @@ def without_positives(images: pd.DataFrame, split: pd.Series, findings: Sequence
     return [(name, finding) for name in SPLITS for finding in findings if positives.at[name, finding] == 0]
 
 
+def refuse_untrainable(path: Path, split: pd.Series) -> None:
+    """Raise an InputError where split.csv leaves no film to train on or to validate with: it names the key to blame."""
+    count = split.value_counts()
+    train, val, test, unused = (int(count.get(name, 0)) for name in ("train", "val", "test", UNUSED))
+    if train and val:
+        return
+    if train:
+        mend = "Raise VAL_FRACTION"
+    elif val:
+        mend = "Lower VAL_FRACTION"
+    elif unused:
+        mend = "Name more in TRAIN_SOURCES"
+    else:
+        mend = "All are held out: lower TEST_FRACTION, or hold out less by a test list or a table of your own"
+    raise InputError(
+        f"{path}: {train} films for training and {val} for validation ({test} for the test, {unused} of sources not "
+        f"trained on); one or more of each are needed. {mend}, and run: sh prepare_data.sh"
+    )
+
+
 def shared_with_training(images: pd.DataFrame, split: pd.Series) -> int:
     """Test films of patients who also have films in train: none, unless SPLIT is ``image``."""
     training = images["patient_id"][split.to_numpy() == "train"]

@@ -14,7 +14,7 @@ from cxr.evaluation import bootstrap, figures, metrics
 from cxr.networks import backend, classifiers, film_batches, inference, recomputation
 from cxr.networks.output_stride import PUBLISHED
 from cxr.preparation.films import load_films
-from cxr.tables import schema
+from cxr.tables import schema, splitting
 from cxr.training import epoch_callback, loop, losses, run_records
 from cxr.training.losses import cross_entropy
 
@@ -39,11 +39,7 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
         return
     truth = schema.label_array(films, params.findings)
     train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
-    if not len(train) or not len(val):
-        raise InputError(
-            f"{settings.split_csv}: {len(train)} films for training and {len(val)} for validation; one or more of each "
-            "are needed. Change VAL_FRACTION in PARAMS.json and run: sh prepare_data.sh"
-        )
+    splitting.refuse_untrainable(settings.split_csv, films["split"])
     say(f"{member} at {size} px: {len(train)} films, {len(val)} for validation; {device}")
     backend.batch_must_divide(params.training.batch_size, "BATCH_SIZE")
     with backend.scope():

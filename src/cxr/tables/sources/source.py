@@ -30,7 +30,8 @@ class Checked:
     """One data set beside what was published of it.
 
     lines: what to tell. problems: ``path``, ``problem``. films: name of each film to the files it is read from:
-    one, or a lung film and its masks. lateral: names of those that the table calls lateral.
+    one, or a lung film and its masks. lateral: names of those that the table calls lateral. labels: of each film its
+    positive findings, sex and view in words, for the title of a picture.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Checked:
     problems: pd.DataFrame
     films: dict[str, tuple[Path, ...]]
     lateral: frozenset[str] = frozenset()
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
