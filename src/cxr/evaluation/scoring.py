@@ -104,6 +104,7 @@ def _step(scoring: "Scoring", folder: Path, settings: Settings, written: dict[st
     parameters = {
         "TEST_TIME_AUGMENTATION": params.evaluation.test_time_augmentation,
         "maps": "laid onto the film",
+        "randomisation": "minus the mean map",
         "BLANK_CORNERS": params.evaluation.blank_corners,
         "PRECISION": params.training.precision,
         "SEED": params.general.seed,
