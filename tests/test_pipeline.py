@@ -119,7 +119,7 @@ def test_every_step_leaves_its_artifacts_and_nothing_half_written(finished):
         assert (member.parent / name).stat().st_size, name
     for name in ("shortcuts.json", "map_scores.csv", "map_scores_films.csv", "report.html", "MODEL_CARD.md"):
         assert (member.parent / name).stat().st_size, name
-    for name in ("detection_scores.csv", "froc.png"):
+    for name in ("detection_scores.csv", "froc.png", "faithfulness.csv"):
         assert (member.parent / name).stat().st_size, name
     assert not [path for path in folder.rglob("*") if ".cxr-part" in path.name]
     assert not (member / ".cxr-backup").exists()
@@ -204,6 +204,7 @@ def test_maps_are_scored_on_test_films_with_a_box_and_stand_in_report_and_card(f
     assert "maps against known boxes" in printed["visualization_Ensemble.sh"]
     again = done(folder, "src/classification/eval/score_maps.py", "ensemble")
     assert "map_scores.csv: up to date" in again
+    assert "faithfulness.csv: up to date" in again
     for text in ((family / "report.html").read_text(), (family / "MODEL_CARD.md").read_text()):
         assert "Hit rate: the hottest point lies in a known box" in text
         assert "Detection by finding (tiny)" in text

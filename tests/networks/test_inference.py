@@ -6,7 +6,7 @@ import pytest
 from cxr.core.configuration import params_from
 from cxr.evaluation.randomisation import randomisation
 from cxr.imaging.lungs import clean_mask
-from cxr.networks import backend, classifiers, recomputation, u_net
+from cxr.networks import backend, classifiers, inference, recomputation, u_net
 from cxr.networks.backend import keras
 from cxr.networks.inference import lung_masks, predictor, score, scorer
 
@@ -234,12 +234,27 @@ def test_versions_name_what_computes_the_numbers():
     assert {"python", "keras", "numpy", "pandas"} <= set(backend.versions())
 
 
-def test_a_single_film_has_no_other_film_to_be_compared_with():
+def test_of_a_single_film_nothing_is_left_that_others_have_not():
     model, pack = tiny(), pack_of()
     table = randomisation(scorer(model, params_of()), model, pack, np.arange(1), params_of(SCORE_BATCH_SIZE=1))
-    other = table[table["shuffled"] == "nothing, another film"]
-    assert other["correlation"].isna().all()
-    assert table["correlation"].notna().any()
+    assert table["correlation"].isna().all()
+
+
+def test_what_every_map_has_at_a_place_makes_no_map_resemble_another(monkeypatch):
+    """Maps of four films: a slope that all have, and a place of its own each, elsewhere once weights are shuffled."""
+    learned = np.tile(8 * np.arange(16, dtype=np.float16).reshape(4, 4), (4, 1, 1, 1))
+    shuffled = 2 * learned
+    for film in range(4):
+        learned[film, 0].flat[film] += 1
+        shuffled[film, 0].flat[film + 8] += 1
+    asked = iter([learned, learned, shuffled])
+    monkeypatch.setattr(inference, "score", lambda *_: (None, {"gradcam": next(asked)}))
+    monkeypatch.setattr("cxr.evaluation.randomisation.cascade", lambda *_: ["same", "all layers"])
+    correlation = randomisation(None, None, None, np.arange(4), params_of()).set_index("shuffled")["correlation"]
+    assert correlation["same"] == pytest.approx(1)
+    # Ranks less their mean: 7.5 at a film's own place, -6.5 at the three others' (one tie), 1 at the other twelve.
+    assert correlation["nothing, another film"] == pytest.approx((2 * 7.5 * -6.5 + 2 * 6.5**2 + 12) / 195)
+    assert correlation["all layers"] == pytest.approx((2 * (7.5 - 3 * 6.5) + 8) / 195)
 
 
 def test_replaced_weights_make_other_maps_and_two_films_are_compared_too():

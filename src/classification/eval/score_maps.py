@@ -1,20 +1,24 @@
-"""Score a family's maps against known boxes: do they point at the finding, and better than knowing nothing?
+"""Score a family's maps: do they point at the finding, better than knowing nothing; does the answer come from there?
 
-Reads   MODELS_DIR/classification/<family>/predictions.csv, <member>/{predictions.csv, cams*.npy};
-        DATA_DIR/classification/boxes.csv, images_<size>.csv, lung_masks.npy
+Reads   MODELS_DIR/classification/<family>/{predictions.csv, thresholds.json}, <member>/{predictions.csv, cams*.npy,
+        model.keras}; DATA_DIR/classification/boxes.csv, images_<size>.csv, images_<size>.npy, lung_masks.npy
 Writes  MODELS_DIR/classification/<family>/map_scores.csv (a row for each network, method and finding),
-        map_scores_films.csv (a row for each film), detection_scores.csv (a row as of map_scores.csv), froc.png
+        map_scores_films.csv (a row for each film), detection_scores.csv (a row as of map_scores.csv), froc.png,
+        faithfulness.csv (a row for each finding)
 
 Maps: Grad-CAM, Grad-CAM++ and LayerCAM of every member and of the family, on test films with a known box. Detection:
 the boxes that maps of MAP_METHOD outline, ranked over test films with a known box and those without the finding. Beside
 them random maps, a centre prior, the mean box of val, and the known boxes drawn on the finest grid. What must be chosen
 is fixed beforehand or fitted on val: NIH's boxes are all of its official test list.
+
+Faithfulness needs no boxes, but the networks: FAITHFULNESS_FILMS test films that have a finding and are called are
+blanked place by place, the hottest first, the coldest first, and in random order. All else is NumPy only.
 """
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv
 from cxr.core.parameters import FAMILIES, MAP_METHODS
-from cxr.maps import detection_scores, family_maps, map_scores
+from cxr.maps import detection_scores, faithfulness, family_maps, map_scores
 from cxr.report import curves
 
 
@@ -24,10 +28,15 @@ def main(argv=None):
     command_line.ignore_flags_of_visualize(arguments)
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
-    family, folder = arguments.family, settings.family_dir(arguments.family)
-    locks.hold(folder)
+    locks.hold(settings.family_dir(arguments.family))
+    against_boxes(settings, params, arguments.family)
+    blank_films(settings, params, arguments.family)
+
+
+def against_boxes(settings, params, family):
+    """map_scores.csv to froc.png, where there are known boxes."""
     if not settings.boxes_csv.exists():
-        print("no known boxes (NIH's BBox_List_2017.csv): maps are not scored")
+        print("no known boxes (NIH's BBox_List_2017.csv): maps are not scored against any")
         return
     step = map_scores.step_of(settings, params, family)
     scores_csv, films_csv, detection_csv, froc_png = step.outputs
@@ -38,7 +47,7 @@ def main(argv=None):
     resampling = (params.evaluation.bootstrap_replicates, params.general.seed)
     by_method = {method: family_maps.load(settings, params, family, method) for method in MAP_METHODS}
     if not map_scores.pairs(by_method[MAP_METHODS[0]]):
-        print("no test film has a known box: maps are not scored")
+        print("no test film has a known box: maps are not scored against any")
         return
     scores = map_scores.score_all(by_method, params.members(family), family)
     table = map_scores.summary(scores, params.findings, *resampling)
@@ -56,6 +65,30 @@ def main(argv=None):
     shown = mean[["films", "boxes", "detected", *detection_scores.WITH_INTERVAL, "sensitivity_at_1"]]
     print(f"detection, mean over the findings that have boxes:\n{shown.round(3).to_string()}")
     print(f"-> {', '.join([str(scores_csv), *(path.name for path in step.outputs[1:])])}")
+
+
+def blank_films(settings, params, family):
+    """faithfulness.csv, unless FAITHFULNESS_FILMS is 0."""
+    if not params.evaluation.faithfulness_films:
+        return
+    models = [settings.member_dir(family, member) / "model.keras" for member in params.members(family)]
+    if missing := [path for path in models if not path.is_file()]:
+        print(f"{missing[0]} is not there: no films are blanked")
+        return
+    step = faithfulness.step_of(settings, params, family)
+    if step.is_current():
+        print(f"{step.outputs[0]}: up to date")
+        return
+    step.begin()
+    scored = family_maps.load(settings, params, family)
+    networks = faithfulness.networks(settings, params, family, scored)
+    scores = faithfulness.score_all(scored, networks, params.evaluation.faithfulness_films)
+    table = faithfulness.summary(scores, params.findings, params.evaluation.bootstrap_replicates, params.general.seed)
+    write_csv(table, step.outputs[0])
+    step.finish()
+    print("probability of a finding while its film is blanked: areas under it, and differences from random order")
+    print(table.set_index("finding").round(3).to_string())
+    print(f"-> {step.outputs[0]}")
 
 
 if __name__ == "__main__":

@@ -217,6 +217,7 @@ class EvaluationParams(Stage):
         0.5,
         description="where boxes are outlined, from a map's mean (0) to its peak (1), unless val has boxes to fit it",
     )
+    faithfulness_films: int = Field(200, ge=0, description="test films that are blanked where maps are hot; 0 = none")
     overlays_per_finding: int = Field(24, ge=0, description="overlay films drawn per finding; 0 = every test film")
 
 

@@ -49,19 +49,23 @@ def randomisation(network, classifier, pack: np.ndarray, rows: np.ndarray, param
     -------
     DataFrame
         ``method``, ``shuffled``, ``places`` (cells of a map), ``films``, and ``correlation``: Spearman's of a film's
-        map before and after, the mean over films and findings. Row "nothing, another film": of the maps of two films,
-        which is what maps have in common by place alone. NaN where a grid has fewer than four places, or there is one
-        film.
+        map before and after, the mean over films and findings. Maps are compared as they are drawn, without what every
+        film has at a place: each network's maps minus its own mean map of these films. Row "nothing, another film": of
+        the maps of two films. NaN where a grid has fewer than four places, or there is one film.
     """
     from cxr.networks.inference import score  # only here: tables of results need no Keras
 
     few = min(len(rows), RANDOMISED_FILMS)
     rows = spread(np.asarray(rows), few)
-    _, learned = score(network, pack, rows, params)
-    others = {method: np.roll(maps, 1, axis=0) if few > 1 else maps * np.nan for method, maps in learned.items()}
-    stages = [("nothing, another film", others)]
+
+    def drawn() -> dict[str, np.ndarray]:
+        maps_of = score(network, pack, rows, params)[1]
+        return {method: maps - maps.mean(axis=0, dtype=np.float32) for method, maps in maps_of.items()}
+
+    learned = drawn()
+    stages = [("nothing, another film", {method: np.roll(maps, 1, axis=0) for method, maps in learned.items()})]
     for shuffled in cascade(classifier, 4, params.general.seed):
-        stages.append((shuffled, score(network, pack, rows, params)[1]))
+        stages.append((shuffled, drawn()))
     return pd.DataFrame(
         {
             "method": method,

@@ -41,7 +41,7 @@ def score_member(
         no such scheduler.
     """
     films, _ = load_films(settings, params, params.input_size(member))
-    scoring = _scoring(settings, params, family, member)
+    scoring = scoring_of(settings, params, family, member)
     written = _written(settings, params, family, member)
     step = _step(scoring, settings.member_dir(family, member), settings, written)
     if step.is_current():
@@ -54,8 +54,8 @@ def score_member(
     return predictions.read(written["predictions.csv"]), predictions.read(blanked) if blanked else None
 
 
-def _scoring(settings: Settings, params: Params, family: str, member: str) -> "Scoring":
-    """What all shards of a member share, after the check that its model is of the data and findings in force."""
+def scoring_of(settings: Settings, params: Params, family: str, member: str) -> "Scoring":
+    """What all films of a member share, after the check that its model is of the data and findings in force."""
     folder, size, made_by = settings.member_dir(family, member), params.input_size(member), train_command(family)
     record = read_json(folder / "run.json", made_by)  # written last: without it the model is of an unfinished run
     model, pack = need(folder / "model.keras", made_by), settings.pack(size)
@@ -104,6 +104,7 @@ def _step(scoring: "Scoring", folder: Path, settings: Settings, written: dict[st
     parameters = {
         "TEST_TIME_AUGMENTATION": params.evaluation.test_time_augmentation,
         "maps": "laid onto the film",
+        "randomisation": "minus the mean map",
         "BLANK_CORNERS": params.evaluation.blank_corners,
         "PRECISION": params.training.precision,
         "SEED": params.general.seed,
@@ -161,7 +162,7 @@ class ScoreShard:
     maps: tuple[tuple[str, str], ...] = ()
 
 
-def _networks(scoring: Scoring) -> tuple[Any, Any, str]:
+def networks(scoring: Scoring) -> tuple[Any, Any, str]:
     """Classifier, the network that gives its probabilities and maps, and what it runs on; loaded once a process."""
 
     def load():
@@ -183,7 +184,7 @@ def describe(scoring: Scoring) -> tuple[str, tuple[int, int]]:
     """What the network runs on, and the sides (h, w) of its maps."""
     from cxr.networks import inference
 
-    _, network, device = _networks(scoring)
+    _, network, device = networks(scoring)
     return device, (inference.map_grid(network),) * 2
 
 
@@ -191,7 +192,7 @@ def score_shard(shard: ScoreShard, scoring: Scoring) -> np.ndarray:
     """Probabilities (n, F) of a shard, whose maps are written at their rows. Twice does no harm."""
     from cxr.networks import inference
 
-    _, network, _ = _networks(scoring)
+    _, network, _ = networks(scoring)
     pack, rows = _pack(scoring), shard.rows
     if shard.geometry is not None:
         films = zip(rows, shard.geometry, strict=True)
@@ -207,7 +208,7 @@ def randomise(scoring: Scoring, rows: np.ndarray) -> pd.DataFrame:
     """`randomisation.randomisation` of rows of the pack; the classifier, which it spoils, is loaded again then."""
     from cxr.evaluation import randomisation
 
-    model, network, _ = _networks(scoring)
+    model, network, _ = networks(scoring)
     executors.forget("classifier")
     return randomisation.randomisation(network, model, _pack(scoring), rows, scoring.params)
 

@@ -90,9 +90,16 @@ class Scored:
 
     def heat(self, finding: str, row: int, members: Sequence[int] | None = None) -> np.ndarray:
         """The heatmap (h, w), float32, 0 or more, on the packed square; of all members, or of some."""
+        return heatmaps.heatmap(*self._maps_and_means(finding, row, members))
+
+    def evidence(self, finding: str, row: int) -> np.ndarray:
+        """What `heat` shows, and below 0 what speaks against the finding (`heatmaps.evidence`); of all members."""
+        return heatmaps.evidence(*self._maps_and_means(finding, row))
+
+    def _maps_and_means(self, finding: str, row: int, members: Sequence[int] | None = None):
         index, source = self.findings.index(finding), source_of([self.table["image_id"].iloc[row]])[0]
         chosen = range(len(self.cams)) if members is None else members
-        return heatmaps.heatmap(
+        return (
             [self.cams[number][row, index] for number in chosen],
             [fit_of(self.means[number], source)[index] for number in chosen],
         )
