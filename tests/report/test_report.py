@@ -54,6 +54,15 @@ def cards(number=30, findings=6):
     return found
 
 
+def faithfulness_table() -> pd.DataFrame:
+    """faithfulness.csv of one finding and the mean, the second without an interval."""
+    names = ("deletion", "insertion", "random", "deletion_difference", "insertion_difference")
+    row = {"films": 12, "patients": 9, **dict(zip(names, (0.31, 0.74, 0.52, -0.21, 0.22), strict=True))}
+    limits = {f"{name}_{end}": np.nan for name in names[3:] for end in ("low", "high")}
+    own = limits | {"deletion_difference_low": -0.3, "deletion_difference_high": -0.1}
+    return pd.DataFrame([{"finding": FINDINGS[0], **row, **own}, {"finding": "mean", **row, **limits}])
+
+
 def map_scores_table():
     """map_scores.csv of a family of two."""
     rows = []
@@ -115,6 +124,7 @@ def html(ours):
         facts={"Run": [("seed", "1")]},
         mask_notes=["Dice .9"],
         map_tables=trust_tables.map_tables(map_scores_table(), "ensemble", "gradcam"),
+        faithfulness=trust_tables.faithfulness_table(faithfulness_table(), "gradcam"),
         detection_tables=trust_tables.detection_tables(detection_scores_table(), "ensemble"),
         froc=("ensemble", detection_scores_table()),
         randomisation=trust_tables.randomisation_table({"tiny": replaced}, "gradcam"),
@@ -528,3 +538,13 @@ def test_differences_name_the_models_and_a_mean_stays_in_sight(ours):
     assert table.heads[1:4] == ["AUROC, ours", "AUROC, theirs", "AUROC, difference"]
     page = html_page.page("Ours", ours, {"ours": ours.metrics, "theirs": ours.metrics})
     assert re.search(r'<figcaption>AUROC of each model</figcaption>.*?<table class="sortable mean">', page, re.DOTALL)
+
+
+def test_blanked_films_have_a_row_a_finding_with_differences_and_their_intervals(html):
+    table = trust_tables.faithfulness_table(faithfulness_table(), "layercam")
+    assert table.caption == "Films blanked, the hottest places of LayerCAM first"
+    assert [row[0].text for row in table.rows] == [FINDINGS[0], "Mean"]
+    assert [cell.text for cell in table.rows[0][1:6]] == ["12", "9", "0.310", "0.740", "0.520"]
+    assert "−0.210" in table.rows[0][6].text
+    assert "−0.300" in table.rows[0][6].below
+    assert "Does the answer come from where maps are hot?" in html

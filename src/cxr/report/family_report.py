@@ -12,7 +12,7 @@ from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
-from cxr.maps import family_maps, map_scores
+from cxr.maps import faithfulness, family_maps, map_scores
 from cxr.preparation.films import load_films
 from cxr.report import gallery, html_page, overlays, trust_tables
 from cxr.tables.splitting import UNUSED
@@ -88,11 +88,21 @@ def map_scores_of(settings: Settings, params: Params, family: str) -> tuple[pd.D
     return tuple(pd.read_csv(path) for path in paths) if current else None
 
 
+def faithfulness_of(settings: Settings, params: Params, family: str) -> pd.DataFrame | None:
+    """faithfulness.csv, or None where it is not there or of older maps."""
+    try:
+        step = faithfulness.step_of(settings, params, family)
+        return pd.read_csv(step.outputs[0]) if step.is_current() else None
+    except InputError:  # what it was made from is gone
+        return None
+
+
 def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
     """map_tables to shortcuts of `html_page.Extras`; nothing in them where they were not measured."""
     folder, members, method = settings.family_dir(family), params.members(family), params.evaluation.map_method
     network = family if len(members) > 1 else members[0]
     scores, detection = map_scores_of(settings, params, family) or (None, None)
+    blanked = faithfulness_of(settings, params, family)
     shuffled = {member: settings.member_dir(family, member) / "randomisation.csv" for member in members}
     shuffled = {member: pd.read_csv(path) for member, path in shuffled.items() if path.is_file()}
     return {
@@ -100,6 +110,7 @@ def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
         "detection_tables": trust_tables.detection_tables(detection, network) if detection is not None else [],
         "froc": (network, detection) if detection is not None else None,
         "randomisation": trust_tables.randomisation_table(shuffled, method),
+        "faithfulness": trust_tables.faithfulness_table(blanked, method) if blanked is not None else None,
         "shortcuts": trust_tables.shortcut_tables(read_json_if_there(folder / "shortcuts.json", ""), params.findings),
     }
 

@@ -149,17 +149,14 @@ def overlay(
     contour_level : float, optional
         Level of the heatmap that is outlined.
     boxes : sequence of (x, y, width, height)
-        Known boxes (solid), in pixels of ``film``.
+        Known boxes (solid), in pixels of ``film``, as are the detected ones (dashed).
     detections : sequence of (box, score)
-        Detected ones (dashed).
     seen : array of shape (H, W), bool, optional
         Where the network saw the film; the rest is dimmed.
     mean : float
         Of the heatmap, over the packed square: what lies all over the film is drawn pale.
-    heat_at_1 : float
-        The heat where the heatmap is 1, as the colour bar and the outline's legend give it.
-    unit : str
-        Of the heat, such as " logits added".
+    heat_at_1, unit : float, str
+        The heat where the heatmap is 1, for the colour bar and the legend, and of what, such as " logits added".
     """
     plain, scale = fit_panel(film, PANEL)
     height, width = plain.shape[:2]

@@ -57,7 +57,7 @@ class Extras:
     """What only a model of our own has: films with maps, lung masks, logs of training, facts of the run.
 
     cards, heat_key: from `gallery`, their maps by ``method``, in words; or None with ``no_maps`` saying why.
-    map_tables, detection_tables, randomisation, shortcuts: from `trust_tables`. froc: a network, and
+    map_tables, detection_tables, faithfulness, randomisation, shortcuts: from `trust_tables`. froc: a network, and
     detection_scores.csv. masks: pictures (title, data URI), with lines of text in mask_notes. logs: member -> log.csv.
     facts: title -> (name, value) pairs.
     """
@@ -69,6 +69,7 @@ class Extras:
     map_tables: list[Table] = field(default_factory=list)
     detection_tables: list[Table] = field(default_factory=list)
     froc: tuple[str, pd.DataFrame] | None = None
+    faithfulness: Table | None = None
     randomisation: Table | None = None
     shortcuts: list[Table] = field(default_factory=list)
     masks: list[tuple[str, str]] = field(default_factory=list)

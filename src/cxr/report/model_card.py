@@ -169,7 +169,8 @@ def _results(metrics: dict[str, Any]) -> list[str]:
 def _trust(settings: Settings, params: Params, family: str) -> list[str]:
     """What was measured of maps and shortcuts: the tables of the report, with what is below a figure in brackets."""
     extras = family_report.trust(settings, params, family)
-    tables = [*extras["map_tables"][:2], *extras["detection_tables"], extras["randomisation"], *extras["shortcuts"]]
+    tables = [*extras["map_tables"][:2], *extras["detection_tables"]]
+    tables += [extras["faithfulness"], extras["randomisation"], *extras["shortcuts"]]
     lines = [
         "\n\n".join(
             [f"**{shown.caption}**", table(shown.heads, [list(map(_text, row)) for row in shown.rows]), *shown.notes]

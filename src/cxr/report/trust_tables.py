@@ -1,4 +1,4 @@
-"""The report's tables of what to trust: maps, with and without learned weights; detection; shortcuts of scores."""
+"""The report's tables of what to trust: maps, on blanked films, without learned weights; detection; shortcuts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import pandas as pd
 
 from cxr.core.parameters import METHOD_NAMES
 from cxr.maps.detection_scores import BESIDE, KNOW_NOTHING, WITH_INTERVAL
+from cxr.maps.faithfulness import AREAS, DIFFERENCES
 from cxr.maps.localisation import ALWAYS_BESIDE, THRESHOLDS
 from cxr.maps.map_scores import MEAN
 from cxr.report.page_tables import Cell, Table, count, difference, findings_and_mean, number
@@ -101,9 +102,9 @@ def no_better(scores: pd.DataFrame, network: str) -> list[str]:
     return lines
 
 
-def _interval(row: Mapping[str, Any], key: str) -> Cell:
+def _interval(row: Mapping[str, Any], key: str, sign: bool = False) -> Cell:
     limits = [_known(row[f"{key}_{end}"]) for end in ("low", "high")]
-    return number(_known(row[key]), None if None in limits else limits)
+    return number(_known(row[key]), None if None in limits else limits, sign=sign)
 
 
 def _too_few(scores: pd.DataFrame) -> list[str]:
@@ -170,6 +171,23 @@ def _stage(stage: int, last: int) -> str:
     if stage == 1:
         return "Last layer"
     return "All layers" if stage == last else f"Last {100 * (stage - 1) // (last - 1)} %"
+
+
+def faithfulness_table(table: pd.DataFrame, method: str) -> Table:
+    """Areas under the probability of a finding while its films are blanked, from faithfulness.csv."""
+    rows = [
+        [
+            Cell("Mean" if row["finding"] == MEAN else row["finding"]),
+            *(count(int(row[key])) for key in ("films", "patients")),
+            *(number(_known(row[area])) for area in AREAS),
+            *(_interval(row, name, sign=True) for name in DIFFERENCES),
+        ]
+        for row in table.to_dict("records")
+    ]
+    heads = "Finding|Films|Patients|Deletion|Insertion|Random order|Deletion minus random|Insertion minus random".split(
+        "|"
+    )
+    return Table(f"Films blanked, the hottest places of {METHOD_NAMES[method]} first", heads, rows, foot=1)
 
 
 def shortcut_tables(measured: Mapping[str, Any] | None, findings: Sequence[str]) -> list[Table]:
