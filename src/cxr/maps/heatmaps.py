@@ -9,6 +9,7 @@ from cxr.evaluation.source_fits import POOLED
 
 # What pictures and scores of another heat than today's have not in their records.
 READ_AGAINST = "mean map of val, outlined as its boxes ask"
+COMMON = 32  # cells a side where members with other grids meet
 FEWEST = 30  # films of a source in val from which its own mean map is taken
 
 
@@ -42,10 +43,12 @@ def evidence(maps: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> np.ndar
     Returns
     -------
     ndarray of shape (H, W), float32
-        On the finest member's grid, in logits, as though the whole film were like this place: of one member, the mean
-        over the places is the film's logit minus that of the average film. Of several it is their mean.
+        In logits, as though the whole film were like this place. Of one member on its own grid: the mean over the
+        places is the film's logit minus that of the average film. Of several their mean, on a grid so fine (`COMMON`
+        or the finest member's) that none is blurred.
     """
     side = max(member_map.shape[0] for member_map in maps)
+    side = max(side, COMMON) if len(maps) > 1 else side
     total = np.zeros((side, side), np.float32)
     for member_map, mean in zip(maps, means, strict=True):
         added = (member_map.astype(np.float32) - mean) * member_map.size

@@ -8,7 +8,7 @@ import numpy as np
 from cxr.maps.localisation import Box, FilmGeometry, film_boxes, overlaps
 from cxr.preparation.films import spread
 
-SHARES = tuple(round(0.1 * step, 1) for step in range(1, 10))
+SHARES = tuple(round(0.1 * step, 1) for step in range(10))
 FEWEST = 10  # val films with a box of the finding
 MOST = 100  # such films that are looked at, spread evenly
 

@@ -67,7 +67,7 @@ class Thresholds(_Strict):
 
 
 class _Outline(_Strict):
-    share: Annotated[FiniteFloat, Field(gt=0, le=1)]
+    share: Annotated[FiniteFloat, Field(ge=0, le=1)]
     fitted_on: Line
 
 
