@@ -310,7 +310,16 @@ def test_tables_and_records_have_the_columns_that_are_written_down(finished):
     assert images[list(FINDINGS)].isin([0, 1, np.nan]).all(axis=None)
     for name in ("nih_problems", "images_problems", "lung_masks_problems"):
         assert list(pd.read_csv(tables / f"{name}.csv")) == ["path", "problem"]
-    log = ["epoch", "loss", "val_loss", "val_auroc", *(f"val_auroc_{f}" for f in FINDINGS), "learning_rate", "seconds"]
+    log = [
+        "epoch",
+        "loss",
+        "val_loss",
+        "val_auroc",
+        "val_low",
+        *(f"val_auroc_{f}" for f in FINDINGS),
+        "learning_rate",
+        "seconds",
+    ]
     assert list(pd.read_csv(family / "tiny/log.csv")) == log
     found = ["image_id", "finding", "x", "y", "width", "height", "score", "probability"]
     assert list(pd.read_csv(family / "detections.csv")) == found
