@@ -180,7 +180,7 @@ def overlay(
     draw_colour_bar(canvas, right + width + MARGIN // 2, top, height, contour_level, heat_at_1)
     for number, line in enumerate(lines):
         write_text(canvas, line, (MARGIN, 28 + 24 * number), 18, TEXT, whole_width - 2 * MARGIN, weight=600)
-    draw_legend(canvas, canvas.shape[0] - 13, entries, left=right)
+    draw_legend(canvas, canvas.shape[0] - 13, entries)
     save_canvas(canvas, path)
 
 
