@@ -67,7 +67,7 @@ def compare(name, network, pack, arguments):
     """Seconds a film of every side; says them, and how far the maps are apart."""
     import timing
 
-    from cxr.networks import inference
+    from cxr.networks import inference, map_places
     from cxr.networks.backend import keras
 
     params = timing.params_at(arguments.size, SCORE_BATCH_SIZE=arguments.batch)
@@ -81,12 +81,14 @@ def compare(name, network, pack, arguments):
             # Eager code has nothing to compile: once is enough of what takes longest.
             (other, theirs), seconds = fastest(one, arguments.rounds) if side != "original" else timed(one)
             found[side] = seconds / films
+            places = map_places.places_of(network)
+            theirs = map_places.onto_film(theirs.transpose(0, 2, 3, 1), places, pack.shape[1]).transpose(0, 3, 1, 2)
             apart = np.abs(maps["gradcam"][:films].astype(np.float32) - theirs).max()
             differences[side] = apart / np.abs(theirs).max(), np.abs(probabilities[:films] - other).max()
     else:
         print("tapes: not measured (they need TensorFlow)")
     say(f"{name} at {pack.shape[1]} px, {len(pack)} films, maps of {maps['gradcam'].shape[2]}x"
-        f"{maps['gradcam'].shape[3]} places", found)  # fmt: skip
+        f"{maps['gradcam'].shape[3]} cells", found)  # fmt: skip
     for side, (map_difference, difference) in differences.items():
         print(
             f"  ours and {side}: maps differ by {map_difference:.1e} of the largest value at most (ours are stored in "

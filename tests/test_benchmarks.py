@@ -54,7 +54,7 @@ def test_training_leaves_torchvision_unmeasured_where_it_is_missing(capsys, monk
 def test_scoring_agrees_with_gradient_tapes(capsys):
     load_script("benchmarks/scoring.py").main([*TINY, "--films", "8", "--batch", "4", "--few", "1", "--rounds", "1"])
     said = capsys.readouterr().out
-    assert "tiny at 32 px, 8 films, maps of 4x4 places" in said
+    assert "tiny at 32 px, 8 films, maps of 8x8 cells" in said
     assert "drawing on 1 threads" in said
     if keras.backend.backend() == "tensorflow":
         apart = re.findall(r"maps differ by (\S+) of", said)

@@ -123,7 +123,8 @@ def test_the_mean_is_over_the_tasks_however_many_films_each_has():
     assert table["task"].tolist() == ["Atelectasis", "Edema", outline_scores.MEAN, "Edema", outline_scores.MEAN]
     assert table["iou"].tolist() == pytest.approx([0.25, 1, 0.625, 0.2, 0.2])
     assert table["iou_films"].tolist() == [2, 3, 3, 3, 3]
-    assert table["iou_low"][1:3].tolist() == pytest.approx([1, 0.5])  # Atelectasis alone varies, from 0 to .5
+    # Of Edema all are alike, of which resampling says nothing; Atelectasis alone varies, from 0 to .5.
+    assert table["iou_low"][1:3].tolist() == pytest.approx([math.nan, 0.5], nan_ok=True)
     assert "0.625 (0.500 to 0.750)" in outline_scores.text(table)
 
 

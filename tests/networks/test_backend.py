@@ -36,6 +36,7 @@ def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch):
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX can")
 def test_several_processes_need_jax(monkeypatch):
+    backend._join.cache_clear()  # another test may have trained in this process
     monkeypatch.setenv(process_group.COUNT, "2")
     with pytest.raises(InputError, match="2 processes are to train together, and KERAS_BACKEND is tensorflow"):
         backend.start(tiny_params(), together=True)

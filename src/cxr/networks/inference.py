@@ -134,8 +134,9 @@ def score(
             batch = network.predict_on_batch(films)
             if params.evaluation.test_time_augmentation:
                 batch[0] = (batch[0] + network.predict_on_batch(films[:, :, ::-1])[0]) / 2
+        # Laid a whole batch at a time: as many films are always summed in the same order, however they are cut.
+        batch[1:] = [map_places.onto_film(of_method, places, pack.shape[1]) for of_method in batch[1:]]
         batches.append([output[: len(chosen)] for output in batch])
     probabilities, *maps = map(np.concatenate, zip(*batches, strict=True))
-    laid = (map_places.onto_film(of_method, places, pack.shape[1]) for of_method in maps)
-    by_method = zip(MAP_METHODS, laid, strict=True)
+    by_method = zip(MAP_METHODS, maps, strict=True)
     return probabilities, {name: output.transpose(0, 3, 1, 2).astype(np.float16) for name, output in by_method}
