@@ -15,7 +15,7 @@ from cxr.external import outline_scores
 from cxr.external.outlines import Outline, Outlines, Points, encode
 from cxr.imaging.geometry import square_to_film
 from cxr.maps import localisation, map_scores
-from cxr.maps.family_maps import Scored, fit_outlines
+from cxr.maps.family_maps import Scored
 from cxr.maps.localisation import FilmGeometry
 from cxr.tables.sources.chexlocalize import TASKS, film_name, patient_of, tasks_of
 
@@ -108,7 +108,7 @@ def _methods(scored: Scored, family: str) -> list[_Method]:
     methods = [_Method(family, lambda finding, row: [scored.heat(finding, row)], shares)]
     for name in KNOW_NOTHING:
         heats: Heats = functools.partial(map_scores.BESIDE[name], scored)
-        fitted = fit_outlines(scored, lambda finding, row, heats=heats: heats(finding, row)[0])
+        fitted = map_scores.fit_first(scored, heats)
         methods.append(_Method(name, heats, {finding: fit["share"] for finding, fit in fitted.items()}))
     return methods
 

@@ -19,9 +19,9 @@ from cxr.core.settings import Settings
 from cxr.evaluation import bootstrap, predictions
 from cxr.imaging.geometry import to_film, to_square
 from cxr.maps import map_scores
-from cxr.maps.detections import film_detections
+from cxr.maps.detections import film_detections, ranked_boxes
 from cxr.maps.family_maps import Scored, boxed_rows, fit_outlines, known_boxes
-from cxr.maps.localisation import ALWAYS_BESIDE, Box, clip, film_boxes, overlaps
+from cxr.maps.localisation import ALWAYS_BESIDE, Box, clip, overlaps
 from cxr.tables.sources.catalogue import source_of
 
 LIMITS = (("iou", 0.1), ("iou", 0.3), ("iou", 0.5), ("iobb", 0.5))  # above it a detected box finds a known one
@@ -210,22 +210,17 @@ def _boxes_of(by_network: dict[str, Scored]) -> dict[tuple[str, str], Boxes]:
     boxes: dict[tuple[str, str], Boxes] = {
         (name, method): functools.partial(film_detections, scored) for name, scored in by_network.items()
     }
-    outlined = {
-        name: _outlined(first, lambda finding, row, of=heats: of(first, finding, row)[0])
-        for name, heats in map_scores.BESIDE.items()
-    }
+    outlined = {name: _outlined(first, functools.partial(of, first)) for name, of in map_scores.BESIDE.items()}
     beside = {**outlined, MEAN_BOX: _mean_box(first)}
     return boxes | {("none", name): beside[name] for name in BESIDE}
 
 
-def _outlined(scored: Scored, heat: Callable[[str, int], np.ndarray]) -> Boxes:
-    """What heatmaps outline, fitted on val as the networks' are."""
-    fitted = fit_outlines(scored, heat)
+def _outlined(scored: Scored, heats: map_scores.Heats) -> Boxes:
+    """What the first heatmaps of films outline, fitted on val as the networks' are."""
+    fitted = map_scores.fit_first(scored, heats)
 
     def boxes(finding: str, row: int) -> list[tuple[Box, float]]:
-        probability = scored.probability(finding)[row]
-        outlined = film_boxes(heat(finding, row), fitted[finding]["share"], scored.geometry(row))
-        return [(box, probability * score) for box, score in outlined]
+        return ranked_boxes(scored, finding, row, heats(finding, row)[0], fitted[finding]["share"])
 
     return boxes
 

@@ -13,9 +13,13 @@ def film_detections(scored: Scored, finding: str, row: int) -> list[tuple[Box, f
 
     The score ranks boxes of all films: the film's probability times the box's hottest point as a share of the film's.
     """
+    return ranked_boxes(scored, finding, row, scored.heat(finding, row), scored.share(finding))
+
+
+def ranked_boxes(scored: Scored, finding: str, row: int, heat: np.ndarray, share: float) -> list[tuple[Box, float]]:
+    """The same of any heatmap (h, w) of a film, outlined at a share of the way from its mean to its peak."""
     probability = float(scored.probability(finding)[row])
-    outlined = film_boxes(scored.heat(finding, row), scored.share(finding), scored.geometry(row))
-    return [(box, probability * share) for box, share in outlined]
+    return [(box, probability * score) for box, score in film_boxes(heat, share, scored.geometry(row))]
 
 
 def detect(scored: Scored) -> pd.DataFrame:

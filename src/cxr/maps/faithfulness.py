@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import executors
-from cxr.core.artifacts import digest, need, origin
+from cxr.core.artifacts import digest, need
 from cxr.core.parameters import Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
@@ -56,10 +56,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
     folder, made_by = settings.family_dir(family), f"sh evaluate_{family.capitalize()}.sh"
     names = ("predictions.csv", "thresholds.json")
     made_from = {name: digest(need(folder / name, made_by)) for name in names}
-    for member in params.members(family):  # the record of its network, its maps and the pack that they are of
-        made_from[member] = origin(settings.member_dir(family, member) / "predictions.json", made_by)
-    if settings.lung_masks.exists():  # they say what was seen of a film
-        made_from["lungs"] = origin(settings.lung_masks.with_suffix(".json"), "sh prepare_data.sh")
+    made_from |= map_scores.maps_made_from(settings, params.members(family), family, made_by)
     parameters = {
         "MAP_METHOD": params.evaluation.map_method,
         "FAITHFULNESS_FILMS": params.evaluation.faithfulness_films,

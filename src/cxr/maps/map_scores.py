@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,12 +35,10 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
     size = max(params.input_size(member) for member in members)
     inputs = [folder / "predictions.csv", settings.boxes_csv, settings.pack(size).with_suffix(".csv")]
     made_from = {f"{path.parent.name}/{path.name}": digest(need(path, made_by)) for path in inputs}
-    for member in members:  # the record of its maps: they themselves are gigabytes
+    for member in members:
         for method in MAP_METHODS:
             need(settings.cams(family, member, method), made_by)
-        made_from[member] = origin(settings.member_dir(family, member) / "predictions.json", made_by)
-    if settings.lung_masks.exists():
-        made_from["lungs"] = origin(settings.lung_masks.with_suffix(".json"), "sh prepare_data.sh")
+    made_from |= maps_made_from(settings, members, family, made_by)
     parameters = {
         "MAP_METHOD": params.evaluation.map_method,
         "MAP_THRESHOLD": params.evaluation.map_threshold,
@@ -49,6 +48,16 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
     }
     outputs = [folder / name for name in ("map_scores.csv", "map_scores_films.csv", "detection_scores.csv", "froc.png")]
     return Step(folder / "map_scores.json", made_from, parameters, outputs)
+
+
+def maps_made_from(settings: Settings, members: Iterable[str], family: str, made_by: str) -> dict[str, str]:
+    """By member the record of its network and maps, which are gigabytes; and that of the lung masks, where any are."""
+    made_from = {
+        member: origin(settings.member_dir(family, member) / "predictions.json", made_by) for member in members
+    }
+    if settings.lung_masks.exists():  # they say what was seen of a film
+        made_from["lungs"] = origin(settings.lung_masks.with_suffix(".json"), "sh prepare_data.sh")
+    return made_from
 
 
 def pairs(scored: Scored) -> list[tuple[str, int]]:
@@ -76,7 +85,7 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str)
     """
     first = next(iter(by_method.values()))
     heats_of = _heats(by_method, list(members), family)
-    fitted = {name: fit_outlines(first, lambda *film, of=heats: of(*film)[0]) for name, heats in heats_of.items()}
+    fitted = {name: fit_first(first, heats) for name, heats in heats_of.items()}
     rows = []
     known_pairs = pairs(first)
     for finding, row in progress(known_pairs, len(known_pairs), "maps against boxes"):
@@ -90,6 +99,11 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str)
             ]
             rows.append(names | {"share": share} | pd.DataFrame(scores).mean().to_dict())
     return pd.DataFrame(rows)
+
+
+def fit_first(scored: Scored, heats: Heats) -> dict[str, dict[str, Any]]:
+    """`fit_outlines` of the first of several heatmaps of a film: those of chance are alike."""
+    return fit_outlines(scored, lambda finding, row: heats(finding, row)[0])
 
 
 def _in_lungs(heat: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr.networks.backend import keras
-
-layers = keras.layers
-CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
-POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
+from cxr.networks.output_stride import CONVOLUTIONS, POOLS
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def places_of(network: keras.Model, name: str = "features") -> Places:
 
 def _window(layer: keras.layers.Layer, side: int) -> tuple[int, float]:
     """Stride of a layer, and by how many of its input's places the middle of its first window lies further in."""
-    if isinstance(layer, layers.ZeroPadding2D):
+    if isinstance(layer, keras.layers.ZeroPadding2D):
         return 1, -layer.padding[0][0]
     if not isinstance(layer, (*CONVOLUTIONS, *POOLS)):
         return 1, 0
