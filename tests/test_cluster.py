@@ -28,6 +28,7 @@ from tests.conftest import PROJECT, TINY, load_script, settings_in
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed (the extra dask)")
 FILMS = 44
+STEPS_SECONDS = 900  # that a step may take to begin, those before it included
 SCORES = "models/classification/ensemble/tiny"
 COMPARED = (
     *(f"data/classification/{name}" for name in ("lung_masks.npy", "lung_masks.csv", "images_32.npy", "images_32.csv")),
@@ -112,17 +113,17 @@ def wait_until(true, seconds=60):
 def kill_half_way(client, victim, address: str, folder, pattern: str, held: list) -> threading.Thread:
     """Stop a worker as soon as there is a file to write to, and kill it once others have written some rows.
 
-    What it held goes into ``held``.
+    What it held goes into ``held``. The step may be minutes away where a machine is busy.
     """
 
     def watch():
-        wait_until(lambda: any(folder.glob(pattern)))
+        wait_until(lambda: any(folder.glob(pattern)), seconds=STEPS_SECONDS)
         victim.send_signal(signal.SIGSTOP)
-        wait_until(lambda: any(written(path) for path in folder.glob(pattern)))
+        wait_until(lambda: any(written(path) for path in folder.glob(pattern)), seconds=STEPS_SECONDS)
         held.append(len(client.processing()[address]))
         victim.kill()
 
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=watch, daemon=True)  # no step that failed is waited for
     thread.start()
     return thread
 
