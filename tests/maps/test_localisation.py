@@ -127,3 +127,9 @@ def test_outlines_lie_between_the_film_s_mean_and_its_peak():
     assert localisation.outline_level(large, 0.5, masked) == 3 + 0.5 * 5
     everywhere = one + 5  # what lies all over the film changes no outline
     assert localisation.film_boxes(everywhere, 0.4, whole)[0][0] == localisation.film_boxes(one, 0.4, whole)[0][0]
+
+
+@pytest.mark.parametrize("heat", [0.1, 1 / 3, 0.7, 2.9])
+def test_a_map_of_one_place_outlines_the_whole_film(heat):
+    one = np.full((2, 2), heat, np.float32)
+    assert localisation.film_boxes(one, 0.5, WHOLE) == [((0, 0, 100, 100), 1)]

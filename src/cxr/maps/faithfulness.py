@@ -68,7 +68,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
 
 
 def pairs(scored: Scored, most: int) -> list[tuple[str, int]]:
-    """(finding, row) of test films that have the finding and are called: as many of each finding, spread evenly.
+    """(finding, row) of test films that have the finding and are called: about ``most``, as many of each finding.
 
     Only there is a probability that can fall, and a map that should say why.
     """

@@ -65,7 +65,7 @@ class Scored:
 
     @property
     def grid(self) -> int:
-        """Places along a side of the finest member's maps."""
+        """Cells along a side of the finest member's maps: up to twice as many as its places."""
         return max(cam.shape[2] for cam in self.cams)
 
     def truth(self, finding: str) -> np.ndarray:
@@ -112,15 +112,15 @@ class Scored:
         return tuple(self.films[list(AFFINE)].iloc[row])
 
     def geometry(self, row: int) -> FilmGeometry:
-        """Of a film, with what masking left of it."""
+        """Of a film, with what margins and masking left of its square."""
         return self._geometries(row)
 
     @functools.cached_property
     def _geometries(self) -> Callable[[int], FilmGeometry]:
         @functools.lru_cache(maxsize=64)  # of one film, many findings and networks are looked at in turn
         def geometry(row: int) -> FilmGeometry:
-            lungs = self.lungs(row)
-            return replace(self._whole(row), seen=None if lungs is None else seen(lungs, self.params.pack))
+            whole = self._whole(row)
+            return replace(whole, seen=seen(self.lungs(row), whole, self.params.pack))
 
         return geometry
 

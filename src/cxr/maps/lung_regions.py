@@ -1,4 +1,4 @@
-"""The lungs on a film's packed square, and what masking left of the film: where a network saw anything."""
+"""The lungs on a film's packed square, and what margins and masking left of it: where a network saw the film."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from cxr.core.parameters import PackParams
 from cxr.core.settings import Settings
-from cxr.imaging.geometry import square_affine, warp_matrix
+from cxr.imaging.geometry import square_affine, to_square, warp_matrix
 from cxr.imaging.lungs import mask_film
 from cxr.maps.localisation import FilmGeometry
 from cxr.preparation.packs import open_pack
@@ -36,9 +36,26 @@ def on_square(mask: np.ndarray, geometry: FilmGeometry, fit: str) -> np.ndarray:
     return cv2.warpAffine(mask, warp_matrix((*scales, *offsets)), sides, flags=cv2.INTER_LINEAR) >= 128
 
 
-def seen(lungs: np.ndarray, pack: PackParams) -> np.ndarray | None:
-    """What LUNG_MASKING leaves of a packed square with these lungs (size, size), bool; None for all of it."""
-    if pack.lung_masking in ("none", "crop"):  # what crop leaves is the square
-        return None
-    whole = np.ones(lungs.shape, np.uint8)
-    return mask_film(whole, lungs.astype(np.uint8) * 255, pack.lung_masking, pack.lung_margin)[0] > 0
+def seen(lungs: np.ndarray | None, geometry: FilmGeometry, pack: PackParams) -> np.ndarray | None:
+    """Where a packed square shows the film and not the black of margins and masking, bool (size, size).
+
+    ``lungs``: on the square, or None without a mask that was accepted: then nothing was masked. None for all of it.
+    """
+    left, top, right, bottom = _corners((0, 0, geometry.width, geometry.height), geometry)
+    region = np.zeros((geometry.size, geometry.size), bool)
+    if lungs is not None and lungs.any() and pack.lung_masking == "crop":
+        x, y, width, height = cv2.boundingRect(lungs.astype(np.uint8))
+        reach = [pack.lung_margin * max(geometry.width, geometry.height) * scale for scale in geometry.affine[:2]]
+        left, top = max(left, x - reach[0]), max(top, y - reach[1])
+        right, bottom = min(right, x + width + reach[0]), min(bottom, y + height + reach[1])
+    # Outwards, so that no pixel of the film is lost by rounding.
+    region[max(0, int(np.floor(top))) : int(np.ceil(bottom)), max(0, int(np.floor(left))) : int(np.ceil(right))] = True
+    if lungs is not None and pack.lung_masking in ("loose", "hard"):
+        whole = np.ones(lungs.shape, np.uint8)
+        region &= mask_film(whole, lungs.astype(np.uint8) * 255, pack.lung_masking, pack.lung_margin)[0] > 0
+    return None if region.all() else region
+
+
+def _corners(box: tuple[float, float, float, float], geometry: FilmGeometry) -> tuple[float, float, float, float]:
+    x, y, width, height = to_square(box, geometry.affine)
+    return x, y, x + width, y + height

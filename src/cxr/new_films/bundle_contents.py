@@ -32,6 +32,8 @@ def is_array(mean: list[list[list[float]]]) -> list[list[list[float]]]:
     """The nested lists, where they are one array (F, h, w) with a place at least; a ValueError else."""
     if len(np.shape(mean)) != 3 or not np.size(mean):  # of lists of unequal lengths NumPy raises it
         raise ValueError("expected maps of one size")
+    if np.abs(mean).max() > np.finfo(np.float32).max:
+        raise ValueError("expected numbers that float32 can hold")
     return mean
 
 

@@ -18,14 +18,14 @@ from cxr.core.settings import Settings
 from cxr.evaluation import metrics
 from cxr.evaluation.assessment import check_evaluated
 from cxr.imaging import film_checks
-from cxr.maps import family_maps
+from cxr.maps import family_maps, heatmaps
 from cxr.new_films import bundle_contents
 from cxr.preparation.films import load_films, spread
 
 MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
 DIGESTS = "digests.json"
 # What a film goes through on its way to probabilities and maps; the rest of PARAMS.json is about training.
-EVALUATED_KEYS = ("TEST_TIME_AUGMENTATION", "MAP_METHOD")
+EVALUATED_KEYS = ("TEST_TIME_AUGMENTATION", "MAP_METHOD", "MAP_THRESHOLD")
 PIXEL_KEYS = ("FINDINGS", "UNET_INPUT_SIZE", "FIT", "LUNG_MASKING", "LUNG_MARGIN", "LUNG_THRESHOLD", *EVALUATED_KEYS)
 
 
@@ -58,7 +58,7 @@ def made_from(params: Params, models: dict[str, Path], unet: Path | None) -> dic
     return {
         "models": {member: digest(path) for member, path in models.items()},
         "unet": digest(unet) if unet and unet.is_file() else None,
-        "parameters": as_json({key: flat[key] for key in PIXEL_KEYS}),
+        "parameters": as_json({key: flat[key] for key in PIXEL_KEYS} | {"heat": heatmaps.READ_AGAINST}),
     }
 
 
@@ -127,9 +127,9 @@ def _refuse_others(bundle: Bundle, path: Path) -> None:
     recorded, current = bundle.reference["made_from"], made_from(bundle.params, bundle.models, bundle.unet)
     for key, value in current["parameters"].items():
         if recorded["parameters"].get(key) != value:
-            again = "" if key in EVALUATED_KEYS else "sh prepare_data.sh, training, "
+            again = "" if key in (*EVALUATED_KEYS, "heat") else "sh prepare_data.sh, training, "
             raise InputError(
-                f"{path}: made with {key} {recorded['parameters'].get(key)!r}, PARAMS.json says {value!r}. Use the "
+                f"{path}: made with {key} {recorded['parameters'].get(key)!r}, now it is {value!r}. Use the "
                 f"PARAMS file of that run, or run: {again}{bundle.made_by}"
             )
     files = {**bundle.models, "unet": bundle.unet}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from cxr.core import locks
-from cxr.core.artifacts import digest, read_record
+from cxr.core.artifacts import digest, digest_of, read_record
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import square_to_film
@@ -26,7 +26,8 @@ def overlays_made_from(scored: Scored, family_dir: Path) -> dict[str, Any]:
     chosen = scored.params.evaluation
     files = {name: digest(family_dir / name) for name in ("predictions.csv", "thresholds.json")}
     return {
-        **files, "MAP_METHOD": chosen.map_method, "outlines": scored.outlines, "heat": heatmaps.READ_AGAINST,
+        **files, "boxes": digest_of(scored.boxes.to_csv(index=False)),
+        "MAP_METHOD": chosen.map_method, "outlines": scored.outlines, "heat": heatmaps.READ_AGAINST,
     }  # fmt: skip
 
 
