@@ -332,8 +332,12 @@ def test_a_hospital_s_own_thresholds_can_be_asked_for_and_an_unknown_one_is_refu
 
 def test_other_parameters_or_networks_than_evaluated_are_refused(evaluated, tmp_path):
     folder, settings = evaluated
-    with pytest.raises(InputError, match=r"reference.json: made with LUNG_MASKING 'loose', PARAMS.json says 'crop'"):
+    with pytest.raises(InputError, match=r"reference.json: made with LUNG_MASKING 'loose', now it is 'crop'"):
         predict(settings.dataset_dir, f"--out={tmp_path / 'out'}", *arguments(folder, LUNG_MASKING="crop"))
+    artifacts.write_csv(pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"]), settings.boxes_csv)
+    with pytest.raises(InputError, match=r"boxes.csv: are not the boxes that .*reference.json was made with. Run: sh"):
+        predict(settings.dataset_dir, f"--out={tmp_path / 'out'}", *arguments(folder))
+    settings.boxes_csv.unlink()
     content = settings.unet.read_bytes()
     settings.unet.write_bytes(content + b"x")
     try:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,11 +91,16 @@ def test_a_miss_is_a_miss():
 
 
 def test_share_in_lungs_beside_what_a_flat_map_would_have():
-    lungs = np.zeros((40, 40), bool)
+    lungs, whole = np.zeros((40, 40), bool), FilmGeometry(40, (1, 1, 0, 0), 40, 40)
     lungs[:, :20] = True
-    assert localisation.share_in_lungs(heat(2, (0, 0), (1, 0)), lungs) > 0.8  # enlarging smears it over the middle
-    assert localisation.share_in_lungs(np.ones((2, 2), np.float32), lungs) == pytest.approx(0.5)
-    assert np.isnan(localisation.share_in_lungs(np.zeros((2, 2), np.float32), lungs))
+    assert localisation.share_in_lungs(heat(2, (0, 0), (1, 0)), lungs, whole)[0] > 0.8  # enlarging smears it
+    assert localisation.share_in_lungs(np.ones((2, 2), np.float32), lungs, whole) == pytest.approx((0.5, 0.5))
+    empty = localisation.share_in_lungs(np.zeros((2, 2), np.float32), lungs, whole)
+    assert (np.isnan(empty[0]), empty[1]) == (True, 0.5)
+    seen = np.zeros((40, 40), bool)
+    seen[:, :25] = True  # what was black counts neither as map nor as film
+    masked = replace(whole, seen=seen)
+    assert localisation.share_in_lungs(np.ones((2, 2), np.float32), lungs, masked) == pytest.approx((0.8, 0.8))
 
 
 def test_the_centre_prior_points_to_the_middle_whatever_the_film():

@@ -19,30 +19,18 @@ def geometry_of(width: int, height: int, size: int = 40) -> FilmGeometry:
     return FilmGeometry(size, affine, width, height)
 
 
-@pytest.mark.parametrize(("width", "height"), [(120, 120), (200, 100), (64, 128)])
-@pytest.mark.parametrize("masking", ["loose", "hard"])
-def test_what_is_seen_is_what_packing_leaves_of_the_film(width, height, masking):
-    """The packed mask covers the square of the film, margins included."""
-    geometry, pack = geometry_of(width, height), tiny_params(LUNG_MASKING=masking).pack
-    lungs = lung_regions.on_square(MASK, geometry, "pad")
-    bright = np.full((height, width), 200, np.uint8)
-    on_film = square_to_film(MASK, bright.shape, square_affine(bright.shape, 40, "pad"))
-    packed, _ = fit_square(mask_film(bright, on_film, masking, pack.lung_margin)[0], 40)
-    seen = lung_regions.seen(lungs, geometry, pack)
-    assert np.mean(seen == (packed > 100)) > 0.97  # all but pixels along the edge
-    assert seen[20, 20] == (masking == "loose")  # the heart
-
-
 @pytest.mark.parametrize("fit", ["pad", "squash"])
 @pytest.mark.parametrize(("width", "height"), [(120, 120), (200, 100), (64, 128)])
-def test_of_a_crop_is_seen_what_it_kept_and_not_the_margin_that_makes_it_square(width, height, fit):
-    pack, bright = tiny_params(LUNG_MASKING="crop", FIT=fit).pack, np.full((height, width), 200, np.uint8)
+@pytest.mark.parametrize("masking", ["loose", "hard", "crop"])
+def test_what_is_seen_is_what_packing_leaves_of_the_film(width, height, masking, fit):
+    pack, bright = tiny_params(LUNG_MASKING=masking, FIT=fit).pack, np.full((height, width), 200, np.uint8)
     on_film = square_to_film(MASK, bright.shape, square_affine(bright.shape, 40, fit))
-    film, box = mask_film(bright, on_film, "crop", pack.lung_margin)
+    film, box = mask_film(bright, on_film, masking, pack.lung_margin)
     packed, affine = fit_square(film, 40, fit, box)
-    geometry = FilmGeometry(40, affine, width, height)
-    seen = lung_regions.seen(lung_regions.on_square(MASK, geometry, fit), geometry, pack)
-    assert np.mean((np.ones((40, 40), bool) if seen is None else seen) == (packed > 100)) > 0.93  # two rows of pixels
+    seen = lung_regions.seen(MASK, FilmGeometry(40, affine, width, height), pack)
+    seen = np.ones((40, 40), bool) if seen is None else seen
+    assert np.mean(seen != (packed > 100)) < 0.06  # a pixel along the edges
+    assert seen[20, 20] == (masking != "hard")  # the heart
 
 
 @pytest.mark.parametrize("masking", ["none", "loose"])

@@ -52,12 +52,13 @@ class Bundle:
         return max(self.params.input_size(member) for member in self.models)
 
 
-def made_from(params: Params, models: dict[str, Path], unet: Path | None) -> dict[str, Any]:
-    """Digests and parameters that predictions of new films depend on."""
+def made_from(params: Params, models: dict[str, Path], unet: Path | None, boxes: Path) -> dict[str, Any]:
+    """Digests and parameters that predictions of new films and their maps depend on."""
     flat = params.flat()
     return {
         "models": {member: digest(path) for member, path in models.items()},
         "unet": digest(unet) if unet and unet.is_file() else None,
+        "boxes": digest(boxes) if boxes.exists() else None,  # of val: maps are outlined as they ask
         "parameters": as_json({key: flat[key] for key in PIXEL_KEYS} | {"heat": heatmaps.READ_AGAINST}),
     }
 
@@ -90,7 +91,7 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
         "outlines": scored.outlines,
         "distance": film_checks.fit_distance(small["train"], small["val"]),
         "guessing": metrics.guessing_of(read_json(settings.family_dir(family) / "metrics.json", "")),
-        "made_from": made_from(params, models, _unet(settings.unet, params)),
+        "made_from": made_from(params, models, _unet(settings.unet, params), settings.boxes_csv),
     }
 
 
@@ -118,13 +119,13 @@ def of_models(settings: Settings, params: Params, family: str) -> Bundle:
     if unet:
         need(unet, "src/segmentation/train.py")
     bundle = Bundle(f"{family} of {folder}", family, params, models, unet, thresholds, reference, made_by)
-    _refuse_others(bundle, folder / "reference.json")
+    _refuse_others(bundle, folder / "reference.json", settings.boxes_csv)
     return bundle
 
 
-def _refuse_others(bundle: Bundle, path: Path) -> None:
-    """Raise an InputError where networks or parameters are not those that ``path`` was made from."""
-    recorded, current = bundle.reference["made_from"], made_from(bundle.params, bundle.models, bundle.unet)
+def _refuse_others(bundle: Bundle, path: Path, boxes: Path) -> None:
+    """Raise an InputError where networks, parameters or boxes are not those that ``path`` was made from."""
+    recorded, current = bundle.reference["made_from"], made_from(bundle.params, bundle.models, bundle.unet, boxes)
     for key, value in current["parameters"].items():
         if recorded["parameters"].get(key) != value:
             again = "" if key in (*EVALUATED_KEYS, "heat") else "sh prepare_data.sh, training, "
@@ -132,6 +133,8 @@ def _refuse_others(bundle: Bundle, path: Path) -> None:
                 f"{path}: made with {key} {recorded['parameters'].get(key)!r}, now it is {value!r}. Use the "
                 f"PARAMS file of that run, or run: {again}{bundle.made_by}"
             )
+    if current["boxes"] != recorded["boxes"]:
+        raise InputError(f"{boxes}: are not the boxes that {path} was made with. Run: {bundle.made_by}")
     files = {**bundle.models, "unet": bundle.unet}
     for name, value in {**current["models"], "unet": current["unet"]}.items():
         if value != {**recorded["models"], "unet": recorded["unet"]}.get(name):
