@@ -17,7 +17,7 @@ import pandas as pd
 from cxr.core import command_line, executors
 from cxr.core.artifacts import need, write_csv
 from cxr.core.errors import InputError, one_line
-from cxr.core.own_files import OwnFiles, not_listed
+from cxr.core.own_files import OwnFiles, is_plain_file, listed, not_listed
 from cxr.core.progress import progress
 from cxr.imaging import decoding, drawn_masks, geometry, listing
 from cxr.new_films.film_files import shown_name
@@ -94,12 +94,14 @@ def main(argv=None):
 
 
 def mended(out, mask_names):
-    """The masks there that are not as this script wrote them, relative to ``out`` -> the number of their film."""
+    """Masks in a folder of ours that are not as this script wrote them, relative to it -> the number of their film."""
+    if not listed(out):  # somebody else's: OwnFiles refuses what is in the way
+        return {}
     names = {f"{place}/{name}": number for place in reversed(PLACES) for number, name in enumerate(mask_names)}
     return {
         name: number
         for name, number in names.items()
-        if (out / name).is_file() and not drawn_masks.is_signed(out / name, name.split("/")[0])
+        if is_plain_file(out, name) and not drawn_masks.is_signed(out / name, name.split("/")[0])
     }
 
 

@@ -441,9 +441,9 @@ def test_a_mask_that_was_mended_is_kept_by_the_next_run_and_one_that_was_not_is_
 
 
 def test_what_was_put_there_and_is_no_mask_of_the_film_is_kept_and_said(finished, predicted, tmp_path):
-    films, _ = predicted
-    out = tmp_path / "out"
-    (out / "masks").mkdir(parents=True)
+    films, found = predicted
+    out = shutil.copytree(found, tmp_path / "out")
+    (out / "masks").mkdir(exist_ok=True)
     shutil.copy(films / "one.png", out / "masks/one.png")
     finished[0].run("predict.py", more=(str(films), "--out", str(out)))
     row = pd.read_csv(out / "masks.csv").set_index("film").loc["one.png"]
