@@ -396,7 +396,7 @@ def test_a_broken_film_does_not_stop_the_others(predicted):
     _, out = predicted
     table = pd.read_csv(out / "masks.csv", keep_default_na=False).set_index("film")
     assert table.index.tolist() == ["broken.png", "one.png", "ward/one.png"]
-    assert list(table.columns) == ["area_fraction", "components", "accepted", "reason", "problem"]
+    assert list(table.columns) == ["area_fraction", "components", "accepted", "reason", "doubt", "problem"]
     assert table.loc["broken.png", "reason"] == "unreadable"
     assert "broken.png" in table.loc["broken.png", "problem"]
     assert not table.loc["broken.png", "accepted"]
