@@ -12,6 +12,7 @@ from cxr.core.artifacts import write_problems
 from cxr.core.errors import InputError
 from cxr.core.progress import progress
 from cxr.core.steps import refuse_problems
+from cxr.imaging import chest_films
 from cxr.preparation import film_flags
 from cxr.report import film_pictures
 from cxr.tables import download_check
@@ -23,6 +24,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     settings, params = command_line.load(arguments)
     folder = settings.data_dir / "check"
+    if listed := chest_films.listed():
+        print(f"taken as chest films, whatever their header says: {len(listed):,} files of {settings.chest_films}")
     locks.hold(folder)
     problems, absent, flags = [], [], []
     for check in download_check.checks(settings, params):

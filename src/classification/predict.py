@@ -25,6 +25,7 @@ from cxr.core.own_files import OwnFiles
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.evaluation.source_fits import POOLED
+from cxr.imaging import chest_films
 from cxr.imaging.listing import told
 from cxr.new_films import bundle_check, bundles, film_files, known_labels, new_films_report, predicting, run_record
 from cxr.report.result_table import result_table, result_text
@@ -42,6 +43,9 @@ def main(argv=None):
     )
     parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
     parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
+    parser.add_argument(
+        "--chest-films", type=command_line.path, metavar="LIST", help="DICOM files that are some, whatever they say"
+    )
     parser.add_argument("--labels", type=command_line.path, action="append", help="table of known labels; repeatable")
     parser.add_argument("--majority", action="store_true", help="where rows of labels differ, the majority counts")
     parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
@@ -55,6 +59,9 @@ def main(argv=None):
     paths = found.films
     bundle = open_bundle(arguments)
     predicting.check_hospital(bundle, arguments.hospital)
+    if arguments.chest_films or arguments.bundle:  # with a bundle SETTINGS.json does not count
+        chest_films.use(arguments.chest_films)
+    listed = chest_films.among(paths)
     known = known_films(arguments, paths, bundle.params)
     files = [*FILES, *(EVALUATED if known else ())]
     own = OwnFiles(arguments.out, [*files, *map(film_files.overlay_path, paths)])
@@ -76,7 +83,7 @@ def main(argv=None):
         new_films_report.draw_overlays(predicted, overlays, arguments.out, bar)
         write_csv(predicting.result(predicted, overlays), arguments.out / "predictions.csv")
         write_problems(predicted.problems, arguments.out / "problems.csv")
-        record = run_record.record(predicted, device, backend.versions())
+        record = run_record.record(predicted, device, backend.versions(), listed)
         evaluated = known and known_labels.evaluate(predicted, known)
         page = new_films_report.page(predicted, overlays, run_record.facts(record), evaluated)
         write_text(page, arguments.out / "report.html")

@@ -16,7 +16,7 @@ from cxr.core import command_line, executors
 from cxr.core.artifacts import digest, need, raw_state, write_csv
 from cxr.core.progress import progress
 from cxr.core.steps import Step
-from cxr.imaging import film_checks
+from cxr.imaging import chest_films, film_checks
 from cxr.imaging.lungs import shape_of
 from cxr.preparation import masking, packing, packs, reading
 from cxr.preparation.films import spread
@@ -41,7 +41,12 @@ def main(argv=None):
     problems_csv = schema.problems_csv(masks_npy)
     step = Step(
         masks_npy.with_suffix(".json"),
-        {"images": digest(settings.images_csv), "raw": raw_state(paths), "unet": digest(unet_path)},
+        {
+            "images": digest(settings.images_csv),
+            "raw": raw_state(paths),
+            "unet": digest(unet_path),
+            **chest_films.recorded(paths, arguments.scheduler),
+        },
         {"UNET_INPUT_SIZE": size, "LUNG_THRESHOLD": params.pack.lung_threshold, "FIT": params.pack.fit},
         [masks_npy, masks_csv, problems_csv],
         refuse=problems_csv if arguments.strict else None,
