@@ -1,14 +1,20 @@
 """DICOM files that are chest films whatever their header says, because a list of the user's says so."""
 
+import json
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cxr.core import command_line
+from cxr.core.artifacts import write_csv
 from cxr.core.errors import FilmError, InputError
+from cxr.core.findings import FINDINGS
 from cxr.imaging import chest_films
 from cxr.imaging.decoding import open_film
+from cxr.tables import schema
+from tests.conftest import TINY, load_script, settings_in
 from tests.imaging.dicom_files import dicom
 
 PIXELS = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
@@ -82,3 +88,24 @@ def test_settings_name_the_list_and_those_without_one_end_its_use(films, tmp_pat
         (tmp_path / "SETTINGS.json").write_text(text)
         command_line.load(command_line.parser("-").parse_args(given))
         assert os.environ[chest_films.CHEST_FILMS] == expected
+
+
+def test_a_pack_reads_listed_films_names_them_in_its_record_and_is_made_anew_when_the_list_changes(tmp_path, capsys):
+    settings = settings_in(tmp_path)
+    content = {**json.loads((tmp_path / "SETTINGS.json").read_text()), "CHEST_FILMS": "raw/films.txt"}
+    (tmp_path / "SETTINGS.json").write_text(json.dumps(content))
+    (tmp_path / "PARAMS.json").write_text(json.dumps(TINY | {"LUNG_MASKING": "none"}))
+    settings.dataset_dir.mkdir()
+    names = [dicom(settings.dataset_dir, PIXELS, f"{n}.dcm", Modality="CT" if n < 2 else "CR").name for n in range(12)]
+    about = {"patient_id": "nih-1", "view": "PA", "sex": "M", "age": 50, "source": "nih", "label_source": "nih"}
+    rows = [{"image_id": f"nih/{n:02d}", "path": name, **about} for n, name in enumerate(names)]
+    images = pd.DataFrame(rows).assign(**dict.fromkeys(FINDINGS, 0))
+    write_csv(schema.typed(images, FINDINGS), settings.images_csv)
+    given = [f"--{name.lower()}={tmp_path / name}.json" for name in ("SETTINGS", "PARAMS")]
+    for lines, unreadable in (("1.dcm", 1), ("1.dcm\n0.dcm", 0)):
+        (settings.dataset_dir / "films.txt").write_text(lines)
+        chest_films._read.cache_clear()  # a run reads the list once
+        load_script("src/classification/etl/5_pack_arrays.py").main(given)
+        assert f"{unreadable} films unreadable" in capsys.readouterr().out
+        record = json.loads(settings.pack(32).with_suffix(".json").read_text())
+        assert record["inputs"]["chest_films"] == sorted(lines.split())
