@@ -2,7 +2,7 @@
 
 Reads   the data sets that SETTINGS.json names; every film of them, or --sample of each
 Writes  DATA_DIR/check/: problems.csv; flags.csv: films that deserve a look, and why; for each set a sheet of 16 films,
-        such as nih.png, and one of flagged films, such as nih_flagged.png
+        such as nih.png, and one of flagged films, such as nih_flagged.png; lungs_doubtful.png, the 16 oddest masks
 """
 
 import pandas as pd
@@ -12,6 +12,7 @@ from cxr.core.artifacts import write_problems
 from cxr.core.errors import InputError
 from cxr.core.progress import progress
 from cxr.core.steps import refuse_problems
+from cxr.imaging import chest_films
 from cxr.preparation import film_flags
 from cxr.report import film_pictures
 from cxr.tables import download_check
@@ -23,6 +24,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     settings, params = command_line.load(arguments)
     folder = settings.data_dir / "check"
+    if listed := chest_films.listed():
+        print(f"taken as chest films, whatever their header says: {len(listed):,} files of {settings.chest_films}")
     locks.hold(folder)
     problems, absent, flags = [], [], []
     for check in download_check.checks(settings, params):
@@ -61,15 +64,18 @@ def main(argv=None):
 
 
 def draw(checked, looked, folder):
-    """The sheet of a set, and that of its flagged films; what an older check drew of those is removed."""
-    if looked.shown:
-        films, masks = zip(*looked.shown.values(), strict=True)
-        names = [f"{checked.labels.get(name, '')} {name.rpartition('/')[2]}".strip() for name in looked.shown]
-        film_pictures.preview_grid(films, names, folder / f"{checked.name}.png", contours=masks)
-    sheet = folder / f"{checked.name}_flagged.png"
-    sheet.unlink(missing_ok=True)
-    if len(looked.flags):
-        film_pictures.preview_grid(*film_flags.flagged_films(checked, looked.flags), sheet)
+    """The sheets of a set: some films, the flagged ones, the oddest masks; what an older check drew is removed."""
+    sheets = {
+        "": film_flags.shown_films(checked, looked) if looked.shown else None,
+        "_flagged": film_flags.flagged_films(checked, looked.flags) if len(looked.flags) else None,
+        "_doubtful": film_flags.oddest_masks(checked, looked) if looked.oddness else None,
+    }
+    for name, sheet in sheets.items():
+        path = folder / f"{checked.name}{name}.png"
+        path.unlink(missing_ok=True)
+        if sheet:
+            films, titles, masks = sheet
+            film_pictures.preview_grid(films, titles, path, contours=masks)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ Writes  --out DIR (default: predicted): predictions.csv, problems.csv (files tha
 With --bundle DIR --check, and no film, nothing is written: the bundle's examples are predicted and compared with its
 examples/expected.csv.
 
+With --labels FILE the films of that table are evaluated too, in the same report.html and in metrics.json and
+result.csv: at the thresholds and the calibration that came with the model. Nothing is fitted on them.
+
 Thresholds and calibration are those of all val films pooled, or with --hospital those of one that val had films of.
 Exit status 3: the run is whole, but files stand in problems.csv.
 """
@@ -22,10 +25,13 @@ from cxr.core.own_files import OwnFiles
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.evaluation.source_fits import POOLED
+from cxr.imaging import chest_films
 from cxr.imaging.listing import told
-from cxr.new_films import bundle_check, bundles, film_files, new_films_report, predicting, run_record
+from cxr.new_films import bundle_check, bundles, film_files, known_labels, new_films_report, predicting, run_record
+from cxr.report.result_table import result_table, result_text
 
 FILES = ("predictions.csv", "problems.csv", "report.html", "run.json")
+EVALUATED = ("metrics.json", "result.csv")
 
 
 def main(argv=None):
@@ -37,6 +43,11 @@ def main(argv=None):
     )
     parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
     parser.add_argument("--hospital", default=POOLED, help="whose thresholds, calibration and mean maps, such as nih")
+    parser.add_argument(
+        "--chest-films", type=command_line.path, metavar="LIST", help="DICOM files that are some, whatever they say"
+    )
+    parser.add_argument("--labels", type=command_line.path, action="append", help="table of known labels; repeatable")
+    parser.add_argument("--majority", action="store_true", help="where rows of labels differ, the majority counts")
     parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
     parser.add_argument("--check", action="store_true", help="does this machine compute what the bundle's did?")
     arguments = parser.parse_args(argv)
@@ -48,7 +59,12 @@ def main(argv=None):
     paths = found.films
     bundle = open_bundle(arguments)
     predicting.check_hospital(bundle, arguments.hospital)
-    own = OwnFiles(arguments.out, [*FILES, *map(film_files.overlay_path, paths)])
+    if arguments.chest_films or arguments.bundle:  # with a bundle SETTINGS.json does not count
+        chest_films.use(arguments.chest_films)
+    listed = chest_films.among(paths)
+    known = known_films(arguments, paths, bundle.params)
+    files = [*FILES, *(EVALUATED if known else ())]
+    own = OwnFiles(arguments.out, [*files, *map(film_files.overlay_path, paths)])
     if own.older:
         print(f"results of an earlier run in {arguments.out} are replaced")
     # Keras is imported only now: --help and wrong input answer at once.
@@ -67,12 +83,38 @@ def main(argv=None):
         new_films_report.draw_overlays(predicted, overlays, arguments.out, bar)
         write_csv(predicting.result(predicted, overlays), arguments.out / "predictions.csv")
         write_problems(predicted.problems, arguments.out / "problems.csv")
-        record = run_record.record(predicted, device, backend.versions())
-        page = new_films_report.page(predicted, overlays, run_record.facts(record))
+        record = run_record.record(predicted, device, backend.versions(), listed)
+        evaluated = known and known_labels.evaluate(predicted, known)
+        page = new_films_report.page(predicted, overlays, run_record.facts(record), evaluated)
         write_text(page, arguments.out / "report.html")
         write_json(record, arguments.out / "run.json")
-        own.finish([*FILES, *filter(None, overlays)], [*FILES, "overlays/*.png"])
+        if evaluated:
+            write_json(evaluated.metrics, arguments.out / "metrics.json")
+            write_csv(result_table(evaluated.metrics), arguments.out / "result.csv")
+        made = [*FILES, *(EVALUATED if evaluated else ()), *filter(None, overlays)]
+        own.finish(made, [*FILES, *EVALUATED, "overlays/*.png"])
+    if known:
+        say_evaluated(evaluated)
     return say(predicted, arguments.out)
+
+
+def known_films(arguments, paths, params):
+    """What --labels says of the films; None without."""
+    if not arguments.labels:
+        if arguments.majority:
+            raise InputError("--majority: expected beside --labels FILE, whose rows it is about.")
+        return None
+    known = known_labels.read(arguments.labels, arguments.films, paths, params, arguments.majority)
+    if arguments.bundle is None:  # a bundle does not say whose films it was trained on
+        known.notes.extend(known_labels.learned_from(known, command_line.load(arguments)[0]))
+    return known
+
+
+def say_evaluated(evaluated):
+    if evaluated is None:
+        print("not evaluated: none of the films with a known label could be predicted")
+    else:
+        print(*(f"* {note}" for note in evaluated.notes), result_text(evaluated.metrics), "", sep="\n")
 
 
 def check(arguments):

@@ -4,6 +4,9 @@ Reads   the films of FOLDER (PNG, JPEG, TIFF, DICOM; its subfolders too), the U-
 Writes  OUT/masks/<name>.png (0/255, size of the film): with FOLDER, pairs to train on. OUT/not_accepted/<name>.png:
         masks to be mended first. OUT/overlays/<name>.png (outline on the film), OUT/masks.csv (area_fraction,
         components, accepted, reason). OUT is MODELS_DIR/segmentation/Unet/prediction by default
+
+A mask in OUT/masks or OUT/not_accepted that is not to the byte as this script wrote it there was mended or put there by
+somebody: it is kept, and said. Remove it to have it made anew.
 """
 
 import functools
@@ -14,12 +17,15 @@ import pandas as pd
 from cxr.core import command_line, executors
 from cxr.core.artifacts import need, write_csv
 from cxr.core.errors import InputError, one_line
-from cxr.core.own_files import OwnFiles, not_listed
+from cxr.core.own_files import OwnFiles, is_plain_file, listed, not_listed
 from cxr.core.progress import progress
-from cxr.imaging import decoding, geometry, listing
+from cxr.imaging import decoding, drawn_masks, geometry, listing
 from cxr.new_films.film_files import shown_name
 from cxr.preparation import reading
 from cxr.tables import lung_sets
+
+PLACES = ("masks", "not_accepted")
+KEPT = "kept: not as this script wrote it"
 
 
 def main(argv=None):
@@ -36,7 +42,8 @@ def main(argv=None):
     need(settings.unet, "src/segmentation/train.py")
     names = [path.relative_to(arguments.folder) for path in paths]
     mask_names = lung_sets.mask_names(names)
-    possible = {f"{kind}/{name}" for name in mask_names for kind in ("masks", "not_accepted", "overlays")}
+    kept = mended(out, mask_names)
+    possible = {f"{kind}/{name}" for name in mask_names for kind in (*PLACES, "overlays")} - kept.keys()
     own = OwnFiles(out, ["masks.csv", *possible])
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend, inference, saved_models
@@ -46,35 +53,68 @@ def main(argv=None):
     print(f"lung masks of {len(paths)} films; {backend.start(params)}", *listing.told(found.not_taken), sep="\n")
     unet = saved_models.load_model(settings.unet, size, "src/segmentation/train.py")
     read = functools.partial(reading.try_square, size=size, fit=params.pack.fit)
+    todo = [number for number in range(len(paths)) if number not in kept.values()]
     problems = []
 
     def readable():
-        for film, problem in executors.by_processes(read, paths, executors.process_count(params.general.workers)):
+        files = [paths[number] for number in todo]
+        for film, problem in executors.by_processes(read, files, executors.process_count(params.general.workers)):
             problems.append(problem)
             yield film
 
-    rows, written = [], ["masks.csv"]
-    masks = progress(inference.lung_masks(unet, readable(), params), len(paths), "lung masks")
-    for number, (mask, quality) in enumerate(masks):
-        name = names[number]
-        row = {"film": shown_name(name), **vars(quality), "problem": problems[number]}
-        rows.append(row if not problems[number] else row | {"accepted": False, "reason": "unreadable"})
-        if problems[number]:
+    rows, written = {}, ["masks.csv", *kept]
+    for name, number in kept.items():
+        row, film, mask = of_mended(paths[number], name, out)
+        rows[number] = {"film": shown_name(names[number]), **row}
+        if mask is not None:
+            film_pictures.lung_outline(film, mask, out / "overlays" / mask_names[number], row["reason"])
+            written.append(f"overlays/{mask_names[number]}")
+    masks = progress(inference.lung_masks(unet, readable(), params), len(todo), "lung masks")
+    for number, problem, (mask, quality) in ((todo[i], problems[i], found) for i, found in enumerate(masks)):
+        rows[number] = {"film": shown_name(names[number]), **vars(quality), "problem": problem}
+        if problem:
+            rows[number] |= {"accepted": False, "reason": "unreadable"}
             continue
         film = decoding.read_film(paths[number])
         affine = geometry.square_affine(film.shape, size, params.pack.fit)
         whole = np.where(geometry.square_to_film(mask, film.shape, affine) >= 128, 255, 0).astype(np.uint8)
-        folder = "masks" if quality.accepted else "not_accepted"  # as pairs to train on those would teach the mistake
-        decoding.write_image(whole, out / folder / mask_names[number])
+        place = PLACES[not quality.accepted]  # as pairs to train on those would teach the mistake
+        drawn_masks.write_signed(whole, out / place / mask_names[number], place)
         film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], quality.reason)
-        written += [f"{folder}/{mask_names[number]}", f"overlays/{mask_names[number]}"]
-    table = pd.DataFrame(rows)
+        written += [f"{place}/{mask_names[number]}", f"overlays/{mask_names[number]}"]
+    table = pd.DataFrame([rows[number] for number in range(len(paths))]).astype({"components": "Int64"})
     write_csv(table, out / "masks.csv")
     own.finish({*written, *own.older - possible}, ["masks/*", "not_accepted/*", "overlays/*"])
     refused = table[~table["accepted"]]
     print(f"{len(table)} films, {len(refused)} masks not accepted -> {out}")
+    if kept:
+        print(f"kept: {len(kept)} masks that are not as this script wrote them; remove one to have it made anew")
     for film, reason, problem in refused[["film", "reason", "problem"]].head(10).itertuples(index=False):
         print(one_line(f"  {film}: {problem or reason}"))
+
+
+def mended(out, mask_names):
+    """Masks in a folder of ours that are not as this script wrote them, relative to it -> the number of their film."""
+    if not listed(out):  # somebody else's: OwnFiles refuses what is in the way
+        return {}
+    names = {f"{place}/{name}": number for place in reversed(PLACES) for number, name in enumerate(mask_names)}
+    return {
+        name: number
+        for name, number in names.items()
+        if is_plain_file(out, name) and not drawn_masks.is_signed(out / name, name.split("/")[0])
+    }
+
+
+def of_mended(film_path, name, out):
+    """The row of masks.csv of a mask that was kept, the film, and the mask; None where it is none of this film."""
+    try:
+        film, mask = lung_sets.read_pair(film_path, [out / name])
+    except InputError as error:
+        row = {"area_fraction": np.nan, "components": pd.NA, "accepted": False, "reason": KEPT, "problem": str(error)}
+        return row, None, None
+    accepted = name.startswith(f"{PLACES[0]}/")
+    row = {"area_fraction": (mask > 0).mean(), "components": pd.NA, "accepted": accepted, "reason": KEPT, "problem": ""}
+    return row, film, mask
 
 
 if __name__ == "__main__":

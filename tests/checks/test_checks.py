@@ -69,6 +69,8 @@ def test_a_download_is_told_beside_what_was_published_and_its_broken_files_are_l
     assert f"problems: {len(problems)} ->" in told
     assert (folder / "data/check/nih.png").stat().st_size > 1000
     assert (folder / "data/check/lungs.png").stat().st_size > 1000
+    assert (folder / "data/check/lungs_doubtful.png").stat().st_size > 1000
+    assert not (folder / "data/check/nih_doubtful.png").exists()  # no masks there
 
 
 def test_what_is_known_of_the_films_on_disk_is_told_beside_the_whole_table(folder, capsys):

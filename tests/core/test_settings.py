@@ -27,7 +27,7 @@ def test_the_project_s_settings_json_is_the_defaults():
     settings = load_settings(PROJECT / "SETTINGS.json")
     expected = {name: PROJECT / value if isinstance(value, Path) else value for name, value in Settings()}
     # "" is no table, not the folder of the file.
-    expected |= dict.fromkeys(("dataset_chexpert_test_csv_dir", "own_csv"), Path())
+    expected |= dict.fromkeys(("dataset_chexpert_test_csv_dir", "own_csv", "chest_films"), Path())
     assert dict(settings) == expected
 
 

@@ -2,7 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr.imaging.lungs import clean_mask, mask_film
+from cxr.core.command_line import PROJECT
+from cxr.imaging.geometry import fit_square
+from cxr.imaging.lungs import clean_mask, mask_film, shape_of
+from cxr.tables import lung_sets
 
 SIDE = 128
 
@@ -187,3 +190,46 @@ def test_the_film_itself_is_never_changed():
 def test_an_unknown_masking_is_refused():
     with pytest.raises(ValueError, match="masking: expected loose, hard, crop or none, found 'soft'"):
         mask_film(FILM, MASK, "soft", margin=0.04)
+
+
+# The shape of both lungs above
+
+SHARED = PROJECT.parent / "shared" / "data" / "lungs"
+
+
+def test_a_lung_that_ends_far_above_the_other_is_doubtful_and_used_all_the_same():
+    higher = (78, 18, 30, 72)  # 12 rows of 128 above the other: .094
+    quality = clean_mask(probability(LEFT, higher))[1]
+    assert quality.accepted
+    assert quality.doubt == "one lung ends 9% of the film above the other, expected 9% or less"
+    assert clean_mask(probability(LEFT, (78, 19, 30, 71)))[1].doubt == ""  # 11 rows: .086
+
+
+def test_a_lung_that_narrows_and_widens_again_near_its_top_climbs_the_neck():
+    neck = [(20, 20, 30, 6), (35, 26, 10, 6), (20, 32, 30, 60)]  # 30 wide, then 10, then 30 again
+    mask = (255 * probability(*neck, (78, 20, 30, 72))).astype(np.uint8)
+    shape = shape_of(mask)
+    assert (shape.tops_apart, shape.narrowed) == (0, pytest.approx(2 / 3))
+    assert shape.doubt == "a lung narrows by 67% near its top, expected 42% or less"
+    assert shape.oddness == pytest.approx(2 / 3 / 0.42)
+    turned = shape_of(mask[::-1])  # a dent near the base, as a heart makes one
+    assert turned.doubt == ""
+
+
+def test_no_lungs_and_one_lung_have_no_tops_apart():
+    assert shape_of(np.zeros((SIDE, SIDE), np.uint8)).oddness == 0
+    assert shape_of((255 * probability(LEFT)).astype(np.uint8)).tops_apart == 0
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there: real lung masks are no part of the project")
+def test_of_real_masks_as_they_were_drawn_none_is_doubtful():
+    films, masks = SHARED / "CXR_png", SHARED / "masks"
+    pairs = lung_sets.pair_masks(films, masks)[0].iloc[::6]
+    drawn = [lung_sets.read_pair(*_files(pair, films, masks))[1] for pair in pairs.itertuples()]
+    shapes = [shape_of(fit_square(mask, 256, "pad", nearest=True)[0]) for mask in drawn]
+    assert (len(shapes), [shape for shape in shapes if shape.doubt]) == (69, [])
+
+
+def _files(pair, films, masks):
+    film, *of_film = lung_sets.files_of(pair, films, masks)
+    return film, of_film

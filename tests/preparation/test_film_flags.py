@@ -64,7 +64,34 @@ def test_a_sample_is_spread_over_the_set_and_the_sheet_over_the_sample(checked):
 def test_the_sheet_of_flagged_films_has_some_of_every_flag(checked):
     names = list(checked.films)[:35]
     rows = [(name, "low_resolution") for name in names] + [(names[34], "lateral"), (names[33], "odd_aspect")]
-    films, titles = film_flags.flagged_films(checked, pd.DataFrame(rows, columns=["film", "flag"]))
+    films, titles, masks = film_flags.flagged_films(checked, pd.DataFrame(rows, columns=["film", "flag"]))
     assert len(films) == film_flags.MOST_FLAGGED
-    assert {"low resolution, lateral: 34", "low resolution, odd aspect: 33", "low resolution: 00"} <= set(titles)
+    assert {"34: low resolution, lateral", "33: low resolution, odd aspect", "00: low resolution"} <= set(titles)
     np.testing.assert_array_equal(films[0].shape, (256, 256))
+    assert masks == [None] * len(films)
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory):
+    """Three lung films: the right lung ends 0, 40 and 26 rows of 256 below the left one."""
+    folder, films = tmp_path_factory.mktemp("lungs"), {}
+    for name, lower in (("a", 0), ("b", 40), ("c", 26)):
+        mask = np.zeros((256, 256), np.uint8)
+        mask[60:200, 40:100] = mask[60 + lower : 200, 150:210] = 255
+        for place, pixels in (("film", phantom(1)), ("mask", mask)):
+            write_image(pixels, folder / f"{name}_{place}.png")
+        films[f"ward/{name}"] = (folder / f"{name}_film.png", folder / f"{name}_mask.png")
+    return Checked("lungs", [], problems(), films, labels={"ward/c": "none F PA"})
+
+
+def test_masks_of_a_doubtful_shape_are_flagged_and_their_sheet_has_the_oddest_first(masked):
+    looked = look(masked)
+    doubtful = looked.flags[looked.flags["flag"] == "doubtful_mask"].set_index("film")["reason"]
+    assert doubtful.to_dict() == {
+        "ward/b": "one lung ends 16% of the film above the other, expected 9% or less",
+        "ward/c": "one lung ends 10% of the film above the other, expected 9% or less",
+    }
+    _, titles, masks = film_flags.oddest_masks(masked, looked)
+    assert titles == [f"b: {doubtful['ward/b']}", f"c: {doubtful['ward/c']}; none F PA", "a"]
+    assert [int((mask > 0).sum()) for mask in masks] == [60 * (140 + 100), 60 * (140 + 114), 60 * 280]
+    assert film_flags.shown_films(masked, looked)[1] == ["a", "b", "c: none F PA"]

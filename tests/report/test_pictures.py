@@ -53,11 +53,18 @@ def test_a_preview_shows_sixteen_films_of_any_shape_in_four_rows(tmp_path):
     assert not has(picture, canvas.MASK)
 
 
-def test_a_preview_draws_the_masks_it_is_given_and_long_titles_take_two_lines(tmp_path):
+def test_an_id_without_spaces_breaks_where_its_parts_end_and_is_whole():
+    name = "CheXpert-v1.0-small/train/patient00001_study1_view1_frontal Edema"
+    lines = canvas.wrap_text(name, 252, 14, most=4)
+    assert lines == ["CheXpert-v1.0-small/train/", "patient00001_study1_view1_", "frontal Edema"]
+    assert canvas.wrap_text("nothing_to_break" * 3, 10, 14) == ["nothing_to_break" * 3]
+
+
+def test_a_preview_draws_the_masks_it_is_given_and_long_titles_take_up_to_four_lines(tmp_path):
     film_pictures.preview_grid([film()] * 2, ["short"] * 2, tmp_path / "short.png", contours=[None, disc()])
     film_pictures.preview_grid([film()] * 2, ["short", "Consolidation, " * 9], tmp_path / "long.png")
     assert has(drawn(tmp_path / "short.png"), canvas.MASK)
-    assert drawn(tmp_path / "long.png").shape[0] == drawn(tmp_path / "short.png").shape[0] + 18
+    assert drawn(tmp_path / "long.png").shape[0] == drawn(tmp_path / "short.png").shape[0] + 3 * 18
 
 
 def test_an_overlay_shows_film_map_and_boxes_and_the_same_bytes_each_time(tmp_path):

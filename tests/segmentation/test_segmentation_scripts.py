@@ -396,7 +396,7 @@ def test_a_broken_film_does_not_stop_the_others(predicted):
     _, out = predicted
     table = pd.read_csv(out / "masks.csv", keep_default_na=False).set_index("film")
     assert table.index.tolist() == ["broken.png", "one.png", "ward/one.png"]
-    assert list(table.columns) == ["area_fraction", "components", "accepted", "reason", "problem"]
+    assert list(table.columns) == ["area_fraction", "components", "accepted", "reason", "doubt", "problem"]
     assert table.loc["broken.png", "reason"] == "unreadable"
     assert "broken.png" in table.loc["broken.png", "problem"]
     assert not table.loc["broken.png", "accepted"]
@@ -407,6 +407,49 @@ def test_predicting_again_gives_the_same_bytes(finished, predicted, tmp_path):
     films, out = predicted
     finished[0].run("predict.py", more=(str(films), "--out", str(tmp_path)))
     assert checksums(tmp_path) == checksums(out)
+
+
+def test_a_mask_that_was_mended_is_kept_by_the_next_run_and_one_that_was_not_is_made_anew(
+    finished, predicted, tmp_path, capsys
+):
+    films, found = predicted
+    out = shutil.copytree(found, tmp_path / "out")
+    place = "masks" if (out / "masks/one.png").exists() else "not_accepted"
+    (out / place / "one.png").unlink()
+    mask = np.zeros(cv2.imread(str(films / "one.png"), cv2.IMREAD_GRAYSCALE).shape, np.uint8)
+    height, width = mask.shape
+    for left in (width // 8, 5 * width // 8):
+        mask[height // 4 : 3 * height // 4, left : left + width // 4] = 255
+    (out / "masks").mkdir(exist_ok=True)
+    write_image(mask, out / "masks/one.png")  # in place, or out of those that were not accepted
+    drawn = (out / "masks/one.png").read_bytes()
+    for _ in range(2):  # it is known again though the first run listed it
+        finished[0].run("predict.py", more=(str(films), "--out", str(out)))
+        assert "kept: 1 masks that are not as this script wrote them; remove one to have it made anew" in (
+            capsys.readouterr().out
+        )
+        assert (out / "masks/one.png").read_bytes() == drawn
+        assert not (out / "not_accepted/one.png").exists()
+    row = pd.read_csv(out / "masks.csv").set_index("film").loc["one.png"]
+    assert (row["accepted"], row["reason"]) == (True, "kept: not as this script wrote it")
+    assert row["area_fraction"] == pytest.approx(0.25, abs=0.03)
+    assert checksums(out / "overlays")["one.png"] != checksums(found / "overlays")["one.png"]
+    assert checksums(out / "overlays")["ward/one.png"] == checksums(found / "overlays")["ward/one.png"]
+    (out / "masks/one.png").unlink()
+    finished[0].run("predict.py", more=(str(films), "--out", str(out)))
+    assert checksums(out) == checksums(found)
+
+
+def test_what_was_put_there_and_is_no_mask_of_the_film_is_kept_and_said(finished, predicted, tmp_path):
+    films, found = predicted
+    out = shutil.copytree(found, tmp_path / "out")
+    (out / "masks").mkdir(exist_ok=True)
+    shutil.copy(films / "one.png", out / "masks/one.png")
+    finished[0].run("predict.py", more=(str(films), "--out", str(out)))
+    row = pd.read_csv(out / "masks.csv").set_index("film").loc["one.png"]
+    assert not row["accepted"]
+    assert "masks/one.png: its grays are" in row["problem"]
+    assert (out / "masks/one.png").read_bytes() == (films / "one.png").read_bytes()
 
 
 def test_a_unet_for_another_size_is_refused(finished, predicted):

@@ -2,8 +2,8 @@
 
 Reads   DATA_DIR/classification/images.csv and its films, MODELS_DIR/segmentation/Unet/weights/model.keras
 Writes  DATA_DIR/classification/lung_masks.npy (0/255, row i = row i of images.csv), lung_masks.csv (area_fraction,
-        components, accepted, reason), lung_masks_problems.csv, preview_masks.png,
-        preview_doubtful_masks.png (the 16 whose shape is most unlike the others, accepted or not)
+        components, accepted, reason, doubt), lung_masks_problems.csv, preview_masks.png, preview_doubtful_masks.png
+        (32: the oddest of a doubtful shape, then those most unlike the others, accepted or not)
 
 With "LUNG_MASKING": "none" there is nothing to do. A film whose mask fails the check is used whole, and counted.
 """
@@ -16,14 +16,15 @@ from cxr.core import command_line, executors
 from cxr.core.artifacts import digest, need, raw_state, write_csv
 from cxr.core.progress import progress
 from cxr.core.steps import Step
-from cxr.imaging import film_checks
+from cxr.imaging import chest_films, film_checks
+from cxr.imaging.lungs import shape_of
 from cxr.preparation import masking, packing, packs, reading
 from cxr.preparation.films import spread
 from cxr.report import film_pictures
 from cxr.tables import schema
 from cxr.tables.sources.catalogue import film_paths
 
-SHOWN = 16  # films on a sheet
+SHOWN = 16  # films on a sheet; twice as many doubtful ones, of which half may be so by their shape
 
 
 def main(argv=None):
@@ -40,7 +41,12 @@ def main(argv=None):
     problems_csv = schema.problems_csv(masks_npy)
     step = Step(
         masks_npy.with_suffix(".json"),
-        {"images": digest(settings.images_csv), "raw": raw_state(paths), "unet": digest(unet_path)},
+        {
+            "images": digest(settings.images_csv),
+            "raw": raw_state(paths),
+            "unet": digest(unet_path),
+            **chest_films.recorded(paths, arguments.scheduler),
+        },
         {"UNET_INPUT_SIZE": size, "LUNG_THRESHOLD": params.pack.lung_threshold, "FIT": params.pack.fit},
         [masks_npy, masks_csv, problems_csv],
         refuse=problems_csv if arguments.strict else None,
@@ -63,11 +69,10 @@ def main(argv=None):
         write_csv(table, masks_csv)
         masks = packs.open_pack(masks_npy, "this script")
         distances, limit = film_checks.far_from_the_rest(film_checks.thumbnails(masks))
-        unlike = np.argsort(-distances, kind="stable")[:SHOWN]
-        for rows, picture in ((spread(np.arange(len(images)), SHOWN), preview), (unlike, doubtful)):
+        for rows, picture in ((spread(np.arange(len(images)), SHOWN), preview), (odd(masks, distances), doubtful)):
             film_pictures.preview_grid(
                 [reading.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
-                [f"{images['image_id'][row]} {'' if table['accepted'][row] else 'REJECTED'}" for row in rows],
+                [title(images["image_id"][row], table.loc[row]) for row in rows],
                 picture,
                 contours=list(masks[rows]),
             )
@@ -76,11 +81,26 @@ def main(argv=None):
         shares = rejected.groupby(images["source"]).agg(["mean", "count"])
         return [
             f"{counts} -> {masks_npy}, {preview}",
-            f"{(distances > limit).sum()} masks are far from the others; the {len(unlike)} farthest -> {doubtful}",
+            f"{(table['doubt'] != '').sum()} masks are doubtful by their shape (used all the same), "
+            f"{(distances > limit).sum()} far from the others: the first of both -> {doubtful}",
             *(f"  {name}: {share:.1%} of {count} masks not accepted" for name, share, count in shares.itertuples()),
         ]
 
     print(*step.run(make), sep="\n")
+
+
+def odd(masks, distances):
+    """Rows of masks to look at: those of a doubtful shape, the oddest first, then those farthest from the others."""
+    oddness = np.array([shape_of(mask).oddness for mask in masks])
+    doubtful = np.argsort(-oddness, kind="stable")[: min(SHOWN, int((oddness > 1).sum()))]
+    farthest = np.argsort(-distances, kind="stable")
+    return np.array(list(dict.fromkeys([*doubtful, *farthest]))[: 2 * SHOWN])
+
+
+def title(image_id, row):
+    """A film's name on a sheet, and why its mask is not accepted, or doubtful."""
+    said = row["doubt"] if row["accepted"] else f"REJECTED: {row['reason']}"
+    return f"{image_id} {said}".strip()
 
 
 if __name__ == "__main__":

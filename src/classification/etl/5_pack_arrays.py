@@ -18,6 +18,7 @@ from cxr.core.artifacts import digest, origin, raw_state, read_csv, write_csv
 from cxr.core.errors import InputError
 from cxr.core.progress import progress
 from cxr.core.steps import Step
+from cxr.imaging import chest_films
 from cxr.imaging.geometry import AFFINE
 from cxr.preparation import packing, packs, reading
 from cxr.report import film_pictures
@@ -29,7 +30,8 @@ def main(argv=None):
     arguments, settings, params = command_line.opened(command_line.parser(__doc__), argv, lambda s: s.classification)
     images = schema.read_images(settings.images_csv, params.findings)
     paths = film_paths(settings, images)
-    inputs = {"images": digest(settings.images_csv), "raw": raw_state(paths)}
+    listed = chest_films.recorded(paths, arguments.scheduler)
+    inputs = {"images": digest(settings.images_csv), "raw": raw_state(paths), **listed}
     accepted = np.zeros(len(images), bool)
     if params.pack.lung_masking != "none":
         accepted, inputs["masks"] = accepted_masks(settings, len(images))

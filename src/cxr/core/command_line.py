@@ -15,7 +15,7 @@ from cxr.core import locks, machine, process_group
 from cxr.core.configuration import load_params, load_settings
 from cxr.core.errors import InputError, MachineError, hint, one_line, printable
 from cxr.core.parameters import Params
-from cxr.core.settings import Settings, expanded
+from cxr.core.settings import CHEST_FILMS, Settings, expanded
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -92,8 +92,10 @@ def ignore_flags_of_visualize(arguments: argparse.ArgumentParser) -> None:
 
 
 def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
-    """Both JSON files of parsed arguments, checked."""
-    return load_settings(arguments.settings), load_params(arguments.params)
+    """Both JSON files of parsed arguments, checked; from here on the list CHEST_FILMS is in use, or none."""
+    settings, params = load_settings(arguments.settings), load_params(arguments.params)
+    os.environ[CHEST_FILMS] = "" if settings.chest_films == Path() else str(settings.chest_films.absolute())
+    return settings, params
 
 
 class Plain:

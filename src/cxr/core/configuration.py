@@ -208,7 +208,7 @@ def load_settings(path: Path) -> Settings:
     settings = _checked(Settings, {key: value for key, value in content.items() if key in known}, str(path))
     folder = path.resolve().parent
     # "" for a table means that there is none; "" and "." for a folder, which Path does not tell apart, the file's own.
-    tables = {name: name.upper() for name, _ in settings if "csv" in name}
+    tables = {name: name.upper() for name, _ in settings if "csv" in name or name == "chest_films"}
     # Beside a table of the user's own a release counts only where the file names it.
     unnamed = {name for name, key in tables.items() if key not in content}
     none = {name for name, key in tables.items() if content.get(key) == ""}

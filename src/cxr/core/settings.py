@@ -14,6 +14,7 @@ from cxr.core.errors import InputError
 from cxr.core.parameters import Stage
 
 VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+CHEST_FILMS = "CXR_CHEST_FILMS"  # the variable that tells all processes of a run the list in use
 DRIVE = re.compile(r"([A-Za-z]):(?=[\\/]|$)")
 
 # Keys of the original's SETTINGS.json whose place is now derived from DATA_DIR and MODELS_DIR.
@@ -61,6 +62,9 @@ class Settings(Stage):
     own_dataset_dir: Path = Field(Path("data/classification/own"), description="the films of OWN_CSV; only read")
     own_columns: str | dict[str, str] = Field(
         {}, description="which column of OWN_CSV is what, or the name of a known release; {} = guessed by usual names"
+    )
+    chest_films: Path = Field(
+        Path(), description='a list of DICOM files that are chest films whatever their header says; "" = none'
     )
     dataset_dir_segmentation: Path = Field(
         Path("data/segmentation/dataset/LungSegmentation/CXR_png"), description="films with a lung mask; only read"

@@ -44,10 +44,22 @@ def assess(
     metrics, thresholds : dicts that JSON can hold
     """
     thresholds = fit_on_val(val, rule)
+    return judge(table, films, thresholds, replicates, seed, more_groups), thresholds
+
+
+def judge(
+    table: pd.DataFrame,
+    films: pd.DataFrame,
+    thresholds: dict[str, Any],
+    replicates: int,
+    seed: int,
+    more_groups: dict[str, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """metrics.json at thresholds and a calibration that are already there; parameters as in `assess`."""
     block = metrics.evaluate(table, thresholds, replicates, seed)
     groups = {**subgroups.groupings(table, films), **(more_groups or {})}
     block["subgroups"] = subgroups.evaluate(table, groups, thresholds, replicates, seed)
-    return block, thresholds
+    return block
 
 
 # What stands or falls together: one written by another run than the others would be read beside them.

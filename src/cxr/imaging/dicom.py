@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cxr.core.errors import FilmError
+from cxr.core.errors import FilmError, InputError
 from cxr.imaging.dicom_header import FewPieces, complete, refuse_other_kinds, refuse_unreadable_pixels
 from cxr.imaging.grays import LEAST_RANGE, Decoded, looked_up, roughness, shows_little, windowed
 from cxr.imaging.views import stated_view
@@ -36,12 +36,12 @@ def decode_dicom(content: bytes, path: Path) -> Decoded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's are many, and quote values of the header
             header = pydicom.dcmread(FewPieces(content, path), force=True)
-            refuse_other_kinds(header, path)
-            assumed = complete(header, path)
+            passed_over = refuse_other_kinds(header, path)
+            assumed = passed_over + complete(header, path)
             refuse_unreadable_pixels(header, path)
             decoded = _decoded(header, header.pixel_array, path)
             return replace(decoded, notes=assumed + decoded.notes)
-    except (FilmError, MemoryError):  # sizes were checked: memory is the machine's, not the film's
+    except (InputError, MemoryError):  # sizes were checked: memory is the machine's, not the film's
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes
         # Their text may quote the header, so a patient's name: only its kind is shown.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr.core.errors import FilmError
+from cxr.imaging.chest_films import is_listed
 from cxr.imaging.dicom_terms import FILM_MODALITIES, other_modality, other_part
 from cxr.imaging.jpeg import refuse_many_scans
 
@@ -32,17 +33,24 @@ class FewPieces(io.BytesIO):
         return super().read(size)
 
 
-def refuse_other_kinds(header: Any, path: Path) -> None:
-    """Raise a FilmError for what is known to be no chest film, or cannot be a picture."""
-    storage = header.get("SOPClassUID")
-    if said := other_modality(_text(header, "Modality"), getattr(storage, "keyword", "")):
-        raise FilmError(f"{path}: its {said}; expected one of {', '.join(sorted(FILM_MODALITIES))}, or none")
+def refuse_other_kinds(header: Any, path: Path) -> tuple[str, ...]:
+    """Raise a FilmError for what is known to be no chest film, or cannot be a picture.
+
+    Of a film that `chest_films` lists what its header says of modality and body part is a note, and returned.
+    """
+    storage, said = header.get("SOPClassUID"), {}
+    if modality := other_modality(_text(header, "Modality"), getattr(storage, "keyword", "")):
+        said[modality] = f"one of {', '.join(sorted(FILM_MODALITIES))}, or none"
     if part := other_part(_text(header, "BodyPartExamined")):
-        raise FilmError(f"{path}: its BodyPartExamined is {part}; expected CHEST")
+        said[f"BodyPartExamined is {part}"] = "CHEST"
+    if said and not is_listed(path):
+        wrong, expected = next(iter(said.items()))
+        raise FilmError(f"{path}: its {wrong}; expected {expected}")
     if not any(header.get(keyword) for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise FilmError(f"{path}: not readable as DICOM (it holds no pixels)")
     if missing := [keyword for keyword in ("Rows", "Columns", "BitsAllocated") if not header.get(keyword)]:
         raise FilmError(f"{path}: its header does not state {', '.join(missing)}")
+    return tuple(f"its {wrong}, which was passed over: it is on the list of chest films" for wrong in said)
 
 
 def complete(header: Any, path: Path) -> tuple[str, ...]:

@@ -4,8 +4,15 @@ The bounds were measured on 414 masks of Montgomery and Shenzhen, at 64 to 1024 
 to 95, and on 948 films of NIH, Montgomery and Shenzhen.
 """
 
+import hashlib
+import struct
+import zlib
+from pathlib import Path
+
 import cv2
 import numpy as np
+
+from cxr.core.artifacts import written_whole
 
 # Share of pixels between the two grays: edges, JPEG's ripples (masks .11 at most, films .26 or more).
 MOST_BETWEEN = 0.12
@@ -15,6 +22,7 @@ MOST_BORDER = 0.5  # share of the film's border on the lungs (.03 at most; of a 
 MOST_HOLES = 0.2  # of the lungs' area
 SMALLEST_PIECE = 0.1  # of both lungs, from which a piece is a lung
 NARROWEST = 0.5  # of the film's width, of lungs that touch (a single lung .49 at most)
+SIGNATURE = b"tEXtcxr\0"  # a PNG's chunk of text, which other programs pass over
 APART = 0.2  # of the film's width, between the middles of both lungs (.29 or more)
 
 
@@ -86,3 +94,24 @@ def why_no_lungs(mask: np.ndarray) -> str:
     if pieces < 2 and np.ptp(columns) < NARROWEST * mask.shape[1]:
         return "shows one lung only; expected both. Is the file of the other one missing?"
     return ""
+
+
+def write_signed(mask: np.ndarray, path: Path, place: str) -> None:
+    """Write a mask (H, W) uint8 as a PNG that `is_signed` for this place tells from one that was drawn or mended."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(_signed(cv2.imencode(".png", mask)[1].tobytes(), place))
+
+
+def is_signed(path: Path, place: str) -> bool:
+    """Whether a file is to the byte what `write_signed` wrote for this place."""
+    content = path.read_bytes()
+    plain = content[: max(0, content.rfind(SIGNATURE) - 4)] + content[-12:]
+    return content == _signed(plain, place)
+
+
+def _signed(png: bytes, place: str) -> bytes:
+    """A PNG with a chunk before its last, which has 12 bytes, of the place and the digest of all before it."""
+    body, end = png[:-12], png[-12:]
+    text = f"{place} {hashlib.blake2b(body, digest_size=16).hexdigest()}".encode()
+    chunk = SIGNATURE + text
+    return body + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + end

@@ -11,6 +11,10 @@ import numpy as np
 AREA_RANGE = (0.06, 0.55)
 SMALLEST_LUNG = 0.15  # of the larger one
 LARGEST_LEFTOVER = 0.35  # share of the thresholded pixels that the clean-up may drop
+# Shape of both lungs, on the same 414 masks at 128 and 256 pixels; what is beyond is doubtful, and used all the same.
+TOPS_APART = 0.09  # of the side, between the tops of both lungs (.086 at most)
+NARROWED = 0.42  # of a lung's width above, by which it narrows again in its upper part (.41 at most)
+UPPER_PART = 0.4  # of a lung's height
 
 
 @dataclass(frozen=True)
@@ -18,13 +22,14 @@ class MaskQuality:
     """What a lung mask is accepted by.
 
     area_fraction: of the square. components: lungs found, 0 to 2. accepted: use it; else the whole film is kept.
-    reason: why it is not accepted, "" where it is.
+    reason: why it is not accepted, "" where it is. doubt: what is odd in its shape, "" where nothing; it is used.
     """
 
     area_fraction: float
     components: int
     accepted: bool
     reason: str
+    doubt: str = ""
 
 
 def clean_mask(probability: np.ndarray, threshold: float = 0.5) -> tuple[np.ndarray, MaskQuality]:
@@ -73,7 +78,47 @@ def _quality(mask: np.ndarray, lungs: int, thresholded: int, cleaned: int) -> Ma
         reason = f"{1 - cleaned / thresholded:.0%} of the lung pixels lie in scattered pieces"
     else:
         reason = ""
-    return MaskQuality(area, lungs, not reason, reason)
+    return MaskQuality(area, lungs, not reason, reason, shape_of(mask).doubt)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the lungs of a mask end above: what climbs the neck or a shoulder ends higher, or narrows and widens again.
+
+    tops_apart: height between the tops of both lungs, of the side; 0 of one lung. narrowed: by how much of its width
+    above a lung narrows within its upper part, the worse of both.
+    """
+
+    tops_apart: float
+    narrowed: float
+
+    @property
+    def oddness(self) -> float:
+        """Above 1 a shape is doubtful."""
+        return max(self.tops_apart / TOPS_APART, self.narrowed / NARROWED)
+
+    @property
+    def doubt(self) -> str:
+        if self.tops_apart > TOPS_APART:
+            return f"one lung ends {self.tops_apart:.0%} of the film above the other, expected {TOPS_APART:.0%} or less"
+        if self.narrowed > NARROWED:
+            return f"a lung narrows by {self.narrowed:.0%} near its top, expected {NARROWED:.0%} or less"
+        return ""
+
+
+def shape_of(mask: np.ndarray) -> Shape:
+    """How the two largest pieces of a mask (H, W), uint8, lungs from 128 on, end above."""
+    _, pieces, statistics, _ = cv2.connectedComponentsWithStats((mask >= 128).astype(np.uint8), connectivity=4)
+    largest = 1 + np.argsort(-statistics[1:, cv2.CC_STAT_AREA], kind="stable")[:2]
+    areas = statistics[:, cv2.CC_STAT_AREA]
+    tops, narrowed = [], [0.0]
+    for piece in (piece for piece in largest if areas[piece] >= SMALLEST_LUNG * areas[largest[0]]):
+        top, height = (int(statistics[piece, column]) for column in (cv2.CC_STAT_TOP, cv2.CC_STAT_HEIGHT))
+        widths = (pieces[top : top + max(2, int(UPPER_PART * height))] == piece).sum(axis=1)
+        above = np.maximum.accumulate(widths)
+        narrowed.append(float(((above - widths) / above).max()))
+        tops.append(top / mask.shape[0])
+    return Shape(max(tops) - min(tops) if tops else 0.0, max(narrowed))
 
 
 def mask_film(

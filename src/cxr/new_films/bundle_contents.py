@@ -52,6 +52,7 @@ class _Threshold(_Strict):
 class _Scaling(_Strict):
     slope: Positive | None
     intercept: FiniteFloat | None
+    fitted_on: Line | None
 
     @model_validator(mode="after")
     def both(self):
@@ -64,8 +65,17 @@ class _Calibration(_Strict):
     findings: dict[str, dict[Line, _Scaling]]
 
 
+class _Val(_Strict):
+    films: int
+    patients: int
+    digest: Line
+
+
 class Thresholds(_Strict):
+    rule: Line
+    val: _Val
     findings: dict[str, dict[Line, _Threshold]]
+    operating_points: dict[str, dict[str, dict[Line, _Threshold]]]
     calibration: _Calibration
 
 

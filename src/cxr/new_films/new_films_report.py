@@ -13,6 +13,7 @@ from cxr.core.errors import one_line
 from cxr.core.executors import process_count
 from cxr.core.findings import colours
 from cxr.core.parameters import METHOD_NAMES
+from cxr.evaluation import metrics
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
@@ -102,8 +103,14 @@ def by_sureness(predicted: Predicted) -> list[int]:
     return np.argsort(-(probabilities - limits).max(axis=1), kind="stable").tolist()
 
 
-def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tuple[str, str]]]) -> str:
-    """The report of new films as HTML; ``overlays`` are relative links, "" where none was drawn."""
+def page(
+    predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tuple[str, str]]],
+    evaluated: html_page.Model | None = None,
+) -> str:  # fmt: skip
+    """The report of new films as HTML; ``overlays`` are relative links, "" where none was drawn.
+
+    evaluated: what the model is worth on those whose label is known, from `known_labels.evaluate`.
+    """
     films, used = predicted.films, thresholds_used(predicted)
     called = predicted.scored.decisions.sum(axis=0)
     tiles = [
@@ -136,7 +143,13 @@ def page(predicted: Predicted, overlays: Sequence[str], facts: dict[str, list[tu
         "shown": min(len(films), gallery.most_films(len(predicted.scored.findings))),
         "facts": facts,
         "caveats": CAVEATS,
+        "labels": None,
     }  # fmt: skip
+    if evaluated:
+        guessing = metrics.told_of_guessing(**metrics.guessing_of(evaluated.metrics))
+        facts = {"Evaluation": html_page.protocol_facts(evaluated.metrics["protocol"]), **facts}
+        content |= html_page.evaluation(evaluated, {}, (), html_page.Extras())
+        content |= {"labels": {"notes": evaluated.notes, "guessing": guessing}, "facts": facts}
     return html_page.render("new_films.html.j2", content)
 
 

@@ -1,5 +1,6 @@
 """What a prediction rests on: its thresholds, what its family has not told from guessing, and run.json."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from cxr.evaluation import metrics, thresholds
@@ -26,13 +27,17 @@ def told_of_guessing(predicted: Predicted) -> list[str]:
     return metrics.told_of_guessing(**recorded) if recorded else []
 
 
-def record(predicted: Predicted, device: str, versions: dict[str, str]) -> dict[str, Any]:
-    """run.json of a prediction: what the numbers depend on; nothing of the films but how many there were."""
+def record(predicted: Predicted, device: str, versions: dict[str, str], listed: Sequence[str] = ()) -> dict[str, Any]:
+    """run.json of a prediction: what the numbers depend on; nothing of the films but how many there were.
+
+    listed: those that were taken as chest films because a list says so, as it names them.
+    """
     return {
         "bundle": predicted.bundle.name,
         "family": predicted.bundle.family,
         "films": len(predicted.films),
         "not_predicted": len(predicted.problems),
+        **({"chest_films_by_list": list(listed)} if listed else {}),
         "thresholds_of": predicted.hospital,
         "thresholds": thresholds_used(predicted),
         "not_told_from_guessing": told_of_guessing(predicted),

@@ -9,13 +9,14 @@ import pandas as pd
 
 from cxr.core import executors
 from cxr.imaging import film_checks
+from cxr.imaging.lungs import shape_of
 from cxr.preparation import reading
 from cxr.tables.sources.source import Checked
 
 SIDE = 256  # pixels, of a film that is looked at
 SHOWN = 16  # films of a set on its sheet
 MOST_FLAGGED = 32  # films on the sheet of flagged ones
-FLAGS = (*film_checks.OF_ONE_FILM, "far_from_the_rest", "file_note")
+FLAGS = (*film_checks.OF_ONE_FILM, "doubtful_mask", "far_from_the_rest", "file_note")
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Looked:
 
     films: how many were read. problems: ``path``, ``problem`` of those that cannot be used. flags: ``set``, ``film``,
     ``path``, ``flag`` (of `FLAGS`), ``reason``, a row a flag. shown: name -> film and mask or None, for the sheet.
+    oddness: name -> that of its mask, of those that have one.
     """
 
     films: int
     problems: pd.DataFrame
     flags: pd.DataFrame
     shown: dict[str, tuple[np.ndarray, np.ndarray | None]]
+    oddness: dict[str, float]
 
 
 def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterable, int, str], Iterable]) -> Looked:
@@ -41,7 +44,7 @@ def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterab
     to_show = set(spread(names, SHOWN))
     read = functools.partial(reading.try_checked, size=SIDE, fit="pad")
     results = executors.by_processes(read, [checked.films[name] for name in names], workers)
-    wrong, flags, shown, small = [], [], {}, {}
+    wrong, flags, shown, small, oddness = [], [], {}, {}, {}
     for name, (film, mask, checks, problem) in zip(names, progress(results, len(names), checked.name), strict=True):
         if problem:
             wrong.append((str(checked.films[name][0]), problem))
@@ -53,6 +56,9 @@ def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterab
         reasons = {flag: getattr(checks, flag) for flag in film_checks.OF_ONE_FILM} | {"file_note": checks.file_notes}
         if name in checked.lateral:
             reasons["lateral"] = ""
+        if mask is not None:
+            shape = shape_of(mask)
+            oddness[name], reasons["doubtful_mask"] = shape.oddness, shape.doubt
         flags += [(name, flag, reason) for flag, reason in reasons.items() if reason]
     distances, limit = film_checks.far_from_the_rest(np.array(list(small.values())))
     flags += [
@@ -64,19 +70,47 @@ def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterab
     table.insert(0, "set", checked.name)
     table.insert(2, "path", [str(checked.films[name][0]) for name in table["film"]])
     problems = pd.DataFrame(wrong, columns=["path", "problem"])
-    return Looked(len(names), problems, table, shown)
+    return Looked(len(names), problems, table, shown, oddness)
 
 
-def flagged_films(checked: Checked, flags: pd.DataFrame) -> tuple[list[np.ndarray], list[str]]:
-    """At most `MOST_FLAGGED` films of a set and their titles: the first of each flag, then the second, and so on."""
+Sheet = tuple[list[np.ndarray], list[str], list[np.ndarray | None]]
+
+
+def shown_films(checked: Checked, looked: Looked) -> Sheet:
+    """Films spread over a set, with their titles (name, then findings, sex and view) and masks."""
+    films, masks = zip(*looked.shown.values(), strict=True)
+    return list(films), [title(checked, name) for name in looked.shown], list(masks)
+
+
+def flagged_films(checked: Checked, flags: pd.DataFrame) -> Sheet:
+    """The same of at most `MOST_FLAGGED` flagged ones: the first of each flag, then the second, and so on."""
     order = flags.groupby("flag").cumcount().sort_values(kind="stable").index
-    chosen = flags.loc[order].drop_duplicates("film")["film"].head(MOST_FLAGGED)
     said = flags.groupby("film", sort=False)["flag"].agg(", ".join).str.replace("_", " ")
-    films = [reading.try_square(checked.films[name][0], SIDE, "pad")[0] for name in chosen]
-    labels = [checked.labels.get(name, "") for name in chosen]
-    return films, [
-        f"{said[name]}: {name.rpartition('/')[2]} {label}".strip() for name, label in zip(chosen, labels, strict=True)
-    ]
+    return _read_again(checked, said[flags.loc[order, "film"].unique()[:MOST_FLAGGED]])
+
+
+def oddest_masks(checked: Checked, looked: Looked) -> Sheet:
+    """The same of the `SHOWN` films with the oddest masks, the oddest first, and why they are doubtful, if so."""
+    names = sorted(looked.oddness, key=lambda name: -looked.oddness[name])[:SHOWN]
+    doubts = looked.flags[looked.flags["flag"] == "doubtful_mask"].set_index("film")["reason"]
+    return _read_again(checked, doubts.reindex(names).fillna(""))
+
+
+def _read_again(checked: Checked, said: pd.Series) -> Sheet:
+    """Films and masks of ``said``: name -> what is to stand behind it."""
+    read = [reading.try_checked(checked.films[name], SIDE, "pad") for name in said.index]
+    return (
+        [film for film, *_ in read],
+        [title(checked, *about) for about in said.items()],
+        [mask for _, mask, *_ in read],
+    )
+
+
+def title(checked: Checked, name: str, said: str = "") -> str:
+    """A film's name without its set, what is said of it, its findings, sex and view."""
+    labels = checked.labels.get(name, "")
+    said = "; ".join(filter(None, (said, labels)))
+    return f"{name.partition('/')[2]}{': ' if said else ''}{said}"
 
 
 def spread(names: Sequence[str], count: int) -> list[str]:

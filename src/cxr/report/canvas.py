@@ -1,5 +1,6 @@
 """Pictures of films, composed with OpenCV on uint8 RGB canvases: tiles, grids, outlines, boxes, colour bars, text."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
@@ -126,10 +127,10 @@ def _squared(shown: np.ndarray, side: int) -> np.ndarray:
 
 
 def tile_grid(tiles: Sequence[np.ndarray], captions: Sequence[str], columns: int) -> np.ndarray:
-    """Tiles in rows with a caption of one or two lines under each."""
+    """Tiles in rows with a caption of one to four lines under each."""
     side = tiles[0].shape[0] if tiles else 256
     rows = -(-len(tiles) // columns)
-    wrapped = [wrap_text(caption, side - 4, 14) for caption in captions]
+    wrapped = [wrap_text(caption, side - 4, 14, most=4) for caption in captions]
     step, below = side + GAP, 6 + 18 * max((len(lines) for lines in wrapped), default=0)
     canvas = blank_canvas(GAP + rows * (step + below), GAP + columns * step)
     for number, (tile, lines) in enumerate(zip(tiles, wrapped, strict=True)):
@@ -140,13 +141,21 @@ def tile_grid(tiles: Sequence[np.ndarray], captions: Sequence[str], columns: int
     return canvas
 
 
-def wrap_text(text: str, width: int, size: int, weight: int = 400) -> list[str]:
-    """The text in one line or, where that is wider than ``width`` pixels, in two; the second takes all that is left."""
-    if text_width(text, size, weight) <= width:
-        return [text]
-    words = text.split(" ")
-    fits = [n for n in range(1, len(words)) if text_width(" ".join(words[:n]), size, weight) <= width]
-    return [" ".join(words[: fits[-1]]), " ".join(words[fits[-1] :])] if fits else [text]
+def wrap_text(text: str, width: int, size: int, weight: int = 400, most: int = 2) -> list[str]:
+    """The text in lines of ``width`` pixels, ``most`` of them, of which the last takes all that is left.
+
+    It breaks at spaces; where a word is too long, within it behind ``/`` or ``_``, as ids have them.
+    """
+    lines = []
+    while len(lines) < most - 1 and text_width(text, size, weight) > width:
+        ends = [[found.end() for found in re.finditer(mark, text)] for mark in (" ", "[/_]")]
+        fits = [[end for end in some if text_width(text[:end].rstrip(), size, weight) <= width] for some in ends]
+        end = next((some[-1] for some in fits if some), None)
+        if end is None:
+            break
+        lines.append(text[:end].rstrip())
+        text = text[end:]
+    return [*lines, text]
 
 
 def draw_outline(canvas: np.ndarray, mask: np.ndarray, colour, thickness: int = 1) -> None:

@@ -120,15 +120,22 @@ def page(
         "fewest": FEWEST,
         "notes": list(model.notes),
         "caveats": [*CAVEATS, *caveats(model.metrics["protocol"]["sources"])],
-        "tables": _tables(model, blocks, compared, findings),
-        "charts": _charts(model, findings, extras),
-        "colours": colours(every),
-        "dashes": curves.dashes(every),
+        **evaluation(model, blocks, compared, extras),
         "extras": extras,
-        "findings": findings,
         "gallery": gallery_data(extras.cards, every),
     }
     return render("report.html.j2", content)
+
+
+def evaluation(model: Model, blocks, compared, extras: Extras) -> dict[str, Any]:
+    """What evaluation.html.j2 shows, on any page; parameters as in `page`."""
+    every = predictions.findings_of(model.table)
+    findings = [finding for finding in every if finding in model.findings]
+    return {
+        "tables": _tables(model, blocks, compared, findings),
+        "charts": _charts(model, findings, extras),
+        "colours": colours(every), "dashes": curves.dashes(every), "findings": findings,
+    }  # fmt: skip
 
 
 def gallery_data(cards: list[dict[str, Any]] | None, findings: Sequence[str]) -> Markup | None:
@@ -161,22 +168,23 @@ def write(html: str, path: Path) -> int:
 
 def of_predictions(name: str, model: Model, models: Mapping[str, Model], compared: Sequence[dict[str, Any]]) -> str:
     """The report of somebody's predictions, beside those of other files."""
-    protocol = model.metrics["protocol"]
-    films = f"{protocol['films']:,} films"
-    facts = {
-        "Protocol": [
-            ("films, patients", f"{films}, {protocol['patients']:,}"),
-            ("films at thresholds", f"{protocol['decided_films']:,}"),
-            ("threshold rule", protocol["threshold_rule"]),
-            ("digest of the val list", protocol["thresholds_from"]["digest"]),
-            ("resamples, seed", f"{protocol['replicates']:,}, {protocol['seed']}"),
-        ]
-    }
-    return page(name, model, {other: models[other].metrics for other in models}, compared, Extras(facts=facts))
+    extras = Extras(facts={"Protocol": protocol_facts(model.metrics["protocol"])})
+    return page(name, model, {other: models[other].metrics for other in models}, compared, extras)
+
+
+def protocol_facts(protocol: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The protocol of metrics.json as pairs of text."""
+    return [
+        ("films, patients", f"{protocol['films']:,} films, {protocol['patients']:,}"),
+        ("films at thresholds", f"{protocol['decided_films']:,}"),
+        ("threshold rule", protocol["threshold_rule"]),
+        ("digest of the val list", protocol["thresholds_from"]["digest"]),
+        ("resamples, seed", f"{protocol['replicates']:,}, {protocol['seed']}"),
+    ]
 
 
 def _json(content: Any) -> Markup:
-    """JSON for a script element: no character in it can end the element."""
+    """JSON for a script element, which no character in it can end."""
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
 

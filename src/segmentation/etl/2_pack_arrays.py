@@ -12,6 +12,7 @@ from cxr.core.artifacts import digest, need, raw_state, read_csv, write_csv
 from cxr.core.errors import InputError
 from cxr.core.progress import progress
 from cxr.core.steps import Step
+from cxr.imaging import chest_films
 from cxr.preparation import packs, reading
 from cxr.report import film_pictures
 from cxr.tables import lung_sets
@@ -32,7 +33,8 @@ def main(argv=None):
     images_npy, masks_npy = folder / f"images_{size}.npy", folder / f"masks_{size}.npy"
     packed_csv, preview = folder / f"packed_{size}.csv", folder / "preview_pairs.png"
     problems_csv = packed_csv.with_name(f"packed_{size}_problems.csv")
-    inputs = {"pairs": digest(pairs_csv), "raw": raw_state(path for paths in files for path in paths)}
+    raw = [path for paths in files for path in paths]
+    inputs = {"pairs": digest(pairs_csv), "raw": raw_state(raw), **chest_films.recorded(raw)}
     step = Step(
         folder / f"packed_{size}.json",
         inputs,
