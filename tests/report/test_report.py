@@ -16,7 +16,7 @@ from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation import assessment, predictions
 from cxr.maps import detection_scores, faithfulness, localisation, map_scores
 from cxr.maps.heatmaps import enlarged
-from cxr.report import gallery, html_page, model_card, page_tables, trust_tables
+from cxr.report import family_report, gallery, html_page, model_card, page_tables, trust_tables
 from tests.conftest import load_script, settings_in, tiny_params
 
 NASTY = '</script><script>alert("x")</script><img src=x>'
@@ -541,6 +541,37 @@ def test_the_cards_sentences_are_counted_not_what_was_asked(tmp_path, ours):
     assert model_card._protocol(films, ours.metrics)[0].startswith("No patient is in two splits.")
     leaking = films_of([("a", "train"), ("a", "test")])
     assert model_card._protocol(leaking, ours.metrics)[0].startswith("1 PATIENTS ARE IN SEVERAL SPLITS.")
+
+
+def test_figures_on_a_hospital_of_which_no_film_was_in_training_or_val_say_so(tmp_path):
+    settings, params = settings_in(tmp_path), tiny_params(ENSEMBLE_MEMBERS=["tiny"])
+    ids = [f"nih/{n:05d}" for n in range(40)] + [f"chexpert/valid/{n:05d}" for n in range(20)]
+    splits = ["val", "test"] * 20 + ["test"] * 20
+    truth = np.tile(np.arange(60)[:, None] % 4 < 2, 6).astype(float)
+    table = predictions.build(ids, ids, splits, truth, 0.3 + 0.4 * truth, FINDINGS)
+    facts = pd.DataFrame({"image_id": ids, "view": "PA", "sex": "F", "age": 50})
+    val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
+    block, thresholds = assessment.assess(val, test, facts, "f1", 10, 1)
+    folder, member = settings.family_dir("ensemble"), settings.member_dir("ensemble", "tiny")
+    member.mkdir(parents=True)
+    for place in (folder, member):
+        predictions.write(table, place / "predictions.csv")
+    artifacts.write_json(block, folder / "metrics.json")
+    artifacts.write_json(thresholds, folder / "thresholds.json")
+    assessment.finish(settings, "ensemble", ["tiny"])
+    never = "No film of chexpert was in training or val: figures on them are those at a hospital never seen"
+
+    def notes(split_of_chexpert):
+        images = pd.DataFrame({"image_id": ids, "source": [name.split("/")[0] for name in ids]})
+        artifacts.write_csv(images, settings.images_csv)
+        own = splits[:40] + split_of_chexpert
+        artifacts.write_csv(pd.DataFrame({"image_id": ids, "split": own}), settings.split_csv)
+        return [note for note in family_report.model(settings, params, "ensemble").notes if note.startswith(never)]
+
+    assert len(notes(["test"] * 20)) == 1
+    assert notes(["train"] + ["test"] * 19) == [], "one film is enough: it was seen"
+    settings.split_csv.unlink()  # predictions alone came: val says which hospitals were seen
+    assert [note for note in family_report.model(settings, params, "ensemble").notes if note.startswith(never)]
 
 
 def guessing_model():
