@@ -17,15 +17,15 @@ data=$demo/data/classification models=$demo/models/classification
 started=$(date +%s) number=0
 
 if [ "$demo" = demo/quick ]; then
-    echo "The quick demo: few films, small networks, hardly trained. ITS FIGURES MEAN NOTHING; it shows every picture and page."
-    echo "Nine parts, @ minutes of computing together on one core of an AMD EPYC, less on two."
+    echo "The quick demo: few films, small networks, hardly trained. It shows every picture and page. ITS FIGURES MEAN NOTHING."
+    echo "Nine parts, four and a half minutes of computing on one core of an AMD EPYC (2026-11-27), so less where two are free."
 else
     cat <<END
-The demo in nine parts, with minutes on two cores of an AMD EPYC (docs/demo.md says how they were measured):
-  1 films are drawn  @          4 evaluation of the ensemble  @      7 evaluation of EfficientNet  @
-  2 preparation  @              5 its maps  @                        8 its maps  @
-  3 training of the ensemble  @ 6 training of EfficientNet  @        9 thumbnails  @
-For a first look in less than five minutes: bash run_demo.sh --quick
+The demo in nine parts, and minutes of each on two free cores of an AMD EPYC (2026-11-27; docs/demo.md: how they were found):
+  1 drawing films        1      4 evaluation, Ensemble    2      7 evaluation, Efficientnet  1
+  2 preparation          3      5 maps, Ensemble          4      8 maps, Efficientnet        2
+  3 training, Ensemble  18      6 training, Efficientnet  2      9 thumbnails                1
+A look at every picture and page in less than five minutes: bash run_demo.sh --quick
 END
 fi
 
@@ -37,7 +37,7 @@ part() {
     "$@"
     echo "== Part $number took $(($(date +%s) - begun)) s. Look at: $files"
 }
-part "films are drawn" "$demo/data/raw/" python "$here/demo/draw_films.py" "$@"
+part "drawing films" "$demo/data/raw/" python "$here/demo/draw_films.py" "$@"
 part "preparation" "$data/preview_masks.png" sh "$here/prepare_data.sh" "$@"
 for family in Ensemble Efficientnet; do
     results=$models/$(echo $family | tr E e)
@@ -45,14 +45,15 @@ for family in Ensemble Efficientnet; do
     part "evaluation, $family" "$results/report.html, roc.png, result.csv" sh "$here/evaluate_$family.sh" "$@"
     part "maps, $family" "$results/gradcam/overview_*.png, report.html with maps" sh "$here/visualization_$family.sh" "$@"
 done
-part "thumbnails, for comparison" "the table above" python "$here/demo/thumbnail_baseline.py" "$@"
+part "thumbnails" "the table above: how far one gets without looking closely" python "$here/demo/thumbnail_baseline.py" "$@"
 
 cat <<END
 
-Done in $(($(date +%s) - started)) s. Look at these four, in this order:
-  $data/preview_masks.png       does the outline hold both lungs?
-  $models/ensemble/roc.png      curves: how far from the diagonal?
-  $models/ensemble/gradcam/     overview_<finding>.png: heat and boxes, beside the known ones
-  $models/ensemble/report.html  all of it on one page
-The same of EfficientNet: $models/efficientnet/; the worst lung masks: $demo/models/segmentation/Unet/evaluation/worst.png
+Done in $(($(date +%s) - started)) s. Look at these four pictures, in this order:
+  1. Do the outlines hold both lungs?            $data/preview_masks.png
+  2. Did each network learn?                     $models/ensemble/*/curves.png
+  3. How far are the curves from the diagonal?   $models/ensemble/roc.png, roc_*.png of each hospital
+  4. Does the heat lie on the finding?           $models/ensemble/gradcam/overview_*.png; green: the known boxes
+All of it on one page: $models/ensemble/report.html. EfficientNet's: $models/efficientnet/.
 END
+[ "$demo" = demo ] || echo "The quick demo's figures mean nothing."

@@ -196,15 +196,16 @@ class Echo(keras.callbacks.Callback):
         self.bar, self.left = progress(None, self.steps, f"  epoch {epoch + 1}", "step"), self.epochs - epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.update()
         if self.since is None:
             self.since = time.perf_counter()
+            self.bar.unpause()  # its clock begins here too: else "an hour left" after a first step of minutes
         elif self.since and (took := time.perf_counter() - self.since) >= ESTIMATE_AFTER:
             self.since, one = False, took / batch * self.steps  # batch counts from 0: so many steps since the first
             self.say(
                 f"  an epoch of {self.steps:,} steps takes about {duration(one)} and its scores on val; "
                 f"{self.left} epochs, scores aside, {duration(one * self.left)} at most"
             )
+        self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
