@@ -15,6 +15,8 @@ from cxr.report import table_notes
 from cxr.report.page_tables import Cell, Table, count, difference, findings_and_mean, number, with_interval
 
 JUDGED_BY = "ap_iou_0.3"
+TITLES = "AP, IoU > 0.1|AP, IoU > 0.3|AP, IoU > 0.5|AP, IoBB > 0.5|FROC score|Sensitivity at 1 false box".split("|")
+DETECTION = dict(zip((*WITH_INTERVAL, "sensitivity_at_1"), TITLES, strict=True))  # column of the CSV -> head
 BOXED = f"{table_notes.MARK} with a known box"
 DETECTED = f"{BOXED}, or without the finding"
 BLANKED = f"{table_notes.MARK} with such a film"
@@ -66,15 +68,16 @@ def detection_tables(scores: pd.DataFrame, network: str) -> list[Table]:
     network : str
         Whose boxes the last two tables are of.
     """
-    over, by_finding, beside, without = [], [], [], []
+    over, means, by_finding, beside, without = [], {}, [], [], []
     of_finding = scores.set_index(["finding", "method"])[JUDGED_BY]
     for row in scores.to_dict("records"):
         counts = [count(row[key]) for key in ("films", "boxes", "detected")]
-        at_one = number(_known(row["sensitivity_at_1"]), faint=_is_few(row))
-        cells = [*counts, *(_interval(row, key) for key in WITH_INTERVAL), at_one]
+        cells = [*counts, *(_interval(row, key) for key in DETECTION)]
         if row["finding"] == MEAN:
             knows = row["network"] == "none"
-            over.append([Cell(row["method"] if knows else row["network"], faint=knows), *cells])
+            name = row["method"] if knows else row["network"]
+            over.append([Cell(name, faint=knows), *cells])
+            means[name] = _values(row, DETECTION)
         elif row["network"] == network:
             by_finding.append([Cell(row["finding"]), *cells])
         if row["network"] == network:
@@ -82,17 +85,14 @@ def detection_tables(scores: pd.DataFrame, network: str) -> list[Table]:
             figures = [number(other, faint=_is_few(row)) for other in others.values()]
             beside.append([Cell(_name(row["finding"])), _interval(row, JUDGED_BY), *figures])
             without += [(_name(row["finding"]), f"{MEAN_BOX} n/a: {NO_MEAN_BOX}")] if others[MEAN_BOX] is None else []
-    own = scores[scores["network"] == network]
-    heads = [
-        *("Films", "Known boxes", "Detected boxes", "AP, IoU > 0.1", "AP, IoU > 0.3", "AP, IoU > 0.5"),
-        *("AP, IoBB > 0.5", "FROC score", "Sensitivity at 1 false box"),
-    ]
-    shown = dict(zip((*WITH_INTERVAL, "sensitivity_at_1"), heads[3:], strict=True))
-    notes, names = _notes(own, shown, DETECTED), [name.capitalize() for name in BESIDE]
+    own = scores[(scores["network"] == network) & (scores["finding"] != MEAN)]
+    heads = ["Films", "Known boxes", "Detected boxes", *DETECTION.values()]
+    names = [name.capitalize() for name in BESIDE]
+    notes = [*_few_in_mean(own), *table_notes.of_rows(means, DETECTION)]
     caption = f"Average precision at IoU > 0.3 of {network}, and of what stands beside it"
     return [
-        Table("Detection, mean over the findings that have boxes", ["Boxes", *heads], over, _few_in_mean(own)),
-        Table(f"Detection by finding ({network})", ["Finding", *heads], by_finding, notes),
+        Table("Detection, mean over the findings that have boxes", ["Boxes", *heads], over, notes),
+        Table(f"Detection by finding ({network})", ["Finding", *heads], by_finding, _notes(own, DETECTION, DETECTED)),
         Table(
             caption,
             ["Finding", network, *names],
