@@ -38,16 +38,11 @@ def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Coll
     intervals : collection of str, optional
         Keys of those that are shown with their interval; else all are.
     """
-    few = values.get("too_few")  # of the mean: the findings that are
-    notes = (
-        [
-            values.get("few_of", TOO_FEW)
-            if few is True
-            else f"mean over findings of too few patients too ({', '.join(few)})"
-        ]
-        if few
-        else []
-    )
+    few, notes = values.get("too_few"), []  # of the mean: the findings that are
+    if few is True:
+        notes.append(values.get("few_of", TOO_FEW))
+    elif few:
+        notes.append(f"mean over findings of too few patients too ({', '.join(few)})")
     reasons: dict[str, list[str]] = {}
     for key, title in titles.items():
         if key not in values:
