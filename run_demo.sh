@@ -1,28 +1,59 @@
 #!/bin/sh
-# Goes in:  nothing; synthetic films are drawn from a seed.
-# Comes out: the whole pipeline's results on them, under demo/data and demo/models. A second call reuses what is up to date.
+# Goes in:  nothing; synthetic films are drawn from a seed. --quick: few films, small networks, figures that mean nothing.
+# Comes out: the whole pipeline's results on them, in demo/ (or demo/quick/). A second call reuses what is up to date.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+case "$*" in
+    '') demo=demo ;;
+    --quick) demo=demo/quick ;;
+    *)
+        echo "usage: bash run_demo.sh [--quick]" >&2
+        exit 2
+        ;;
+esac
 . "$here/src/install.sh"
-set -- --settings "$here/demo/SETTINGS.json" --params "$here/demo/PARAMS.json"
-started=$(date +%s)
+set -- --settings "$here/$demo/SETTINGS.json" --params "$here/$demo/PARAMS.json"
+data=$demo/data/classification models=$demo/models/classification
+started=$(date +%s) number=0
 
-python "$here/demo/draw_films.py" "$@"
-sh "$here/prepare_data.sh" "$@"
+if [ "$demo" = demo/quick ]; then
+    echo "The quick demo: few films, small networks, hardly trained. It shows every picture and page. ITS FIGURES MEAN NOTHING."
+    echo "Nine parts, four and a half minutes of computing on one core of an AMD EPYC (2026-11-27), so less where two are free."
+else
+    cat <<END
+The demo in nine parts, and minutes of each on two free cores of an AMD EPYC (2026-11-27; docs/demo.md: how they were found):
+  1 drawing films        1      4 evaluation, Ensemble    2      7 evaluation, Efficientnet  1
+  2 preparation          3      5 maps, Ensemble          4      8 maps, Efficientnet        2
+  3 training, Ensemble  18      6 training, Efficientnet  2      9 thumbnails                1
+A look at every picture and page in less than five minutes: bash run_demo.sh --quick
+END
+fi
+
+# part TITLE FILES COMMAND ...: does it, and says how long it took and what can be looked at from then on.
+part() {
+    number=$((number + 1)) title=$1 files=$2 begun=$(date +%s)
+    shift 2
+    printf '\n== Part %s of 9: %s\n' "$number" "$title"
+    "$@"
+    echo "== Part $number took $(($(date +%s) - begun)) s. Look at: $files"
+}
+part "drawing films" "$demo/data/raw/" python "$here/demo/draw_films.py" "$@"
+part "preparation" "$data/preview_masks.png" sh "$here/prepare_data.sh" "$@"
 for family in Ensemble Efficientnet; do
-    sh "$here/train_$family.sh" "$@"
-    sh "$here/evaluate_$family.sh" "$@"
-    sh "$here/visualization_$family.sh" "$@"
+    results=$models/$(echo $family | tr E e)
+    part "training, $family" "$results/*/curves.png" sh "$here/train_$family.sh" "$@"
+    part "evaluation, $family" "$results/report.html, roc.png, result.csv" sh "$here/evaluate_$family.sh" "$@"
+    part "maps, $family" "$results/gradcam/overview_*.png, report.html with maps" sh "$here/visualization_$family.sh" "$@"
 done
-python "$here/demo/thumbnail_baseline.py" "$@"
+part "thumbnails" "the table above: how far one gets without looking closely" python "$here/demo/thumbnail_baseline.py" "$@"
 
 cat <<END
 
-Done in $(($(date +%s) - started)) s. Look at:
-  demo/models/classification/ensemble/result.csv                 the result table
-  demo/models/classification/ensemble/roc.png                    curves (and precision_recall.png)
-  demo/models/classification/ensemble/gradcam/                   Grad-CAM overlays, an overview a finding
-  demo/models/classification/efficientnet/                       the same for EfficientNet
-  demo/models/segmentation/Unet/evaluation/worst.png             the ten worst lung masks
-  demo/data/classification/preview_masks.png                     lung masks of 16 films
+Done in $(($(date +%s) - started)) s. Look at these four pictures, in this order:
+  1. Do the outlines hold both lungs?            $data/preview_masks.png
+  2. Did each network learn?                     $models/ensemble/*/curves.png
+  3. How far are the curves from the diagonal?   $models/ensemble/roc.png, roc_*.png of each hospital
+  4. Does the heat lie on the finding?           $models/ensemble/gradcam/overview_*.png; green: the known boxes
+All of it on one page: $models/ensemble/report.html. EfficientNet's: $models/efficientnet/.
 END
+[ "$demo" = demo ] || echo "The quick demo's figures mean nothing."

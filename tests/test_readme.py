@@ -42,7 +42,14 @@ ENVIRONMENT = {
     "JOB_PORT",
     "OPENCV_FOR_THREADS_NUM",
 }
-PRODUCED = ("demo/data", "demo/models", "data/", "models/")  # there only after a run
+PRODUCED = (
+    "demo/data",
+    "demo/models",
+    "demo/quick/data",
+    "demo/quick/models",
+    "data/",
+    "models/",
+)  # there only after a run
 LONGEST_CHOICE = 6  # a longer list of values is said by the description
 
 

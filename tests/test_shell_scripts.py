@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr.core.configuration import load_params
 from tests.conftest import PROJECT
 
 SHELLS = [name for name in ("sh", "bash") if shutil.which(name)]
@@ -113,14 +114,15 @@ def test_where_our_packages_are_missing_the_commands_that_install_them_are_told(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_demo_runs_every_step_with_its_own_files_in_the_venv_beside_it(here, shell):
+@pytest.mark.parametrize(("words", "demo"), [((), "demo"), (("--quick",), "demo/quick")], ids=["full", "quick"])
+def test_the_demo_runs_every_step_with_its_own_files_in_the_venv_beside_it(here, shell, words, demo):
     for name in ("python", "ruff"):
         stand_in(here / ".venv/bin" / name)
-    result = call(here, here / "run_demo.sh", shell=shell)
+    result = call(here, here / "run_demo.sh", *words, shell=shell)
     assert result.returncode == 0, result.stderr
     python, files = (
         f"{here}/.venv/bin/python ",
-        f" --settings {here}/demo/SETTINGS.json --params {here}/demo/PARAMS.json",
+        f" --settings {here}/{demo}/SETTINGS.json --params {here}/{demo}/PARAMS.json",
     )
     installs, *steps = [line.removeprefix(python) for line in result.stdout.splitlines() if line.startswith(python)]
     assert installs == "-m pip install --quiet --disable-pip-version-check -r requirements.txt"
@@ -131,8 +133,23 @@ def test_the_demo_runs_every_step_with_its_own_files_in_the_venv_beside_it(here,
     families = [name for name in names if name.startswith("src/classification/train")]
     assert families == [f"src/classification/train/train.py {family}" for family in ("ensemble", "efficientnet")]
     assert "Done in 0 s" in result.stdout or "Done in 1 s" in result.stdout
-    again = call(here, here / "run_demo.sh", shell=shell)
+    told = [line for line in result.stdout.splitlines() if line.startswith("== Part ")]
+    assert len(told) == 18, "each of nine parts says what it is and what can be looked at"
+    assert all(f"Look at: {demo}/" in line for line in told[1:-1:2])
+    assert ("FIGURES MEAN NOTHING" in result.stdout) == (demo == "demo/quick")
+    again = call(here, here / "run_demo.sh", *words, shell=shell)
     assert "pip install" not in again.stdout, "installed once"
+
+
+def test_the_demo_takes_no_word_that_it_does_not_know(here):
+    result = call(here, here / "run_demo.sh", "--quik")
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", "usage: bash run_demo.sh [--quick]\n")
+
+
+def test_both_demos_read_and_write_the_same_tree_each_in_its_own_folder():
+    assert (PROJECT / "demo/quick/SETTINGS.json").read_text() == (PROJECT / "demo/SETTINGS.json").read_text()
+    quick = load_params(PROJECT / "demo/quick/PARAMS.json")
+    assert "tiny" in quick.models.ensemble_members
 
 
 @pytest.mark.parametrize("shell", SHELLS)

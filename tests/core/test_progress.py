@@ -1,6 +1,8 @@
 import io
 import sys
 
+import pytest
+
 from cxr.core import progress
 
 
@@ -20,6 +22,11 @@ def test_a_log_holds_nothing_of_what_is_quick_and_lines_of_what_takes_long(monke
     assert lines[0].startswith("packing: 0 of 3 films, ")
     assert lines[-1].startswith("packing: 3 of 3 films, ")
     assert lines[-1].endswith(" left")
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(4.4, "4 s"), (150, "2.5 min"), (129600, "36.0 h")])
+def test_a_time_is_said_in_the_largest_unit_that_fits(seconds, said):
+    assert progress.duration(seconds) == said
 
 
 def test_a_terminal_shows_a_bar(monkeypatch):

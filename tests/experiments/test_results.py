@@ -103,6 +103,24 @@ def test_a_run_that_is_missing_leaves_its_seed_out_of_the_difference_only():
     assert row[1:] == ["0.850 (0.800 0.900)", "0.700", "n/a", "-0.100", "n/a"]
 
 
+def test_what_is_not_told_from_guessing_or_of_too_few_patients_says_so_with_its_runs():
+    found = [run("ours", 1, 0.8), run("ours", 2, 0.52), run("theirs", 1, 0.51)]
+    for guess in found[1:]:
+        guess["figures"][POOLED]["Edema"] |= {"guessing": "the interval holds 0.5"}
+    for one in found:
+        one["figures"][POOLED]["Pneumonia"] |= {"too_few": True, "guessing": None}
+    row = cells(auroc_table(["ours", "theirs"], found, POOLED), "Edema")
+    assert row[1:3] == ["0.660 (0.800 0.520) †", "0.510 †"]
+    few = "too few: fewer than 10 patients with, or without, the finding"
+    assert results.marked(["ours", "theirs"], found, POOLED) == [
+        "* Edema: † not told from guessing (ours, seed 2).\n"
+        f"* Pneumonia: {few} (ours, seed 1 2).\n"
+        "* Edema: † not told from guessing (theirs, seed 1).\n"
+        f"* Pneumonia: {few} (theirs, seed 1)."
+    ]
+    assert results.marked(["ours"], [run("ours", 1, 0.8)], POOLED) == []
+
+
 def test_two_runs_are_compared_on_the_test_films_that_both_have(tmp_path):
     settings = settings_in(tmp_path)
     ours, theirs = plan("protocols", settings, tiny_params(BOOTSTRAP_REPLICATES=20), "tiny", [1])

@@ -146,6 +146,18 @@ def test_boxes_of_healthy_films_stand_between_those_that_find(scored):
     assert row[["ap_iou_0.1_low", "froc_high"]].isna().all()
 
 
+def test_findings_of_few_patients_are_marked_by_the_rule_of_all_tables(tmp_path):
+    def few(boxed, healthy):
+        rows = boxed + healthy
+        truth, ids = [1] * boxed + [0] * healthy, [f"nih/{n}" for n in range(rows)]
+        films = scored_films(tmp_path, truth, [0.5] * rows, ["test"] * rows, ids)
+        boxes = pd.DataFrame([(name, F0, *UPPER_LEFT) for name in ids[:boxed]], columns=BOX_COLUMNS)
+        return table_of(dataclasses.replace(films, boxes=boxes))["too_few"].unique().tolist()
+
+    assert few(10, 10) == [False]
+    assert few(9, 10) == few(10, 9) == [True]
+
+
 def test_what_stands_beside_has_the_same_probabilities_and_other_places(scored):
     table = table_of(scored)
     assert table.index.get_level_values("finding").unique().tolist() == [F0, map_scores.MEAN]
@@ -179,6 +191,7 @@ def test_intervals_are_by_patient_and_one_patient_with_a_box_has_none(scored):
     assert 0 < row["ap_iou_0.3_low"] < row["ap_iou_0.3"] < row["ap_iou_0.3_high"] == 1
     alone = table_of(dataclasses.replace(scored, boxes=scored.boxes[:1]), replicates=100).loc[(F0, "gradcam")]
     assert np.isnan(alone["ap_iou_0.3_low"])
+    assert alone["no_interval"] == "it is of one patient"
     assert alone["films"] == 3  # the other has the finding, and nobody says where
 
 

@@ -139,6 +139,8 @@ def test_the_mean_is_over_findings_and_differences_are_from_random_order():
     assert table.loc[F0, ["deletion_difference_low", "deletion_difference_high"]].tolist() == [-0.4, -0.25]
     assert table.loc["mean", ["deletion_difference_low", "deletion_difference_high"]].tolist() == [-0.25, -0.1]
     assert table.loc[F1].isna().sum() == 4  # one patient makes no interval
+    assert table.loc[F1, "no_interval"] == "it is of one patient"
+    assert table["too_few"].tolist() == [True] * 4
 
 
 def test_without_a_film_there_is_a_row_of_nothing(tmp_path):
@@ -147,7 +149,7 @@ def test_without_a_film_there_is_a_row_of_nothing(tmp_path):
     table = faithfulness.summary(scores, FINDINGS, 100, 1)
     assert table["finding"].tolist() == [*FINDINGS, "mean"]
     assert (table[["films", "patients"]] == 0).all(axis=None)
-    assert table.drop(columns=["finding", "films", "patients"]).isna().all(axis=None)
+    assert table.drop(columns=["finding", "films", "patients", "too_few", "no_interval"]).isna().all(axis=None)
 
 
 def test_members_answer_as_evaluation_did_on_films_of_their_own_size_and_the_blank_is_vals_mean(tmp_path):

@@ -89,6 +89,20 @@ def test_means_over_films_and_then_over_findings():
     assert table["hit"].tolist() == [0.5, 1, 0.75]
     assert table["iou"].tolist() == [0.25, 0.5, 0.375]
     assert table.loc[F0, ["films", "patients"]].tolist() == [2, 2]
-    assert (table.loc[F0, "hit_low"], table.loc[F0, "hit_high"]) == (0, 1)
+    assert table.loc[F0, ["iou_low", "iou_high"]].tolist() == [0, 0.5]
     assert np.isnan(table.loc[F1, "hit_low"])  # one patient has no interval
+    assert table.loc[F1, "no_interval"] == "it is of one patient"
+    assert table["too_few"].tolist() == [True, True, True]
     assert table.loc[map_scores.MEAN, "films"] == 2
+
+
+def test_a_hit_rate_has_an_exact_interval_where_all_or_few_hit_as_every_share_has():
+    names = {"finding": F0, "network": "n", "method": "gradcam"}
+    films = pd.DataFrame([{**names, "film": str(n), "patient": str(n), "hit": 1.0, "iou": n / 20} for n in range(11)])
+    row = map_scores.summary(films, [F0], replicates=50, seed=1).iloc[0]
+    # All of 11: 0.025 ** (1 / 11).
+    assert row[["hit_low", "hit_high"]].tolist() == pytest.approx([0.7151, 1], abs=1e-4)
+    assert (row["hit_exact"], row["too_few"]) == (True, False)
+    assert 0 < row["iou_low"] < 0.25 < row["iou_high"]
+    row = map_scores.summary(films.assign(hit=[0.5] * 5 + [0.6] * 6), [F0], replicates=50, seed=1).iloc[0]
+    assert not row["hit_exact"], "a mean over random maps is no share of films"

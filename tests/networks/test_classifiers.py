@@ -134,6 +134,7 @@ def trained(recompute: bool, steps: int = 3):
     return classifier.get_weights(), classifier
 
 
+@pytest.mark.filterwarnings("error:The structure of `inputs`")  # Keras' own, of a list for a tensor
 def test_recomputed_activations_train_the_same_weights_means_and_dropout():
     kept, recomputed = trained(False)[0], trained(True)[0]
     for one, other in zip(kept, recomputed, strict=True):

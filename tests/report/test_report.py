@@ -14,9 +14,9 @@ import pytest
 from cxr.core import artifacts, configuration
 from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation import assessment, predictions
-from cxr.maps import detection_scores, localisation, map_scores
+from cxr.maps import detection_scores, faithfulness, localisation, map_scores
 from cxr.maps.heatmaps import enlarged
-from cxr.report import gallery, html_page, model_card, page_tables, trust_tables
+from cxr.report import family_report, gallery, html_page, model_card, page_tables, trust_tables
 from tests.conftest import load_script, settings_in, tiny_params
 
 NASTY = '</script><script>alert("x")</script><img src=x>'
@@ -55,9 +55,15 @@ def cards(number=30, findings=6):
 
 
 def faithfulness_table() -> pd.DataFrame:
-    """faithfulness.csv of one finding and the mean, the second without an interval."""
+    """faithfulness.csv of one finding, of too few patients, and the mean, the second without an interval."""
     names = ("deletion", "insertion", "random", "deletion_difference", "insertion_difference")
-    row = {"films": 12, "patients": 9, **dict(zip(names, (0.31, 0.74, 0.52, -0.21, 0.22), strict=True))}
+    row = {
+        "films": 12,
+        "patients": 9,
+        "too_few": True,
+        "no_interval": "BOOTSTRAP_REPLICATES is 0",
+        **dict(zip(names, (0.31, 0.74, 0.52, -0.21, 0.22), strict=True)),
+    }
     limits = {f"{name}_{end}": np.nan for name in names[3:] for end in ("low", "high")}
     own = limits | {"deletion_difference_low": -0.3, "deletion_difference_high": -0.1}
     return pd.DataFrame([{"finding": FINDINGS[0], **row, **own}, {"finding": "mean", **row, **limits}])
@@ -69,7 +75,10 @@ def map_scores_table():
     networks = [(n, m) for n in ("ensemble", "tiny") for m in ("gradcam", "gradcam++", "layercam")]
     for place, (network, method) in enumerate([*networks, *(("none", name) for name in localisation.ALWAYS_BESIDE)]):
         for finding in ("Effusion", map_scores.MEAN):
-            row = {"network": network, "method": method, "finding": finding, "films": 12, "patients": 9}
+            row = {"network": network, "method": method, "finding": finding, "films": 12, "patients": 12}
+            row |= {"too_few": False, "no_interval": np.nan, "hit_exact": np.nan}
+            if finding != map_scores.MEAN:
+                row |= {"no_interval": "it is of one patient", "hit_exact": False}
             row |= {"hit": 0.05 * place, "hit_low": 0.01, "hit_high": 0.5, "iou": 0.1, "iou_low": 0.05, "iou_high": 0.2}
             row |= {"in_lungs": 0.6, "lungs_area": 0.3, "boxes": 1.5}
             for overlap in ("iobb", "iou"):
@@ -88,6 +97,7 @@ def detection_scores_table():
         for network, method, value in networks:
             value += added if network != "none" else 0
             row = {"finding": finding, "network": network, "method": method, "films": 40, "positives": 12, "boxes": 15}
+            row |= {"too_few": False, "no_interval": "BOOTSTRAP_REPLICATES is 0"}
             row |= {"detected": 1200, **dict.fromkeys(detection_scores.SENSITIVITIES, value)}
             for figure in detection_scores.WITH_INTERVAL:
                 row |= {figure: value, f"{figure}_low": value - 0.04, f"{figure}_high": value + 0.04}
@@ -286,9 +296,56 @@ def test_scored_maps_stand_beside_what_knowing_nothing_reaches():
 
 
 def test_findings_with_few_boxes_are_grey_and_named():
-    over, hit, *_ = trust_tables.map_tables(map_scores_table().assign(films=3), "ensemble", "gradcam")
-    assert over.notes == hit.notes == ["Too few films with a box to say much: Effusion (3)."]
-    assert all(cell.faint for cell in hit.rows[0][2:])
+    few = map_scores_table().replace({"hit_exact": {False: True}})
+    few = few.assign(films=3, too_few=True, in_lungs=np.nan, iou_low=np.nan)
+    over, hit, iou, wang, _ = trust_tables.map_tables(few, "ensemble", "gradcam")
+    assert over.notes == [
+        "Mean: mean over findings of too few patients too (Effusion).",
+        "Mean: In the lungs n/a: no lung mask of these films was accepted.",
+    ]
+    effusion = "Effusion: too few: fewer than 10 patients with a known box."
+    assert [hit.notes[0], len(hit.notes)] == [effusion, 2]
+    assert hit.notes[1].startswith("Exact: Clopper and Pearson's interval, by films")
+    assert hit.rows[0][2].below == "0.010 – 0.500 exact"
+    assert iou.notes == [
+        effusion,
+        "Effusion: Grad-CAM, Grad-CAM++, LayerCAM without an interval: it is of one patient.",
+    ]
+    assert wang.notes == [effusion]
+    assert all(cell.faint for cell in [*hit.rows[0][2:], *wang.rows[0][1:]])
+
+
+def test_detection_and_blanked_films_are_marked_as_all_tables_are():
+    effusion = detection_scores_table()["finding"] == "Effusion"
+    few = detection_scores_table().assign(too_few=effusion, froc_low=np.nan)
+    over, by_finding, beside = trust_tables.detection_tables(few, "ensemble")
+    bare = "FROC score without an interval: BOOTSTRAP_REPLICATES is 0."
+    assert over.notes == [
+        "Mean: mean over findings of too few patients too (Effusion).",
+        "ensemble, tiny, random map, centre prior, mean box of val, known box on the grid: " + bare,
+    ]
+    assert by_finding.notes == [
+        "Effusion: too few: fewer than 10 patients with a known box, or without the finding.",
+        "Effusion, Cardiomegaly: " + bare,
+    ]
+    assert [row[4].faint for row in by_finding.rows] == [True, False]
+    assert [cell.faint for cell in beside.rows[0][1:]] == [True] * 5
+
+    table = faithfulness_table()
+    nothing = dict.fromkeys(table.columns[7:], np.nan) | {"finding": "Edema", "films": 0, "patients": 0}
+    nothing |= {"too_few": True, "no_interval": "it is of one patient", **dict.fromkeys(faithfulness.AREAS, np.nan)}
+    nothing |= dict.fromkeys(faithfulness.DIFFERENCES, np.nan)
+    table = pd.concat([pd.DataFrame([nothing]), table], ignore_index=True)
+    shown = trust_tables.faithfulness_table(table, "gradcam")
+    assert [cell.text for cell in shown.rows[0][3:]] == ["n/a"] * 5
+    assert shown.notes == [
+        f"Edema, {FINDINGS[0]}: too few: fewer than 10 patients with such a film.",
+        "Edema: Deletion, Insertion, Random order, Deletion minus random, Insertion minus random n/a: no test film has "
+        "it and is called.",
+        f"{FINDINGS[0]}: Insertion minus random without an interval: BOOTSTRAP_REPLICATES is 0.",
+        "Mean: Deletion minus random, Insertion minus random without an interval: BOOTSTRAP_REPLICATES is 0.",
+        f"Mean: mean over findings of too few patients too (Edema, {FINDINGS[0]}).",
+    ]
 
 
 def test_detection_stands_beside_what_knows_nothing_of_the_place_and_the_page_says_where_it_is_no_better(html):
@@ -316,7 +373,9 @@ def test_without_a_box_in_val_detection_stands_beside_the_rest():
     scores = detection_scores_table()
     *_, beside = trust_tables.detection_tables(scores[scores["method"] != "mean box of val"], "ensemble")
     assert beside.rows[0][4].text == "n/a"
-    assert len(beside.notes) == 2
+    assert beside.notes[2:] == [
+        "Effusion, Cardiomegaly, Mean: mean box of val n/a: val has no known box of it, or of one of the findings."
+    ]
 
 
 def test_maps_without_learned_weights_and_shortcuts_become_tables():
@@ -486,6 +545,37 @@ def test_the_cards_sentences_are_counted_not_what_was_asked(tmp_path, ours):
     assert model_card._protocol(films, ours.metrics)[0].startswith("No patient is in two splits.")
     leaking = films_of([("a", "train"), ("a", "test")])
     assert model_card._protocol(leaking, ours.metrics)[0].startswith("1 PATIENTS ARE IN SEVERAL SPLITS.")
+
+
+def test_figures_on_a_hospital_of_which_no_film_was_in_training_or_val_say_so(tmp_path):
+    settings, params = settings_in(tmp_path), tiny_params(ENSEMBLE_MEMBERS=["tiny"])
+    ids = [f"nih/{n:05d}" for n in range(40)] + [f"chexpert/valid/{n:05d}" for n in range(20)]
+    splits = ["val", "test"] * 20 + ["test"] * 20
+    truth = np.tile(np.arange(60)[:, None] % 4 < 2, 6).astype(float)
+    table = predictions.build(ids, ids, splits, truth, 0.3 + 0.4 * truth, FINDINGS)
+    facts = pd.DataFrame({"image_id": ids, "view": "PA", "sex": "F", "age": 50})
+    val, test = (table[table["split"] == split].reset_index(drop=True) for split in ("val", "test"))
+    block, thresholds = assessment.assess(val, test, facts, "f1", 10, 1)
+    folder, member = settings.family_dir("ensemble"), settings.member_dir("ensemble", "tiny")
+    member.mkdir(parents=True)
+    for place in (folder, member):
+        predictions.write(table, place / "predictions.csv")
+    artifacts.write_json(block, folder / "metrics.json")
+    artifacts.write_json(thresholds, folder / "thresholds.json")
+    assessment.finish(settings, "ensemble", ["tiny"])
+    never = "No film of chexpert was in training or val: figures on them are those at a hospital never seen"
+
+    def notes(split_of_chexpert):
+        images = pd.DataFrame({"image_id": ids, "source": [name.split("/")[0] for name in ids]})
+        artifacts.write_csv(images, settings.images_csv)
+        own = splits[:40] + split_of_chexpert
+        artifacts.write_csv(pd.DataFrame({"image_id": ids, "split": own}), settings.split_csv)
+        return [note for note in family_report.model(settings, params, "ensemble").notes if note.startswith(never)]
+
+    assert len(notes(["test"] * 20)) == 1
+    assert notes(["train"] + ["test"] * 19) == [], "one film is enough: it was seen"
+    settings.split_csv.unlink()  # predictions alone came: val says which hospitals were seen
+    assert [note for note in family_report.model(settings, params, "ensemble").notes if note.startswith(never)]
 
 
 def guessing_model():

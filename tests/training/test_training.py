@@ -89,6 +89,29 @@ def test_the_last_line_of_a_training_says_where_val_does_not_tell_it_from_guessi
     assert "NOT KNOWN: val has too few patients" in told(val_low=None)
 
 
+def test_what_an_epoch_takes_is_told_once_after_five_seconds_of_steps_that_compile_nothing(monkeypatch):
+    # A first step of 60 s, then 2 s each: known after the fourth, at 6 s for 3 steps.
+    told, clock = [], iter([100.0, 102.0, 104.0, 106.0])
+    monkeypatch.setattr(epoch_callback.time, "perf_counter", lambda: next(clock))
+    echo = epoch_callback.Echo(told.append, steps=300, epochs=4)
+    echo.on_epoch_begin(1)
+    for batch in range(6):
+        echo.on_train_batch_end(batch)
+    line = "an epoch of 300 steps takes about 10.0 min and its scores on val; 3 epochs, scores aside, 30.0 min at most"
+    assert told == ["  " + line]
+
+
+def test_an_epoch_of_less_than_five_seconds_says_itself_what_it_took():
+    told = []
+    echo = epoch_callback.Echo(told.append, steps=2, epochs=2)
+    for epoch in range(2):
+        echo.on_epoch_begin(epoch)
+        echo.on_train_batch_end(0)
+        echo.on_train_batch_end(1)
+        echo.on_epoch_end(epoch, {"seconds": 0.5})
+    assert told == ["  epoch 1: seconds 0.5", "  epoch 2: seconds 0.5"]
+
+
 def test_a_diverged_training_says_so():
     score = classifier_training.classifier_score(
         lambda: np.full((2, 6), NAN), np.zeros((2, 6)), np.ones(6), FINDINGS, np.arange(2), 1

@@ -59,10 +59,12 @@ def against_boxes(settings, params, family):
     curves.save_froc(detection, next(iter(networks)), params.findings, froc_png)
     step.finish()
     mean = table[table["finding"] == map_scores.MEAN].set_index(["network", "method"])
-    shown = mean[["films", "hit", "iou", "iobb_0.1", "iobb_0.5", "iou_0.1", "iou_0.5", "in_lungs", "lungs_area"]]
+    shown = mean[
+        ["films", "too_few", "hit", "iou", "iobb_0.1", "iobb_0.5", "iou_0.1", "iou_0.5", "in_lungs", "lungs_area"]
+    ]
     print(f"maps against known boxes, mean over the findings that have any:\n{shown.round(3).to_string()}")
     mean = detection[detection["finding"] == map_scores.MEAN].set_index(["network", "method"])
-    shown = mean[["films", "boxes", "detected", *detection_scores.WITH_INTERVAL, "sensitivity_at_1"]]
+    shown = mean[["films", "too_few", "boxes", "detected", *detection_scores.WITH_INTERVAL, "sensitivity_at_1"]]
     print(f"detection, mean over the findings that have boxes:\n{shown.round(3).to_string()}")
     print(f"-> {', '.join([str(scores_csv), *(path.name for path in step.outputs[1:])])}")
 
@@ -87,7 +89,7 @@ def blank_films(settings, params, family):
     write_csv(table, step.outputs[0])
     step.finish()
     print("probability of a finding while its film is blanked: areas under it, and differences from random order")
-    print(table.set_index("finding").round(3).to_string())
+    print(table.set_index("finding").drop(columns="no_interval").round(3).to_string())
     print(f"-> {step.outputs[0]}")
 
 

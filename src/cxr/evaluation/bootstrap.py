@@ -62,9 +62,33 @@ def exact_interval(right: int, films: int) -> list[float]:
     return [float(limits.low), float(limits.high)]
 
 
+def share_interval(
+    limits: list[float] | None, right: int, films: int, patients: int
+) -> tuple[list[float] | None, bool]:
+    """A share's interval and whether it is exact: that is taken where `interval` says nothing, or of few patients.
+
+    None of one patient. ``right`` of ``films``, of so many patients; ``limits``: from resampling.
+    """
+    if patients > 1 and (limits is None or patients < FEWEST):
+        return exact_interval(right, films), True
+    return limits, False
+
+
+def why_none(patients: int, replicates: int) -> str:
+    """Why a figure that is defined has no interval."""
+    if patients < 2:
+        return "it is of one patient"
+    return "every resample that defines it gives the same" if replicates else "BOOTSTRAP_REPLICATES is 0"
+
+
+def few(patients: np.ndarray) -> bool:
+    """Whether films, of whose patients this is an array (N,), are of fewer than `FEWEST`."""
+    return len(np.unique(patients)) < FEWEST
+
+
 def too_few(truth: np.ndarray, patients: np.ndarray) -> bool:
     """Whether fewer than `FEWEST` patients have the finding, or have films without it; arrays of shape (N,)."""
-    return min(len(np.unique(patients[truth == label])) for label in (1, 0)) < FEWEST
+    return any(few(patients[truth == label]) for label in (1, 0))
 
 
 def mean_interval(values, groups, replicates: int, seed: int) -> list[float] | None:

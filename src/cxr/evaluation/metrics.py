@@ -80,9 +80,9 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
 def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
     truth, probabilities = predictions.arrays(table)
     patients = table["patient_id"].to_numpy()
-    no_interval = "every resample that defines it gives the same" if replicates else "BOOTSTRAP_REPLICATES is 0"
+    no_interval = bootstrap.why_none(len(set(patients)), replicates)
     if len(set(patients)) < 2:
-        replicates, no_interval = 0, "it is of one patient"
+        replicates = 0
     drawn = figures.replicate_scores(truth, probabilities, patients, replicates, seed)
     sources, names = sorted(set(predictions.source(table))), predictions.findings_of(table)
     test = table[table["split"] == "test"]
@@ -232,9 +232,8 @@ def rate_intervals(films: np.ndarray, patients: np.ndarray, drawn: dict[str, np.
         if figure.share and len(drawn[figure.key]):
             part, whole = figure.share(Counts(*films.T))
             owners = len(np.unique(patients[whole > 0]))
-            if owners > 1 and (limits is None or owners < bootstrap.FEWEST):
-                limits = bootstrap.exact_interval(int(part.sum()), int(whole.sum()))
-                exact.append(figure.key)
+            limits, is_exact = bootstrap.share_interval(limits, int(part.sum()), int(whole.sum()), owners)
+            exact += [figure.key] if is_exact else []
         intervals[f"{figure.key}_interval"] = limits
     return {**intervals, "exact_intervals": exact}
 

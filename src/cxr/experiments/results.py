@@ -1,5 +1,6 @@
 """What came out of an experiment: the figures of its finished runs, and its tables, variants side by side."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +11,14 @@ from cxr.core.artifacts import read_json
 from cxr.evaluation import comparison, metrics, predictions
 from cxr.experiments.planning import FAMILY, Run
 from cxr.preparation.films import load_films
+from cxr.report import table_notes
 from cxr.report.model_card import table as markdown
 from cxr.tables import schema, splitting
 
 POOLED = "all test films"
 MACRO = "mean (macro)"
 FIGURES = ("auroc", "accuracy", "precision", "recall", "always_no_accuracy", "positives", "films")
+MARKS = {"guessing": "† not told from guessing", "too_few": table_notes.TOO_FEW}  # keys of metrics.json
 UNLIKE = 0.05  # share by which numbers of training films may differ between variants without a word
 
 
@@ -63,8 +66,9 @@ def figures_of(run: Run, member: str) -> dict[str, Any]:
 
 def _chosen(block: dict[str, Any]) -> dict[str, dict[str, Any]]:
     rows = block["findings"] | {MACRO: block["macro"]}
-    chosen = {name: {key: values[key] for key in FIGURES if key in values} for name, values in rows.items()}
+    chosen = {name: {key: values[key] for key in (*FIGURES, *MARKS) if key in values} for name, values in rows.items()}
     chosen[MACRO]["auroc_interval"] = block["macro"]["auroc_interval"]
+    chosen[MACRO].pop("too_few", None)  # a list of findings, which have their own marks
     return chosen
 
 
@@ -134,7 +138,7 @@ def as_markdown(name: str, member: str, runs: list[Run], finished: list[dict[str
     parts += ["## Films and training", films_table(finished), *film_notes(names, finished)]
     sources = [name for name in finished[0]["figures"] if all(name in result["figures"] for result in finished)]
     for source in sources if len(sources) != 2 else sources[:1]:
-        parts += [f"## AUROC, {source}", auroc_table(names, finished, source)]
+        parts += [f"## AUROC, {source}", auroc_table(names, finished, source), *marked(names, finished, source)]
     parts.append(
         "Mean over the seeds, in brackets each seed. Interval: 95 %, by patient, of the mean AUROC of one training "
         "(mean of the seeds' limits). Difference: to the first variant, seed by seed. Same films: the mean AUROC's "
@@ -186,13 +190,28 @@ def auroc_table(names: list[str], finished: list[dict[str, Any]], source: str) -
         counted = dict.fromkeys(
             f"{ill[0]}/{films[0]}" for ill, films in zip(counts[::2], counts[1::2], strict=True) if ill
         )
-        aurocs = [_each(values_of(finished, name, *keys, "auroc")) for name in names]
+        aurocs = [_each(values_of(finished, name, *keys, "auroc")) + _dagger(finished, name, keys) for name in names]
         changes = [_each(values_of(finished, name, "difference", "auroc", source, row), "+.3f") for name in names[1:]]
         rows.append([row, ", ".join(counted), *aurocs, *changes])
     limits = [_limits(values_of(finished, name, "figures", source, MACRO, "auroc_interval")) for name in names]
     rows.append(["95 % interval", "", *limits, *[""] * len(names[1:])])
     rows.append(["same films", "", *[""] * len(names), *(_same_films(finished, name, source) for name in names[1:])])
     return markdown(["finding", "positives/films", *names, *(f"{name} − {names[0]}" for name in names[1:])], rows)
+
+
+def _dagger(finished: list[dict[str, Any]], variant: str, keys: Sequence[str]) -> str:
+    return " †" if values_of(finished, variant, *keys, "guessing") else ""
+
+
+def marked(names: list[str], finished: list[dict[str, Any]], source: str) -> list[str]:
+    """A Markdown list: which AUROCs of a source are not told from guessing, or of too few patients, in which runs."""
+    notes = []
+    for name, row in itertools.product(names, finished[0]["figures"][source]):
+        runs = [(result["seed"], result["figures"][source][row]) for result in finished if result["variant"] == name]
+        for key, said in MARKS.items():
+            seeds = [str(seed) for seed, values in runs if values.get(key)]
+            notes += [(row, f"{said} ({name}, seed {' '.join(seeds)})")] if seeds else []
+    return ["\n".join(f"* {note}" for note in table_notes.grouped(notes))] if notes else []
 
 
 def _same_films(finished: list[dict[str, Any]], variant: str, source: str) -> str:

@@ -145,8 +145,10 @@ def score_all(by_network: dict[str, Scored], replicates: int, seed: int) -> pd.D
     Returns
     -------
     DataFrame
-        ``finding``, ``network``, ``method``, `COUNTS`, `WITH_INTERVAL`, each with ``_low`` and ``_high``, and
-        `SENSITIVITIES`. `MEAN_BOX` only for findings with boxes in val, and their mean only where all have some.
+        ``finding``, ``network``, ``method``, `COUNTS`, ``too_few`` (`bootstrap.too_few`, with a known box or without;
+        of the mean: of a finding), ``no_interval``: why a figure has none, where one has, `WITH_INTERVAL`, each with
+        ``_low`` and ``_high``, and `SENSITIVITIES`. `MEAN_BOX` only for findings with boxes in val, and their mean
+        only where all have some.
     """
     first = next(iter(by_network.values()))
     rows_of = {finding: counted_rows(first, finding) for finding in first.findings}
@@ -159,19 +161,22 @@ def score_all(by_network: dict[str, Scored], replicates: int, seed: int) -> pd.D
     weights = np.stack([np.ones(len(names), int), *bootstrap.draws(len(names), replicates, seed)])
     boxes_of, rows, drawn = _boxes_of(by_network), [], {}
     for finding, films in rows_of.items():
-        positives = len(boxed_rows(first, finding, "test"))
+        boxed = np.isin(films, boxed_rows(first, finding, "test"))
+        few, positives = bootstrap.too_few(boxed, patients[films]), int(boxed.sum())
         for name, ranked in _ranked(first, finding, films, boxes_of, patients):
             values = drawn[name, finding] = _in_parts(ranked, weights)
             counts = dict(zip(COUNTS, (len(films), positives, ranked.known.sum(), len(ranked.patients)), strict=True))
-            alone = np.count_nonzero(ranked.known) == 1  # one patient, drawn or not, makes no interval
-            rows.append(_row(finding, name, counts, values[:1] if alone else values))
+            owners = np.count_nonzero(ranked.known)  # one patient, drawn or not, makes no interval
+            marks = {"too_few": few, "no_interval": bootstrap.why_none(owners, replicates)}
+            rows.append(_row(finding, name, counts | marks, values[:1] if owners == 1 else values))
     table = pd.DataFrame(rows)
     positives = len(np.unique(np.concatenate([boxed_rows(first, finding, "test") for finding in rows_of])))
     for name in boxes_of:
         own = table[(table["network"] == name[0]) & (table["method"] == name[1])]
         if len(own) == len(rows_of):
             counts = dict(zip(COUNTS, (len(every), positives, own["boxes"].sum(), own["detected"].sum()), strict=True))
-            rows.append(_row(map_scores.MEAN, name, counts, np.mean([drawn[name, f] for f in rows_of], axis=0)))
+            marks = {"too_few": own["too_few"].any(), "no_interval": bootstrap.why_none(len(names), replicates)}
+            rows.append(_row(map_scores.MEAN, name, counts | marks, np.mean([drawn[name, f] for f in rows_of], axis=0)))
     return pd.DataFrame(rows)
 
 

@@ -62,6 +62,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
         "BOOTSTRAP_REPLICATES": params.evaluation.bootstrap_replicates,
         "SEED": params.general.seed,
         "heat": heatmaps.READ_AGAINST,
+        "FEWEST": bootstrap.FEWEST,  # tables from before have no mark
     }
     return Step(folder / "faithfulness.json", made_from, parameters, [folder / "faithfulness.csv"])
 
@@ -178,7 +179,8 @@ def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed
     Returns
     -------
     DataFrame
-        ``finding``, ``films``, ``patients``, `AREAS`, and `DIFFERENCES`, deletion and insertion minus random, with
+        ``finding``, ``films``, ``patients``, ``too_few`` (patients; of the mean: of a finding), ``no_interval``: why a
+        difference has none, where one has, `AREAS`, and `DIFFERENCES`, deletion and insertion minus random, with
         ``_low`` and ``_high``, 95 % intervals by patient. Below 0: the probability falls sooner than in random order;
         above 0: it rises sooner. NaN without a film; no interval for fewer than two patients.
     """
@@ -186,7 +188,10 @@ def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed
     rows = []
     for name in (*findings, map_scores.MEAN):
         own = scores if name == map_scores.MEAN else scores[scores["finding"] == name]
-        row = {"finding": name, "films": own["film"].nunique(), "patients": own["patient"].nunique()}
+        patients = own["patient"].nunique()
+        few = own.groupby("finding")["patient"].agg(bootstrap.few).any() if len(own) else True
+        row = {"finding": name, "films": own["film"].nunique(), "patients": patients, "too_few": few}
+        row["no_interval"] = bootstrap.why_none(patients, replicates)
         row |= own.groupby("finding")[[*AREAS, *DIFFERENCES]].mean().mean().to_dict()
         for difference in DIFFERENCES:
             limits = _interval(own, difference, replicates, seed) or (np.nan, np.nan)

@@ -18,6 +18,7 @@ from cxr.maps.family_maps import Scored, boxed_rows, fit_outlines
 
 RANDOM_DRAWS = 10  # random maps a film, whose scores are averaged
 NAMES = ("finding", "network", "method", "film", "patient")
+WIDE = ("hit", "iou")  # figures with an interval
 MEAN = "mean"  # over the findings, in the column `finding`
 Heats = Callable[[str, int], list[np.ndarray]]  # finding, row -> heatmaps (h, w) of the film: several of chance alone
 
@@ -45,6 +46,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
         "BOOTSTRAP_REPLICATES": params.evaluation.bootstrap_replicates,
         "SEED": params.general.seed,
         "heat": heatmaps.READ_AGAINST,
+        "FEWEST": bootstrap.FEWEST,  # tables from before have no mark
     }
     outputs = [folder / name for name in ("map_scores.csv", "map_scores_films.csv", "detection_scores.csv", "froc.png")]
     return Step(folder / "map_scores.json", made_from, parameters, outputs)
@@ -151,8 +153,9 @@ def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed
     Returns
     -------
     DataFrame
-        ``network``, ``method``, ``finding``, ``films``, ``patients``, the means of `score_all`'s figures, and
-        ``hit_low`` … ``iou_high``: 95 % intervals by patient.
+        ``network``, ``method``, ``finding``, ``films``, ``patients``, ``too_few`` (patients; of the mean: of a
+        finding), the means of `score_all`'s figures, ``hit_low`` … ``iou_high``: 95 % intervals by patient,
+        ``hit_exact`` (`bootstrap.share_interval`), and ``no_interval``: why a figure has none, where one has.
     """
     figures = [column for column in scores if column not in NAMES]
     rows = []
@@ -161,12 +164,19 @@ def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed
         for finding in (finding for finding in findings if (scores["finding"] == finding).any()):
             films = group[group["finding"] == finding]
             row = {"network": network, "method": method, "finding": finding}
-            row |= {"films": films["film"].nunique(), "patients": films["patient"].nunique(), **films[figures].mean()}
-            for figure in ("hit", "iou"):
-                limits = bootstrap.mean_interval(films[figure], films["patient"], replicates, seed)
-                row |= dict(zip((f"{figure}_low", f"{figure}_high"), limits or (np.nan, np.nan), strict=True))
+            patients, hits = films["patient"].nunique(), films["hit"]
+            row |= {"films": films["film"].nunique(), "patients": patients, "too_few": bootstrap.few(films["patient"])}
+            row |= {**films[figures].mean(), "no_interval": bootstrap.why_none(patients, replicates)}
+            limits = {name: bootstrap.mean_interval(films[name], films["patient"], replicates, seed) for name in WIDE}
+            row["hit_exact"] = False
+            if replicates and hits.isin((0, 1)).all():  # a mean over several random maps is no share of films
+                shared = bootstrap.share_interval(limits["hit"], int(hits.sum()), len(hits), patients)
+                limits["hit"], row["hit_exact"] = shared
+            for name, ends in limits.items():
+                row |= dict(zip((f"{name}_low", f"{name}_high"), ends or (np.nan, np.nan), strict=True))
             own.append(row)
         mean = pd.DataFrame(own)[figures].mean()
         counts = {"films": group["film"].nunique(), "patients": group["patient"].nunique()}
+        counts["too_few"] = any(row["too_few"] for row in own)
         rows += [*own, {"network": network, "method": method, "finding": MEAN, **counts, **mean}]
     return pd.DataFrame(rows)

@@ -13,7 +13,7 @@ def logits_of(classifier: keras.Model, recompute: bool = False) -> keras.Model:
     With ``recompute`` only what passes between its segments is kept for the backward pass, and each segment is computed
     once more there (Chen 2016): less memory, more time, the same weights. The classifier itself stays as it is.
     """
-    x, logits = classifier.input, classifier.get_layer("logits").output
+    x, logits = classifier.inputs[0], classifier.get_layer("logits").output  # not `input`, which may be a list of it
     if recompute:
         for number, segment in enumerate(_segments(classifier)):
             x = _Recomputed(segment, name=f"segment_{number}")(x)

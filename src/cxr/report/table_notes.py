@@ -9,7 +9,8 @@ from cxr.evaluation.metrics import FIGURES
 
 UNDEFINED = {figure.key: figure.undefined for figure in FIGURES}
 RANKED = {figure.key for figure in RANKINGS}
-TOO_FEW = f"too few: fewer than {FEWEST} patients with, or without, the finding"
+MARK = f"too few: fewer than {FEWEST} patients"
+TOO_FEW = f"{MARK} with, or without, the finding"
 EXACT = (
     "exact: Clopper and Pearson's interval, by films, where resampling patients says nothing (all or none right) or "
     f"fewer than {FEWEST} patients are counted"
@@ -30,22 +31,24 @@ def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Coll
     Parameters
     ----------
     values : mapping
-        A finding's part of a block, a group's, the total or the mean.
+        A finding's part of a block, a group's, the total or the mean. ``few_of``, ``undefined``: what is said instead
+        of `TOO_FEW`, and of why a figure is n/a, where it is none of metrics.json.
     titles : mapping
         Key of a figure that is shown -> its name there.
     intervals : collection of str, optional
         Keys of those that are shown with their interval; else all are.
     """
-    few = values.get("too_few")  # of the mean: the findings that are
-    notes = (
-        [TOO_FEW if few is True else f"mean over findings of too few patients too ({', '.join(few)})"] if few else []
-    )
+    few, notes = values.get("too_few"), []  # of the mean: the findings that are
+    if few is True:
+        notes.append(values.get("few_of", TOO_FEW))
+    elif few:
+        notes.append(f"mean over findings of too few patients too ({', '.join(few)})")
     reasons: dict[str, list[str]] = {}
     for key, title in titles.items():
         if key not in values:
             continue
         if values[key] is None:
-            own = values.get("reason") if key in RANKED else None
+            own = values.get("undefined") or (values.get("reason") if key in RANKED else None)
             why = "not defined for any finding" if "auroc_over" in values else own or UNDEFINED[key]
             reasons.setdefault(f"n/a: {why}", []).append(title)
         elif "no_interval" in values and values.get(f"{key}_interval", 0) is None and key in (intervals or titles):

@@ -1,20 +1,28 @@
 """The report's tables of what to trust: maps, on blanked films, without learned weights; detection; shortcuts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cxr.core.parameters import METHOD_NAMES
-from cxr.maps.detection_scores import BESIDE, KNOW_NOTHING, WITH_INTERVAL
+from cxr.maps.detection_scores import BESIDE, KNOW_NOTHING, MEAN_BOX, WITH_INTERVAL
 from cxr.maps.faithfulness import AREAS, DIFFERENCES
 from cxr.maps.localisation import ALWAYS_BESIDE, THRESHOLDS
 from cxr.maps.map_scores import MEAN
-from cxr.report.page_tables import Cell, Table, count, difference, findings_and_mean, number
+from cxr.report import table_notes
+from cxr.report.page_tables import Cell, Table, count, difference, findings_and_mean, number, with_interval
 
 JUDGED_BY = "ap_iou_0.3"
-FEWEST = 10  # films with a box below which a figure is grey: one film moves it by much
+TITLES = "AP, IoU > 0.1|AP, IoU > 0.3|AP, IoU > 0.5|AP, IoBB > 0.5|FROC score|Sensitivity at 1 false box".split("|")
+DETECTION = dict(zip((*WITH_INTERVAL, "sensitivity_at_1"), TITLES, strict=True))  # column of the CSV -> head
+BOXED = f"{table_notes.MARK} with a known box"
+DETECTED = f"{BOXED}, or without the finding"
+BLANKED = f"{table_notes.MARK} with such a film"
+NO_MASK = "no lung mask of these films was accepted"
+NO_MEAN_BOX = "val has no known box of it, or of one of the findings"
+NOT_CALLED = "no test film has it and is called"
 
 
 def map_tables(scores: pd.DataFrame, family: str, method: str) -> list[Table]:
@@ -36,9 +44,9 @@ def map_tables(scores: pd.DataFrame, family: str, method: str) -> list[Table]:
 
 
 def _over_findings(scores: pd.DataFrame) -> Table:
-    rows = []
-    for row in scores[scores["finding"] == MEAN].to_dict("records"):
-        keys = ("hit", "iou", "iobb_0.1", "iobb_0.1_false", "iobb_0.5", "iou_0.1", "iou_0.5", "in_lungs", "lungs_area")
+    keys = ("hit", "iou", "iobb_0.1", "iobb_0.1_false", "iobb_0.5", "iou_0.1", "iou_0.5", "in_lungs", "lungs_area")
+    rows, means = [], scores[scores["finding"] == MEAN]
+    for row in means.to_dict("records"):
         beside = row["method"] in ALWAYS_BESIDE
         name = row["method"] if beside else f"{row['network']}, {METHOD_NAMES[row['method']]}"
         rows.append([Cell(name, faint=beside), count(row["films"]), *(number(_known(row[key])) for key in keys)])
@@ -46,7 +54,8 @@ def _over_findings(scores: pd.DataFrame) -> Table:
         "Maps|Films|Hit rate|IoU|IoBB > 0.1|False boxes a film|IoBB > 0.5|IoU > 0.1|IoU > 0.5|In the lungs|Lungs' area"
     )
     caption = "Maps against known boxes, mean over the findings that have any"
-    return Table(caption, heads.split("|"), rows, _too_few(scores))
+    titles = dict(zip(keys, heads.split("|")[2:], strict=True))
+    return Table(caption, heads.split("|"), rows, [*_few_in_mean(scores), *_notes(means, titles, undefined=NO_MASK)])
 
 
 def detection_tables(scores: pd.DataFrame, network: str) -> list[Table]:
@@ -59,30 +68,38 @@ def detection_tables(scores: pd.DataFrame, network: str) -> list[Table]:
     network : str
         Whose boxes the last two tables are of.
     """
-    over, by_finding, beside = [], [], []
+    over, means, by_finding, beside, without = [], {}, [], [], []
     of_finding = scores.set_index(["finding", "method"])[JUDGED_BY]
     for row in scores.to_dict("records"):
         counts = [count(row[key]) for key in ("films", "boxes", "detected")]
-        cells = [*counts, *(_interval(row, key) for key in WITH_INTERVAL), number(_known(row["sensitivity_at_1"]))]
+        cells = [*counts, *(_interval(row, key) for key in DETECTION)]
         if row["finding"] == MEAN:
             knows = row["network"] == "none"
-            over.append([Cell(row["method"] if knows else row["network"], faint=knows), *cells])
+            name = row["method"] if knows else row["network"]
+            over.append([Cell(name, faint=knows), *cells])
+            means[name] = _values(row, DETECTION)
         elif row["network"] == network:
             by_finding.append([Cell(row["finding"]), *cells])
         if row["network"] == network:
-            others = [number(_known(of_finding.get((row["finding"], name), np.nan))) for name in BESIDE]
-            beside.append([Cell(row["finding"].capitalize()), _interval(row, JUDGED_BY), *others])
-    own = scores[scores["network"] == network]
-    heads = [
-        *("Films", "Known boxes", "Detected boxes", "AP, IoU > 0.1", "AP, IoU > 0.3", "AP, IoU > 0.5"),
-        *("AP, IoBB > 0.5", "FROC score", "Sensitivity at 1 false box"),
-    ]
-    few, names = _too_few(own.assign(films=own["positives"])), [name.capitalize() for name in BESIDE]
+            others = {name: _known(of_finding.get((row["finding"], name), np.nan)) for name in BESIDE}
+            figures = [number(other, faint=_is_few(row)) for other in others.values()]
+            beside.append([Cell(_name(row["finding"])), _interval(row, JUDGED_BY), *figures])
+            without += [(_name(row["finding"]), f"{MEAN_BOX} n/a: {NO_MEAN_BOX}")] if others[MEAN_BOX] is None else []
+    own = scores[(scores["network"] == network) & (scores["finding"] != MEAN)]
+    heads = ["Films", "Known boxes", "Detected boxes", *DETECTION.values()]
+    names = [name.capitalize() for name in BESIDE]
+    notes = [*_few_in_mean(own), *table_notes.of_rows(means, DETECTION)]
     caption = f"Average precision at IoU > 0.3 of {network}, and of what stands beside it"
     return [
-        Table("Detection, mean over the findings that have boxes", ["Boxes", *heads], over),
-        Table(f"Detection by finding ({network})", ["Finding", *heads], by_finding, few),
-        Table(caption, ["Finding", network, *names], beside, no_better(scores, network), foot=1),
+        Table("Detection, mean over the findings that have boxes", ["Boxes", *heads], over, notes),
+        Table(f"Detection by finding ({network})", ["Finding", *heads], by_finding, _notes(own, DETECTION, DETECTED)),
+        Table(
+            caption,
+            ["Finding", network, *names],
+            beside,
+            [*no_better(scores, network), *table_notes.grouped(without)],
+            foot=1,
+        ),
     ]
 
 
@@ -103,45 +120,76 @@ def no_better(scores: pd.DataFrame, network: str) -> list[str]:
 
 
 def _interval(row: Mapping[str, Any], key: str, sign: bool = False) -> Cell:
-    limits = [_known(row[f"{key}_{end}"]) for end in ("low", "high")]
-    return number(_known(row[key]), None if None in limits else limits, sign=sign)
+    return with_interval(_values(row, [key]), key, sign=sign)
 
 
-def _too_few(scores: pd.DataFrame) -> list[str]:
-    """A note that names the findings whose figures say little."""
-    films = scores[scores["finding"] != MEAN].groupby("finding", sort=False)["films"].first()
-    few = [f"{finding} ({count})" for finding, count in films[films < FEWEST].items()]
-    return [f"Too few films with a box to say much: {', '.join(few)}."] if few else []
+def _values(row: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Figures of a row of a CSV table in the form of metrics.json, for cells and notes alike."""
+    values = {"too_few": _is_few(row), "exact_intervals": []}
+    if isinstance(row["no_interval"], str):  # the mean over findings of map_scores.csv has no interval at all
+        values["no_interval"] = row["no_interval"]
+    for key in keys:
+        values[key] = _known(row[key])
+        if f"{key}_low" in row:
+            limits = [_known(row[f"{key}_{end}"]) for end in ("low", "high")]
+            values[f"{key}_interval"] = None if None in limits else limits
+        if row.get(f"{key}_exact") is True:
+            values["exact_intervals"].append(key)
+    return values
+
+
+def _name(finding: str) -> str:
+    return "Mean" if finding == MEAN else finding
+
+
+def _is_few(row: Mapping[str, Any]) -> bool:
+    """Of a mean the note says which findings are."""
+    return bool(row["too_few"]) and row["finding"] != MEAN
+
+
+def _notes(table: pd.DataFrame, titles: Mapping[str, str], few: str = BOXED, undefined: str = "") -> list[str]:
+    """What is to be said of the rows of a CSV table, by finding."""
+    said = {"few_of": few, "undefined": undefined}
+    rows = {_name(row["finding"]): _values(row, titles) | said for row in table.to_dict("records")}
+    return table_notes.of_rows(rows, titles)
+
+
+def _few_in_mean(table: pd.DataFrame) -> list[str]:
+    few = table.loc[table["too_few"] & (table["finding"] != MEAN), "finding"].unique().tolist()
+    return table_notes.grouped(("Mean", note) for note in table_notes.of_row({"too_few": few}, {}))
 
 
 def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) -> Table:
     own = scores[scores["network"].isin([family, "none"]) & (scores["finding"] != MEAN)]
-    shown = own.set_index(["finding", "method"])
-    rows = []
-    for finding in own["finding"].unique():
-        cells = [Cell(finding), count(int(shown.loc[(finding, ALWAYS_BESIDE[0]), "films"]))]
-        for method in (*METHOD_NAMES, *ALWAYS_BESIDE):
-            means = shown.loc[(finding, method)]
-            limits = [_known(means[f"{figure}_{end}"]) for end in ("low", "high")]
-            interval = limits if method in METHOD_NAMES and None not in limits else None
-            faint = method in ALWAYS_BESIDE or cells[1].value < FEWEST
-            cells.append(number(_known(means[figure]), interval, faint=faint))
-        rows.append(cells)
+    by_finding, rows = {}, []
+    for finding, of_finding in own.groupby("finding", sort=False):
+        of_method = {row["method"]: row for row in of_finding.to_dict("records")}
+        first = of_method[next(iter(METHOD_NAMES))]
+        values = _values(first, []) | {"few_of": BOXED}
+        for method in METHOD_NAMES:
+            of_map = _values(of_method[method], [figure])
+            values |= {method: of_map[figure], f"{method}_interval": of_map[f"{figure}_interval"]}
+            values["exact_intervals"] += [method] if of_map["exact_intervals"] else []
+        beside = [number(_known(of_method[name][figure]), faint=True) for name in ALWAYS_BESIDE]
+        maps = [with_interval(values, method) for method in METHOD_NAMES]
+        rows.append([Cell(finding), count(int(first["films"])), *maps, *beside])
+        by_finding[finding] = values
     heads = ["Finding", "Films", *METHOD_NAMES.values(), *(name.capitalize() for name in ALWAYS_BESIDE)]
-    return Table(f"{caption} ({family})", heads, rows, _too_few(own))
+    return Table(f"{caption} ({family})", heads, rows, table_notes.of_rows(by_finding, METHOD_NAMES))
 
 
 def _wang(scores: pd.DataFrame, family: str, method: str, overlap: str) -> Table:
     """Accuracy at every threshold of an overlap, false boxes a film small below (Wang 2017)."""
-    own = scores[(scores["method"] == method) & (scores["finding"] != MEAN)]
+    own = scores[(scores["method"] == method) & (scores["finding"] != MEAN) & (scores["network"] == family)]
     rows = []
-    for row in own[own["network"] == family].to_dict("records"):
+    for row in own.to_dict("records"):
         pairs = [(row[f"{overlap}_{limit}"], row[f"{overlap}_{limit}_false"]) for limit in THRESHOLDS]
-        cells = [Cell(f"{value:.3f}", value, f"{false:.2f} false") for value, false in pairs]
+        cells = [Cell(f"{value:.3f}", value, f"{false:.2f} false", _is_few(row)) for value, false in pairs]
         rows.append([Cell(row["finding"]), *cells])
     name = {"iobb": "IoBB", "iou": "IoU"}[overlap]
     heads = ["Finding", *(f"T({name}) {limit}" for limit in THRESHOLDS)]
-    return Table(f"Accuracy at T({name}), false boxes a film below: {METHOD_NAMES[method]}, {family}", heads, rows)
+    caption = f"Accuracy at T({name}), false boxes a film below: {METHOD_NAMES[method]}, {family}"
+    return Table(caption, heads, rows, _notes(own, {}))
 
 
 def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> Table | None:
@@ -177,17 +225,18 @@ def faithfulness_table(table: pd.DataFrame, method: str) -> Table:
     """Areas under the probability of a finding while its films are blanked, from faithfulness.csv."""
     rows = [
         [
-            Cell("Mean" if row["finding"] == MEAN else row["finding"]),
+            Cell(_name(row["finding"])),
             *(count(int(row[key])) for key in ("films", "patients")),
-            *(number(_known(row[area])) for area in AREAS),
+            *(number(_known(row[area]), faint=_is_few(row)) for area in AREAS),
             *(_interval(row, name, sign=True) for name in DIFFERENCES),
         ]
         for row in table.to_dict("records")
     ]
-    heads = "Finding|Films|Patients|Deletion|Insertion|Random order|Deletion minus random|Insertion minus random".split(
-        "|"
-    )
-    return Table(f"Films blanked, the hottest places of {METHOD_NAMES[method]} first", heads, rows, foot=1)
+    heads = ["Finding", "Films", "Patients", "Deletion", "Insertion", "Random order"]
+    heads += ["Deletion minus random", "Insertion minus random"]
+    titles = dict(zip((*AREAS, *DIFFERENCES), heads[3:], strict=True))
+    notes = [*_notes(table, titles, BLANKED, NOT_CALLED), *_few_in_mean(table)]
+    return Table(f"Films blanked, the hottest places of {METHOD_NAMES[method]} first", heads, rows, notes, foot=1)
 
 
 def shortcut_tables(measured: Mapping[str, Any] | None, findings: Sequence[str]) -> list[Table]:

@@ -13,12 +13,13 @@ from cxr.core import locks, process_group
 from cxr.core.artifacts import as_json, write_csv, write_json, written_whole
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
-from cxr.core.progress import progress
+from cxr.core.progress import duration, progress
 from cxr.networks import backend
 from cxr.networks.backend import keras
 from cxr.report import curves
 
 ops = keras.ops
+ESTIMATE_AFTER = 5  # seconds of steps after which what an epoch takes is told
 
 
 class EveryEpoch(keras.callbacks.Callback):
@@ -172,21 +173,42 @@ class EveryEpoch(keras.callbacks.Callback):
 
 
 class Echo(keras.callbacks.Callback):
-    """One readable line an epoch, for a log that is read the next morning; steps done and time left within it."""
+    """One readable line an epoch, for a log that is read the next morning; steps done and time left within it.
+
+    Early in the first epoch of a run that takes longer, what an epoch takes.
+
+    Parameters
+    ----------
+    say : callable
+        Takes the lines.
+    steps, epochs : int
+        Of an epoch; of the whole training, at most.
+    """
 
     async_safe = True  # it never looks at a batch's loss: waiting for it would slow a GPU down
 
-    def __init__(self, say, steps: int):
+    def __init__(self, say, steps: int, epochs: int):
         super().__init__()
-        self.say, self.steps = say, steps
+        self.say, self.steps, self.epochs = say, steps, epochs
+        self.since = None  # when the first step was done, which compiles; False once what an epoch takes is known
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.bar = progress(None, self.steps, f"  epoch {epoch + 1}", "step")
+        self.bar, self.left = progress(None, self.steps, f"  epoch {epoch + 1}", "step"), self.epochs - epoch
 
     def on_train_batch_end(self, batch, logs=None):
+        if self.since is None:
+            self.since = time.perf_counter()
+            self.bar.unpause()  # its clock begins here too: else "an hour left" after a first step of minutes
+        elif self.since and (took := time.perf_counter() - self.since) >= ESTIMATE_AFTER:
+            self.since, one = False, took / batch * self.steps  # batch counts from 0: so many steps since the first
+            self.say(
+                f"  an epoch of {self.steps:,} steps takes about {duration(one)} and its scores on val; "
+                f"{self.left} epochs, scores aside, {duration(one * self.left)} at most"
+            )
         self.bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
+        self.since = False
         values = "  ".join(f"{key} {logs[key]:.4g}" for key in logs if not key.startswith("val_auroc_"))
         self.say(f"  epoch {epoch + 1}: {values}")

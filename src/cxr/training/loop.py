@@ -71,7 +71,7 @@ def fit(
     dict
         ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
     """
-    callbacks = [every_epoch, Echo(say, len(batches))]
+    callbacks = [every_epoch, Echo(say, len(batches), epochs)]
     if params.training.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
     with backend.scope():
