@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,7 +20,7 @@ from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
-from cxr.new_films import bundle_check, bundles, predicting
+from cxr.new_films import bundle_check, bundles, dicom_results, predicting
 from cxr.preparation import packs
 from cxr.tables import schema
 from tests.conftest import PROJECT, TINY, load_script, settings_in
@@ -184,7 +185,7 @@ def test_new_films_become_the_very_pixels_of_step_5(evaluated, tmp_path, masking
     packed = packs.open_pack(elsewhere.pack(SIZE), "-")
     classifiers = {"tiny": settings.member_dir("ensemble", "tiny") / "model.keras"}
     unet = None if masking == "none" else settings.unet
-    bundle = bundles.Bundle("-", "ensemble", params, classifiers, unet, {}, {}, "-")
+    bundle = bundles.Bundle("-", "ensemble", params, classifiers, unet, {}, {}, "-", "-", "-", "-")
     paths = [settings.dataset_dir / name for name in schema.read_images(settings.images_csv, FINDINGS)["path"]]
     (tmp_path / "work").mkdir()
     films, masks = predicting.prepare(bundle, paths, tmp_path / "work", lambda films, doing: films)
@@ -307,6 +308,39 @@ def test_pictures_of_films_that_are_not_asked_for_again_are_removed_and_no_other
     old = set((out / "overlays").iterdir())
     predict(films / "2.png", f"--out={out}", *arguments(folder))
     assert set((out / "overlays").iterdir()) == {mine, out / read(out)["overlay"].item()} < old
+
+
+def test_dicom_results_lie_beside_the_pages_of_films_that_are_dicom_and_go_when_not_asked_for(
+    evaluated, tmp_path, capsys
+):
+    if why_not := dicom_results.why_not():
+        pytest.skip(why_not)
+    films, out, given = tmp_path / "films", tmp_path / "out", arguments(evaluated[0])
+    films.mkdir()
+    cv2.imwrite(str(films / "film.png"), film(1))
+    write_dicom(film(1).astype(np.uint16) * 16, films / "film.dcm", StudyInstanceUID="1.2", SeriesInstanceUID="1.2.4")
+    assert predict(films, f"--out={out}", "--dicom", *given) == 3
+    said = capsys.readouterr().out
+    assert f"no DICOM result: {films / 'film.png'}: is no DICOM file" in said
+    assert f"DICOM results of 1 films, of 1 not -> {out / 'dicom.csv'}" in said
+    table = pd.read_csv(out / "dicom.csv", keep_default_na=False).set_index("filename")
+    picture, report = (
+        pydicom.dcmread(out / name) for name in table.loc[str(films / "film.dcm"), ["picture", "report"]]
+    )
+    assert picture.PatientID == report.PatientID == "ID-77123-JANE"
+    assert picture.pixel_array.shape == cv2.imread(str(out / read(out)["overlay"][0])).shape
+    row = read(out).set_index("filename").loc[str(films / "film.dcm")]
+    groups = report.ContentSequence[-1].ContentSequence
+    probabilities = [float(group.ContentSequence[8].MeasuredValueSequence[0].NumericValue) for group in groups]
+    assert probabilities == [float(row[f"{finding}_prob"]) for finding in FINDINGS]
+    assert predict(films, f"--out={out}", *given) == 0
+    assert not [path for path in out.rglob("*") if path.suffix == ".dcm" or path.name == "dicom.csv"]
+
+
+def test_dicom_results_without_highdicom_are_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=re.escape('highdicom not installed. Run: pip install -e ".[dicom]"')):
+        predict(tmp_path, "--dicom")
 
 
 def test_only_broken_files_still_make_a_whole_run(evaluated, tmp_path):
