@@ -1,10 +1,12 @@
 """Films to come: read as in training, named safely, refused by name; bundles that stand alone and are checked."""
 
+import functools
 import hashlib
 import json
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -20,7 +22,7 @@ from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
-from cxr.new_films import bundle_check, bundles, dicom_results, predicting
+from cxr.new_films import bundle_check, bundles, dicom_results, predicting, serving
 from cxr.preparation import packs
 from cxr.tables import schema
 from tests.conftest import PROJECT, TINY, load_script, settings_in
@@ -188,7 +190,9 @@ def test_new_films_become_the_very_pixels_of_step_5(evaluated, tmp_path, masking
     bundle = bundles.Bundle("-", "ensemble", params, classifiers, unet, {}, {}, "-", "-", "-", "-")
     paths = [settings.dataset_dir / name for name in schema.read_images(settings.images_csv, FINDINGS)["path"]]
     (tmp_path / "work").mkdir()
-    films, masks = predicting.prepare(bundle, paths, tmp_path / "work", lambda films, doing: films)
+    films, masks = predicting.prepare(
+        bundle, paths, tmp_path / "work", lambda films, doing: films, functools.partial(predicting.opened, bundle)
+    )
     assert set(films["problem"]) == {""}
     np.testing.assert_array_equal(packs.open_pack(tmp_path / f"work/{SIZE}.npy", "-"), packed)
     if masking != "none":
@@ -427,6 +431,33 @@ def test_the_examples_of_a_bundle_give_what_it_expects(exported, tmp_path):
     found, expected = read(tmp_path), pd.read_csv(exported / "examples/expected.csv", keep_default_na=False, dtype=str)
     same = [column for column in expected if column not in ("filename", "overlay")]
     pd.testing.assert_frame_equal(found[same], expected[same])
+
+
+def test_a_server_answers_with_the_bytes_of_predict(exported, tmp_path, monkeypatch):
+    pytest.importorskip("fastapi", reason=serving.why_not())
+    pytest.importorskip("httpx2", reason='httpx2 not installed. Run: pip install -e ".[tests]"')
+    from starlette.testclient import TestClient
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    server = TestClient(serving.app(bundles.open_bundle(exported)), "http://localhost")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "film"  # as the server calls every film
+    for number in (1, 2):  # a PNG, and a DICOM film of which the server has kept the networks
+        if number == 1:
+            path.write_bytes(cv2.imencode(".png", film(1))[1].tobytes())
+        else:
+            write_dicom(film(2).astype(np.uint16) * 16, path)
+        answers = {kind: server.post(f"/predictions.{kind}", content=path.read_bytes()) for kind in ("csv", "json")}
+        assert predict("film", f"--bundle={exported}") == 0
+        written = pd.read_csv("predicted/predictions.csv", dtype=str, keep_default_na=False).assign(overlay="")
+        assert answers["csv"].content == written.to_csv(index=False, lineterminator="\n").encode()
+        assert answers["json"].json()[f"{FINDINGS[0]}_prob"] == float(written[f"{FINDINGS[0]}_prob"][0])
+    path.write_bytes(path.read_bytes()[:-100])
+    assert predict("film", f"--bundle={exported}") == 3
+    (said,) = pd.read_csv("predicted/problems.csv")["problem"]
+    broken = server.post("/predictions.csv", content=path.read_bytes())
+    assert (broken.status_code, broken.json()) == (422, {"detail": said})
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["film", "predicted"]
 
 
 def test_a_machine_that_computes_what_a_bundle_expects_passes_its_check_and_another_does_not(
