@@ -8,6 +8,7 @@ film at a time. There is no login and no encryption: it listens on this machine 
 address. Needs the package extra "serve".
 """
 
+import functools
 import socket
 
 from cxr.core import command_line
@@ -45,8 +46,10 @@ def main(argv=None):
     from cxr.networks import backend
 
     print(f"{bundle.name}; {backend.start(bundle.params)}")
-    print(bundle_check.check(bundle, arguments.bundle), flush=True)
-    served = serving.app(bundle, arguments.hospital, limits, arguments.host)
+    network = serving.keeper(bundle)
+    print(bundle_check.check(bundle, arguments.bundle, network), flush=True)
+    predict = functools.partial(serving.predicted_csv, bundle, arguments.hospital, network)
+    served = serving.app(bundle, predict, arguments.hospital, limits, arguments.host)
     if arguments.host not in LOOPBACK:
         print(f"warning: whoever reaches {arguments.host} can use it: there is no login and no encryption")
     host, port = listener.getsockname()[:2]

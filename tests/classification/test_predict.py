@@ -439,7 +439,9 @@ def test_a_server_answers_with_the_bytes_of_predict(exported, tmp_path, monkeypa
     from starlette.testclient import TestClient
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    server = TestClient(serving.app(bundles.open_bundle(exported)), "http://localhost")
+    bundle = bundles.open_bundle(exported)
+    answer = functools.partial(serving.predicted_csv, bundle, "pooled", serving.keeper(bundle))
+    server = TestClient(serving.app(bundle, answer, "pooled", serving.Limits(), "127.0.0.1"), "http://localhost")
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "film"  # as the server calls every film
     for number in (1, 2):  # a PNG, and a DICOM film of which the server has kept the networks

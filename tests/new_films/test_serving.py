@@ -39,8 +39,12 @@ def temporary(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def client(predict=predict, **limits) -> TestClient:
-    return TestClient(serving.app(BUNDLE, limits=serving.Limits(**limits), predict=predict), HERE)
+def application(predict=predict, host="127.0.0.1", **limits):
+    return serving.app(BUNDLE, predict, "pooled", serving.Limits(**limits), host)
+
+
+def client(**limits) -> TestClient:
+    return TestClient(application(**limits), HERE)
 
 
 def test_a_film_s_row_comes_as_csv_and_as_json_with_the_same_figures(temporary):
@@ -110,10 +114,8 @@ def test_an_address_may_send_so_many_films_a_minute(temporary, monkeypatch):
 
 
 def test_a_name_that_the_server_was_not_started_for_is_refused():
-    application = serving.app(BUNDLE, host="10.0.0.7", predict=predict)
-    statuses = [
-        TestClient(application, f"http://{host}").get("/health").status_code for host in ("10.0.0.7", "evil.org")
-    ]
+    served = application(host="10.0.0.7")
+    statuses = [TestClient(served, f"http://{host}").get("/health").status_code for host in ("10.0.0.7", "evil.org")]
     assert statuses == [200, 400]
 
 
@@ -147,8 +149,8 @@ def test_200_films_at_once_are_answered_one_at_a_time_or_told_to_come_again(temp
                 inside -= 1
 
     async def all_at_once():
-        application = serving.app(BUNDLE, limits=serving.Limits(waiting=waiting), predict=slow)
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(application), base_url=HERE) as server:
+        served = application(slow, waiting=waiting)
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(served), base_url=HERE) as server:
 
             async def post(number):
                 answer = await server.post(
@@ -178,8 +180,7 @@ def test_a_bug_is_no_answer_of_its_own_words_and_leaves_its_place(temporary):
     def bug(path):
         raise RuntimeError(f"secret {path}")
 
-    application = serving.app(BUNDLE, limits=serving.Limits(waiting=0), predict=bug)
-    server = TestClient(application, HERE, raise_server_exceptions=False)
+    server = TestClient(application(bug, waiting=0), HERE, raise_server_exceptions=False)
     for _ in range(2):
         answer = server.post("/predictions.csv", content=b"x")
         assert (answer.status_code, answer.text) == (500, "Internal Server Error")

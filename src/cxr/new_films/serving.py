@@ -20,7 +20,6 @@ from typing import Any
 
 from cxr.core.artifacts import write_csv
 from cxr.core.errors import FilmError, one_line
-from cxr.evaluation.source_fits import POOLED
 from cxr.new_films import predicting
 from cxr.new_films.bundle_texts import NOT_A_DEVICE
 from cxr.new_films.bundles import Bundle
@@ -137,36 +136,31 @@ async def receive(request: Any, path: Path, limits: Limits) -> None:
         raise HTTPException(400, "the film did not arrive whole") from None
 
 
-def app(
-    bundle: Bundle, hospital: str = POOLED, limits: Limits = Limits(), host: str = "127.0.0.1",
-    predict: Callable[[Path], bytes] | None = None,
-) -> Any:  # fmt: skip
+def app(bundle: Bundle, predict: Callable[[Path], bytes], hospital: str, limits: Limits, host: str) -> Any:
     """The application, for an ASGI server of one process.
 
     Parameters
     ----------
     bundle : Bundle
+    predict : callable
+        A film's file -> its predictions.csv, or a FilmError: `predicted_csv`. Runs in a thread, never twice at once.
     hospital : str
-        As in `predicting.predict`.
+        Whose thresholds and calibration it takes.
     limits : Limits
     host : str
         The name or address that clients call it by, beside localhost: others are refused, so that no page of the web
         can reach it by a name of its own (DNS rebinding).
-    predict : callable, optional
-        A film's file -> its predictions.csv, or a FilmError; `predicted_csv` if none is given. Runs in a thread, never
-        twice at once.
     """
     from fastapi import FastAPI, HTTPException, Request, Response
     from starlette.concurrency import run_in_threadpool
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    predict = predict or functools.partial(predicted_csv, bundle, hospital, keeper(bundle))
     gate, one_at_a_time = Gate(limits), asyncio.Lock()
     # No page of documentation: FastAPI's loads its scripts from elsewhere. /openapi.json says all.
     served = FastAPI(
         title=bundle.model, version=bundle.version, description=NOT_A_DEVICE, docs_url=None, redoc_url=None
     )
-    served.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, "127.0.0.1", "localhost", "[::1]"])
+    served.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, f"[{host}]", "127.0.0.1", "localhost"])
     film = {
         "required": True,
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
