@@ -37,6 +37,16 @@ REFUSALS = {
     503: "As many films wait as may: come again",
 }
 
+DESCRIBED = {  # what OpenAPI says of a film's request and its refusals
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+    "responses": {status: {"description": meaning} for status, meaning in REFUSALS.items()},
+}
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -161,14 +171,6 @@ def app(bundle: Bundle, predict: Callable[[Path], bytes], hospital: str, limits:
         title=bundle.model, version=bundle.version, description=NOT_A_DEVICE, docs_url=None, redoc_url=None
     )
     served.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, f"[{host}]", "127.0.0.1", "localhost"])
-    film = {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-    kept = {
-        "openapi_extra": {"requestBody": film},
-        "responses": {key: {"description": REFUSALS[key]} for key in REFUSALS},
-    }
 
     async def table(request: Request) -> bytes:
         async with gate.entered(request.client.host):
@@ -182,12 +184,12 @@ def app(bundle: Bundle, predict: Callable[[Path], bytes], hospital: str, limits:
                     except FilmError as error:
                         raise HTTPException(422, str(error)) from None
 
-    @served.post("/predictions.csv", response_class=Response, **kept)
+    @served.post("/predictions.csv", response_class=Response, **DESCRIBED)
     async def predictions_csv(request: Request) -> Response:
         """A film's bytes -> its row of predictions.csv."""
         return Response(await table(request), media_type="text/csv")
 
-    @served.post("/predictions.json", response_class=Response, **kept)
+    @served.post("/predictions.json", response_class=Response, **DESCRIBED)
     async def predictions_json(request: Request) -> Response:
         """A film's bytes -> the same row as a JSON object."""
         return Response(as_json(await table(request)), media_type="application/json")
