@@ -8,6 +8,7 @@ film at a time. There is no login and no encryption: it listens on this machine 
 address. Needs the package extra "serve".
 """
 
+import contextlib
 import functools
 import socket
 
@@ -59,7 +60,8 @@ def main(argv=None):
         served, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=30,
         limit_concurrency=serving.MOST_CONNECTIONS,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listener])
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn has finished what was inside, and hands it on
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def listening(host, port):

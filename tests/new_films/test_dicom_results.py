@@ -164,6 +164,18 @@ def test_what_is_no_dicom_or_cannot_be_placed_gets_no_result_and_is_said(tmp_pat
 
 
 @needs_highdicom
+@pytest.mark.filterwarnings("error")
+def test_a_name_that_is_unusual_is_copied_and_not_printed(tmp_path, monkeypatch, capfd):
+    table, _ = write(
+        monkeypatch, tmp_path, [film(tmp_path, PatientName="Jane", PatientID="", StudyDate="", StudyTime="")]
+    )
+    for kind in ("picture", "report"):
+        result = pydicom.dcmread(tmp_path / table[kind][0])
+        assert (str(result.PatientName), result.PatientID, result.StudyDate) == ("Jane", "", "")
+    assert "Jane" not in "".join(capfd.readouterr())
+
+
+@needs_highdicom
 def test_films_of_one_study_share_a_series_of_each_kind(tmp_path, monkeypatch):
     paths = [film(tmp_path, f"{number}.dcm", SOPInstanceUID=f"1.2.3.{number}") for number in (7, 8)]
     table, _ = write(monkeypatch, tmp_path, paths)
@@ -186,8 +198,8 @@ def test_a_finding_of_one_s_own_has_a_code_of_its_own_in_any_script(tmp_path, mo
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 @pytest.mark.parametrize(
     ("keyword", "value"),
-    [("PatientSex", "FEMALE"), ("StudyDate", "27 November"), ("PatientID", ["77123", "4"])],
-    ids=["sex", "date", "two_ids"],
+    [("PatientSex", "FEMALE"), ("StudyDate", "27 November"), ("StudyDate", "20260231"), ("PatientID", ["77123", "4"])],
+    ids=["sex", "date", "no_day", "two_ids"],
 )
 def test_a_value_that_dicom_does_not_allow_is_refused_and_never_quoted(tmp_path, monkeypatch, keyword, value):
     monkeypatch.setattr(pydicom.config.settings, "writing_validation_mode", pydicom.config.IGNORE)

@@ -51,7 +51,7 @@ def stated(content: bytes, path: Path, keywords: Iterable[str]) -> dict[str, str
     from pydicom.charset import python_encoding
     from pydicom.config import RAISE
     from pydicom.datadict import dictionary_VR
-    from pydicom.valuerep import validate_value
+    from pydicom.valuerep import DA, validate_value
 
     values = {}
     with _header(content, path) as header:
@@ -65,7 +65,10 @@ def stated(content: bytes, path: Path, keywords: Iterable[str]) -> dict[str, str
                 if header.get(keyword) and header[keyword].VM > 1:
                     raise ValueError("several values")
                 value = values[keyword] = str(header.get(keyword) or "")
-                validate_value(dictionary_VR(keyword), value, RAISE)
+                vr = dictionary_VR(keyword)
+                validate_value(vr, value, RAISE)
+                if vr == "DA":
+                    DA(value)  # knows the calendar; that above allows ranges
             except (ValueError, UserWarning):
                 raise FilmError(f"{path}: its {keyword} is no value that DICOM allows") from None
             beyond = re.search("[\x80-\xff]" if foreign and len(terms) > 1 else r"[^\x00-\x7f]", value)

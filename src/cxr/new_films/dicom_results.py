@@ -6,6 +6,7 @@ no id of ours.
 
 import hashlib
 import importlib.util
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -75,7 +76,7 @@ def write(
         made, problem = result_paths(path), ""
         try:
             film = identity(path)
-            kept = {
+            common = {
                 kind: dict(
                     series_instance_uid=series[film.StudyInstanceUID, kind], series_number=number,
                     sop_instance_uid=UID(), instance_number=row + 1, **_made_by(predicted),
@@ -83,13 +84,16 @@ def write(
                 for kind, number in SERIES.items()
             }  # fmt: skip
             draw_overlay(predicted, row, work / "picture.png", f"{predicted.bundle.model}: {RESEARCH_ONLY}")
-            results = {
-                "picture": _picture(film, cv2.imread(str(work / "picture.png"))[..., ::-1], kept["picture"]),
-                "report": _report(predicted, row, film, kept["report"]),
-            }
-            for kind, result in results.items():
-                with written_whole(folder / made[kind]) as temporary:
-                    result.save_as(temporary, enforce_file_format=True)
+            pixels = cv2.imread(str(work / "picture.png"))[..., ::-1]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # highdicom's quote names of patients
+                results = {
+                    "picture": _picture(film, pixels, common["picture"]),
+                    "report": _report(predicted, row, film, common["report"]),
+                }
+                for kind, result in results.items():
+                    with written_whole(folder / made[kind]) as temporary:
+                        result.save_as(temporary, enforce_file_format=True)
         except FilmError as error:
             made, problem = dict.fromkeys(SERIES, ""), str(error).removeprefix(f"{path}: ")
         rows.append({"filename": name, **made, "problem": problem})
@@ -139,7 +143,7 @@ def _made_by(predicted: Predicted) -> dict[str, Any]:
     }
 
 
-def _picture(film: Any, pixels: np.ndarray, kept: dict[str, Any]) -> Any:
+def _picture(film: Any, pixels: np.ndarray, common: dict[str, Any]) -> Any:
     """A Secondary Capture of a picture (H, W, 3), uint8, RGB."""
     from highdicom import sc
     from pydicom.dataset import Dataset
@@ -147,7 +151,7 @@ def _picture(film: Any, pixels: np.ndarray, kept: dict[str, Any]) -> Any:
 
     picture = sc.SCImage.from_ref_dataset(
         film, pixels, "RGB", 8, "PATIENT", patient_orientation=("L", "F"), transfer_syntax_uid=ExplicitVRLittleEndian,
-        **kept,
+        **common,
     )  # fmt: skip
     picture.PatientOrientation = None  # the page is no film, and highdicom wants one
     picture.BodyPartExamined = "CHEST"  # which has no Laterality
@@ -161,7 +165,7 @@ def _picture(film: Any, pixels: np.ndarray, kept: dict[str, Any]) -> Any:
     return picture
 
 
-def _report(predicted: Predicted, row: int, film: Any, kept: dict[str, Any]) -> Any:
+def _report(predicted: Predicted, row: int, film: Any, common: dict[str, Any]) -> Any:
     """A Comprehensive SR with a group for each finding: probability, threshold, whether it is called, by what model."""
     from highdicom import sr
     from highdicom.uid import UID
@@ -169,7 +173,7 @@ def _report(predicted: Predicted, row: int, film: Any, kept: dict[str, Any]) -> 
 
     bundle, unique = predicted.bundle, hashlib.blake2b(predicted.bundle.digest.encode(), digest_size=15).digest()
     device = sr.DeviceObserverIdentifyingAttributes(
-        uid=UID(f"2.25.{int.from_bytes(unique)}"), name=bundle.model, manufacturer_name=kept["manufacturer"],
+        uid=UID(f"2.25.{int.from_bytes(unique)}"), name=bundle.model, manufacturer_name=common["manufacturer"],
         model_name=bundle.model, serial_number=bundle.digest,
     )  # fmt: skip
     observer = sr.ObserverContext(codes.DCM.Device, device)
@@ -181,7 +185,7 @@ def _report(predicted: Predicted, row: int, film: Any, kept: dict[str, Any]) -> 
             _group(predicted, row, column, film, notes) for column in range(len(predicted.scored.findings))
         ],
     )
-    report = sr.ComprehensiveSR(evidence=[film], content=content[0], is_complete=True, **kept)
+    report = sr.ComprehensiveSR(evidence=[film], content=content[0], is_complete=True, **common)
     if "IssuerOfPatientID" in film:
         report.IssuerOfPatientID = film.IssuerOfPatientID
     return report
