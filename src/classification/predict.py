@@ -39,7 +39,7 @@ def main(argv=None):
         "--bundle", type=command_line.path, help="predict from this folder of export.sh, not from MODELS_DIR"
     )
     parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
-    parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
+    parser.add_argument("--hospital", default=POOLED, help="whose thresholds, calibration and mean maps, such as nih")
     parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
     parser.add_argument("--dicom", action="store_true", help="results as DICOM too, for films that are DICOM")
     parser.add_argument("--check", action="store_true", help="does this machine compute what the bundle's did?")
