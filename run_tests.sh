@@ -10,8 +10,8 @@ cd "$here"
 if command -v chromium > /dev/null && ! python -c "import playwright" 2> /dev/null; then
     python -m pip install --quiet --disable-pip-version-check -e ".[browser]"
 fi
-if ! python -c "import jax, distributed, pycocotools, xdist" 2> /dev/null; then
-    python -m pip install --quiet --disable-pip-version-check -e ".[jax,dask,outlines,tests]"
+if ! python -c "import jax, distributed, pycocotools, highdicom, fastapi, uvicorn, httpx2, xdist" 2> /dev/null; then
+    python -m pip install --quiet --disable-pip-version-check -e ".[jax,dask,outlines,dicom,serve,tests]"
 fi
 ruff check .
 ruff format --check .

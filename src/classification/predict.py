@@ -4,7 +4,8 @@ Reads   FILM …: films or folders of films (PNG, JPEG, TIFF, DICOM …); the ev
         --bundle a folder that export.sh wrote, which needs neither the two JSON files nor training data
 Writes  --out DIR (default: predicted): predictions.csv, problems.csv (files that are no readable chest film, and why),
         overlays/<film>.png, report.html, run.json. Files of other origin that are there stay; one of these names is
-        refused
+        refused. With --dicom also dicom/, beside each DICOM film in its study: its picture (Secondary Capture) and its
+        figures (structured report, TID 1500), listed in dicom.csv (needs the package extra "dicom")
 
 With --bundle DIR --check, and no film, nothing is written: the bundle's examples are predicted and compared with its
 examples/expected.csv.
@@ -13,10 +14,12 @@ With --labels FILE the films of that table are evaluated too, in the same report
 result.csv: at the thresholds and the calibration that came with the model. Nothing is fitted on them.
 
 Thresholds and calibration are those of all val films pooled, or with --hospital those of one that val had films of.
-Exit status 3: the run is whole, but files stand in problems.csv.
+Exit status 3: the run is whole, but files stand in problems.csv, or with --dicom a film has no DICOM result.
 """
 
 from pathlib import Path
+
+import pandas as pd
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json, write_problems, write_text
@@ -27,14 +30,23 @@ from cxr.core.progress import progress
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging import chest_films
 from cxr.imaging.listing import told
-from cxr.new_films import bundle_check, bundles, film_files, known_labels, new_films_report, predicting, run_record
+from cxr.new_films import (
+    bundle_check,
+    bundles,
+    dicom_results,
+    film_files,
+    known_labels,
+    new_films_report,
+    predicting,
+    run_record,
+)
 from cxr.report.result_table import result_table, result_text
 
 FILES = ("predictions.csv", "problems.csv", "report.html", "run.json")
 EVALUATED = ("metrics.json", "result.csv")
 
 
-def main(argv=None):
+def parsed(argv):
     parser = command_line.parser(__doc__)
     parser.add_argument("films", nargs="*", type=command_line.path, metavar="FILM", help="films, or folders of films")
     parser.add_argument("--family", choices=FAMILIES, help="which family predicts (default: ensemble)")
@@ -49,12 +61,19 @@ def main(argv=None):
     parser.add_argument("--labels", type=command_line.path, action="append", help="table of known labels; repeatable")
     parser.add_argument("--majority", action="store_true", help="where rows of labels differ, the majority counts")
     parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
+    parser.add_argument("--dicom", action="store_true", help="results as DICOM too, for films that are DICOM")
     parser.add_argument("--check", action="store_true", help="does this machine compute what the bundle's did?")
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    arguments = parsed(argv)
     if arguments.check:
         return check(arguments)
     if not arguments.films:
         raise InputError("FILM: missing; expected films, or folders of films.")
+    if arguments.dicom and dicom_results.why_not():
+        raise InputError(f"--dicom: {dicom_results.why_not()}")
     found = film_files.find_films(arguments.films)
     paths = found.films
     bundle = open_bundle(arguments)
@@ -63,7 +82,7 @@ def main(argv=None):
         chest_films.use(arguments.chest_films)
     listed = chest_films.among(paths)
     known = known_films(arguments, paths, bundle.params)
-    files = [*FILES, *(EVALUATED if known else ())]
+    files = [*FILES, *(EVALUATED if known else ()), *(dicom_results.names(paths) if arguments.dicom else ())]
     own = OwnFiles(arguments.out, [*files, *map(film_files.overlay_path, paths)])
     if own.older:
         print(f"results of an earlier run in {arguments.out} are replaced")
@@ -83,6 +102,7 @@ def main(argv=None):
         new_films_report.draw_overlays(predicted, overlays, arguments.out, bar)
         write_csv(predicting.result(predicted, overlays), arguments.out / "predictions.csv")
         write_problems(predicted.problems, arguments.out / "problems.csv")
+        dicom = dicom_results.write(predicted, arguments.out, work, bar) if arguments.dicom else pd.DataFrame()
         record = run_record.record(predicted, device, backend.versions(), listed)
         evaluated = known and known_labels.evaluate(predicted, known)
         page = new_films_report.page(predicted, overlays, run_record.facts(record), evaluated)
@@ -91,11 +111,11 @@ def main(argv=None):
         if evaluated:
             write_json(evaluated.metrics, arguments.out / "metrics.json")
             write_csv(result_table(evaluated.metrics), arguments.out / "result.csv")
-        made = [*FILES, *(EVALUATED if evaluated else ()), *filter(None, overlays)]
-        own.finish(made, [*FILES, *EVALUATED, "overlays/*.png"])
+        made = [*FILES, *(EVALUATED if evaluated else ()), *filter(None, overlays), *dicom_results.written(dicom)]
+        own.finish(made, [*FILES, *EVALUATED, "overlays/*.png", *dicom_results.PATTERNS])
     if known:
         say_evaluated(evaluated)
-    return say(predicted, arguments.out)
+    return max(say(predicted, arguments.out), say_dicom(dicom, arguments.out))
 
 
 def known_films(arguments, paths, params):
@@ -152,6 +172,17 @@ def say(predicted, out):
     print(f"{counts} -> {out / 'report.html'}, predictions.csv, problems.csv, overlays")
     print("Research use only. Not a medical device.")
     return 3 if len(predicted.problems) else 0
+
+
+def say_dicom(table, out):
+    """Print how many films have DICOM results, and why others have none; returns the exit status."""
+    if table.empty:
+        return 0
+    without = table[table["problem"] != ""]
+    for name, problem in without[["filename", "problem"]].head(10).to_numpy():
+        print(f"  no DICOM result: {one_line(name)}: {problem}")
+    print(f"DICOM results of {len(table) - len(without)} films, of {len(without)} not -> {out / dicom_results.TABLE}")
+    return 3 if len(without) else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Films to come: read as in training, named safely, refused by name; bundles that stand alone and are checked."""
 
+import functools
 import hashlib
 import json
+import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -21,7 +24,7 @@ from cxr.core.settings import Settings
 from cxr.evaluation import predictions
 from cxr.maps import family_maps
 from cxr.maps.detections import film_detections
-from cxr.new_films import bundle_check, bundles, predicting
+from cxr.new_films import bundle_check, bundles, dicom_results, predicting, serving
 from cxr.preparation import packs
 from cxr.tables import schema
 from tests.conftest import PROJECT, TINY, load_script, settings_in
@@ -186,10 +189,12 @@ def test_new_films_become_the_very_pixels_of_step_5(evaluated, tmp_path, masking
     packed = packs.open_pack(elsewhere.pack(SIZE), "-")
     classifiers = {"tiny": settings.member_dir("ensemble", "tiny") / "model.keras"}
     unet = None if masking == "none" else settings.unet
-    bundle = bundles.Bundle("-", "ensemble", params, classifiers, unet, {}, {}, "-")
+    bundle = bundles.Bundle("-", "ensemble", params, classifiers, unet, {}, {}, "-", "-", "-", "-")
     paths = [settings.dataset_dir / name for name in schema.read_images(settings.images_csv, FINDINGS)["path"]]
     (tmp_path / "work").mkdir()
-    films, masks = predicting.prepare(bundle, paths, tmp_path / "work", lambda films, doing: films)
+    films, masks = predicting.prepare(
+        bundle, paths, tmp_path / "work", lambda films, doing: films, functools.partial(predicting.opened, bundle)
+    )
     assert set(films["problem"]) == {""}
     np.testing.assert_array_equal(packs.open_pack(tmp_path / f"work/{SIZE}.npy", "-"), packed)
     if masking != "none":
@@ -329,6 +334,39 @@ def test_pictures_of_films_that_are_not_asked_for_again_are_removed_and_no_other
     assert set((out / "overlays").iterdir()) == {mine, out / read(out)["overlay"].item()} < old
 
 
+def test_dicom_results_lie_beside_the_pages_of_films_that_are_dicom_and_go_when_not_asked_for(
+    evaluated, tmp_path, capsys
+):
+    if why_not := dicom_results.why_not():
+        pytest.skip(why_not)
+    films, out, given = tmp_path / "films", tmp_path / "out", arguments(evaluated[0])
+    films.mkdir()
+    cv2.imwrite(str(films / "film.png"), film(1))
+    write_dicom(film(1).astype(np.uint16) * 16, films / "film.dcm", StudyInstanceUID="1.2", SeriesInstanceUID="1.2.4")
+    assert predict(films, f"--out={out}", "--dicom", *given) == 3
+    said = capsys.readouterr().out
+    assert f"no DICOM result: {films / 'film.png'}: is no DICOM file" in said
+    assert f"DICOM results of 1 films, of 1 not -> {out / 'dicom.csv'}" in said
+    table = pd.read_csv(out / "dicom.csv", keep_default_na=False).set_index("filename")
+    picture, report = (
+        pydicom.dcmread(out / name) for name in table.loc[str(films / "film.dcm"), ["picture", "report"]]
+    )
+    assert picture.PatientID == report.PatientID == "ID-77123-JANE"
+    assert picture.pixel_array.shape == cv2.imread(str(out / read(out)["overlay"][0])).shape
+    row = read(out).set_index("filename").loc[str(films / "film.dcm")]
+    groups = report.ContentSequence[-1].ContentSequence
+    probabilities = [float(group.ContentSequence[8].MeasuredValueSequence[0].NumericValue) for group in groups]
+    assert probabilities == [float(row[f"{finding}_prob"]) for finding in FINDINGS]
+    assert predict(films, f"--out={out}", *given) == 0
+    assert not [path for path in out.rglob("*") if path.suffix == ".dcm" or path.name == "dicom.csv"]
+
+
+def test_dicom_results_without_highdicom_are_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=re.escape('highdicom not installed. Run: pip install -e ".[dicom]"')):
+        predict(tmp_path, "--dicom")
+
+
 def test_only_broken_files_still_make_a_whole_run(evaluated, tmp_path):
     folder, _ = evaluated
     (tmp_path / "bad.png").write_text("no film")
@@ -417,6 +455,35 @@ def test_the_examples_of_a_bundle_give_what_it_expects(exported, tmp_path):
     found, expected = read(tmp_path), pd.read_csv(exported / "examples/expected.csv", keep_default_na=False, dtype=str)
     same = [column for column in expected if column not in ("filename", "overlay")]
     pd.testing.assert_frame_equal(found[same], expected[same])
+
+
+def test_a_server_answers_with_the_bytes_of_predict(exported, tmp_path, monkeypatch):
+    pytest.importorskip("fastapi", reason=serving.why_not())
+    pytest.importorskip("httpx2", reason='httpx2 not installed. Run: pip install -e ".[tests]"')
+    from starlette.testclient import TestClient
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    bundle = bundles.open_bundle(exported)
+    answer = functools.partial(serving.predicted_csv, bundle, "pooled", serving.keeper(bundle))
+    server = TestClient(serving.app(bundle, answer, "pooled", serving.Limits(), "127.0.0.1"), "http://localhost")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "film"  # as the server calls every film
+    for number in (1, 2):  # a PNG, and a DICOM film of which the server has kept the networks
+        if number == 1:
+            path.write_bytes(cv2.imencode(".png", film(1))[1].tobytes())
+        else:
+            write_dicom(film(2).astype(np.uint16) * 16, path)
+        answers = {kind: server.post(f"/predictions.{kind}", content=path.read_bytes()) for kind in ("csv", "json")}
+        assert predict("film", f"--bundle={exported}") == 0
+        written = pd.read_csv("predicted/predictions.csv", dtype=str, keep_default_na=False).assign(overlay="")
+        assert answers["csv"].content == written.to_csv(index=False, lineterminator="\n").encode()
+        assert answers["json"].json()[f"{FINDINGS[0]}_prob"] == float(written[f"{FINDINGS[0]}_prob"][0])
+    path.write_bytes(path.read_bytes()[:-100])
+    assert predict("film", f"--bundle={exported}") == 3
+    (said,) = pd.read_csv("predicted/problems.csv")["problem"]
+    broken = server.post("/predictions.csv", content=path.read_bytes())
+    assert (broken.status_code, broken.json()) == (422, {"detail": said})
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["film", "predicted"]
 
 
 def test_a_machine_that_computes_what_a_bundle_expects_passes_its_check_and_another_does_not(

@@ -17,6 +17,15 @@ COLOURS = {
     "Pneumonia": "#D55E00",
     "Cardiomegaly": "#CC79A7",
 }
+# What DICOM results call them: SNOMED CT's codes and terms.
+SNOMED = {
+    "Consolidation": ("95436008", "Lung consolidation"),
+    "Pneumothorax": ("36118008", "Pneumothorax"),
+    "Edema": ("19242006", "Pulmonary edema"),
+    "Effusion": ("60046008", "Pleural effusion"),
+    "Pneumonia": ("233604007", "Pneumonia"),
+    "Cardiomegaly": ("8186001", "Cardiomegaly"),
+}
 # The same finding in other words, once spaces, case and marks are gone.
 SYNONYMS = {"pleuraleffusion": "effusion", "oedema": "edema", "infiltrate": "infiltration", "nofindings": "nofinding"}
 

@@ -5,7 +5,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from cxr.core import machine
 from cxr.core.artifacts import written_whole
 from cxr.core.errors import FilmError
-from cxr.imaging.dicom import decode_dicom
+from cxr.imaging.dicom import decode_dicom, stated
 from cxr.imaging.file_kinds import DICOM, DICOM_SUFFIXES, UNREAD, kind_of
 from cxr.imaging.grays import Decoded, eight_bits
 from cxr.imaging.jpeg import lacks_bytes, refuse_many_scans
@@ -61,12 +61,8 @@ def open_film(path: Path) -> Film:
         Not readable, no projection radiograph, or constant.
     """
     path = Path(path)
-    content = _read_bytes(path)
-    kind = kind_of(content)  # before the suffix, which may be missing, or another's
-    if kind in UNREAD:
-        raise FilmError(f"{path}: is {kind}, which is not read; {UNREAD[kind][2]}")
-    is_dicom = kind == DICOM or (not kind and path.suffix.lower() in DICOM_SUFFIXES)
-    decoded = decode_dicom(content, path) if is_dicom else _decode_image(content, kind, path)
+    content, kind = _read(path)
+    decoded = decode_dicom(content, path) if kind == DICOM else _decode_image(content, kind, path)
     values, film = decoded.values, decoded.film
     height, width = values.shape
     if max(values.shape) > LONGEST_SIDE or max(values.shape) > LARGEST_RATIO * min(values.shape):
@@ -80,6 +76,23 @@ def open_film(path: Path) -> Film:
         raise FilmError(f"{path}: every pixel is {film.min():g}; expected a film")
     pixels, clipped = eight_bits(decoded)
     return Film(pixels, decoded.notes + clipped, decoded.view)
+
+
+def stated_by_header(path: Path, keywords: Iterable[str]) -> dict[str, str]:
+    """What a DICOM film's header states, as `dicom.stated`; a FilmError too where the file is no DICOM."""
+    content, kind = _read(path)
+    if kind != DICOM:
+        raise FilmError(f"{path}: is no DICOM file")
+    return stated(content, path, keywords)
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    """The content of a film's file, and its kind: of `file_kinds.IMAGES`, DICOM, or "" where nothing tells."""
+    content = _read_bytes(path)
+    kind = kind_of(content)  # before the suffix, which may be missing, or another's
+    if kind in UNREAD:
+        raise FilmError(f"{path}: is {kind}, which is not read; {UNREAD[kind][2]}")
+    return content, DICOM if not kind and path.suffix.lower() in DICOM_SUFFIXES else kind
 
 
 def _read_bytes(path: Path) -> bytes:

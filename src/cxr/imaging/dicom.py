@@ -1,7 +1,10 @@
 """DICOM files -> the values that a radiologist sees, before they become 8 bits."""
 
+import contextlib
 import math
+import re
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,55 @@ def decode_dicom(content: bytes, path: Path) -> Decoded:
     FilmError
         Not readable, without pixels, not one picture, or said to be another modality or part of the body.
     """
+    with _header(content, path) as header:
+        passed_over = refuse_other_kinds(header, path)
+        assumed = passed_over + complete(header, path)
+        refuse_unreadable_pixels(header, path)
+        decoded = _decoded(header, header.pixel_array, path)
+        return replace(decoded, notes=assumed + decoded.notes)
+
+
+def stated(content: bytes, path: Path, keywords: Iterable[str]) -> dict[str, str]:
+    """What the header of a DICOM file states under these keywords, as text; "" where it is empty or not there.
+
+    Raises
+    ------
+    FilmError
+        Not readable, a value that DICOM does not allow, or letters that cannot be known: the header names no character
+        set, or another than theirs. The message never quotes a value.
+    """
+    from pydicom.charset import python_encoding
+    from pydicom.config import RAISE
+    from pydicom.datadict import dictionary_VR
+    from pydicom.valuerep import DA, validate_value
+
+    values = {}
+    with _header(content, path) as header:
+        terms = header.get("SpecificCharacterSet") or ""
+        terms = [terms] if isinstance(terms, str) else list(terms)
+        # Without a term for them, letters beyond ASCII would be read as Western European ones, whatever they are.
+        foreign = terms[0] in ("", "ISO_IR 6", "ISO 2022 IR 6") and "ISO 2022 IR 100" not in terms
+        for keyword in keywords:
+            try:
+                warnings.simplefilter("error")  # pydicom only warns of letters that it cannot decode
+                if header.get(keyword) and header[keyword].VM > 1:
+                    raise ValueError("several values")
+                value = values[keyword] = str(header.get(keyword) or "")
+                vr = dictionary_VR(keyword)
+                validate_value(vr, value, RAISE)
+                if vr == "DA":
+                    DA(value)  # knows the calendar; that above allows ranges
+            except (ValueError, UserWarning):
+                raise FilmError(f"{path}: its {keyword} is no value that DICOM allows") from None
+            beyond = re.search("[\x80-\xff]" if foreign and len(terms) > 1 else r"[^\x00-\x7f]", value)
+            if beyond and (foreign or not all(term in python_encoding for term in terms)):
+                raise FilmError(f"{path}: the letters of its {keyword} are in no character set that its header states")
+    return values
+
+
+@contextlib.contextmanager
+def _header(content: bytes, path: Path) -> Iterator[Any]:
+    """The header of a DICOM file, for a block in which whatever goes wrong becomes a FilmError."""
     import pydicom  # only here: most users never read DICOM, and worker processes should start fast
 
     if DEFLATED in content:  # wherever: what stands before it may be of any length
@@ -35,12 +87,7 @@ def decode_dicom(content: bytes, path: Path) -> Decoded:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's are many, and quote values of the header
-            header = pydicom.dcmread(FewPieces(content, path), force=True)
-            passed_over = refuse_other_kinds(header, path)
-            assumed = passed_over + complete(header, path)
-            refuse_unreadable_pixels(header, path)
-            decoded = _decoded(header, header.pixel_array, path)
-            return replace(decoded, notes=assumed + decoded.notes)
+            yield pydicom.dcmread(FewPieces(content, path), force=True)
     except (InputError, MemoryError):  # sizes were checked: memory is the machine's, not the film's
         raise
     except Exception as error:  # pydicom's decoders raise whatever the broken file provokes

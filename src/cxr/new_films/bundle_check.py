@@ -1,7 +1,9 @@
 """Whether this machine computes what the one computed that wrote a bundle: its examples, predicted here."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,8 +17,10 @@ from cxr.new_films.onnx_models import TOLERANCE
 COMPARED = ("prob", "calibrated")
 
 
-def check(bundle: Bundle, folder: Path) -> str:
+def check(bundle: Bundle, folder: Path, network: Callable[[str], Any] | None = None) -> str:
     """Predict the examples of an open bundle and compare with its expected.csv; what was found, in words.
+
+    ``network`` is as in `predicting.predict`.
 
     Raises
     ------
@@ -29,7 +33,7 @@ def check(bundle: Bundle, folder: Path) -> str:
     expected = read_csv(examples / "expected.csv", "sh export.sh", ["filename", *columns]).set_index("filename")
     with tempfile.TemporaryDirectory() as temporary:
         paths = [examples / name for name in expected.index]
-        predicted = predicting.predict(bundle, paths, POOLED, Path(temporary), lambda films, doing: films)
+        predicted = predicting.predict(bundle, paths, POOLED, Path(temporary), lambda films, doing: films, network)
         for name, problem in predicted.problems.to_numpy():
             raise InputError(f"{name}: {problem}")
         found = predicting.result(predicted, [""] * len(paths)).set_axis(expected.index)

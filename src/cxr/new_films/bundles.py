@@ -35,6 +35,8 @@ class Bundle:
 
     name: what it is and where it came from, for the log. models: a file a member. unet: None with LUNG_MASKING none.
     thresholds, reference: thresholds.json and reference.json. made_by: the command that makes the files again.
+    model, version, digest: what results that leave this machine say of it: no path. The digest is that of digests.json,
+    or of reference.json, each of which holds those of all networks.
     """
 
     name: str
@@ -45,6 +47,9 @@ class Bundle:
     thresholds: dict[str, Any]
     reference: dict[str, Any]
     made_by: str
+    model: str
+    version: str
+    digest: str
 
     @property
     def size(self) -> int:
@@ -118,7 +123,10 @@ def of_models(settings: Settings, params: Params, family: str) -> Bundle:
     unet = _unet(settings.unet, params)
     if unet:
         need(unet, "src/segmentation/train.py")
-    bundle = Bundle(f"{family} of {folder}", family, params, models, unet, thresholds, reference, made_by)
+    name, whole = f"{family} of {folder}", digest(folder / "reference.json")
+    bundle = Bundle(
+        name, family, params, models, unet, thresholds, reference, made_by, f"cxr_{family}", "not exported", whole
+    )
     _refuse_others(bundle, folder / "reference.json", settings.boxes_csv)
     return bundle
 
@@ -178,5 +186,8 @@ def open_bundle(folder: Path) -> Bundle:
     unet = None if params.pack.lung_masking == "none" else listed("models/unet.keras")
     thresholds, reference = (read_json(listed(name), made_by) for name in ("thresholds.json", "reference.json"))
     bundle_contents.check_fits(folder, params, about.family, thresholds, reference, made_by)
-    name = f"bundle {about.name} {about.version} ({digest(folder / DIGESTS)})"
-    return Bundle(name, about.family, params, models, unet, thresholds, reference, made_by)
+    whole = digest(folder / DIGESTS)
+    name = f"bundle {about.name} {about.version} ({whole})"
+    return Bundle(
+        name, about.family, params, models, unet, thresholds, reference, made_by, about.name, about.version, whole
+    )

@@ -58,8 +58,8 @@ def draw_overlays(
             pass
 
 
-def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
-    """Draw one film's picture."""
+def draw_overlay(predicted: Predicted, row: int, path: Path, title: str = "") -> None:
+    """Draw one film's picture; its title is the film's name unless another is given."""
     about, scored = predicted.films.iloc[row], predicted.scored
     film = read_film(about["path"])
     scale = min(1.0, PANEL / max(film.shape))
@@ -91,7 +91,7 @@ def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
     notes = about["notes"].split("; ") if about["notes"] else []
     seen = seen_on_film(replace(geometry, affine=affine, width=shape[1], height=shape[0]))
     film_page(
-        film, findings, path, one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, seen,
+        film, findings, path, title or one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, seen,
         scored.scale, scored.unit,
     )  # fmt: skip
 

@@ -25,6 +25,7 @@ from cxr.preparation import packing, packs, reading
 
 MADE_BY = "sh predict.sh"
 FEW = 12
+UNET = "unet"  # its name among networks
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,34 @@ def check_hospital(bundle: Bundle, hospital: str) -> None:
         raise InputError(f"--hospital {hospital}: {expected}.{hint(hospital, known)}")
 
 
+def opened(bundle: Bundle, name: str) -> Any:
+    """What runs a network of a bundle, by its name: `UNET`, or a member with its maps (`inference.scorer`).
+
+    Raises
+    ------
+    InputError
+        It is no such network, or its maps have other places than those of reference.json.
+    """
+    from cxr.networks import inference, saved_models
+
+    params = bundle.params
+    if name == UNET:
+        return saved_models.load_model(bundle.unet, params.unet.unet_input_size, bundle.made_by)
+    network = saved_models.load_model(bundle.models[name], params.input_size(name), bundle.made_by)
+    scorer = inference.scorer(network, params)
+    grid, of_means = inference.map_grid(scorer), np.shape(bundle.reference["mean_maps"][name][POOLED])[1:]
+    if of_means != (grid, grid):
+        raise InputError(
+            f"{bundle.name}: reference.json: mean_maps.{name} have {of_means} places, the network's maps "
+            f"{(grid, grid)}. Make it again with: {bundle.made_by}"
+        )
+    return scorer
+
+
 def predict(
-    bundle: Bundle, paths: Sequence[Path], hospital: str, work: Path, progress: Callable[[Iterable, str], Iterable]
-) -> Predicted:
+    bundle: Bundle, paths: Sequence[Path], hospital: str, work: Path, progress: Callable[[Iterable, str], Iterable],
+    network: Callable[[str], Any] | None = None,
+) -> Predicted:  # fmt: skip
     """Score new films.
 
     Parameters
@@ -71,14 +97,17 @@ def predict(
         An empty folder for packs; needed for as long as the result is.
     progress : callable
         Called with an iterable over the films and what is done, gives the iterable back (tqdm's way).
+    network : callable, optional
+        What `opened` gives of each name, from somebody who keeps it; else each is read, used and let go.
     """
-    films, masks = prepare(bundle, paths, work, progress)
+    network = network or functools.partial(opened, bundle)
+    films, masks = prepare(bundle, paths, work, progress, network)
     broken = films["problem"] != ""
     problems = films.loc[broken, ["filename", "problem"]].reset_index(drop=True)
     films = films[~broken].reset_index(drop=True)
     pack = packs.open_pack(work / f"{bundle.size}.npy", MADE_BY)
     films = films.assign(**_flags(bundle, films, pack))
-    members, maps = _score(bundle, films["row"].to_numpy(), work)
+    members, maps = _score(bundle, films["row"].to_numpy(), work, network)
     table = _table(films, hospital, members, bundle.params.findings)
     return Predicted(
         bundle=bundle, hospital=hospital, films=films, scored=_scored(bundle, films, table, maps, masks),
@@ -87,7 +116,9 @@ def predict(
     )  # fmt: skip
 
 
-def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tuple[pd.DataFrame, np.ndarray | None]:
+def prepare(
+    bundle: Bundle, paths: Sequence[Path], work: Path, progress, network
+) -> tuple[pd.DataFrame, np.ndarray | None]:
     """Read, check, mask and pack new films, by steps 4 and 5 of prepare_data.sh: row i of the packs is film i.
 
     Returns
@@ -99,7 +130,7 @@ def prepare(bundle: Bundle, paths: Sequence[Path], work: Path, progress) -> tupl
     """
     films = pd.DataFrame({"path": list(paths), "row": range(len(paths))})
     films["filename"] = [shown_name(path) for path in paths]
-    masks, checks = _mask(bundle, paths, work, progress)
+    masks, checks = _mask(bundle, paths, work, progress, network)
     films = films.join(checks)
     films = films.join(_pack(bundle, films, work, progress))
     films["problem"] = films["problem"].where(films["problem"] != "", films["pack_problem"].astype(object).fillna(""))
@@ -116,13 +147,13 @@ def _each(bundle: Bundle, work: Callable, jobs: Iterable, films: int) -> Iterabl
     return executors.by_processes(work, jobs, executors.process_count(bundle.params.general.workers))
 
 
-def _mask(bundle: Bundle, paths, work: Path, progress) -> tuple[np.ndarray | None, pd.DataFrame]:
+def _mask(bundle: Bundle, paths, work: Path, progress, network) -> tuple[np.ndarray | None, pd.DataFrame]:
     """Step 4 of prepare_data.sh: packed lung masks (None without), and by film problem, checks, accepted, reason."""
     params, unet = bundle.params, None
     if bundle.unet:
-        from cxr.networks import inference, saved_models
+        from cxr.networks import inference
 
-        unet = saved_models.load_model(bundle.unet, params.unet.unet_input_size, bundle.made_by)
+        unet = network(UNET)
     size = params.unet.unet_input_size
     read = functools.partial(reading.try_new_film, size=size, fit=params.pack.fit)
     results = _each(bundle, read, paths, len(paths))
@@ -191,26 +222,18 @@ def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, A
     return {**flags, "distance": distance.round(3), "file_notes": of_film["file_notes"], "notes": notes}
 
 
-def _score(bundle: Bundle, rows: np.ndarray, work: Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Probabilities (M, N, F) and maps of every member; each network is read, used and let go."""
+def _score(bundle: Bundle, rows: np.ndarray, work: Path, network) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Probabilities (M, N, F) and maps of every member."""
     probabilities, maps, findings = [], [], bundle.params.findings
-    for member, path in bundle.models.items():
+    for member in bundle.models:
         if not len(rows):
             probabilities.append(np.zeros((0, len(findings)), np.float32))
             maps.append(np.zeros((0, len(findings), 1, 1), np.float16))
             continue
-        from cxr.networks import inference, saved_models
+        from cxr.networks import inference
 
-        size = bundle.params.input_size(member)
-        network = saved_models.load_model(path, size, bundle.made_by)
-        pack = packs.open_pack(work / f"{size}.npy", MADE_BY)
-        scorer = inference.scorer(network, bundle.params)
-        grid, of_means = inference.map_grid(scorer), np.shape(bundle.reference["mean_maps"][member][POOLED])[1:]
-        if of_means != (grid, grid):
-            raise InputError(
-                f"{bundle.name}: reference.json: mean_maps.{member} have {of_means} places, the network's maps "
-                f"{(grid, grid)}. Make it again with: {bundle.made_by}"
-            )
+        scorer = network(member)
+        pack = packs.open_pack(work / f"{bundle.params.input_size(member)}.npy", MADE_BY)
         scores, by_method = inference.score(scorer, pack, rows, bundle.params)
         probabilities.append(scores)
         maps.append(by_method[bundle.params.evaluation.map_method])
