@@ -35,22 +35,7 @@ EVALUATED = ("metrics.json", "result.csv")
 
 
 def main(argv=None):
-    parser = command_line.parser(__doc__)
-    parser.add_argument("films", nargs="*", type=command_line.path, metavar="FILM", help="films, or folders of films")
-    parser.add_argument("--family", choices=FAMILIES, help="which family predicts (default: ensemble)")
-    parser.add_argument(
-        "--bundle", type=command_line.path, help="predict from this folder of export.sh, not from MODELS_DIR"
-    )
-    parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
-    parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
-    parser.add_argument(
-        "--chest-films", type=command_line.path, metavar="LIST", help="DICOM files that are some, whatever they say"
-    )
-    parser.add_argument("--labels", type=command_line.path, action="append", help="table of known labels; repeatable")
-    parser.add_argument("--majority", action="store_true", help="where rows of labels differ, the majority counts")
-    parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
-    parser.add_argument("--check", action="store_true", help="does this machine compute what the bundle's did?")
-    arguments = parser.parse_args(argv)
+    arguments = parsed(argv)
     if arguments.check:
         return check(arguments)
     if not arguments.films:
@@ -59,10 +44,10 @@ def main(argv=None):
     paths = found.films
     bundle = open_bundle(arguments)
     predicting.check_hospital(bundle, arguments.hospital)
-    if arguments.chest_films or arguments.bundle:  # with a bundle SETTINGS.json does not count
+    known = known_films(arguments, paths, bundle.params)
+    if arguments.chest_films or arguments.bundle:  # last: whoever reads SETTINGS.json takes its list; no bundle does
         chest_films.use(arguments.chest_films)
     listed = chest_films.among(paths)
-    known = known_films(arguments, paths, bundle.params)
     files = [*FILES, *(EVALUATED if known else ())]
     own = OwnFiles(arguments.out, [*files, *map(film_files.overlay_path, paths)])
     if own.older:
@@ -96,6 +81,25 @@ def main(argv=None):
     if known:
         say_evaluated(evaluated)
     return say(predicted, arguments.out)
+
+
+def parsed(argv):
+    parser = command_line.parser(__doc__)
+    parser.add_argument("films", nargs="*", type=command_line.path, metavar="FILM", help="films, or folders of films")
+    parser.add_argument("--family", choices=FAMILIES, help="which family predicts (default: ensemble)")
+    parser.add_argument(
+        "--bundle", type=command_line.path, help="predict from this folder of export.sh, not from MODELS_DIR"
+    )
+    parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
+    parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
+    parser.add_argument(
+        "--chest-films", type=command_line.path, metavar="LIST", help="DICOM files that are some, whatever they say"
+    )
+    parser.add_argument("--labels", type=command_line.path, action="append", help="table of known labels; repeatable")
+    parser.add_argument("--majority", action="store_true", help="where rows of labels differ, the majority counts")
+    parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
+    parser.add_argument("--check", action="store_true", help="does this machine compute what the bundle's did?")
+    return parser.parse_args(argv)
 
 
 def known_films(arguments, paths, params):
