@@ -46,26 +46,6 @@ FILES = ("predictions.csv", "problems.csv", "report.html", "run.json")
 EVALUATED = ("metrics.json", "result.csv")
 
 
-def parsed(argv):
-    parser = command_line.parser(__doc__)
-    parser.add_argument("films", nargs="*", type=command_line.path, metavar="FILM", help="films, or folders of films")
-    parser.add_argument("--family", choices=FAMILIES, help="which family predicts (default: ensemble)")
-    parser.add_argument(
-        "--bundle", type=command_line.path, help="predict from this folder of export.sh, not from MODELS_DIR"
-    )
-    parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
-    parser.add_argument("--hospital", default=POOLED, help="whose thresholds, calibration and mean maps, such as nih")
-    parser.add_argument(
-        "--chest-films", type=command_line.path, metavar="LIST", help="DICOM files that are some, whatever they say"
-    )
-    parser.add_argument("--labels", type=command_line.path, action="append", help="table of known labels; repeatable")
-    parser.add_argument("--majority", action="store_true", help="where rows of labels differ, the majority counts")
-    parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
-    parser.add_argument("--dicom", action="store_true", help="results as DICOM too, for films that are DICOM")
-    parser.add_argument("--check", action="store_true", help="does this machine compute what the bundle's did?")
-    return parser.parse_args(argv)
-
-
 def main(argv=None):
     arguments = parsed(argv)
     if arguments.check:
@@ -78,10 +58,10 @@ def main(argv=None):
     paths = found.films
     bundle = open_bundle(arguments)
     predicting.check_hospital(bundle, arguments.hospital)
-    if arguments.chest_films or arguments.bundle:  # with a bundle SETTINGS.json does not count
+    known = known_films(arguments, paths, bundle.params)
+    if arguments.chest_films or arguments.bundle:  # last: whoever reads SETTINGS.json takes its list; no bundle does
         chest_films.use(arguments.chest_films)
     listed = chest_films.among(paths)
-    known = known_films(arguments, paths, bundle.params)
     files = [*FILES, *(EVALUATED if known else ()), *(dicom_results.names(paths) if arguments.dicom else ())]
     own = OwnFiles(arguments.out, [*files, *map(film_files.overlay_path, paths)])
     if own.older:
@@ -116,6 +96,26 @@ def main(argv=None):
     if known:
         say_evaluated(evaluated)
     return max(say(predicted, arguments.out), say_dicom(dicom, arguments.out))
+
+
+def parsed(argv):
+    parser = command_line.parser(__doc__)
+    parser.add_argument("films", nargs="*", type=command_line.path, metavar="FILM", help="films, or folders of films")
+    parser.add_argument("--family", choices=FAMILIES, help="which family predicts (default: ensemble)")
+    parser.add_argument(
+        "--bundle", type=command_line.path, help="predict from this folder of export.sh, not from MODELS_DIR"
+    )
+    parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
+    parser.add_argument("--hospital", default=POOLED, help="whose thresholds, calibration and mean maps, such as nih")
+    parser.add_argument(
+        "--chest-films", type=command_line.path, metavar="LIST", help="DICOM files that are some, whatever they say"
+    )
+    parser.add_argument("--labels", type=command_line.path, action="append", help="table of known labels; repeatable")
+    parser.add_argument("--majority", action="store_true", help="where rows of labels differ, the majority counts")
+    parser.add_argument("--limit", type=command_line.count, default=1000, help="overlays drawn, surest first; 0 = all")
+    parser.add_argument("--dicom", action="store_true", help="results as DICOM too, for films that are DICOM")
+    parser.add_argument("--check", action="store_true", help="does this machine compute what the bundle's did?")
+    return parser.parse_args(argv)
 
 
 def known_films(arguments, paths, params):

@@ -3,7 +3,7 @@
 Reads   the films of FOLDER (PNG, JPEG, TIFF, DICOM; its subfolders too), the U-Net
 Writes  OUT/masks/<name>.png (0/255, size of the film): with FOLDER, pairs to train on. OUT/not_accepted/<name>.png:
         masks to be mended first. OUT/overlays/<name>.png (outline on the film), OUT/masks.csv (area_fraction,
-        components, accepted, reason). OUT is MODELS_DIR/segmentation/Unet/prediction by default
+        components, accepted, reason, doubt). OUT is MODELS_DIR/segmentation/Unet/prediction by default
 
 A mask in OUT/masks or OUT/not_accepted that is not to the byte as this script wrote it there was mended or put there by
 somebody: it is kept, and said. Remove it to have it made anew.
@@ -20,6 +20,7 @@ from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles, is_plain_file, listed, not_listed
 from cxr.core.progress import progress
 from cxr.imaging import decoding, drawn_masks, geometry, listing
+from cxr.imaging.lungs import MaskQuality, shape_of
 from cxr.new_films.film_files import shown_name
 from cxr.preparation import reading
 from cxr.tables import lung_sets
@@ -76,8 +77,7 @@ def main(argv=None):
             rows[number] |= {"accepted": False, "reason": "unreadable"}
             continue
         film = decoding.read_film(paths[number])
-        affine = geometry.square_affine(film.shape, size, params.pack.fit)
-        whole = np.where(geometry.square_to_film(mask, film.shape, affine) >= 128, 255, 0).astype(np.uint8)
+        whole = of_film(mask, film.shape, params.pack.fit)
         place = PLACES[not quality.accepted]  # as pairs to train on those would teach the mistake
         drawn_masks.write_signed(whole, out / place / mask_names[number], place)
         film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], quality.reason)
@@ -85,12 +85,22 @@ def main(argv=None):
     table = pd.DataFrame([rows[number] for number in range(len(paths))]).astype({"components": "Int64"})
     write_csv(table, out / "masks.csv")
     own.finish({*written, *own.older - possible}, ["masks/*", "not_accepted/*", "overlays/*"])
+    say(table, len(kept), out)
+
+
+def say(table, kept, out):
     refused = table[~table["accepted"]]
     print(f"{len(table)} films, {len(refused)} masks not accepted -> {out}")
     if kept:
-        print(f"kept: {len(kept)} masks that are not as this script wrote them; remove one to have it made anew")
+        print(f"kept: {kept} masks that are not as this script wrote them; remove one to have it made anew")
     for film, reason, problem in refused[["film", "reason", "problem"]].head(10).itertuples(index=False):
         print(one_line(f"  {film}: {problem or reason}"))
+
+
+def of_film(mask, shape, fit):
+    """A square mask on the film's own pixels, 0 or 255."""
+    affine = geometry.square_affine(shape, mask.shape[0], fit)
+    return np.where(geometry.square_to_film(mask, shape, affine) >= 128, 255, 0).astype(np.uint8)
 
 
 def mended(out, mask_names):
@@ -110,11 +120,10 @@ def of_mended(film_path, name, out):
     try:
         film, mask = lung_sets.read_pair(film_path, [out / name])
     except InputError as error:
-        row = {"area_fraction": np.nan, "components": pd.NA, "accepted": False, "reason": KEPT, "problem": str(error)}
-        return row, None, None
+        return {**vars(MaskQuality(np.nan, pd.NA, False, KEPT)), "problem": str(error)}, None, None
     accepted = name.startswith(f"{PLACES[0]}/")
-    row = {"area_fraction": (mask > 0).mean(), "components": pd.NA, "accepted": accepted, "reason": KEPT, "problem": ""}
-    return row, film, mask
+    quality = MaskQuality((mask > 0).mean(), pd.NA, accepted, KEPT, shape_of(mask).doubt)
+    return {**vars(quality), "problem": ""}, film, mask
 
 
 if __name__ == "__main__":
