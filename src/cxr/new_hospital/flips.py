@@ -155,7 +155,7 @@ def between(tables: Sequence[pd.DataFrame], fitted: Sequence[dict[str, Any]]) ->
         trainings), ``not_unanimous`` (share of films), ``probability_sd``, ``coefficient_of_variation`` and
         ``log_ratio`` (of highest and lowest probability), each the mean over films, as Zech 2019 has them; ``auroc``
         (lowest and highest training), ``bands`` (by distance of the mean margin from 0: ``from``, ``films``,
-        ``flips``, null for fewer than ten films), ``expected`` (members -> share, see `expected`), ``needed``,
+        ``flips``; both null for fewer than ten films), ``expected`` (members -> share, see `expected`), ``needed``,
         ``halves``; ``all``: means over findings of flips and spread.
     """
     far, findings = margins(tables, fitted), predictions.findings_of(tables[0])
@@ -175,14 +175,14 @@ def _of_finding(far: np.ndarray, probabilities: np.ndarray, aurocs: np.ndarray) 
     clipped = np.clip(probabilities, EDGE, 1 - EDGE)
     distances = np.abs(far.mean(axis=0))
     band_of = np.searchsorted(DISTANCES, distances, side="right") - 1
-    bands = [
-        {
-            "from": first,
-            "films": int(here.sum()),
-            "flips": float(flipped[here].mean()) if here.sum() >= FEWEST else None,
-        }
-        for first, here in ((first, band_of == number) for number, first in enumerate(DISTANCES))
-    ]
+    bands = []
+    for number, first in enumerate(DISTANCES):
+        here = band_of == number
+        few = here.sum() < FEWEST  # neither told: aggregates may leave where rows may not
+        told = (
+            {"films": None, "flips": None} if few else {"films": int(here.sum()), "flips": float(flipped[here].mean())}
+        )
+        bands.append({"from": first, **told})
     return {
         "flips": float(flipped.mean()),
         "not_unanimous": float((flipped > 0).mean()),

@@ -204,13 +204,13 @@ def flip_tables(measured: Mapping[str, Any] | None) -> list[Table]:
             cells += [number(values["expected"][size]) for size in ("1", "10")]
             cells.append(count(values["needed"]) if values["needed"] else Cell("more than 200"))
             shares = [number(band["flips"], faint=band["flips"] is None) for band in values["bands"]]
-            of_films = [f"{band['films']:,} films" for band in values["bands"]]
+            of_films = [f"{band['films']:,} films" if band["films"] else "" for band in values["bands"]]
             bands.append(
                 [Cell(finding), *(replace(share, below=films) for share, films in zip(shares, of_films, strict=True))]
             )
         spread.append([Cell(finding), *cells, *[Cell("")] * (9 - len(cells))])
     heads = "Finding|Flips|Not unanimous|Coefficient of variation|ln(highest / lowest)|Lowest AUROC|Highest AUROC"
-    more = "Flips expected of 1|Of 10 members|Members for under 5 %"
+    more = "Expected of 1 member|Of 10|Members for under 5 %"
     caption = f"{measured['trainings']} trainings on the same {measured['films']:,} films: do they say the same?"
     begins = [band["from"] for band in next(iter(measured["findings"].values()))["bands"]]
     ends = [f"to {end:g}" for end in begins[1:]] + ["and more"]
