@@ -12,7 +12,9 @@ from pathlib import Path
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv, write_json
+from cxr.core.errors import InputError
 from cxr.core.own_files import OwnFiles
+from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import fit_thresholds
 from cxr.external import label_tables, prediction_files
 from cxr.new_hospital import flips
@@ -32,14 +34,17 @@ def main(argv=None):
     settings, params = command_line.load(arguments)
     files = arguments.labels or label_tables.label_files(settings)
     labels = label_tables.read_labels(files, params, bool(arguments.labels))
-    tables, fitted = [], []
-    for path in arguments.files:
-        foreign = prediction_files.read(path, labels, params.findings)
+    names, tables, fitted = [str(path) for path in arguments.files], [], []
+    read = [prediction_files.read(path, labels, params.findings) for path in arguments.files]
+    scored = [finding for finding in params.findings if all(finding in foreign.findings for foreign in read)]
+    if not scored:
+        raise InputError(f"{' and '.join(names)}: no finding in common. Give predictions of the same findings.")
+    columns = [*predictions.NAMES, *predictions.true_columns(scored), *predictions.prob_columns(scored)]
+    for name, foreign in zip(names, read, strict=True):
         val, table, note = prediction_files.with_val(foreign, None, arguments.val_fraction)
-        print(f"{path}: {note}")
-        fitted.append(fit_thresholds(val, params.evaluation.threshold_rule))
-        tables.append(table[table["split"] == "test"])
-    names = [str(path) for path in arguments.files]
+        print(f"{name}: {note}")
+        fitted.append(fit_thresholds(val[columns], params.evaluation.threshold_rule))
+        tables.append(table.loc[table["split"] == "test", columns])
     films = flips.aligned(tables, names)
     measured = {"names": names, **flips.between(films, fitted)}
     OwnFiles(arguments.out, FILES).finish(FILES, FILES)
