@@ -28,6 +28,8 @@ from cxr.report.styles import save_png
 from cxr.tables.sources.catalogue import name_films
 
 FILES = ("stress.csv", "stress.png", "slices.csv")
+PAIRS = [(kind, strength) for kind in corruptions.SETTINGS for strength in corruptions.STRENGTHS]
+AT_ONCE = 1500  # films made worse that lie on the disk at a time
 
 
 def main(argv=None):
@@ -88,10 +90,12 @@ def measured(bundle, paths, known, hospital, work):
     table["patient_id"] = known["patient_id"].astype(object).fillna(names).loc[table.index].astype(str)
     films = {number: paths[number] for number in table.index}
     rows = [about("none", 0) | row for row in compared(table, clean, clean)]
-    for kind in progress(corruptions.SETTINGS, len(corruptions.SETTINGS), "stress"):
-        worse = stressed(bundle, films, kind, hospital, work / kind)
-        for strength in corruptions.STRENGTHS:
-            rows += [about(kind, strength) | row for row in compared(table, (table, called), worse[strength])]
+    worse, decided = stressed(bundle, films, hospital, work)
+    for kind, strength in PAIRS:
+        here = [key[:2] == (kind, strength) for key in worse.index]
+        numbers = [key[2] for key in worse.index[here]]
+        sides = (table, called), (worse[here].set_axis(numbers), decided[here].set_axis(numbers))
+        rows += [about(kind, strength) | row for row in compared(table, *sides)]
     return table, rows
 
 
@@ -108,25 +112,23 @@ def compared(table, clean, worse):
     return stress.compare(truth, *sides, predictions.findings_of(table))
 
 
-def stressed(bundle, films, kind, hospital, work):
-    """Strength -> `scored` of films made worse; the networks are read once for all strengths."""
-    folder = work / "films"
-    folder.mkdir(parents=True)
-    made = {}
-    for strength in corruptions.STRENGTHS:
-        for number, path in films.items():
-            made[strength, number] = folder / f"{strength}_{number}.png"
-            write_image(corruptions.corrupt(read_film(path), kind, strength, number), made[strength, number])
-    table, called = scored(bundle, made, hospital, work / "packs")
-    for path in made.values():  # they take as much room as all films
-        path.unlink()
-    strengths, numbers = (np.array([key[part] for key in table.index], int) for part in (0, 1))
-    return {
-        strength: tuple(
-            part[strengths == strength].set_axis(numbers[strengths == strength]) for part in (table, called)
-        )
-        for strength in corruptions.STRENGTHS
-    }
+def stressed(bundle, films, hospital, work):
+    """`scored` of films made worse, by (kind, strength, number): many at a time, so that networks are read rarely."""
+    jobs, tables, called = [(*pair, number) for pair in PAIRS for number in films], [], []
+    with progress(None, len(jobs), "stress") as bar:
+        for first in range(0, len(jobs), AT_ONCE):
+            folder = work / f"worse_{first}"
+            folder.mkdir()
+            made = {job: folder / f"{number}.png" for number, job in enumerate(jobs[first : first + AT_ONCE])}
+            for (kind, strength, number), path in made.items():
+                write_image(corruptions.corrupt(read_film(films[number]), kind, strength, number), path)
+                bar.update()
+            parts = scored(bundle, made, hospital, folder / "packs")
+            tables.append(parts[0])
+            called.append(parts[1])
+            for path in made.values():
+                path.unlink()
+    return pd.concat(tables), pd.concat(called)
 
 
 def scored(bundle, films, hospital, work):

@@ -48,11 +48,12 @@ def test_a_slice_of_few_patients_is_marked_and_its_positives_are_not_told():
 
 def test_labels_bring_the_columns_to_slice_by(tmp_path):
     path = tmp_path / "labels.csv"
-    path.write_text("image,Edema,scanner\na.png,1,X\nb.png,0,Y\n")
+    path.write_text("image,Edema,scanner,sex\na.png,1,X,M\nb.png,0,Y,\n")
     labels = label_tables.read_labels([path], tiny_params(), given=True)
-    found = stress.with_columns(labels, path, ["scanner"]).table.set_index("image_id")["scanner"]
-    assert found.to_dict() == {"own/a": "X", "own/b": "Y"}
-    with pytest.raises(InputError, match=r"--by scaner: no such column of your own.*scanner"):
+    found = stress.with_columns(labels, path, ["scanner", "sex"]).table.set_index("image_id")
+    assert found["scanner"].to_dict() == {"own/a": "X", "own/b": "Y"}
+    assert found.at["own/a", "sex"] == "M"
+    with pytest.raises(InputError, match=r"--by scaner: no such column.*scanner"):
         stress.with_columns(labels, path, ["scaner"])
 
 

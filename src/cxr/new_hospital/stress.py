@@ -34,9 +34,12 @@ def with_columns(labels: Labels, path: Path, columns: list[str]) -> Labels:
     """
     raw = read_raw_csv(path, (), MEND)
     for column in columns:
-        if column not in raw or column in labels.table:
-            raise InputError(f"{path}: --by {column}: no such column of your own.{hint(column, list(raw))}")
-    extra = raw[columns].assign(image_id=name_films(raw[film_column(raw, path)])[0]).drop_duplicates("image_id")
+        if column not in raw:
+            raise InputError(f"{path}: --by {column}: no such column.{hint(column, list(raw))}")
+    own = [
+        column for column in dict.fromkeys(columns) if column not in labels.table
+    ]  # the rest was read with the labels
+    extra = raw[own].assign(image_id=name_films(raw[film_column(raw, path)])[0]).drop_duplicates("image_id")
     return replace(labels, table=labels.table.merge(extra, on="image_id", how="left"))
 
 
