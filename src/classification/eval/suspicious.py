@@ -9,7 +9,6 @@ A logistic regression on the stored probabilities of all findings is fitted anew
 speaks for itself. Nothing is trained again, and films of train cannot be doubted: their network has seen the label.
 """
 
-import re
 from pathlib import Path
 
 from cxr.core import command_line
@@ -43,7 +42,7 @@ def main(argv=None):
     listed = suspicious.first_of_each(ranked, arguments.most or len(ranked))
     films, why_not = packed(settings, params)
     findings = listed["finding"].unique()
-    sheets = {finding: f"sheet_{re.sub(r'[^A-Za-z0-9_.-]+', '_', finding)}.png" for finding in findings if films}
+    sheets = {finding: f"sheet_{finding}.png" for finding in findings if films}
     own = OwnFiles(arguments.out, ["suspicious.csv", *sheets.values()])
     write_csv(listed.round(6), arguments.out / "suspicious.csv")
     for finding, name in sheets.items():
