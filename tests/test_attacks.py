@@ -426,6 +426,7 @@ def setting(*keys, to):
 
 
 E, NAN = "Edema", float("nan")
+FLIPS = {"variance": {}, "from": [0.0], "flips": [0.5], "thresholds": {}}
 SPOILT = [
     ("metadata.json", setting("family", to=None), "metadata.json: family: Field required"),
     ("metadata.json", setting("family", to="../x"), "metadata.json: family: Input should be 'ensemble'"),
@@ -450,6 +451,9 @@ SPOILT = [
     ("reference.json", setting("mean_maps", "tiny", "pooled", to=[]), "mean_maps.tiny.pooled: expected maps of one"),
     ("reference.json", setting("made_from", to=None), "reference.json: made_from: Field required"),
     ("reference.json", lambda c: json.dumps(c).replace('"cut": ', '"cut": 1e999, "x": '), "distance.cut: .* finite"),
+    ("reference.json", setting("flips", to=FLIPS | {"flips": [2.0]}), "flips.flips.0: Input should be less than or"),
+    ("reference.json", setting("flips", to=FLIPS | {"from": [1.0]}), "flips: expected distances from 0 upwards"),
+    ("reference.json", setting("flips", to=FLIPS), "reference.json: flips: nothing pooled of tiny"),
     ("digests.json", lambda _: {}, "digests.json: does not list PARAMS.json"),
     ("digests.json", setting("models/unet.keras", to=None), "digests.json: does not list models/unet.keras"),
     ("digests.json", setting("models/tiny.keras", to=None), "digests.json: does not list models/tiny.keras"),

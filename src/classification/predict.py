@@ -161,6 +161,7 @@ def say(predicted, out):
     called = dict(zip(predicted.scored.findings, predicted.scored.decisions.sum(axis=0), strict=True))
     for finding, films in called.items():
         print(f"  {finding}: {films} called, from {run_record.threshold_shown(predicted, finding)}")
+    print(*run_record.told_of_flips(predicted), sep="\n")
     for line in run_record.told_of_guessing(predicted):
         print(f"{line} That was on test films; what is predicted here says no more.")
     for name, number in predicted.films[list(predicting.FLAGS)].sum().items():

@@ -46,7 +46,8 @@ def predicted(params):
     bundle = SimpleNamespace(params=params, family="ensemble", thresholds=thresholds, reference=REFERENCE)
     problems = pd.DataFrame(columns=["filename", "problem"])
     pack = np.zeros((1, 32, 32), np.uint8)
-    return predicting.Predicted(bundle, POOLED, films, scored, np.full((1, len(FINDINGS)), 0.6), members, None, pack,
+    return predicting.Predicted(bundle, POOLED, films, scored, np.full((1, len(FINDINGS)), 0.6), members,
+                                np.full((1, len(FINDINGS)), 0.25), "", None, pack,
                                 problems)  # fmt: skip
 
 

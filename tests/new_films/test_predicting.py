@@ -10,7 +10,7 @@ from cxr.imaging.film_checks import FLAGS, fit_distance, thumbnails
 from cxr.new_films import predicting
 
 
-def predicted(members, called=True, calibrated=0.25):
+def predicted(members, called=True, calibrated=0.25, risk=0.125):
     members = np.array(members, np.float32)[:, None, None] * np.ones((1, 1, 6), np.float32)
     films = pd.DataFrame(
         {
@@ -27,7 +27,17 @@ def predicted(members, called=True, calibrated=0.25):
     table = predicting._table(films, "pooled", members, FINDINGS)
     scored = SimpleNamespace(table=table, findings=list(FINDINGS), decisions=np.full((1, 6), called))
     return predicting.Predicted(
-        None, "pooled", films, scored, np.full((1, 6), calibrated), members, None, np.zeros(0), pd.DataFrame()
+        None,
+        "pooled",
+        films,
+        scored,
+        np.full((1, 6), calibrated),
+        members,
+        np.full((1, 6), risk),
+        "" if risk == risk else "one member",
+        None,
+        np.zeros(0),
+        pd.DataFrame(),
     )
 
 
@@ -36,12 +46,14 @@ def test_the_table_says_the_mean_of_the_members_and_how_far_they_are_apart():
     for finding in FINDINGS:
         assert float(row[f"{finding}_prob"]) == pytest.approx(0.5)
         assert float(row[f"{finding}_disagreement"]) == pytest.approx(0.6)
+        assert row[f"{finding}_flip_risk"] == "0.125"
         assert (row[f"{finding}_calibrated"], row[f"{finding}_called"]) == ("0.25", "1")
 
 
 def test_what_is_not_known_is_empty():
-    row = predicting.result(predicted([0.2], called=False, calibrated=np.nan), [""]).iloc[0]
+    row = predicting.result(predicted([0.2], called=False, calibrated=np.nan, risk=np.nan), [""]).iloc[0]
     assert {row[f"{finding}_disagreement"] for finding in FINDINGS} == {""}
+    assert {row[f"{finding}_flip_risk"] for finding in FINDINGS} == {""}
     assert {row[f"{finding}_calibrated"] for finding in FINDINGS} == {""}
     assert {row[f"{finding}_called"] for finding in FINDINGS} == {"0"}
 

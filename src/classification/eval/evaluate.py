@@ -7,8 +7,8 @@ Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.j
         MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (with operating points and calibration,
         all fitted on val, per source), metrics.json, result.csv (the table), roc.png, precision_recall.png; these two
         also for each source; comparison.json (the ensemble minus its member that is best on val, paired);
-        shortcuts.json (do scores tell the hospital, do they move when corners are blanked?); reference.json (what
-        new films are compared with)
+        flips.json (how often do members decide otherwise on test films?); shortcuts.json (do scores tell the hospital,
+        do they move when corners are blanked?); reference.json (what new films are compared with)
 
 The network runs once per film and member, once more on test films without their corners, and on a few with shuffled
 weights; everything after predictions.csv is NumPy and pandas.
@@ -19,6 +19,7 @@ from cxr.core.artifacts import write_csv, write_json
 from cxr.core.parameters import FAMILIES
 from cxr.evaluation import assessment, comparison, predictions, scoring, shortcuts
 from cxr.new_films import bundles
+from cxr.new_hospital import flip_risk
 from cxr.report import curves
 from cxr.report.result_table import result_table, result_text
 from cxr.tables import schema
@@ -46,6 +47,7 @@ def main(argv=None):
         print(f"{member}: mean AUROC on test {text(block['macro']['auroc'])}")
     block, thresholds = assess(table, films, params)
     write_json(compare(family, table, scored, params), folder / "comparison.json")
+    write_json(flips_of(scored, params), folder / "flips.json")
     blanked = [without_corners for _, without_corners in results.values() if without_corners is not None]
     write_json(
         shortcuts_of(table, predictions.average(blanked) if blanked else None, params), folder / "shortcuts.json"
@@ -84,6 +86,14 @@ def compare(family, table, scored, params):
     paired = comparison.paired(first, second, params.evaluation.bootstrap_replicates, params.general.seed)
     notes = [f"{best} has the best mean AUROC on val of all members."]
     return [{"first": family, "second": best, **paired, "notes": notes}]
+
+
+def flips_of(scored, params):
+    """How much the members differ, and the flip risk from val beside what happens on test; nothing of one member."""
+    splits = {
+        name: {member: table[table["split"] == name] for member, table in scored.items()} for name in ("val", "test")
+    }
+    return flip_risk.of_members(splits["val"], splits["test"], params.evaluation.threshold_rule)
 
 
 def shortcuts_of(table, without_corners, params):

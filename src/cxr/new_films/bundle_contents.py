@@ -110,12 +110,26 @@ class _Guessing(_Strict):
     findings: dict[str, Line | None]
 
 
+class _Flips(_Strict):
+    variance: dict[str, Annotated[FiniteFloat, Field(ge=0)]]
+    start: list[FiniteFloat] = Field(alias="from", min_length=1)
+    flips: list[Annotated[FiniteFloat, Field(ge=0, le=1)]]
+    thresholds: dict[str, dict[str, dict[Line, FiniteFloat]]]
+
+    @model_validator(mode="after")
+    def one_each(self):
+        if len(self.start) != len(self.flips) or self.start != sorted(self.start) or self.start[0] != 0:
+            raise ValueError("expected distances from 0 upwards, and a share for each")
+        return self
+
+
 class Reference(_Strict):
     mean_maps: dict[str, dict[Line, MeanMap]]
     scale: Positive
     outlines: dict[str, _Outline]
     distance: _Distance
     guessing: _Guessing | None = None  # a bundle of before it was told
+    flips: _Flips | None = None  # one member, or a bundle of before it was told
     made_from: _MadeFrom
 
 
@@ -160,6 +174,13 @@ def check_fits(folder: Path, params: Params, family: str, thresholds: Any, refer
         if finding not in known.outlines:
             raise InputError(f"{folder / 'reference.json'}: no outline of {finding}. Make it again with: {made_by}")
     for member in params.members(family):
+        if known.flips and not all(
+            finding in known.flips.variance and POOLED in known.flips.thresholds.get(member, {}).get(finding, {})
+            for finding in params.findings
+        ):
+            raise InputError(
+                f"{folder / 'reference.json'}: flips: nothing pooled of {member}. Make it again with: {made_by}"
+            )
         of_member = known.mean_maps.get(member, {})
         shapes = {np.shape(mean) for mean in of_member.values()}
         if POOLED not in of_member or len(shapes) > 1 or len(of_member[POOLED]) != len(params.findings):

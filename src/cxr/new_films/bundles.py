@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cxr.core import configuration, own_files
 from cxr.core.artifacts import as_json, digest, need, read_json
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.evaluation import metrics
+from cxr.evaluation import metrics, predictions
 from cxr.evaluation.assessment import check_evaluated
 from cxr.imaging import film_checks
 from cxr.maps import family_maps, heatmaps
 from cxr.new_films import bundle_contents
+from cxr.new_hospital import flip_risk
 from cxr.preparation.films import load_films, spread
 
 MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
@@ -76,7 +78,7 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
     dict that JSON can hold
         ``mean_maps``: member -> source -> (F, h, w), ``scale``, ``outlines``, as `Scored` has them; ``distance``: from
         `film_checks.fit_distance` on the packed films of the largest size; ``guessing``: what test films have not told
-        from guessing, for `metrics.told_of_guessing`; ``made_from``.
+        from guessing, for `metrics.told_of_guessing`; ``flips``: from `flip_risk.of_family`; ``made_from``.
     """
     members = params.members(family)
     models = {member: settings.member_dir(family, member) / "model.keras" for member in members}
@@ -96,8 +98,18 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
         "outlines": scored.outlines,
         "distance": film_checks.fit_distance(small["train"], small["val"]),
         "guessing": metrics.guessing_of(read_json(settings.family_dir(family) / "metrics.json", "")),
+        "flips": flip_risk.of_family(val_of_members(settings, params, family), params.evaluation.threshold_rule),
         "made_from": made_from(params, models, _unet(settings.unet, params), settings.boxes_csv),
     }
+
+
+def val_of_members(settings: Settings, params: Params, family: str) -> dict[str, pd.DataFrame]:
+    """Each member's predictions table of val."""
+    tables = {
+        member: predictions.read(settings.member_dir(family, member) / "predictions.csv")
+        for member in params.members(family)
+    }
+    return {member: table[table["split"] == "val"] for member, table in tables.items()}
 
 
 def _unet(path: Path, params: Params) -> Path | None:

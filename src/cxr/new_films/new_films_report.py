@@ -183,6 +183,8 @@ def _table(predicted: Predicted) -> Table:
             below = [] if np.isnan(calibrated) else [f"{calibrated:.2f}"]
             if len(predicted.members) > 1:
                 below.append(f"{low[row, column]:.2f}–{high[row, column]:.2f}")
+            if not predicted.no_flip_risk:
+                below.append(f"flips {predicted.flip_risk[row, column]:.0%}")
             mark = "● " if predicted.scored.decisions[row, column] else ""
             cells.append(Cell(f"{mark}{predicted.scored.shown(finding, row)[0]}", value, " · ".join(below)))
         flags = flags_of(predicted, row)
@@ -190,6 +192,11 @@ def _table(predicted: Predicted) -> Table:
         rows.append([first, *cells, distance, Cell(", ".join(flags), len(flags), about["file_notes"])])
     several = ", and the lowest and highest member" if len(predicted.members) > 1 else ""
     notes = [f"● called. Below a probability: calibrated (where val had enough films for it){several}."]
+    notes.append(
+        f"Flip risk: not known, {predicted.no_flip_risk}."
+        if predicted.no_flip_risk
+        else "Flips: how often one further training, made as these members were, would call otherwise."
+    )
     if len(predicted.films) > MOST_ROWS:
         notes.append(f"The first {count(MOST_ROWS).text} films; all are in predictions.csv.")
     return Table("Probabilities of all films", heads, rows, notes)

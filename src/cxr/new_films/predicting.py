@@ -21,6 +21,7 @@ from cxr.imaging.geometry import AFFINE
 from cxr.maps.family_maps import Scored
 from cxr.new_films.bundles import Bundle
 from cxr.new_films.film_files import shown_name
+from cxr.new_hospital import flip_risk
 from cxr.preparation import packing, packs, reading
 
 MADE_BY = "sh predict.sh"
@@ -35,7 +36,8 @@ class Predicted:
     films: filename (as given), path, width, height, affine, the columns of `FLAGS` (1, 0, or empty where it
     does not apply), distance, file_notes, notes (the flags' reasons, then those), row (of the packs). scored:
     probabilities, decisions and maps. calibrated: (N, F).
-    members: (M, N, F). masks: packed lung masks or None. pack: the largest packed films. problems: filename, problem.
+    members: (M, N, F). flip_risk: (N, F), NaN where no_flip_risk says why. masks: packed lung masks or None. pack: the
+    largest packed films. problems: filename, problem.
     """
 
     bundle: Bundle
@@ -44,6 +46,8 @@ class Predicted:
     scored: Scored
     calibrated: np.ndarray
     members: np.ndarray
+    flip_risk: np.ndarray
+    no_flip_risk: str
     masks: np.ndarray | None
     pack: np.ndarray
     problems: pd.DataFrame
@@ -109,10 +113,13 @@ def predict(
     films = films.assign(**_flags(bundle, films, pack))
     members, maps = _score(bundle, films["row"].to_numpy(), work, network)
     table = _table(films, hospital, members, bundle.params.findings)
+    risk, no_risk = flip_risk.of_new_films(
+        members, bundle.reference.get("flips"), list(bundle.models), bundle.params.findings, hospital
+    )
     return Predicted(
         bundle=bundle, hospital=hospital, films=films, scored=_scored(bundle, films, table, maps, masks),
-        calibrated=calibrated(table, bundle.thresholds["calibration"]), members=members, masks=masks, pack=pack,
-        problems=problems,
+        calibrated=calibrated(table, bundle.thresholds["calibration"]), members=members,
+        flip_risk=risk, no_flip_risk=no_risk, masks=masks, pack=pack, problems=problems,
     )  # fmt: skip
 
 
@@ -269,8 +276,9 @@ def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
     """predictions.csv: a row a film.
 
     Columns: ``filename``, ``width``, ``height``; for each finding ``_prob``, ``_calibrated`` (empty where val had too
-    few films for a fit), ``_called`` (1, 0) and ``_disagreement`` (highest minus lowest member; empty with one member);
-    the flags; ``distance``, ``notes``, ``overlay`` (empty where none was drawn), ``thresholds_of``.
+    few films for a fit), ``_called`` (1, 0), ``_disagreement`` (highest minus lowest member; empty with one member)
+    and ``_flip_risk`` (empty where `Predicted.no_flip_risk` says why); the flags; ``distance``, ``notes``, ``overlay``
+    (empty where none was drawn), ``thresholds_of``.
     """
     films, members = predicted.films, predicted.members
     spread = members.max(axis=0) - members.min(axis=0) if len(members) > 1 else np.full(members.shape[1:], np.nan)
@@ -279,6 +287,7 @@ def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
         "calibrated": predicted.calibrated,
         "called": predicted.scored.decisions.astype(int),
         "disagreement": spread,
+        "flip_risk": predicted.flip_risk,
     }
     table = films[["filename", "width", "height"]].astype({"width": "Int64", "height": "Int64"})
     for name, values in parts.items():

@@ -3,8 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from cxr.core.errors import one_line
 from cxr.evaluation import metrics, thresholds
 from cxr.new_films.predicting import Predicted
+
+LIKELY = 0.2  # a flip risk that is told
+SHOWN = 10  # films and findings of the highest risk
 
 
 def thresholds_used(predicted: Predicted) -> dict[str, dict[str, Any]]:
@@ -27,6 +33,22 @@ def told_of_guessing(predicted: Predicted) -> list[str]:
     return metrics.told_of_guessing(**recorded) if recorded else []
 
 
+def told_of_flips(predicted: Predicted) -> list[str]:
+    """The films that one further training would most likely call otherwise, as lines; or why that is not known."""
+    if predicted.no_flip_risk:
+        return [f"flip risk: not known, {predicted.no_flip_risk}"]
+    risk, findings = predicted.flip_risk, predicted.scored.findings
+    often = int((risk.max(axis=1, initial=0) >= LIKELY).sum())
+    lines = [f"flip risk: {often} of {len(risk)} films with a finding that one training in five calls otherwise"]
+    for place in np.argsort(-risk, axis=None, kind="stable")[:SHOWN]:
+        row, column = np.unravel_index(place, risk.shape)
+        if risk[row, column] < LIKELY:
+            break
+        probability, name = predicted.scored.shown(findings[column], row)[0], predicted.films["filename"].iloc[row]
+        lines.append(f"  {risk[row, column]:.2f}  {findings[column]} {probability}  {one_line(name)}")
+    return lines
+
+
 def record(predicted: Predicted, device: str, versions: dict[str, str], listed: Sequence[str] = ()) -> dict[str, Any]:
     """run.json of a prediction: what the numbers depend on; nothing of the films but how many there were.
 
@@ -41,6 +63,7 @@ def record(predicted: Predicted, device: str, versions: dict[str, str], listed: 
         "thresholds_of": predicted.hospital,
         "thresholds": thresholds_used(predicted),
         "not_told_from_guessing": told_of_guessing(predicted),
+        "flip_risk": predicted.no_flip_risk or "in predictions.csv",
         "cut_of_distance": predicted.bundle.reference["distance"]["cut"],
         "made_from": predicted.bundle.reference["made_from"],
         "device": device,

@@ -111,6 +111,7 @@ def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
         "froc": (network, detection) if detection is not None else None,
         "randomisation": trust_tables.randomisation_table(shuffled, method),
         "faithfulness": trust_tables.faithfulness_table(blanked, method) if blanked is not None else None,
+        "flips": trust_tables.flip_tables(read_json_if_there(folder / "flips.json", "")),
         "shortcuts": trust_tables.shortcut_tables(read_json_if_there(folder / "shortcuts.json", ""), params.findings),
     }
 

@@ -57,9 +57,9 @@ class Extras:
     """What only a model of our own has: films with maps, lung masks, logs of training, facts of the run.
 
     cards, heat_key: from `gallery`, their maps by ``method``, in words; or None with ``no_maps`` saying why.
-    map_tables, detection_tables, faithfulness, randomisation, shortcuts: from `trust_tables`. froc: a network, and
-    detection_scores.csv. masks: pictures (title, data URI), with lines of text in mask_notes. logs: member -> log.csv.
-    facts: title -> (name, value) pairs.
+    map_tables, detection_tables, faithfulness, randomisation, flips, shortcuts: from `trust_tables`. froc: a network,
+    and detection_scores.csv. masks: pictures (title, data URI), with lines of text in mask_notes. logs: member ->
+    log.csv. facts: title -> (name, value) pairs.
     """
 
     cards: list[dict[str, Any]] | None = None
@@ -71,6 +71,7 @@ class Extras:
     froc: tuple[str, pd.DataFrame] | None = None
     faithfulness: Table | None = None
     randomisation: Table | None = None
+    flips: list[Table] = field(default_factory=list)
     shortcuts: list[Table] = field(default_factory=list)
     masks: list[tuple[str, str]] = field(default_factory=list)
     mask_notes: list[str] = field(default_factory=list)

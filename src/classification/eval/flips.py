@@ -1,0 +1,71 @@
+"""Would another training say the same of a film? Decisions that flip between trainings, and how many members it takes.
+
+Reads   FILE …: predictions of the same films by two trainings or more, in any form that score_predictions.sh reads:
+        MODELS_DIR/classification/ensemble/*/predictions.csv, or those of several seeds
+Writes  --out DIR (default: flips): flips.json; films.csv (a row a film)
+
+Each training decides at thresholds of its own, from its file's val films, or from a share of the patients that is drawn
+by a hash (--val-fraction). Labels are needed for thresholds and AUROC only.
+"""
+
+from pathlib import Path
+
+from cxr.core import command_line
+from cxr.core.artifacts import write_csv, write_json
+from cxr.core.errors import InputError
+from cxr.core.own_files import OwnFiles
+from cxr.evaluation import predictions
+from cxr.evaluation.thresholds import fit_thresholds
+from cxr.external import label_tables, prediction_files
+from cxr.new_hospital import flips
+
+FILES = ("flips.json", "films.csv")
+
+
+def main(argv=None):
+    parser = command_line.parser(__doc__)
+    parser.add_argument("files", nargs="+", type=command_line.path, metavar="FILE", help="predictions of one training")
+    parser.add_argument("--out", type=command_line.path, default=Path("flips"), help="folder of the results")
+    parser.add_argument("--labels", type=command_line.path, action="append", help="table of labels; repeatable")
+    parser.add_argument(
+        "--val-fraction", type=float, default=0.2, help="share of patients to fit on, without val films"
+    )
+    arguments = parser.parse_args(argv)
+    settings, params = command_line.load(arguments)
+    files = arguments.labels or label_tables.label_files(settings)
+    labels = label_tables.read_labels(files, params, bool(arguments.labels))
+    names, tables, fitted = [str(path) for path in arguments.files], [], []
+    read = [prediction_files.read(path, labels, params.findings) for path in arguments.files]
+    scored = [finding for finding in params.findings if all(finding in foreign.findings for foreign in read)]
+    if not scored:
+        raise InputError(f"{' and '.join(names)}: no finding in common. Give predictions of the same findings.")
+    columns = [*predictions.NAMES, *predictions.true_columns(scored), *predictions.prob_columns(scored)]
+    for name, foreign in zip(names, read, strict=True):
+        val, table, note = prediction_files.with_val(foreign, None, arguments.val_fraction)
+        print(f"{name}: {note}")
+        fitted.append(fit_thresholds(val[columns], params.evaluation.threshold_rule))
+        tables.append(table.loc[table["split"] == "test", columns])
+    films = flips.aligned(tables, names)
+    measured = {"names": names, **flips.between(films, fitted)}
+    OwnFiles(arguments.out, FILES).finish(FILES, FILES)
+    write_json(measured, arguments.out / "flips.json")
+    write_csv(flips.of_films(films, fitted), arguments.out / "films.csv")
+    say(measured, arguments.out)
+
+
+def say(measured, out):
+    print(f"{measured['trainings']} trainings, {measured['films']:,} films")
+    for finding, values in measured["findings"].items():
+        nearest = values["bands"][0]
+        near = "too few" if nearest["flips"] is None else f"{nearest['flips']:.1%}"
+        members = values["needed"] or f"more than {flips.MOST_MEMBERS}"
+        print(
+            f"  {finding}: {values['flips']:.1%} of decisions flip from one training to another, {near} within "
+            f"{flips.DISTANCES[1]:g} logits of the threshold; coefficient of variation "
+            f"{values['coefficient_of_variation']:.2f}; members for under {flips.ASKED:.0%}: {members}"
+        )
+    print(f"-> {out / 'flips.json'}, films.csv")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
