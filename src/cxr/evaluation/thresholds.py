@@ -77,11 +77,16 @@ def best_threshold(truth: np.ndarray, probabilities: np.ndarray, rule: str) -> f
 
 def decide(table: pd.DataFrame, thresholds: dict[str, Any]) -> np.ndarray:
     """Decisions, bool of shape (N, F): probability >= the threshold of the finding and the film's hospital."""
+    return predictions.arrays(table)[1] >= limits(table, thresholds)
+
+
+def limits(table: pd.DataFrame, thresholds: dict[str, Any]) -> np.ndarray:
+    """The threshold of every film and finding, float64 of shape (N, F): that of the film's hospital."""
     findings, sources = predictions.findings_of(table), predictions.source(table)
-    limits = np.empty((len(table), len(findings)))
+    values = np.empty((len(table), len(findings)))
     for name in set(sources):
-        limits[sources == name] = [threshold_of(thresholds, finding, name)["threshold"] for finding in findings]
-    return predictions.arrays(table)[1] >= limits
+        values[sources == name] = [threshold_of(thresholds, finding, name)["threshold"] for finding in findings]
+    return values
 
 
 def threshold_of(thresholds: dict[str, Any], finding: str, source: str) -> dict[str, Any]:
