@@ -11,9 +11,10 @@ No row of a film or patient is written. With --aggregates cells under 10 are hid
 metrics.json is written and no bundle is refitted. With a bundle and --home the promises are made from those films.
 """
 
+import tempfile
 from pathlib import Path
 
-from cxr.core import command_line, locks
+from cxr.core import command_line
 from cxr.core.artifacts import digest, write_csv, write_json
 from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles
@@ -44,9 +45,9 @@ def main(argv=None):
     bundle = arguments.bundle and bundles.open_bundle(arguments.bundle)
     params = bundle.params if bundle else command_line.load(arguments)[1]
     labels = label_tables.read_labels([arguments.labels], params, True)
-    OwnFiles(arguments.out, FILES).finish((), FILES)
     here = local(arguments, bundle, params, labels)
     came = what_came(arguments, bundle, params, here)
+    own = OwnFiles(arguments.out, FILES)  # only now: wrong input leaves no folder behind
     table = here.table[here.table["split"] == "test"].reset_index(drop=True)
     films = carried.at(table, came.thresholds)
     replicates, seed = params.evaluation.bootstrap_replicates, params.general.seed
@@ -54,6 +55,7 @@ def main(argv=None):
     shown = disclosure.hidden(tables) if arguments.aggregates else tables
     said = external_report.sentences(shown, came.thresholds["rule"])
     write(arguments, came, films, shown, said, block)
+    own.finish([name for name in FILES if not (arguments.aggregates and name == "metrics.json")], FILES)
     print("\n".join(line for lines in said.values() for line in lines))
     print(one_line(f"-> {arguments.out / 'report.html'}, external.json, {len(shown)} tables"))
     if bundle and not arguments.aggregates:
@@ -85,9 +87,9 @@ def local(arguments, bundle, params, labels):
     def bar(films, doing):
         return progress(films, len(paths), doing)
 
-    with locks.work_folder(arguments.out) as work:  # which is gone at the end, with its rows
-        predicted = predicting.predict(bundle, paths, POOLED, work, bar)
-        made = work / "predictions.csv"
+    with tempfile.TemporaryDirectory() as work:  # which is gone at the end, with its rows
+        predicted = predicting.predict(bundle, paths, POOLED, Path(work), bar)
+        made = Path(work) / "predictions.csv"
         write_csv(predicting.result(predicted, [""] * len(predicted.films)), made)
         return prediction_files.read(made, labels, params.findings)
 

@@ -12,7 +12,7 @@ from cxr.evaluation import predictions
 from cxr.new_hospital import external_charts, promises
 from cxr.new_hospital.carried import Carried, Here
 from cxr.new_hospital.disclosure import FEWEST
-from cxr.new_hospital.refitting import CALIBRATION, DRAWS, SURE
+from cxr.new_hospital.refitting import CALIBRATION, DRAWS, FOLDS, SURE
 from cxr.report import curves, html_page, page_tables
 from cxr.report.page_tables import Cell, Table
 from cxr.report.styles import as_svg
@@ -22,7 +22,7 @@ CAVEATS = (
     "Labels that come from reports are wrong for a share of the films; a promise is about the label, not the patient.",
     "Intervals are by patient and of these films; they do not cover the variance of training.",
     f"Refitting: better in {SURE:.0%} of the draws is what counts as paying, for a hospital draws its patients once.",
-    "Local draws overlap, and the largest leaves few patients to test on: the spread there is that of the test.",
+    "Draws of the same local patients overlap: the spread over draws is less than that between hospitals.",
 )
 
 
@@ -157,7 +157,8 @@ def _refits(shown: Mapping[str, pd.DataFrame]) -> Table:
         counts = [_count(row[key]) for key in ("patients", "films", "positives")]
         rows.append([Cell(row["finding"]), Cell(row["figure"]), *counts, *cells, _share(row["kept"])])
     notes = [
-        f"Means of {DRAWS} draws of local patients, tested on the other local patients. Spread: standard deviation of "
+        f"Means of {DRAWS} draws of local patients, tested on the other local patients, of whom there "
+        f"are as many at least; all of them in {FOLDS} folds. Spread: standard deviation of "
         "the gain over the draws. Better: share of the draws. Too few to fit: share in which what came was kept."
     ]
     return Table("Refitted on local patients", heads.split("|"), rows, notes)

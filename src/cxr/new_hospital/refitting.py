@@ -1,7 +1,7 @@
 """Thresholds and calibration set anew on local patients: what that is worth, by how many of them were labelled.
 
-Patients are drawn, with all of their films; what is fitted on them is tested on the other local patients, and what came
-with the model on the same ones.
+Patients are drawn, with all of their films; what is fitted on them is tested on the other local patients, at least half
+of all, and what came with the model on the same ones. All of them are used in folds.
 """
 
 import copy
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from cxr.core.artifacts import digest_of
 from cxr.evaluation import predictions
@@ -22,7 +23,7 @@ from cxr.tables.splitting import hash_fraction
 
 DRAWS = 50
 SMALLEST = 25  # patients
-TESTED = 0.2  # share of the patients that the largest draw leaves to be tested on
+FOLDS = 5  # of "all": each is tested on what the others say
 SURE = 0.9  # share of the draws that must be better, for a hospital draws its patients once only
 CALIBRATION = "Brier score"
 # What the rule of the thresholds aims at, of rates; the larger the better.
@@ -35,10 +36,9 @@ AIMS = {
 
 
 def sizes(patients: int) -> list[int]:
-    """Patients to fit on: 25, 50, 100, 200 … and at last all but the share `TESTED`."""
-    most = patients - max(1, round(TESTED * patients))
+    """Patients to fit on: 25, 50, 100 … up to half of all, for a test on fewer says little; and at last all."""
     steps = [SMALLEST * 2**power for power in range(20)]
-    return [*(step for step in steps if step < most), most]
+    return [*(step for step in steps if step <= patients / 2), patients]
 
 
 def curve(here: Here, rule: str, seed: int, draws: int = DRAWS) -> pd.DataFrame:
@@ -58,16 +58,18 @@ def curve(here: Here, rule: str, seed: int, draws: int = DRAWS) -> pd.DataFrame:
         mean ``films`` and ``positives`` that were fitted on; mean ``came`` and ``refitted`` on the other patients,
         ``gain`` (above 0 = refitted is better) with its ``spread`` (standard deviation over the draws), share of the
         draws in which it was ``better``, and in which there were too few films to fit (``kept``: what came is used).
+        The last number of patients is all of them, in `FOLDS` folds.
     """
     names, patients = np.unique(here.patients.astype(str), return_inverse=True)
     random = np.random.default_rng(seed)
     rows = []
     for _ in range(draws):
-        order = np.empty(len(names), dtype=int)
-        order[random.permutation(len(names))] = np.arange(len(names))
+        place = random.permutation(len(names))[patients]  # (N,) of each film's patient in this draw
         for size in sizes(len(names)):
-            local = order[patients] < size
-            rows += [row for f in range(len(here.findings)) for row in _draw(here, f, local, rule, size)]
+            parts = [(place < size, place >= size)]
+            if size == len(names):
+                parts = [(place % FOLDS != fold, place % FOLDS == fold) for fold in range(FOLDS)]
+            rows += [row for f in range(len(here.findings)) for row in _draw(here, f, parts, rule, size)]
     columns = ["finding", "figure", "patients", "films", "positives", "came", "refitted", "kept"]
     table = pd.DataFrame(rows, columns=columns)
     lower_is_better = table["figure"] == CALIBRATION
@@ -80,32 +82,47 @@ def curve(here: Here, rule: str, seed: int, draws: int = DRAWS) -> pd.DataFrame:
     return means.assign(draws=grouped.size()).reset_index()
 
 
-def _draw(here: Here, f: int, local: np.ndarray, rule: str, size: int) -> list[tuple]:
-    """Both figures of one finding and draw: fitted on the films ``local``, bool (N,), and tested on the others."""
-    known = ~np.isnan(here.truth[:, f])
-    fit, test = known & local, known & ~local
-    truth, raw = here.truth[:, f], here.raw[:, f]
-    came = here.decisions[test, f], here.deployed[test, f]
-    decisions, probabilities = came
-    unfitted = why_undefined(truth[fit]) is not None
-    if not unfitted:
-        decisions = raw[test] >= best_threshold(truth[fit], raw[fit], rule)
-    platt = fit_one(truth[fit], raw[fit], POOLED)
-    if platt["slope"] is not None:
-        probabilities = 1 / (1 + np.exp(-(platt["slope"] * logit(raw[test]) + platt["intercept"])))
+def _draw(here: Here, f: int, parts: list[tuple[np.ndarray, np.ndarray]], rule: str, size: int) -> list[tuple]:
+    """Both figures of one finding and draw; ``parts``: films to fit on and to test on, bool (N,), all tests pooled."""
+    truth, raw, known = here.truth[:, f], here.raw[:, f], ~np.isnan(here.truth[:, f])
+    decisions, probabilities = here.decisions[:, f].copy(), here.deployed[:, f].copy()
+    tested, unfitted, uncalibrated = np.zeros(len(truth), dtype=bool), 0, 0
+    for fit, test in parts:
+        fit, test = fit & known, test & known
+        tested |= test
+        if why_undefined(truth[fit]) is None:
+            decisions[test] = raw[test] >= best_threshold(truth[fit], raw[fit], rule)
+        else:
+            unfitted += 1
+        uncalibrated += not _calibrate(probabilities, truth, raw, fit, test)
     aim, of_rates = AIMS[rule]
 
     def aimed(called: np.ndarray) -> float:
-        return float(of_rates(rates(outcomes(truth[test], called).sum(axis=0))))
+        return float(of_rates(rates(outcomes(truth[tested], called[tested]).sum(axis=0))))
 
     def brier(values: np.ndarray) -> float:
-        return float(np.mean((values - truth[test]) ** 2)) if test.any() else np.nan
+        return float(np.mean((values[tested] - truth[tested]) ** 2)) if tested.any() else np.nan
 
-    about = (here.findings[f],), (size, int(fit.sum()), int((truth[fit] == 1).sum()))
+    fitted = [fit & known for fit, _ in parts]
+    films, positives = (
+        np.mean([value.sum() for value in of]) for of in (fitted, [fit & (truth == 1) for fit in fitted])
+    )
+    about, share = (size, films, positives), 1 / len(parts)
     return [
-        (*about[0], aim, *about[1], aimed(came[0]), aimed(decisions), unfitted),
-        (*about[0], CALIBRATION, *about[1], brier(came[1]), brier(probabilities), platt["slope"] is None),
+        (here.findings[f], aim, *about, aimed(here.decisions[:, f]), aimed(decisions), unfitted * share),
+        (here.findings[f], CALIBRATION, *about, brier(here.deployed[:, f]), brier(probabilities), uncalibrated * share),
     ]
+
+
+def _calibrate(
+    probabilities: np.ndarray, truth: np.ndarray, raw: np.ndarray, fit: np.ndarray, test: np.ndarray
+) -> bool:
+    """Calibrate the films ``test`` of arrays (N,) by those of ``fit``, in place; whether these were enough."""
+    platt = fit_one(truth[fit], raw[fit], POOLED)
+    if platt["slope"] is None:
+        return False
+    probabilities[test] = expit(platt["slope"] * logit(raw[test]) + platt["intercept"])
+    return True
 
 
 def pays_from(table: pd.DataFrame, finding: str, figure: str) -> pd.Series | None:
@@ -127,7 +144,7 @@ def sentence(table: pd.DataFrame, finding: str, rule: str) -> str:
         elif first is None:
             last = rows.iloc[-1]
             told.append(
-                f"{what} does not pay within {last['patients']:,.0f} patients ({figure} {_moved(last)}, better in "
+                f"{what} does not pay within all {last['patients']:,.0f} patients ({figure} {_moved(last)}, better in "
                 f"{last['better']:.0%} of the draws)"
             )
         else:
@@ -149,10 +166,7 @@ def crossed(here: Here, seed: int) -> np.ndarray:
     result = here.deployed.copy()
     for f in range(len(here.findings)):
         for fit, test in ((half, ~half), (~half, half)):
-            platt = fit_one(here.truth[fit, f], here.raw[fit, f], POOLED)
-            if platt["slope"] is not None:
-                scores = platt["slope"] * logit(here.raw[test, f]) + platt["intercept"]
-                result[test, f] = 1 / (1 + np.exp(-scores))
+            _calibrate(result[:, f], here.truth[:, f], here.raw[:, f], fit, test)
     return result
 
 
