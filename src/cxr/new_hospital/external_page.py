@@ -12,7 +12,7 @@ from cxr.evaluation import predictions
 from cxr.new_hospital import external_charts, promises
 from cxr.new_hospital.carried import Carried, Here
 from cxr.new_hospital.disclosure import FEWEST
-from cxr.new_hospital.refitting import CALIBRATION, DRAWS, FOLDS, SURE
+from cxr.new_hospital.refitting import CALIBRATION, DRAWS, FOLDS, SURE, WORTH
 from cxr.report import curves, html_page, page_tables
 from cxr.report.page_tables import Cell, Table
 from cxr.report.styles import as_svg
@@ -21,7 +21,8 @@ CAVEATS = (
     "Research use only. Not a medical device: do not use this to decide about a patient.",
     "Labels that come from reports are wrong for a share of the films; a promise is about the label, not the patient.",
     "Intervals are by patient and of these films; they do not cover the variance of training.",
-    f"Refitting: better in {SURE:.0%} of the draws is what counts as paying, for a hospital draws its patients once.",
+    f"Refitting pays where it is better in {SURE:.0%} of the draws, for a hospital draws its patients once, and by "
+    f"{WORTH:.0%} of what came or more on average.",
     "Draws of the same local patients overlap: the spread over draws is less than that between hospitals.",
 )
 

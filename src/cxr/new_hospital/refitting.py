@@ -24,6 +24,7 @@ from cxr.tables.splitting import hash_fraction
 DRAWS = 50
 SMALLEST = 25  # patients
 FOLDS = 5  # of "all": each is tested on what the others say
+WORTH = 0.01  # of what came: a mean gain below it is not worth a label
 SURE = 0.9  # share of the draws that must be better, for a hospital draws its patients once only
 CALIBRATION = "Brier score"
 # What the rule of the thresholds aims at, of rates; the larger the better.
@@ -79,7 +80,15 @@ def curve(here: Here, rule: str, seed: int, draws: int = DRAWS) -> pd.DataFrame:
     grouped = table.groupby(["finding", "figure", "patients"], sort=False)
     means = grouped[["films", "positives", "came", "refitted", "gain", "better", "kept"]].mean()
     means.insert(5, "spread", grouped["gain"].std(ddof=1))
-    return means.assign(draws=grouped.size()).reset_index()
+    table = means.assign(draws=grouped.size()).reset_index()
+    return table.sort_values(
+        ["finding", "figure", "patients"], key=lambda column: column if column.name == "patients" else _places(column)
+    ).reset_index(drop=True)
+
+
+def _places(names: pd.Series) -> np.ndarray:
+    """Numbers that sort names in the order in which they first stand."""
+    return pd.factorize(names)[0]
 
 
 def _draw(here: Here, f: int, parts: list[tuple[np.ndarray, np.ndarray]], rule: str, size: int) -> list[tuple]:
@@ -126,10 +135,14 @@ def _calibrate(
 
 
 def pays_from(table: pd.DataFrame, finding: str, figure: str) -> pd.Series | None:
-    """The row of `curve` with the fewest patients from which on refitting is `SURE` to be better; None = never."""
+    """The row of `curve` with the fewest patients from which on refitting pays; None = never.
+
+    It pays where it is `SURE` to be better, by the share `WORTH` of what came on average: there and for all larger
+    numbers.
+    """
     rows = table[(table["finding"] == finding) & (table["figure"] == figure)].sort_values("patients")
-    sure = (rows["better"] >= SURE).to_numpy()[::-1]
-    lasting = np.logical_and.accumulate(sure)[::-1]  # there, and for every larger number
+    sure = (rows["better"] >= SURE) & (rows["gain"] >= WORTH * rows["came"].abs())
+    lasting = np.logical_and.accumulate(sure.to_numpy()[::-1])[::-1]
     return rows[lasting].iloc[0] if lasting.any() else None
 
 
@@ -143,13 +156,11 @@ def sentence(table: pd.DataFrame, finding: str, rule: str) -> str:
             told.append(f"{what} cannot be judged: no draw left both kinds of film to test on")
         elif first is None:
             last = rows.iloc[-1]
-            told.append(
-                f"{what} does not pay within all {last['patients']:,.0f} patients ({figure} {_moved(last)}, better in "
-                f"{last['better']:.0%} of the draws)"
-            )
+            told.append(f"{what} does not pay with all {last['patients']:,.0f} patients ({figure} {_moved(last)})")
         else:
+            only = "with all" if first["patients"] == rows["patients"].max() else "from"
             told.append(
-                f"{what} pays from {first['patients']:,.0f} patients, about {first['films']:,.0f} films with "
+                f"{what} pays {only} {first['patients']:,.0f} patients, about {first['films']:,.0f} films with "
                 f"{first['positives']:,.0f} positives ({figure} {_moved(first)})"
             )
     return f"{finding}: {'; '.join(told)}."
@@ -157,7 +168,8 @@ def sentence(table: pd.DataFrame, finding: str, rule: str) -> str:
 
 def _moved(row: pd.Series) -> str:
     digits = 4 if row["figure"] == CALIBRATION else 3
-    return f"{abs(row['came']):.{digits}f} to {abs(row['refitted']):.{digits}f}"
+    moved = f"{abs(row['came']):.{digits}f} to {abs(row['refitted']):.{digits}f}"
+    return f"{moved}, better in {row['better']:.0%} of the draws"
 
 
 def crossed(here: Here, seed: int) -> np.ndarray:
