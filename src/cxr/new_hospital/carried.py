@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from cxr.evaluation import bootstrap, predictions
 from cxr.evaluation.calibration import calibrated, logit
@@ -25,6 +26,8 @@ MOST_LINES = 200  # resamples behind the intervals of intercept and slope: each 
 FARTHEST = 30  # logits: no intercept is farther from 0
 VERSIONS = ("as it came, calibrated", "as it came, raw", "calibrated on the other half here")  # of probabilities
 RATES = ("recall", "specificity", "precision", "negative_predictive_value")
+# Of thousands of fits of two numbers: more threads only wait for each other.
+ONE_THREAD = threadpool_limits.wrap(limits=1)
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ def as_came(here: Here, carried: Carried, block: Mapping[str, Any], replicates: 
     return pd.DataFrame(rows)
 
 
+@ONE_THREAD
 def in_the_large(truth, probabilities, patient_ids, replicates: int, seed: int) -> dict[str, float | None]:
     """How far probabilities are off as a whole (Cox 1958; Van Calster 2019).
 
@@ -150,7 +154,7 @@ def _line(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> tuple[f
     intercept = brentq(lambda shift: weights @ (expit(scores + shift) - truth), -FARTHEST, FARTHEST)
     if np.ptp(scores) == 0:
         return float(intercept), np.nan
-    model = LogisticRegression(C=np.inf).fit(scores[:, None], truth, weights)
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(scores[:, None], truth, weights)
     return float(intercept), float(model.coef_[0, 0])
 
 

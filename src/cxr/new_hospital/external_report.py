@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from cxr.evaluation import metrics
 from cxr.new_hospital import carried, promises, refitting
@@ -24,11 +23,10 @@ def tables(
     replicates, seed, draws : int
     """
     home = carried.at(came.home, came.thresholds) if came.home is not None else None
-    with threadpool_limits(1):  # thousands of fits of two numbers: more threads only wait for each other
-        block = metrics.evaluate(here.table, came.thresholds, replicates, seed)
-        of_findings = carried.as_came(here, came, block, replicates, seed)
-        refits = refitting.curve(here, came.thresholds["rule"], seed, draws)
-        elsewhere = refitting.crossed(here, seed)
+    block = metrics.evaluate(here.table, came.thresholds, replicates, seed)
+    of_findings = carried.as_came(here, came, block, replicates, seed)
+    refits = refitting.curve(here, came.thresholds["rule"], seed, draws)
+    elsewhere = refitting.crossed(here, seed)
     versions = dict(zip(carried.VERSIONS, (here.deployed, here.raw, elsewhere), strict=True))
     hospitals = {"here": here, **({"home": home} if home else {})}
     covered = [promises.risk_coverage(films).assign(hospital=name) for name, films in hospitals.items()]

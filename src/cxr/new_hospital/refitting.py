@@ -18,7 +18,7 @@ from cxr.evaluation.figures import outcomes, rates
 from cxr.evaluation.operating_points import fit_on_val
 from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import best_threshold, why_undefined
-from cxr.new_hospital.carried import Here
+from cxr.new_hospital.carried import ONE_THREAD, Here
 from cxr.tables.splitting import hash_fraction
 
 DRAWS = 50
@@ -42,6 +42,7 @@ def sizes(patients: int) -> list[int]:
     return [*(step for step in steps if step <= patients / 2), patients]
 
 
+@ONE_THREAD
 def curve(here: Here, rule: str, seed: int, draws: int = DRAWS) -> pd.DataFrame:
     """What refitting is worth: a row for each finding, number of local patients and figure.
 
@@ -172,6 +173,7 @@ def _moved(row: pd.Series) -> str:
     return f"{moved}, better in {row['better']:.0%} of the draws"
 
 
+@ONE_THREAD
 def crossed(here: Here, seed: int) -> np.ndarray:
     """Probabilities (N, F) calibrated on the other half of the local patients; as they came where it has too few."""
     half = hash_fraction(f"refit-{seed}", here.patients) < 0.5
@@ -182,6 +184,7 @@ def crossed(here: Here, seed: int) -> np.ndarray:
     return result
 
 
+@ONE_THREAD
 def refitted(thresholds: dict[str, Any], table: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
     """thresholds.json with what the local films can say in place of what came, and what of it came unchanged.
 
