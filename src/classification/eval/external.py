@@ -19,6 +19,7 @@ from cxr.core.artifacts import digest, write_csv, write_json
 from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.core.progress import progress
+from cxr.evaluation import predictions
 from cxr.evaluation.operating_points import fit_on_val
 from cxr.evaluation.source_fits import POOLED
 from cxr.external import label_tables, prediction_files
@@ -48,7 +49,7 @@ def main(argv=None):
     here = local(arguments, bundle, params, labels)
     came = what_came(arguments, bundle, params, here)
     own = OwnFiles(arguments.out, FILES)  # only now: wrong input leaves no folder behind
-    table = here.table[here.table["split"] == "test"].reset_index(drop=True)
+    table = predictions.of_findings(here.table[here.table["split"] == "test"], came.findings).reset_index(drop=True)
     films = carried.at(table, came.thresholds)
     replicates, seed = params.evaluation.bootstrap_replicates, params.general.seed
     tables, block = external_report.tables(films, came, replicates, seed)
@@ -95,28 +96,36 @@ def local(arguments, bundle, params, labels):
 
 
 def what_came(arguments, bundle, params, here):
-    home, notes = None, here.notes
+    home, notes, findings = None, [*here.notes], here.findings
     if arguments.home:
         labels = label_tables.read_labels([arguments.home_labels or arguments.labels], params, True)
         foreign = prediction_files.read(arguments.home, labels, params.findings)
+        findings = [finding for finding in findings if finding in foreign.findings]
+        if not findings:
+            raise InputError(
+                f"{arguments.home}: has no probabilities of {', '.join(here.findings)}. Give another file."
+            )
         val = foreign.table["split"] == "val"
         home = foreign.table[val | ~val.any()].assign(split="val").reset_index(drop=True)
-        shared = sorted(set(home["patient_id"]) & set(here.table["patient_id"]))
-        if shared:
-            raise InputError(
-                f"{arguments.home}: patient {shared[0]} is also among the local films ({len(shared)} such patients); "
-                "expected other patients. Leave them out of one of the files."
-            )
-        notes = [*notes, *(f"{foreign.name}: {note}" for note in foreign.notes)]
+        home = predictions.of_findings(home, findings)
+        refuse_shared(arguments.home, home, here)
+        notes += [f"{foreign.name}: {note}" for note in foreign.notes]
     if bundle is None:
-        thresholds, name = (
-            fit_on_val(home, params.evaluation.threshold_rule),
-            f"thresholds and calibration of {arguments.home.name}",
-        )
-        return carried.Carried(name, thresholds, home, tuple(notes))
+        thresholds = fit_on_val(home, params.evaluation.threshold_rule)
+        name = f"thresholds and calibration of {arguments.home.name}"
+        return carried.Carried(name, thresholds, findings, home, tuple(notes))
     if home is None:
-        notes = [*notes, "No promise came with the bundle: give --home predictions of its val films to see its fate."]
-    return carried.Carried(bundle.name, bundle.thresholds, home, tuple(notes))
+        notes.append("No promise came with the bundle: give --home predictions of its val films to see its fate.")
+    return carried.Carried(bundle.name, bundle.thresholds, findings, home, tuple(notes))
+
+
+def refuse_shared(path, home, here):
+    shared = sorted(set(home["patient_id"]) & set(here.table["patient_id"]))
+    if shared:
+        raise InputError(
+            f"{path}: patient {shared[0]} is also among the local films ({len(shared)} such patients); expected other "
+            "patients. Leave them out of one of the files."
+        )
 
 
 def write(arguments, came, films, shown, said, block):

@@ -3,7 +3,7 @@
 Prevalence there and here, calibration in the large, predictive values at any prevalence, and net benefit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +34,14 @@ ONE_THREAD = threadpool_limits.wrap(limits=1)
 class Carried:
     """What came to the new hospital.
 
-    name: of the bundle or file. thresholds: thresholds.json. home: predictions of the home hospital, which the promises
-    are made from; None where only a bundle came. notes: what is to be said of it.
+    name: of the bundle or file. thresholds: thresholds.json. findings: those that both hospitals have. home:
+    predictions of the home hospital, which the promises are made from; None where only a bundle came. notes: what is
+    to be said.
     """
 
     name: str
     thresholds: dict[str, Any]
+    findings: Sequence[str]
     home: pd.DataFrame | None
     notes: tuple[str, ...] = ()
 
@@ -107,7 +109,8 @@ def as_came(here: Here, carried: Carried, block: Mapping[str, Any], replicates: 
             row[f"{key}_low"], row[f"{key}_high"] = values[f"{key}_interval"] or (None, None)
         arrays = (here.truth[known, f], here.deployed[known, f], here.patients[known])
         rows.append(row | in_the_large(*arrays, replicates, seed))
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows).set_index("finding")
+    return table.apply(pd.to_numeric).reset_index()  # of None: NaN
 
 
 @ONE_THREAD

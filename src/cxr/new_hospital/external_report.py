@@ -10,9 +10,7 @@ from cxr.new_hospital import carried, promises, refitting
 from cxr.new_hospital.carried import Carried, Here
 
 
-def tables(
-    here: Here, came: Carried, replicates: int, seed: int, draws: int = refitting.DRAWS
-) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+def tables(here: Here, came: Carried, replicates: int, seed: int) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """Every table of the report, by its file's name; and metrics.json of the local films.
 
     Parameters
@@ -20,12 +18,12 @@ def tables(
     here : Here
         The local films, under what came.
     came : Carried
-    replicates, seed, draws : int
+    replicates, seed : int
     """
     home = carried.at(came.home, came.thresholds) if came.home is not None else None
     block = metrics.evaluate(here.table, came.thresholds, replicates, seed)
     of_findings = carried.as_came(here, came, block, replicates, seed)
-    refits = refitting.curve(here, came.thresholds["rule"], seed, draws)
+    refits = refitting.curve(here, came.thresholds["rule"], seed, refitting.DRAWS)
     elsewhere = refitting.crossed(here, seed)
     versions = dict(zip(carried.VERSIONS, (here.deployed, here.raw, elsewhere), strict=True))
     hospitals = {"here": here, **({"home": home} if home else {})}
@@ -48,7 +46,5 @@ def sentences(shown: Mapping[str, pd.DataFrame], rule: str) -> dict[str, list[st
     return {
         "refits": [refitting.sentence(shown["refits"], finding, rule) for finding in judged],
         "promises": [promises.sentence(row) for row in shown["promises"].to_dict("records")],
-        "hidden": [
-            f"{finding}: too few local films with it, or without, to say more than its AUROC." for finding in absent
-        ],
+        "hidden": [f"{finding}: too few local films with it, or without, to say anything." for finding in absent],
     }

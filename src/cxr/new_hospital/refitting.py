@@ -43,7 +43,7 @@ def sizes(patients: int) -> list[int]:
 
 
 @ONE_THREAD
-def curve(here: Here, rule: str, seed: int, draws: int = DRAWS) -> pd.DataFrame:
+def curve(here: Here, rule: str, seed: int, draws: int) -> pd.DataFrame:
     """What refitting is worth: a row for each finding, number of local patients and figure.
 
     Parameters
@@ -200,8 +200,8 @@ def refitted(thresholds: dict[str, Any], table: pd.DataFrame) -> tuple[dict[str,
     }
     parts["calibration"] = (result["calibration"]["findings"], local["calibration"]["findings"])
     for part, (old, new) in parts.items():
-        for finding, fits in old.items():
-            fit = new[finding][POOLED]
+        for finding in new:
+            fits, fit = old[finding], new[finding][POOLED]
             if "reason" in fit:
                 kept += [f"{part} of {finding} is as it came: {fit['reason']}"] * (part in ("threshold", "calibration"))
                 continue
