@@ -40,7 +40,7 @@ def two(tmp_path, monkeypatch):
 def run(two, *more):
     new, table, home, params = two
     out = new.parent / "out"
-    given = [new, table, "--home", home, "--params", params, "--out", out, *more]
+    given = [new, table, "--home", home, "--home-labels", table, "--params", params, "--out", out, *more]
     load_script("src/classification/eval/external.py").main([str(word) for word in given])
     return out
 
@@ -75,11 +75,15 @@ def test_aggregates_take_the_place_of_what_an_earlier_run_told_in_full(two):
     ("change", "message"),
     [
         (lambda new, table, home, params: (new, table, "--params", params), "--home or --bundle: missing"),
-        (lambda new, table, home, params: (new, table, "--home", new, "--params", params), "is also among the local"),
+        (
+            lambda new, table, home, params: (new, table, "--home", new, "--home-labels", table),
+            "is also among the local",
+        ),
+        (lambda new, table, home, params: (new, table, "--home", home), "Give the labels with --home-labels FILE"),
         (lambda new, table, home, params: (new.parent, table, "--params", params), "--films: missing"),
         (lambda new, table, home, params: (new, table, "--films", new.parent), "has predictions already"),
     ],
-    ids=["no home", "patients of both", "no films", "films beside predictions"],
+    ids=["no home", "patients of both", "no labels at home", "no films", "films beside predictions"],
 )
 def test_what_is_missing_or_the_same_twice_is_told_and_nothing_is_written(two, change, message):
     words = [str(word) for word in (*change(*two), "--out", two[0].parent / "out")]

@@ -1,4 +1,4 @@
-"""At a new hospital: does a model hold there, what must be set anew, how many films that takes, what may be promised.
+"""At a new hospital: does a model hold, what must be set anew, how many films that takes, what may be promised.
 
 Reads   WHAT: a bundle of export.sh, with --films the films it is to predict; or predictions of anybody's, as
         score_predictions.sh reads them, with --bundle the bundle that made them, or --home predictions of the home
@@ -38,7 +38,7 @@ def main(argv=None):
     parser.add_argument("--films", type=command_line.path, action="append", help="local films, for a bundle to predict")
     parser.add_argument("--bundle", type=command_line.path, help="the bundle that made the predictions")
     parser.add_argument("--home", type=command_line.path, help="predictions of the home hospital (CSV)")
-    parser.add_argument("--home-labels", type=command_line.path, help="their labels (default: LABELS)")
+    parser.add_argument("--home-labels", type=command_line.path, help="their labels (default: its own columns)")
     parser.add_argument("--aggregates", action="store_true", help="hide cells under 10: for what may leave the site")
     parser.add_argument("--out", type=command_line.path, default=Path("external"), help="folder of the results")
     arguments = parser.parse_args(argv)
@@ -78,7 +78,7 @@ def check(arguments):
 
 def local(arguments, bundle, params, labels):
     if not arguments.films:
-        return prediction_files.read(arguments.what, labels, params.findings)
+        return read(arguments.what, labels, params, "LABELS")
     paths = film_files.find_films(arguments.films).films
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend
@@ -92,14 +92,22 @@ def local(arguments, bundle, params, labels):
         predicted = predicting.predict(bundle, paths, POOLED, Path(work), bar)
         made = Path(work) / "predictions.csv"
         write_csv(predicting.result(predicted, [""] * len(predicted.films)), made)
-        return prediction_files.read(made, labels, params.findings)
+        return read(made, labels, params, "LABELS")
+
+
+def read(path, labels, params, option):
+    try:
+        return prediction_files.read(path, labels, params.findings)
+    except InputError as error:  # which names the option of score_predictions.sh
+        raise InputError(str(error).replace("--labels FILE", option)) from None
 
 
 def what_came(arguments, bundle, params, here):
     home, notes, findings = None, [*here.notes], here.findings
     if arguments.home:
-        labels = label_tables.read_labels([arguments.home_labels or arguments.labels], params, True)
-        foreign = prediction_files.read(arguments.home, labels, params.findings)
+        given = [arguments.home_labels] if arguments.home_labels else []
+        labels = label_tables.read_labels(given, params, bool(given))
+        foreign = read(arguments.home, labels, params, "--home-labels FILE")
         findings = [finding for finding in findings if finding in foreign.findings]
         if not findings:
             raise InputError(

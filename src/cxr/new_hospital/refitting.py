@@ -113,11 +113,8 @@ def _draw(here: Here, f: int, parts: list[tuple[np.ndarray, np.ndarray]], rule: 
     def brier(values: np.ndarray) -> float:
         return float(np.mean((values[tested] - truth[tested]) ** 2)) if tested.any() else np.nan
 
-    fitted = [fit & known for fit, _ in parts]
-    films, positives = (
-        np.mean([value.sum() for value in of]) for of in (fitted, [fit & (truth == 1) for fit in fitted])
-    )
-    about, share = (size, films, positives), 1 / len(parts)
+    fitted = np.logical_or.reduce([fit for fit, _ in parts]) & known
+    about, share = (size, int(fitted.sum()), int((truth[fitted] == 1).sum())), 1 / len(parts)
     return [
         (here.findings[f], aim, *about, aimed(here.decisions[:, f]), aimed(decisions), unfitted * share),
         (here.findings[f], CALIBRATION, *about, brier(here.deployed[:, f]), brier(probabilities), uncalibrated * share),
