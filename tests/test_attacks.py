@@ -84,6 +84,7 @@ CALLS = {  # each ends soon: after a check, with --help, or with an error of its
     "export.sh": GIVEN,
     "score_predictions.sh": (*GIVEN, "Data_Entry_2017.csv"),
     "score_outlines.sh": (*GIVEN, "Data_Entry_2017.csv", "--family", "ensemble"),
+    "external.sh": (*GIVEN, "Data_Entry_2017.csv", "Data_Entry_2017.csv", "--home", "Data_Entry_2017.csv"),
     "experiment.sh": ("masking", *GIVEN),
     "on_machines.sh": ("localhost", "--", "sh", PROJECT / "train_Ensemble.sh", "--help"),
     **{f"{step}_{family}.sh": GIVEN for step in ("train", "evaluate", "visualization")

@@ -40,11 +40,12 @@ def fit_calibration(val_table: pd.DataFrame) -> dict[str, Any]:
     """
     return {
         "method": "platt",
-        "findings": fit_by_source(val_table, _fitted, fallback=("slope", "intercept", "fitted_on")),
+        "findings": fit_by_source(val_table, fit_one, fallback=("slope", "intercept", "fitted_on")),
     }
 
 
-def _fitted(truth: np.ndarray, probabilities: np.ndarray, name: str) -> dict[str, Any]:
+def fit_one(truth: np.ndarray, probabilities: np.ndarray, name: str) -> dict[str, Any]:
+    """The fit of one finding on arrays (N,), as `fit_calibration` gives it; ``name``: whose films they are."""
     counts = label_counts(truth)
     nothing = {"slope": None, "intercept": None, "fitted_on": None, **counts}
     if min(counts["positives"], counts["negatives"]) < FEWEST:

@@ -127,6 +127,11 @@ def arrays(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return tuple(table[columns(findings)].to_numpy(dtype=float) for columns in (true_columns, prob_columns))
 
 
+def of_findings(table: pd.DataFrame, findings: Sequence[str]) -> pd.DataFrame:
+    """A predictions table with these of its findings only."""
+    return table[[*NAMES, *true_columns(findings), *prob_columns(findings)]]
+
+
 def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The mean of the members' probabilities, in the first member's order of films.
 

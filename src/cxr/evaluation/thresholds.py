@@ -81,12 +81,12 @@ def decide(table: pd.DataFrame, thresholds: dict[str, Any]) -> np.ndarray:
 
 
 def limits(table: pd.DataFrame, thresholds: dict[str, Any]) -> np.ndarray:
-    """The threshold of each film and finding, (N, F): that of the film's hospital."""
+    """The threshold of every film and finding, float64 of shape (N, F): that of the film's hospital."""
     findings, sources = predictions.findings_of(table), predictions.source(table)
-    of_films = np.empty((len(table), len(findings)))
+    values = np.empty((len(table), len(findings)))
     for name in set(sources):
-        of_films[sources == name] = [threshold_of(thresholds, finding, name)["threshold"] for finding in findings]
-    return of_films
+        values[sources == name] = [threshold_of(thresholds, finding, name)["threshold"] for finding in findings]
+    return values
 
 
 def threshold_of(thresholds: dict[str, Any], finding: str, source: str) -> dict[str, Any]:

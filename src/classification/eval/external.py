@@ -1,0 +1,169 @@
+"""At a new hospital: does a model hold, what must be set anew, how many films that takes, what may be promised.
+
+Reads   WHAT: a bundle of export.sh, with --films the films it is to predict; or predictions of anybody's, as
+        score_predictions.sh reads them, with --bundle the bundle that made them, or --home predictions of the home
+        hospital (of a predictions.csv of ours, its val films), which thresholds, calibration and promises come from
+        LABELS: the local table of labels, with patients (image, patient_id, a column a finding)
+Writes  --out DIR (default: external): report.html, external.json, a CSV a table, metrics.json; of a bundle also
+        <bundle>_refitted beside it: the same networks, thresholds and calibration fitted on the local films
+
+No row of a film or patient is written. With --aggregates cells under 10 are hidden too, with what would tell them, no
+metrics.json is written and no bundle is refitted. With a bundle and --home the promises are made from those films.
+"""
+
+import tempfile
+from pathlib import Path
+
+from cxr.core import command_line
+from cxr.core.artifacts import digest, write_csv, write_json
+from cxr.core.errors import InputError, one_line
+from cxr.core.own_files import OwnFiles
+from cxr.core.progress import progress
+from cxr.evaluation import predictions
+from cxr.evaluation.operating_points import fit_on_val
+from cxr.evaluation.source_fits import POOLED
+from cxr.external import label_tables, prediction_files
+from cxr.new_films import bundles, film_files, predicting, refitted_bundles
+from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting
+from cxr.report import html_page
+
+TABLES = ("as_came", *disclosure.DROPPED)
+FILES = ("report.html", "external.json", "metrics.json", *(f"{name}.csv" for name in TABLES))
+
+
+def main(argv=None):
+    parser = command_line.parser(__doc__)
+    parser.add_argument("what", type=command_line.path, metavar="WHAT", help="a bundle's folder, or predictions (CSV)")
+    parser.add_argument("labels", type=command_line.path, metavar="LABELS", help="labels of the local films (CSV)")
+    parser.add_argument("--films", type=command_line.path, action="append", help="local films, for a bundle to predict")
+    parser.add_argument("--bundle", type=command_line.path, help="the bundle that made the predictions")
+    parser.add_argument("--home", type=command_line.path, help="predictions of the home hospital (CSV)")
+    parser.add_argument("--home-labels", type=command_line.path, help="their labels (default: its own columns)")
+    parser.add_argument("--aggregates", action="store_true", help="hide cells under 10: for what may leave the site")
+    parser.add_argument("--out", type=command_line.path, default=Path("external"), help="folder of the results")
+    arguments = parser.parse_args(argv)
+    check(arguments)
+    bundle = arguments.bundle and bundles.open_bundle(arguments.bundle)
+    params = bundle.params if bundle else command_line.load(arguments)[1]
+    labels = label_tables.read_labels([arguments.labels], params, True)
+    here = local(arguments, bundle, params, labels)
+    came = what_came(arguments, bundle, params, here)
+    own = OwnFiles(arguments.out, FILES)  # only now: wrong input leaves no folder behind
+    table = predictions.of_findings(here.table[here.table["split"] == "test"], came.findings).reset_index(drop=True)
+    films = carried.at(table, came.thresholds)
+    replicates, seed = params.evaluation.bootstrap_replicates, params.general.seed
+    tables, block = external_report.tables(films, came, replicates, seed)
+    shown = disclosure.hidden(tables) if arguments.aggregates else tables
+    said = external_report.sentences(shown, came.thresholds["rule"])
+    write(arguments, came, films, shown, said, block)
+    own.finish([name for name in FILES if not (arguments.aggregates and name == "metrics.json")], FILES)
+    print("\n".join(line for lines in said.values() for line in lines))
+    print(one_line(f"-> {arguments.out / 'report.html'}, external.json, {len(shown)} tables"))
+    if bundle and not arguments.aggregates:
+        refit(arguments, bundle, came, table)
+
+
+def check(arguments):
+    if arguments.what.is_dir():
+        if arguments.bundle:
+            raise InputError(f"--bundle: {arguments.what} is a bundle already; give its films with --films.")
+        if not arguments.films:
+            raise InputError("--films: missing; expected the local films that the bundle is to predict.")
+        arguments.bundle = arguments.what
+    elif arguments.films:
+        raise InputError(f"--films: {arguments.what} has predictions already; leave --films out, or give a bundle.")
+    elif not (arguments.bundle or arguments.home):
+        raise InputError("--home or --bundle: missing; expected where thresholds and calibration come from.")
+
+
+def local(arguments, bundle, params, labels):
+    if not arguments.films:
+        return read(arguments.what, labels, params, "LABELS")
+    paths = film_files.find_films(arguments.films).films
+    # Keras is imported only now: --help and wrong input answer at once.
+    from cxr.networks import backend
+
+    print(f"{len(paths)} films, {bundle.name}; {backend.start(params)}")
+
+    def bar(films, doing):
+        return progress(films, len(paths), doing)
+
+    with tempfile.TemporaryDirectory() as work:  # which is gone at the end, with its rows
+        predicted = predicting.predict(bundle, paths, POOLED, Path(work), bar)
+        made = Path(work) / "predictions.csv"
+        write_csv(predicting.result(predicted, [""] * len(predicted.films)), made)
+        return read(made, labels, params, "LABELS")
+
+
+def read(path, labels, params, option):
+    try:
+        return prediction_files.read(path, labels, params.findings)
+    except InputError as error:  # which names the option of score_predictions.sh
+        raise InputError(str(error).replace("--labels FILE", option)) from None
+
+
+def what_came(arguments, bundle, params, here):
+    home, notes, findings = None, [*here.notes], here.findings
+    if arguments.home:
+        given = [arguments.home_labels] if arguments.home_labels else []
+        labels = label_tables.read_labels(given, params, bool(given))
+        foreign = read(arguments.home, labels, params, "--home-labels FILE")
+        findings = [finding for finding in findings if finding in foreign.findings]
+        if not findings:
+            raise InputError(
+                f"{arguments.home}: has no probabilities of {', '.join(here.findings)}. Give another file."
+            )
+        val = foreign.table["split"] == "val"
+        home = foreign.table[val | ~val.any()].assign(split="val").reset_index(drop=True)
+        home = predictions.of_findings(home, findings)
+        refuse_shared(arguments.home, home, here)
+        notes += [f"{foreign.name}: {note}" for note in foreign.notes]
+    if bundle is None:
+        thresholds = fit_on_val(home, params.evaluation.threshold_rule)
+        name = f"thresholds and calibration of {arguments.home.name}"
+        return carried.Carried(name, thresholds, findings, home, tuple(notes))
+    if home is None:
+        notes.append("No promise came with the bundle: give --home predictions of its val films to see its fate.")
+    return carried.Carried(bundle.name, bundle.thresholds, findings, home, tuple(notes))
+
+
+def refuse_shared(path, home, here):
+    shared = sorted(set(home["patient_id"]) & set(here.table["patient_id"]))
+    if shared:
+        raise InputError(
+            f"{path}: patient {shared[0]} is also among the local films ({len(shared)} such patients); expected other "
+            "patients. Leave them out of one of the files."
+        )
+
+
+def write(arguments, came, films, shown, said, block):
+    facts = {
+        "what came": came.name,
+        "threshold rule": came.thresholds["rule"],
+        "films, patients here": f"{len(films.table):,}, {films.table['patient_id'].nunique():,}",
+        "films, patients at home": "{films:,}, {patients:,}".format(**came.thresholds["val"]),
+        "digest of the labels": digest(arguments.labels),
+    }
+    whole = None if arguments.aggregates else external_page.Whole(block, films)
+    if whole:
+        write_json(block, arguments.out / "metrics.json")
+    for name, table in shown.items():
+        write_csv(table, arguments.out / f"{name}.csv")
+    content = {"facts": facts, "notes": list(came.notes), "said": said, **external_page.as_records(shown)}
+    write_json(content, arguments.out / "external.json")
+    title = f"{arguments.what.name} on {arguments.labels.name}"
+    page = external_page.page(title, came, shown, said, {"Run": list(facts.items())}, whole)
+    html_page.write(page, arguments.out / "report.html")
+
+
+def refit(arguments, bundle, came, table):
+    thresholds, kept = refitting.refitted(came.thresholds, table)
+    films, patients = len(table), table["patient_id"].nunique()
+    note = f"thresholds and calibration fitted on {films:,} local films of {patients:,} patients"
+    record = {"note": note, "from": bundle.name, "labels": digest(arguments.labels), "kept": kept}
+    out = refitted_bundles.write(arguments.bundle, thresholds, record)
+    print(*kept, one_line(f"{bundles.open_bundle(out).name}: {note} -> {out}"), sep="\n")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
