@@ -1,11 +1,10 @@
 """PARAMS.json as frozen models: one class a stage, one described field a key. The reference of every parameter."""
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cxr.core.findings import FINDINGS, canonical
+from cxr.core.findings import FINDINGS, checked_names
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=32, le=2048)]
@@ -25,10 +24,6 @@ EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2
 METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}  # as pages and pictures say
 MAP_METHODS = tuple(METHOD_NAMES)
 MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
-# Names that stand in our tables beside those of findings.
-RESERVED = frozenset(
-    "image_id path patient_id view sex age source label_source split finding mean films patients filename".split()
-)
 
 
 class Stage(BaseModel):
@@ -50,18 +45,7 @@ class GeneralParams(Stage):
     @field_validator("findings")
     @classmethod
     def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # They name columns, folders and files.
-        wrong = [name for name in value if not re.fullmatch(r"[^\W_][\w -]{0,39}(?<! )", name)]
-        if wrong:
-            raise ValueError(f"must be names of letters, digits, spaces, _ and -, at most 40; {wrong[0]!r} is none")
-        reserved = sorted(set(value) & RESERVED)
-        if reserved:
-            raise ValueError(f"must not name a column of our tables, as {reserved[0]!r} does")
-        spelt = [canonical(name) for name in value]
-        twice = [name for name, short in zip(value, spelt, strict=True) if spelt.count(short) > 1]
-        if twice:
-            raise ValueError(f"must name each finding once; {' and '.join(twice)} are one")
-        return value
+        return checked_names(value)
 
 
 class TableParams(Stage):
