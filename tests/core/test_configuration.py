@@ -59,7 +59,7 @@ def refused(content: dict) -> str:
         ({"FINDINGS": ["Effusion", "Pleural Effusion"]}, "FINDINGS: must name each finding once; Effusion and Pleural"),
         ({"FINDINGS": ["a/b"]}, "FINDINGS: must be names of letters, digits, spaces, _ and -"),
         ({"FINDINGS": ["split"]}, "FINDINGS: must not name a column of our tables, as 'split' does"),
-        ({"UNET_INPUT_SIZE": 500}, "UNET_INPUT_SIZE: must be a multiple of 16: the U-Net halves the film four times"),
+        ({"UNET_INPUT_SIZE": 500}, "UNET_INPUT_SIZE: must be a multiple of 16; found 500"),
         ({"DENSENET_INPUT_SIZE": 16}, "DENSENET_INPUT_SIZE: Input should be greater than or equal to 32; found 16"),
         ({"INCEPTION_INPUT_SIZE": 64}, "INCEPTION_INPUT_SIZE: inceptionv3 needs 75 pixels or more; found 64"),
         ({"XCEPTION_INPUT_SIZE": 70}, "XCEPTION_INPUT_SIZE: xception needs 71 pixels or more; found 70"),
