@@ -81,7 +81,9 @@ def _checked(stage: type[Stage], content: dict[str, Any], where: str):
         return stage.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("dict[", "function", "str")))
+        key = ".".join(
+            str(part) for part in first["loc"] if not str(part).startswith(("dict[", "function", "str", "literal["))
+        )
         came = first["input"]
         expected = first["msg"].removeprefix("Value error, ")
         if first["type"] in WORDS:
@@ -148,10 +150,10 @@ def _check_first_weights(params: Params, where: str) -> None:
         training = params.for_member(member).training
         if training.freeze != "none" and params.first_weights(member) == "none":
             raise InputError(f"{where}: FREEZE: {member} has no first weights to freeze. Give it some in WEIGHTS.")
-        if isinstance(training.freeze, int) and training.freeze >= training.epochs:
+        if isinstance(training.freeze, int) and not 1 <= training.freeze < training.epochs:
             raise InputError(
-                f"{where}: FREEZE: must be less than EPOCHS, {training.epochs} of {member}, or backbone; found "
-                f"{training.freeze}."
+                f"{where}: FREEZE: must be none, backbone, or at least 1 and less than EPOCHS, {training.epochs} of "
+                f"{member}; found {training.freeze}."
             )
 
 

@@ -148,7 +148,7 @@ class TrainParams(Stage):
     )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum 0.9")
     learning_rate: float = Field(1e-4, gt=0, description="of the first epoch")
-    freeze: Literal["none", "backbone"] | Annotated[int, Field(ge=1)] = Field(
+    freeze: Literal["none", "backbone"] | int = Field(
         "none",
         description="backbone = only the last layer learns, from what first weights see (a linear probe); a number: so "
         "many epochs, then all; batch normalisation is as in inference meanwhile",

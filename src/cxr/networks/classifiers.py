@@ -98,6 +98,13 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     return model
 
 
+def seen_grays(classifier: keras.Model) -> str:
+    """What its backbone sees of black and white, in words; of ImageNet's three colours the first."""
+    scaled = classifier.get_layer("scaled")
+    black = scaled.offset[0]
+    return f"black is {black:.4g} to them, white {black + 255 * scaled.scale[0]:.4g}"
+
+
 def _for_densenet(member: str, weights: str) -> Path:
     """The path of a PyTorch file, where it is there and the member a DenseNet."""
     if not member.startswith("densenet"):
