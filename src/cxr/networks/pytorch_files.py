@@ -38,7 +38,7 @@ def read_tensors(path: Path) -> Any:
     """
     try:
         with open(ordinary(path), "rb") as file:
-            if path.suffix == ".safetensors":
+            if path.suffix.lower() == ".safetensors":
                 return _safetensors(file, path.stat().st_size)
             if zipfile.is_zipfile(file):
                 return _zipped(file)
