@@ -98,8 +98,9 @@ def fit(
     first, state = None, every_epoch.state
     with backend.scope():
         for begin, end, own in stages:
+            # Of batch normalisation this is inference mode too, in Keras.
             for layer in every_epoch.best_model.layers:
-                layer.trainable = own.training.freeze == "none" or layer.name == LAST  # at once batch norm's inference
+                layer.trainable = own.training.freeze == "none" or layer.name == LAST
             every_epoch.parameters = own
             optimizer = make_optimizer(own, (end - begin) * len(batches))
             model.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
