@@ -51,6 +51,12 @@ def test_training_leaves_torchvision_unmeasured_where_it_is_missing(capsys, monk
     assert "torchvision: not measured (no torch)" in capsys.readouterr().out
 
 
+def test_first_weights_are_left_unmeasured_where_pytorch_is_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
+    load_script("benchmarks/first_weights.py").main([])
+    assert capsys.readouterr().out.startswith("not run: ")
+
+
 def test_scoring_agrees_with_gradient_tapes(capsys):
     load_script("benchmarks/scoring.py").main([*TINY, "--films", "8", "--batch", "4", "--few", "1", "--rounds", "1"])
     said = capsys.readouterr().out

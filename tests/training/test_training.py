@@ -191,6 +191,53 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tmp_path, options
         assert (rates / rates[0]).tolist() == pytest.approx([1, 1, 0.5, 0.25])
 
 
+@pytest.fixture
+def first_weights(tmp_path):
+    """A tiny network's, for runs that begin with them frozen."""
+    path = tmp_path / "tiny.weights.h5"
+    classifiers._tiny(input_shape=(32, 32, 3)).save_weights(path)
+    return {"WEIGHTS": {"tiny": str(path)}, "DROPOUT": 0.5, "EARLY_STOPPING_PATIENCE": 1, "PLATEAU_PATIENCE": 1}
+
+
+def without_last(model) -> list[np.ndarray]:
+    return [values for layer in model.layers if layer.name != "logits" for values in layer.get_weights()]
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_frozen_backbone_keeps_weights_and_means_while_the_last_layer_learns(tmp_path, first_weights, recompute):
+    run = Run(tmp_path / "run", FREEZE="backbone", FREEZE_LEARNING_RATE=0.5, RECOMPUTE=recompute, **first_weights)
+    before, last = without_last(run.model), run.model.get_layer("logits").get_weights()[0]
+    run.fit()
+    for one, other in zip(before, without_last(run.model), strict=True):  # batch normalisation's means among them
+        np.testing.assert_array_equal(one, other)
+    assert np.abs(run.model.get_layer("logits").get_weights()[0] - last).max() > 0.1
+    assert pd.read_csv(tmp_path / "run/log.csv")["learning_rate"].tolist() == [0.5] * 4
+
+
+def test_fine_tuning_follows_so_many_frozen_epochs_with_a_rate_and_patience_of_its_own(tmp_path, first_weights):
+    run = Run(tmp_path / "run", [0.9, 0.8, 0.7, 0.6], FREEZE=2, FREEZE_LEARNING_RATE=0.25, **first_weights)
+    before = without_last(run.model)
+    assert run.fit()["epochs"] == 3  # the second frozen epoch is no better and stops nothing, the third does
+    assert pd.read_csv(tmp_path / "run/log.csv")["learning_rate"].tolist() == pytest.approx([0.25, 0.25, 1e-4])
+    assert not all(map(np.array_equal, before, without_last(run.model)))
+    kept = saved_models.load_model(tmp_path / "run/model.keras", 32, "train.py")
+    assert all(map(np.array_equal, before, without_last(kept)))  # of epoch 1, the best
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_run_that_began_frozen_is_resumed_in_either_stage_and_between_them(tmp_path, first_weights, after):
+    changes = {"FREEZE": 2, "SCHEDULE": "cosine", **first_weights, "EARLY_STOPPING_PATIENCE": 0}
+    whole = Run(tmp_path / "whole", **changes)
+    whole.fit()
+    with pytest.raises(KeyboardInterrupt):
+        Run(tmp_path / "cut", stop_after=after, **changes).fit()
+    resumed = Run(tmp_path / "cut", **changes)
+    assert resumed.fit()["resumed_from"] == after
+    exact = keras.backend.backend() == "tensorflow"
+    for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0 if exact else 1e-5, atol=0 if exact else 1e-6)
+
+
 def test_a_backup_of_another_run_is_not_continued(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         Run(tmp_path, stop_after=1).fit()

@@ -14,6 +14,7 @@ from cxr.core.errors import InputError, hint
 from cxr.core.findings import FINDINGS, canonical
 from cxr.core.parameters import (
     BACKBONES,
+    FAMILIES,
     MEMBERS,
     SMALLEST_INPUT,
     STAGES,
@@ -26,8 +27,12 @@ from cxr.core.parameters import (
 )
 from cxr.core.settings import REPLACED_SETTINGS, Settings, expanded
 
-# In place of "Tuple should have at least 1 item after validation, not 0".
-LENGTHS = {"too_short": "must name {min_length} or more", "too_long": "must name {max_length} at most"}
+# In place of "Tuple should have at least 1 item after validation, not 0" and the like.
+WORDS = {
+    "too_short": "must name {min_length} or more",
+    "too_long": "must name {max_length} at most",
+    "multiple_of": "must be a multiple of {multiple_of}",
+}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -76,11 +81,13 @@ def _checked(stage: type[Stage], content: dict[str, Any], where: str):
         return stage.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("dict[", "function", "str")))
+        key = ".".join(
+            str(part) for part in first["loc"] if not str(part).startswith(("dict[", "function", "str", "literal["))
+        )
         came = first["input"]
         expected = first["msg"].removeprefix("Value error, ")
-        if first["type"] in LENGTHS:
-            expected = LENGTHS[first["type"]].format(**first["ctx"])
+        if first["type"] in WORDS:
+            expected = WORDS[first["type"]].format(**first["ctx"])
         raise InputError(f"{where}: {key}: {expected}; found {came!r}. Mend the value and run again.") from None
 
 
@@ -113,7 +120,9 @@ def params_from(content: dict[str, Any], where: str) -> Params:
         if isinstance(by_member := getattr(stages["models"], key), dict):
             _check_members(by_member, key.upper(), where)
     _check_overrides(stages["training"].member_overrides, content, where)
-    return Params(**stages)
+    params = Params(**stages)
+    _check_first_weights(params, where)
+    return params
 
 
 def _check_findings(general: GeneralParams, tables: TableParams, content: dict[str, Any], where: str) -> None:
@@ -129,6 +138,23 @@ def _check_findings(general: GeneralParams, tables: TableParams, content: dict[s
                 raise InputError(
                     f"{where}: {key}: {name}: not in FINDINGS ({', '.join(general.findings)}).{hint(name, known)}"
                 )
+
+
+def _check_first_weights(params: Params, where: str) -> None:
+    limits = params.models.weights_range
+    if limits and (len(limits) != 2 or limits[0] >= limits[1]):
+        raise InputError(f"{where}: WEIGHTS_RANGE: must be [] or [black, white], ascending; found {list(limits)}.")
+    if limits and not any(map(params.weights_of_pytorch, MEMBERS)):
+        raise InputError(f"{where}: WEIGHTS_RANGE: is for a PyTorch file, and WEIGHTS names none. Name one, or say [].")
+    for member in [member for family in FAMILIES for member in params.members(family)]:
+        training = params.for_member(member).training
+        if training.freeze != "none" and params.first_weights(member) == "none":
+            raise InputError(f"{where}: FREEZE: {member} has no first weights to freeze. Give it some in WEIGHTS.")
+        if isinstance(training.freeze, int) and not 1 <= training.freeze < training.epochs:
+            raise InputError(
+                f"{where}: FREEZE: must be none, backbone, or at least 1 and less than EPOCHS, {training.epochs} of "
+                f"{member}; found {training.freeze}."
+            )
 
 
 def _check_members(by_member: dict[str, Any], key: str, where: str) -> None:

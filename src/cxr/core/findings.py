@@ -29,6 +29,11 @@ SNOMED = {
 # The same finding in other words, once spaces, case and marks are gone.
 SYNONYMS = {"pleuraleffusion": "effusion", "oedema": "edema", "infiltrate": "infiltration", "nofindings": "nofinding"}
 
+# Names that stand in our tables beside those of findings.
+RESERVED = frozenset(
+    "image_id path patient_id view sex age source label_source split finding mean films patients filename".split()
+)
+
 
 def canonical(name: str) -> str:
     """What two spellings of one finding have in common.
@@ -38,6 +43,21 @@ def canonical(name: str) -> str:
     """
     short = re.sub(r"[\W_]+", "", name.lower())
     return SYNONYMS.get(short, short)
+
+
+def checked_names(findings: tuple[str, ...]) -> tuple[str, ...]:
+    """Findings as they are, where columns, folders and files can have their names; a ValueError says what hinders."""
+    wrong = [name for name in findings if not re.fullmatch(r"[^\W_][\w -]{0,39}(?<! )", name)]
+    if wrong:
+        raise ValueError(f"must be names of letters, digits, spaces, _ and -, at most 40; {wrong[0]!r} is none")
+    reserved = sorted(set(findings) & RESERVED)
+    if reserved:
+        raise ValueError(f"must not name a column of our tables, as {reserved[0]!r} does")
+    spelt = [canonical(name) for name in findings]
+    twice = [name for name, short in zip(findings, spelt, strict=True) if spelt.count(short) > 1]
+    if twice:
+        raise ValueError(f"must name each finding once; {' and '.join(twice)} are one")
+    return findings
 
 
 # Each is as far as can be (in OKLab) from those before it, from black, white and gray, and, less and less down the

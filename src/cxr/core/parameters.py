@@ -1,11 +1,10 @@
 """PARAMS.json as frozen models: one class a stage, one described field a key. The reference of every parameter."""
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cxr.core.findings import FINDINGS, canonical
+from cxr.core.findings import FINDINGS, checked_names
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=32, le=2048)]
@@ -24,11 +23,8 @@ FAMILIES = ("ensemble", "efficientnet")
 EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2B3", "V2S", "V2M", "V2L"])
 METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}  # as pages and pictures say
 MAP_METHODS = tuple(METHOD_NAMES)
+PYTORCH_SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar")  # other files of first weights are Keras'
 MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
-# Names that stand in our tables beside those of findings.
-RESERVED = frozenset(
-    "image_id path patient_id view sex age source label_source split finding mean films patients filename".split()
-)
 
 
 class Stage(BaseModel):
@@ -50,18 +46,7 @@ class GeneralParams(Stage):
     @field_validator("findings")
     @classmethod
     def _names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # They name columns, folders and files.
-        wrong = [name for name in value if not re.fullmatch(r"[^\W_][\w -]{0,39}(?<! )", name)]
-        if wrong:
-            raise ValueError(f"must be names of letters, digits, spaces, _ and -, at most 40; {wrong[0]!r} is none")
-        reserved = sorted(set(value) & RESERVED)
-        if reserved:
-            raise ValueError(f"must not name a column of our tables, as {reserved[0]!r} does")
-        spelt = [canonical(name) for name in value]
-        twice = [name for name, short in zip(value, spelt, strict=True) if spelt.count(short) > 1]
-        if twice:
-            raise ValueError(f"must name each finding once; {' and '.join(twice)} are one")
-        return value
+        return checked_names(value)
 
 
 class TableParams(Stage):
@@ -98,7 +83,9 @@ class TableParams(Stage):
 
 
 class UnetParams(Stage):
-    unet_input_size: Size = Field(256, description="side of the U-Net's square input, pixels; a multiple of 16")
+    unet_input_size: Size = Field(
+        256, multiple_of=16, description="side of the U-Net's square input, pixels; a multiple of 16"
+    )
     unet_filters: int = Field(16, ge=4, le=256, description="filters of the first of the U-Net's levels")
     unet_dropout: float = Field(0.2, ge=0, lt=1, description="dropout at the bottom of the U-Net")
     unet_epochs: int = Field(60, ge=1, description="passes over the lung films")
@@ -110,13 +97,6 @@ class UnetParams(Stage):
     unet_test_sets: tuple[Literal["montgomery", "shenzhen", "jsrt", "own"], ...] = Field(
         (), description="hold out these whole lung sets instead: how the U-Net does on hospitals it never saw"
     )
-
-    @field_validator("unet_input_size")
-    @classmethod
-    def _four_poolings(cls, value: int) -> int:
-        if value % 16:
-            raise ValueError("must be a multiple of 16: the U-Net halves the film four times")
-        return value
 
 
 class PackParams(Stage):
@@ -136,7 +116,14 @@ class ModelParams(Stage):
     xception_input_size: Size = Field(512, description="side of Xception's input, pixels; 71 or more")
     efficientnet_input_size: Size = Field(512, description="side of EfficientNet's input, pixels")
     weights: str | dict[str, str] = Field(
-        "imagenet", description="first weights: imagenet, none, a weights file, or one of these per member"
+        "imagenet",
+        description="first weights: imagenet, none, a file of Keras or (DenseNets) PyTorch, or one of these per member",
+    )
+    weights_range: tuple[float, ...] = Field(
+        (),
+        max_length=2,
+        description="[black, white]: the grays that the network of a PyTorch file takes; [] = as torchxrayvision's "
+        "where it takes one channel, -1024 to 1024, else by ImageNet's mean and deviation",
     )
     output_stride: OutputStride | dict[str, OutputStride] = Field(
         32, description="input pixels between a map's places: 32, 16 or 8, or one of these per member"
@@ -161,6 +148,12 @@ class TrainParams(Stage):
     )
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum 0.9")
     learning_rate: float = Field(1e-4, gt=0, description="of the first epoch")
+    freeze: Literal["none", "backbone"] | int = Field(
+        "none",
+        description="backbone = only the last layer learns, from what first weights see (a linear probe); a number: so "
+        "many epochs, then all; batch normalisation is as in inference meanwhile",
+    )
+    freeze_learning_rate: float = Field(1e-3, gt=0, description="of FREEZE: of the last layer alone")
     weight_decay: float = Field(1e-5, ge=0, description="of adamw")
     schedule: Literal["plateau", "cosine", "constant"] = Field("plateau", description="how the learning rate falls")
     plateau_patience: int = Field(3, ge=1, description="epochs without a better val_auroc before the rate is reduced")
@@ -285,6 +278,10 @@ class Params(BaseModel):
         """imagenet, none or the path of a weights file, for one member."""
         weights = self.models.weights
         return weights if isinstance(weights, str) else weights.get(member, "imagenet")
+
+    def weights_of_pytorch(self, member: str) -> bool:
+        """Whether a member's first weights are a file of PyTorch's or safetensors, by its name."""
+        return self.first_weights(member).lower().endswith(PYTORCH_SUFFIXES)
 
     def output_stride(self, member: str) -> int:
         """Pixels of the input between places of a member's maps."""

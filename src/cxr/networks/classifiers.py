@@ -5,6 +5,7 @@ from pathlib import Path
 from cxr.core.artifacts import need
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
+from cxr.networks import pytorch_densenet
 from cxr.networks.backend import keras
 from cxr.networks.output_stride import PUBLISHED, with_output_stride
 from cxr.networks.saved_models import reason_of
@@ -20,6 +21,7 @@ SYMMETRIC = ([1 / 127.5] * 3, [-1.0] * 3)
 # EfficientNet B0-B7 divides by 255 first thing (and is told below to do no more): the net effect is STANDARDISED.
 BEFORE_EFFICIENTNET = ([255 * scale for scale in STANDARDISED[0]], [255 * offset for offset in STANDARDISED[1]])
 AS_IS = ([1.0] * 3, [0.0] * 3)  # EfficientNetV2 scales by itself, with constants
+ANOTHER = "another path in WEIGHTS of PARAMS.json, or imagenet, or none"
 
 
 def _tiny(input_tensor=None, input_shape=None, weights=None, include_top=False):
@@ -69,13 +71,16 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     Raises
     ------
     InputError
-        The first weights cannot be downloaded or do not fit.
+        The first weights cannot be downloaded or read, or do not fit.
     """
-    constructor, (scale, offset) = APPLICATIONS[member]
-    size = params.input_size(member)
+    constructor, scaling = APPLICATIONS[member]
+    size, weights, layers = params.input_size(member), params.first_weights(member), None
+    if params.weights_of_pytorch(member):
+        layers = pytorch_densenet.read_layers(_for_densenet(member, weights))
+        scaling = pytorch_densenet.scaling(layers, params.models.weights_range) or scaling
     film = keras.Input((size, size, 1), name="film")
     colours = keras.layers.Concatenate(name="colours")([film, film, film])
-    scaled = keras.layers.Rescaling(scale, offset, name="scaled")(colours)
+    scaled = keras.layers.Rescaling(*scaling, name="scaled")(colours)
     backbone = constructor(include_top=False, weights=None, input_tensor=scaled)
     if params.output_stride(member) < PUBLISHED:
         backbone = with_output_stride(backbone, params.output_stride(member))
@@ -86,10 +91,28 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     probabilities = keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
     model = keras.Model(backbone.input, probabilities, name=member)
     set_batch_norm_momentum(model, params.models.batch_norm_momentum)
-    weights = params.first_weights(member)
-    if weights != "none":
+    if layers:
+        pytorch_densenet.load(backbone, layers, Path(weights))
+    elif weights != "none":
         _load_first_weights(backbone, constructor, weights, size)
     return model
+
+
+def seen_grays(classifier: keras.Model) -> str:
+    """What its backbone sees of black and white, in words; of ImageNet's three colours the first."""
+    scaled = classifier.get_layer("scaled")
+    black = scaled.offset[0]
+    return f"black is {black:.4g} to them, white {black + 255 * scaled.scale[0]:.4g}"
+
+
+def _for_densenet(member: str, weights: str) -> Path:
+    """The path of a PyTorch file, where it is there and the member a DenseNet."""
+    if not member.startswith("densenet"):
+        raise InputError(
+            f"WEIGHTS: {weights!r} is a PyTorch file, which only DenseNets read, not {member}. Name it for one: "
+            '"WEIGHTS": {"densenet121": FILE}.'
+        )
+    return need(Path(weights), ANOTHER)
 
 
 def _load_first_weights(backbone: keras.Model, constructor, weights: str, size: int) -> None:
@@ -99,7 +122,7 @@ def _load_first_weights(backbone: keras.Model, constructor, weights: str, size: 
     when it is told "imagenet"; here input scaling is ours alone and the same wherever weights come from.
     """
     if weights != "imagenet":
-        need(Path(weights), "another path in WEIGHTS of PARAMS.json, or imagenet, or none")
+        need(Path(weights), ANOTHER)
     try:
         donor = constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
     except Exception as error:  # whatever h5py, the download or Keras' loader raise

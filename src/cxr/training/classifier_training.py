@@ -45,6 +45,8 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
     with backend.scope():
         classifier = classifiers.build_classifier(member, params)
         logits = recomputation.logits_of(classifier, params.training.recompute)
+    if params.weights_of_pytorch(member):
+        say(f"  first weights of {params.first_weights(member)}; {classifiers.seen_grays(classifier)}")
     positive = losses.class_weights(truth[train], params)
     batches = film_batches.FilmBatches(
         pack, train, films["image_id"][train], truth[train], params.training.batch_size, seed=params.general.seed,
@@ -68,7 +70,9 @@ def identity_of(settings: Settings, params: Params, member: str) -> dict[str, An
     """What a member depends on: another identity is another run."""
     size, weights = params.input_size(member), params.first_weights(member)
     named = weights in ("imagenet", "none")
-    stride = params.output_stride(member)
+    stride, limits = params.output_stride(member), list(params.models.weights_range)
+    # Runs from before these were parameters go on.
+    unused = {"freeze", "freeze_learning_rate"} if params.training.freeze == "none" else set()
     return {
         "member": member,
         "findings": list(params.findings),
@@ -79,8 +83,9 @@ def identity_of(settings: Settings, params: Params, member: str) -> dict[str, An
         "seed": params.general.seed,
         "dropout": params.models.dropout,
         "batch_norm_momentum": params.models.batch_norm_momentum,
-        **({} if stride == PUBLISHED else {"output_stride": stride}),  # runs from before it was a parameter go on
-        "training": params.training.model_dump(exclude={"member_overrides", "tensorboard"}),
+        **({} if stride == PUBLISHED else {"output_stride": stride}),
+        **({"weights_range": limits} if limits and params.weights_of_pytorch(member) else {}),
+        "training": params.training.model_dump(exclude={"member_overrides", "tensorboard"} | unused),
         "augmentation": params.augmentation.model_dump(),
     }
 

@@ -80,6 +80,10 @@ class EveryEpoch(keras.callbacks.Callback):
         self.state = saved
         return saved["epoch"]
 
+    def saved_epoch(self) -> int:
+        """The epoch after which an interrupted run of the same identity was backed up; 0 where there is none."""
+        return self._saved().get("epoch", 0)
+
     def _saved(self) -> dict[str, Any]:
         """The state that an interrupted run of the same identity left; empty where there is none."""
         path = self._backup / "state.json"

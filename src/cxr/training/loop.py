@@ -12,6 +12,7 @@ from cxr.networks.backend import keras
 from cxr.training.epoch_callback import Echo, EveryEpoch
 
 ops = keras.ops
+LAST = "logits"  # the layer that learns while FREEZE holds all others
 
 
 def make_optimizer(params: Params, steps: int):
@@ -49,6 +50,25 @@ def make_optimizer(params: Params, steps: int):
     return keras.optimizers.AdamW(rate, weight_decay=training.weight_decay, **accumulate)
 
 
+def stages_of(params: Params, epochs: int) -> list[tuple[int, int, Params]]:
+    """(first epoch, end, parameters) of each stage: with FREEZE the last layer alone learns first, or all the time.
+
+    Before fine-tuning its rate is constant and nothing stops early; fine-tuning begins anew, as a run of its own.
+    """
+    training = params.training
+    if training.freeze == "none":
+        return [(0, epochs, params)]
+
+    def changed(**values) -> Params:
+        return params.model_copy(update={"training": training.model_copy(update=values)})
+
+    alone = {"learning_rate": training.freeze_learning_rate}
+    if training.freeze == "backbone":
+        return [(0, epochs, changed(**alone))]
+    alone |= {"schedule": "constant", "early_stopping_patience": 0}
+    return [(0, training.freeze, changed(**alone)), (training.freeze, epochs, changed(freeze="none"))]
+
+
 def fit(
     model, loss, batches, every_epoch: EveryEpoch, epochs: int, params: Params, say: Callable[[str], None]
 ) -> dict[str, Any]:
@@ -74,18 +94,32 @@ def fit(
     callbacks = [every_epoch, Echo(say, len(batches), epochs)]
     if params.training.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
+    stages = [stage for stage in stages_of(params, epochs) if every_epoch.saved_epoch() <= stage[1]]
+    first, state = None, every_epoch.state
     with backend.scope():
-        optimizer = make_optimizer(params, epochs * len(batches))
-        model.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
-        optimizer.build(model.trainable_variables)  # else fit traces the step twice
-        first = every_epoch.resume(model)
-        if first:
-            say(f"  resumed after epoch {first}")
-        started = time.perf_counter()
-        if first < epochs and not every_epoch.state["stopped"]:
-            model.fit(batches, initial_epoch=first, epochs=epochs, callbacks=callbacks, verbose=0, shuffle=False)
+        for begin, end, own in stages:
+            # Of batch normalisation this is inference mode too, in Keras.
+            for layer in every_epoch.best_model.layers:
+                layer.trainable = own.training.freeze == "none" or layer.name == LAST
+            every_epoch.parameters = own
+            optimizer = make_optimizer(own, (end - begin) * len(batches))
+            model.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
+            optimizer.build(model.trainable_variables)  # else fit traces the step twice
+            if first is None:
+                first = every_epoch.resume(model)
+                state = every_epoch.state
+                if first:
+                    say(f"  resumed after epoch {first}")
+                started = time.perf_counter()
+            else:
+                state["waited"] = 0  # patience is of the stage
+            if state["epoch"] < end and not state["stopped"]:
+                if own.training.freeze != "none":
+                    say(f"  to epoch {end} only the last layer learns, at {own.training.learning_rate:g}")
+                model.fit(
+                    batches, initial_epoch=state["epoch"], epochs=end, callbacks=callbacks, verbose=0, shuffle=False
+                )
     seconds = time.perf_counter() - started
-    state = every_epoch.state
     films = (state["epoch"] - first) * len(batches) * batches.batch_size  # the last batch is filled up
     return {
         "seconds": round(seconds, 1),

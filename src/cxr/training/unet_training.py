@@ -48,6 +48,7 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
     score = unet_score(inference.predictor(unet, films, val, params), masks[val], params.pack.lung_threshold)
     # The U-Net's own rate and epochs go through the same loop.
     own = {"learning_rate": unet_params.unet_learning_rate, "schedule": "cosine", "early_stopping_patience": 0}
+    own["freeze"] = "none"  # all of it learns
     run_params = params.model_copy(update={"training": params.training.model_copy(update=own)})
     every_epoch = epoch_callback.EveryEpoch(target, unet, score, "val_dice", run_params, batches, identity)
     loss = losses.dice_and_cross_entropy
