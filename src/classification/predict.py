@@ -27,13 +27,13 @@ from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
+from cxr.delivery import dicom_results
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging import chest_films
 from cxr.imaging.listing import told
 from cxr.new_films import (
     bundle_check,
     bundles,
-    dicom_results,
     film_files,
     known_labels,
     new_films_report,

@@ -14,8 +14,9 @@ import socket
 
 from cxr.core import command_line
 from cxr.core.errors import InputError
+from cxr.delivery import serving
 from cxr.evaluation.source_fits import POOLED
-from cxr.new_films import bundle_check, bundles, predicting, serving
+from cxr.new_films import bundle_check, bundles, predicting
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

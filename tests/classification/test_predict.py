@@ -21,10 +21,11 @@ from cxr.core import artifacts, configuration
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.core.settings import Settings
+from cxr.delivery import dicom_results, serving
 from cxr.evaluation import predictions
 from cxr.maps import family_maps
 from cxr.maps.detections import film_detections
-from cxr.new_films import bundle_check, bundles, dicom_results, predicting, serving
+from cxr.new_films import bundle_check, bundles, predicting
 from cxr.preparation import packs
 from cxr.tables import schema
 from tests.conftest import PROJECT, TINY, load_script, settings_in

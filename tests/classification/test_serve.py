@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from cxr.core.errors import InputError
-from cxr.new_films import serving
+from cxr.delivery import serving
 from tests.conftest import load_script
 
 

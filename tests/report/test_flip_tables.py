@@ -1,4 +1,4 @@
-from cxr.report import trust_tables
+from cxr.report import flip_tables
 
 
 def block(**changes):
@@ -11,7 +11,7 @@ def block(**changes):
 
 
 def test_a_finding_has_its_flips_and_the_members_it_takes_and_the_mean_stands_below():
-    spread, bands = trust_tables.flip_tables(block())
+    spread, bands = flip_tables.flip_tables(block())
     assert spread.caption == "3 trainings on the same 40 films: do they say the same?"
     cells = [[cell.text for cell in row] for row in spread.rows]
     assert cells[0] == ["Edema", "0.100", "0.150", "0.500", "1.200", "0.800", "0.900", "0.110", "0.030", "4"]
@@ -23,10 +23,10 @@ def test_a_finding_has_its_flips_and_the_members_it_takes_and_the_mean_stands_be
 
 
 def test_what_is_not_reached_or_not_defined_is_said():
-    spread, _ = trust_tables.flip_tables(block(needed=None, auroc=None))
+    spread, _ = flip_tables.flip_tables(block(needed=None, auroc=None))
     assert [cell.text for cell in spread.rows[0]][-1] == "more than 200"
     assert [cell.text for cell in spread.rows[0]][5:7] == ["n/a", "n/a"]
 
 
 def test_of_one_training_there_is_no_table():
-    assert trust_tables.flip_tables({"reason": "one member only"}) == trust_tables.flip_tables(None) == []
+    assert flip_tables.flip_tables({"reason": "one member only"}) == flip_tables.flip_tables(None) == []

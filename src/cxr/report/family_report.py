@@ -14,7 +14,7 @@ from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
 from cxr.maps import faithfulness, family_maps, map_scores
 from cxr.preparation.films import load_films
-from cxr.report import gallery, html_page, overlays, trust_tables
+from cxr.report import flip_tables, gallery, html_page, overlays, trust_tables
 from cxr.tables.splitting import UNUSED
 
 NO_MAPS = "No maps are stored beside these predictions: run evaluate_{}.sh, then visualization_{}.sh."
@@ -111,7 +111,7 @@ def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
         "froc": (network, detection) if detection is not None else None,
         "randomisation": trust_tables.randomisation_table(shuffled, method),
         "faithfulness": trust_tables.faithfulness_table(blanked, method) if blanked is not None else None,
-        "flips": trust_tables.flip_tables(read_json_if_there(folder / "flips.json", "")),
+        "flips": flip_tables.flip_tables(read_json_if_there(folder / "flips.json", "")),
         "shortcuts": trust_tables.shortcut_tables(read_json_if_there(folder / "shortcuts.json", ""), params.findings),
     }
 

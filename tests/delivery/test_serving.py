@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from cxr.core.errors import FilmError
-from cxr.new_films import serving
+from cxr.delivery import serving
 
 pytest.importorskip("fastapi", reason=serving.why_not())
 pytest.importorskip("httpx2", reason='httpx2 not installed. Run: pip install -e ".[tests]"')

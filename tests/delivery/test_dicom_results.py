@@ -13,7 +13,8 @@ from pydicom.dataset import Dataset
 
 from cxr.core.errors import FilmError
 from cxr.core.findings import FINDINGS
-from cxr.new_films import dicom_results, predicting
+from cxr.delivery import dicom_results
+from cxr.new_films import predicting
 from tests.imaging.dicom_files import dicom
 
 needs_highdicom = pytest.mark.skipif(dicom_results.why_not() != "", reason=dicom_results.why_not())
