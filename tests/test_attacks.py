@@ -445,6 +445,7 @@ SPOILT = [
     ("reference.json", setting("distance", "mean", to=[1.0]), "distance.mean: List should have at least 256 items"),
     ("reference.json", setting("distance", "variances", to=[]), "distance: expected a variance for each of the"),
     ("reference.json", setting("mean_maps", "tiny", "pooled", to=[[[1.0]]]), "mean_maps.tiny: expected 6 maps"),
+    ("reference.json", setting("made_from", "parameters", "heat", to="half of the peak"), "rule 'half of the peak'"),
     ("reference.json", setting("mean_maps", "tiny", "pooled", to=[[[1.0], []]]), "mean_maps.tiny.pooled: "),
     ("reference.json", setting("mean_maps", "tiny", "pooled", to=[]), "mean_maps.tiny.pooled: expected maps of one"),
     ("reference.json", setting("made_from", to=None), "reference.json: made_from: Field required"),

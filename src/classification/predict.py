@@ -91,7 +91,7 @@ def parsed(argv):
         "--bundle", type=command_line.path, help="predict from this folder of export.sh, not from MODELS_DIR"
     )
     parser.add_argument("--out", type=command_line.path, default=Path("predicted"), help="folder of the results")
-    parser.add_argument("--hospital", default=POOLED, help="whose thresholds and calibration, such as nih")
+    parser.add_argument("--hospital", default=POOLED, help="whose thresholds, calibration and mean maps, such as nih")
     parser.add_argument(
         "--chest-films", type=command_line.path, metavar="LIST", help="DICOM files that are some, whatever they say"
     )

@@ -19,6 +19,8 @@ from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
+from cxr.maps import family_maps
+from cxr.maps.detections import film_detections
 from cxr.new_films import bundle_check, bundles, predicting
 from cxr.preparation import packs
 from cxr.tables import schema
@@ -211,6 +213,24 @@ def test_a_film_of_the_test_split_gets_the_probabilities_that_evaluation_gave_it
     assert len(list((tmp_path / "overlays").iterdir())) == FILMS
 
 
+def test_a_film_of_the_test_split_gets_the_boxes_that_evaluation_finds(evaluated, tmp_path):
+    folder, settings = evaluated
+    arguments(folder)
+    params = configuration.load_params(folder / "PARAMS.json")
+    known = family_maps.load(settings, params, "ensemble")
+    paths = [settings.dataset_dir / path for path in known.films["path"]]
+    bundle = bundles.of_models(settings, params, "ensemble")
+    new = predicting.predict(bundle, paths, "pooled", tmp_path, lambda films, _: films).scored
+    found = 0
+    for finding in FINDINGS:
+        for row in range(len(paths)):
+            boxes, again = (film_detections(scored, finding, row) for scored in (known, new))
+            found += len(boxes)
+            assert [box for box, _ in again] == [pytest.approx(box, abs=2) for box, _ in boxes]  # maps are float16
+            assert [score for _, score in again] == pytest.approx([score for _, score in boxes], abs=1e-3)
+    assert found > len(paths)
+
+
 # What a run leaves
 
 
@@ -332,8 +352,12 @@ def test_a_hospital_s_own_thresholds_can_be_asked_for_and_an_unknown_one_is_refu
 
 def test_other_parameters_or_networks_than_evaluated_are_refused(evaluated, tmp_path):
     folder, settings = evaluated
-    with pytest.raises(InputError, match=r"reference.json: made with LUNG_MASKING 'loose', PARAMS.json says 'crop'"):
+    with pytest.raises(InputError, match=r"reference.json: made with LUNG_MASKING 'loose', now it is 'crop'"):
         predict(settings.dataset_dir, f"--out={tmp_path / 'out'}", *arguments(folder, LUNG_MASKING="crop"))
+    artifacts.write_csv(pd.DataFrame(columns=["image_id", "finding", "x", "y", "width", "height"]), settings.boxes_csv)
+    with pytest.raises(InputError, match=r"boxes.csv: are not the boxes that .*reference.json was made with. Run: sh"):
+        predict(settings.dataset_dir, f"--out={tmp_path / 'out'}", *arguments(folder))
+    settings.boxes_csv.unlink()
     content = settings.unet.read_bytes()
     settings.unet.write_bytes(content + b"x")
     try:

@@ -165,7 +165,7 @@ def test_members_answer_as_evaluation_did_on_films_of_their_own_size_and_the_bla
         made_from = {"pack": origin(settings.pack(size).with_suffix(".json"), "-"), "split": digest(settings.split_csv)}
         write_json({"made_from": made_from}, folder / "run.json")
         by_member[member] = score_member(settings, params, "ensemble", member, None, str)[0]
-    scored = SimpleNamespace(table=by_member["tiny"])
+    scored = SimpleNamespace(table=by_member["tiny"], means=[dict.fromkeys(("pooled", "nih"))])
     films_of = [(1, 2), (0, 1), (4, 5)]  # row of the table, gray
     networks = faithfulness.networks(settings, params, "ensemble", scored)
     for (member, table), network in zip(by_member.items(), networks, strict=True):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -89,11 +91,16 @@ def test_a_miss_is_a_miss():
 
 
 def test_share_in_lungs_beside_what_a_flat_map_would_have():
-    lungs = np.zeros((40, 40), bool)
+    lungs, whole = np.zeros((40, 40), bool), FilmGeometry(40, (1, 1, 0, 0), 40, 40)
     lungs[:, :20] = True
-    assert localisation.share_in_lungs(heat(2, (0, 0), (1, 0)), lungs) > 0.8  # enlarging smears it over the middle
-    assert localisation.share_in_lungs(np.ones((2, 2), np.float32), lungs) == pytest.approx(0.5)
-    assert np.isnan(localisation.share_in_lungs(np.zeros((2, 2), np.float32), lungs))
+    assert localisation.share_in_lungs(heat(2, (0, 0), (1, 0)), lungs, whole)[0] > 0.8  # enlarging smears it
+    assert localisation.share_in_lungs(np.ones((2, 2), np.float32), lungs, whole) == pytest.approx((0.5, 0.5))
+    empty = localisation.share_in_lungs(np.zeros((2, 2), np.float32), lungs, whole)
+    assert (np.isnan(empty[0]), empty[1]) == (True, 0.5)
+    seen = np.zeros((40, 40), bool)
+    seen[:, :25] = True  # what was black counts neither as map nor as film
+    masked = replace(whole, seen=seen)
+    assert localisation.share_in_lungs(np.ones((2, 2), np.float32), lungs, masked) == pytest.approx((0.8, 0.8))
 
 
 def test_the_centre_prior_points_to_the_middle_whatever_the_film():
@@ -127,3 +134,9 @@ def test_outlines_lie_between_the_film_s_mean_and_its_peak():
     assert localisation.outline_level(large, 0.5, masked) == 3 + 0.5 * 5
     everywhere = one + 5  # what lies all over the film changes no outline
     assert localisation.film_boxes(everywhere, 0.4, whole)[0][0] == localisation.film_boxes(one, 0.4, whole)[0][0]
+
+
+@pytest.mark.parametrize("heat", [0.1, 1 / 3, 0.7, 2.9])
+def test_a_map_of_one_place_outlines_the_whole_film(heat):
+    one = np.full((2, 2), heat, np.float32)
+    assert localisation.film_boxes(one, 0.5, WHOLE) == [((0, 0, 100, 100), 1)]

@@ -10,7 +10,6 @@ with.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import pandas as pd
 
@@ -21,14 +20,14 @@ from cxr.core.progress import progress
 from cxr.core.settings import Settings
 from cxr.core.steps import Step
 from cxr.evaluation import bootstrap, predictions, scoring
-from cxr.evaluation.source_fits import fit_of
+from cxr.evaluation.source_fits import POOLED, fit_of
 from cxr.maps import heatmaps, map_scores
 from cxr.maps.family_maps import Scored
-from cxr.maps.localisation import ALWAYS_BESIDE
+from cxr.maps.localisation import ALWAYS_BESIDE, seen_at
 from cxr.preparation.films import load_films, spread
 
 SHARES = 10  # equal shares of the film's area, blanked one after the other
-MEAN_OF = 500  # val films, spread evenly, whose mean film is the blank
+MEAN_OF = 500  # val films of a source, spread evenly, whose mean film is the blank
 AREAS = ("deletion", "insertion", "random")
 DIFFERENCES = {"deletion_difference": "deletion", "insertion_difference": "insertion"}  # minus random
 
@@ -68,7 +67,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
 
 
 def pairs(scored: Scored, most: int) -> list[tuple[str, int]]:
-    """(finding, row) of test films that have the finding and are called: as many of each finding, spread evenly.
+    """(finding, row) of test films that have the finding and are called: about ``most``, as many of each finding.
 
     Only there is a probability that can fall, and a map that should say why.
     """
@@ -97,8 +96,7 @@ def blanked(
         first, the coldest first, in random order.
     """
     size = len(film)
-    seen = np.ones((1, 1), bool) if seen is None else seen
-    places = np.flatnonzero(cv2.resize(seen.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST))
+    places = np.arange(film.size) if seen is None else np.flatnonzero(seen_at(seen, size))
     heat, chance = (heatmaps.enlarged(values.astype(np.float32), size).ravel()[places] for values in (heat, chance))
     hottest_first = places[np.lexsort((-chance, -heat))]
     films = [film, film.copy()]
@@ -158,15 +156,17 @@ def networks(settings: Settings, params: Params, family: str, scored: Scored) ->
         of_member = scoring.scoring_of(settings, params, family, member)
         films, pack = load_films(settings, params, of_member.size)
         row_of = pd.Index(films["image_id"]).get_indexer(scored.table["image_id"])
-        some = spread(val, MEAN_OF)
-        blanks = heatmaps.mean_maps(pack[row_of[some]][:, None], sources[some])
+        blanks = {  # of the sources that maps are read against
+            source: pack[row_of[spread(val[(sources[val] == source) | (source == POOLED)], MEAN_OF)]].mean(axis=0)
+            for source in scored.means[0]
+        }
         _, network, _ = scoring.networks(of_member)
 
         def probabilities(altered, network=network):
             return inference.score(network, altered, np.arange(len(altered)), params)[0]
 
         def film_and_blank(row, pack=pack, row_of=row_of, blanks=blanks):
-            return pack[row_of[row]], fit_of(blanks, sources[row])[0].round().astype(np.uint8)
+            return pack[row_of[row]], fit_of(blanks, sources[row]).round().astype(np.uint8)
 
         yield Network(probabilities, film_and_blank)
     executors.forget("classifier")

@@ -19,7 +19,7 @@ from cxr.evaluation.source_fits import fit_of
 from cxr.evaluation.thresholds import beside_threshold, decide, threshold_of, threshold_text
 from cxr.imaging.geometry import AFFINE
 from cxr.imaging.listing import FILM_SUFFIXES
-from cxr.maps import heatmaps, outlines
+from cxr.maps import heatmaps, localisation, outlines
 from cxr.maps.localisation import FilmGeometry
 from cxr.maps.lung_regions import masks_of, on_square, seen
 from cxr.preparation.films import load_films, spread
@@ -65,7 +65,7 @@ class Scored:
 
     @property
     def grid(self) -> int:
-        """Places along a side of the finest member's maps."""
+        """Cells along a side of the finest member's maps: up to twice as many as its places."""
         return max(cam.shape[2] for cam in self.cams)
 
     def truth(self, finding: str) -> np.ndarray:
@@ -112,15 +112,15 @@ class Scored:
         return tuple(self.films[list(AFFINE)].iloc[row])
 
     def geometry(self, row: int) -> FilmGeometry:
-        """Of a film, with what masking left of it."""
+        """Of a film, with what margins and masking left of its square."""
         return self._geometries(row)
 
     @functools.cached_property
     def _geometries(self) -> Callable[[int], FilmGeometry]:
         @functools.lru_cache(maxsize=64)  # of one film, many findings and networks are looked at in turn
         def geometry(row: int) -> FilmGeometry:
-            lungs = self.lungs(row)
-            return replace(self._whole(row), seen=None if lungs is None else seen(lungs, self.params.pack))
+            whole = self._whole(row)
+            return replace(whole, seen=seen(self.masks(row), whole, self.params.pack))
 
         return geometry
 
@@ -195,9 +195,15 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
 
 
 def _scale(scored: Scored, rows: np.ndarray) -> float:
-    """The 99.5th percentile of the positive heat of films, all findings together; 1 where there is none."""
+    """The 99.5th percentile of the positive heat seen on films, all findings together; 1 where there is none."""
     few = spread(rows, SCALED_ON)
-    heat = np.concatenate([scored.heat(finding, row).ravel() for finding in scored.findings for row in few])
+    heat = np.concatenate(
+        [
+            localisation.seen_heat(scored.heat(finding, row), scored.geometry(row))
+            for finding in scored.findings
+            for row in few
+        ]
+    )
     return float(np.percentile(heat[heat > 0], SCALE_PERCENTILE)) if (heat > 0).any() else 1.0
 
 

@@ -16,7 +16,7 @@ from cxr.maps import heatmaps
 THRESHOLDS = tuple(round(0.1 * step, 1) for step in range(1, 10))  # of IoBB and of IoU
 PRIOR_WIDTH = 0.25  # standard deviation of the centre prior, share of the side
 PRIOR_GRID = 32
-ALL_SEEN = 0.999  # of a film: a row of pixels lost at its border is no masking
+ALL_SEEN = 0.99  # of a film: a row of pixels lost at its border is no masking
 ALWAYS_BESIDE = ("random map", "centre prior", "known box on the grid")
 
 Box = tuple[float, float, float, float]  # x, y, width, height
@@ -42,6 +42,16 @@ def on_square(heat: np.ndarray, geometry: FilmGeometry) -> np.ndarray:
     return large if geometry.seen is None else large * geometry.seen
 
 
+def seen_heat(heat: np.ndarray, geometry: FilmGeometry) -> np.ndarray:
+    """The cells of a heatmap (h, w) where the network saw the film, (n,)."""
+    return heat.ravel() if geometry.seen is None else heat[seen_at(geometry.seen, heat.shape[0])]
+
+
+def seen_at(seen: np.ndarray, side: int) -> np.ndarray:
+    """What was seen of a packed square (size, size), bool, on a square of another side."""
+    return cv2.resize(seen.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+
+
 def mean_heat(large: np.ndarray, geometry: FilmGeometry) -> float:
     """Of a heatmap on the packed square (size, size): the mean over what the network saw."""
     seen = large if geometry.seen is None else large[geometry.seen]
@@ -51,7 +61,8 @@ def mean_heat(large: np.ndarray, geometry: FilmGeometry) -> float:
 def outline_level(large: np.ndarray, share: float, geometry: FilmGeometry) -> float:
     """The heat at a share of the way from the film's mean to its peak: evidence that lies all over outlines nothing."""
     mean = mean_heat(large, geometry)
-    return mean + share * (float(large.max()) - mean)
+    peak = float(large.max())
+    return min(mean, peak) + share * max(peak - mean, 0.0)  # of an even map rounding may lift the mean above the peak
 
 
 def seen_on_film(geometry: FilmGeometry) -> np.ndarray | None:
@@ -143,8 +154,8 @@ def _inside(point: tuple[float, float], box: Box) -> bool:
     return x <= point[0] < x + width and y <= point[1] < y + height
 
 
-def share_in_lungs(heat: np.ndarray, lungs: np.ndarray) -> float:
-    """Share of a map that lies in the lungs; a map without any structure has the lungs' share of the square.
+def share_in_lungs(heat: np.ndarray, lungs: np.ndarray, geometry: FilmGeometry) -> tuple[float, float]:
+    """Share of a map that lies in the lungs, and the lungs' share of what was seen: that of a map without structure.
 
     Parameters
     ----------
@@ -154,12 +165,13 @@ def share_in_lungs(heat: np.ndarray, lungs: np.ndarray) -> float:
 
     Returns
     -------
-    share : float
-        NaN for an empty map.
+    share, area : float
+        Share: NaN for an empty map.
     """
-    large = heatmaps.enlarged(heat, lungs.shape[0])
+    large = on_square(heat, geometry)
     total = float(large.sum())
-    return float(large[lungs].sum()) / total if total > 0 else float("nan")
+    area = float(lungs.mean() if geometry.seen is None else lungs[geometry.seen].mean())
+    return float(large[lungs].sum()) / total if total > 0 else float("nan"), area
 
 
 def centre_prior() -> np.ndarray:

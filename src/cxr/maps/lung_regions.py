@@ -1,4 +1,4 @@
-"""The lungs on a film's packed square, and what masking left of the film: where a network saw anything."""
+"""The lungs on a film's packed square, and what margins and masking left of it: where a network saw the film."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,12 @@ import pandas as pd
 
 from cxr.core.parameters import PackParams
 from cxr.core.settings import Settings
-from cxr.imaging.geometry import square_affine, warp_matrix
+from cxr.imaging.geometry import square_affine, square_to_film, warp_matrix
 from cxr.imaging.lungs import mask_film
 from cxr.maps.localisation import FilmGeometry
 from cxr.preparation.packs import open_pack
+
+FINER = 4  # pixels of a film to a pixel of its square, that masking is done again on
 
 
 def masks_of(settings: Settings, image_ids: pd.Series) -> Callable[[int], np.ndarray | None]:
@@ -36,9 +38,24 @@ def on_square(mask: np.ndarray, geometry: FilmGeometry, fit: str) -> np.ndarray:
     return cv2.warpAffine(mask, warp_matrix((*scales, *offsets)), sides, flags=cv2.INTER_LINEAR) >= 128
 
 
-def seen(lungs: np.ndarray, pack: PackParams) -> np.ndarray | None:
-    """What LUNG_MASKING leaves of a packed square with these lungs (size, size), bool; None for all of it."""
-    if pack.lung_masking in ("none", "crop"):  # what crop leaves is the square
-        return None
-    whole = np.ones(lungs.shape, np.uint8)
-    return mask_film(whole, lungs.astype(np.uint8) * 255, pack.lung_masking, pack.lung_margin)[0] > 0
+def seen(mask: np.ndarray | None, geometry: FilmGeometry, pack: PackParams) -> np.ndarray | None:
+    """Where a packed square shows the film and not the black of margins and masking, bool (size, size).
+
+    ``mask``: the packed lung mask (u, u), uint8, or None without one that was accepted: then nothing was masked.
+    Packing, done again with a white film, no larger than the margin's rounding asks. None for all of it.
+    """
+    sides, scale = (geometry.height, geometry.width), min(1.0, FINER * max(geometry.affine[:2]))
+    shape = tuple(max(1, round(side * scale)) for side in sides)
+    film = np.full(shape, 255, np.uint8)
+    if mask is not None:
+        on_film = square_to_film(mask, shape, square_affine(shape, mask.shape[0], pack.fit))
+        film, box = mask_film(film, on_film, pack.lung_masking, pack.lung_margin)
+        if box is not None:
+            x, y, width, height = box  # of the smaller film: a pixel more, for none that was packed is to be lost
+            film = np.zeros(shape, np.uint8)
+            film[max(0, y - 1) : y + height + 1, max(0, x - 1) : x + width + 1] = 255
+    scale_x, scale_y, offset_x, offset_y = geometry.affine
+    affine = scale_x * sides[1] / shape[1], scale_y * sides[0] / shape[0], offset_x, offset_y
+    square = cv2.warpAffine(film, warp_matrix(affine), (geometry.size, geometry.size), flags=cv2.INTER_LINEAR)
+    shown = square >= 127  # half: no pixel at the film's border is lost
+    return None if shown.all() else shown

@@ -90,12 +90,13 @@ def score_all(by_method: dict[str, Scored], members: Iterable[str], family: str)
     known_pairs = pairs(first)
     for finding, row in progress(known_pairs, len(known_pairs), "maps against boxes"):
         geometry, known = first.geometry(row), family_maps.known_boxes(first, finding, row)
-        mask, (image_id, patient) = first.lungs(row), first.table[["image_id", "patient_id"]].iloc[row]
+        lungs, (image_id, patient) = first.lungs(row), first.table[["image_id", "patient_id"]].iloc[row]
         for (network, method), heats in heats_of.items():
             names = dict(zip(NAMES, (finding, network, method, image_id, patient), strict=True))
             share = fitted[network, method][finding]["share"]
             scores = [
-                localisation.score(heat, known, share, geometry) | _in_lungs(heat, mask) for heat in heats(finding, row)
+                localisation.score(heat, known, share, geometry) | _in_lungs(heat, lungs, geometry)
+                for heat in heats(finding, row)
             ]
             rows.append(names | {"share": share} | pd.DataFrame(scores).mean().to_dict())
     return pd.DataFrame(rows)
@@ -106,8 +107,8 @@ def fit_first(scored: Scored, heats: Heats) -> dict[str, dict[str, Any]]:
     return fit_outlines(scored, lambda finding, row: heats(finding, row)[0])
 
 
-def _in_lungs(heat: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
-    share, area = (np.nan, np.nan) if mask is None else (localisation.share_in_lungs(heat, mask), float(mask.mean()))
+def _in_lungs(heat: np.ndarray, lungs: np.ndarray | None, geometry: localisation.FilmGeometry) -> dict[str, float]:
+    share, area = (np.nan, np.nan) if lungs is None else localisation.share_in_lungs(heat, lungs, geometry)
     return {"in_lungs": share, "lungs_area": area}
 
 

@@ -10,6 +10,7 @@ from cxr.core.errors import InputError
 from cxr.core.parameters import FAMILIES, Params
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.film_checks import SIDE
+from cxr.maps import heatmaps
 
 PIXELS = SIDE * SIDE
 
@@ -32,6 +33,8 @@ def is_array(mean: list[list[list[float]]]) -> list[list[list[float]]]:
     """The nested lists, where they are one array (F, h, w) with a place at least; a ValueError else."""
     if len(np.shape(mean)) != 3 or not np.size(mean):  # of lists of unequal lengths NumPy raises it
         raise ValueError("expected maps of one size")
+    if np.abs(mean).max() > np.finfo(np.float32).max:
+        raise ValueError("expected numbers that float32 can hold")
     return mean
 
 
@@ -98,6 +101,7 @@ class _Distance(_Strict):
 class _MadeFrom(_Strict):
     models: dict[str, str]
     unet: str | None
+    boxes: str | None
     parameters: dict[str, Any]
 
 
@@ -144,6 +148,11 @@ def check_fits(folder: Path, params: Params, family: str, thresholds: Any, refer
     """Raise an InputError where thresholds.json or reference.json of a folder is not whole, or of another family."""
     fitted = checked(Thresholds, thresholds, folder / "thresholds.json", made_by)
     known = checked(Reference, reference, folder / "reference.json", made_by)
+    if (heat := known.made_from.parameters.get("heat")) != heatmaps.READ_AGAINST:
+        raise InputError(
+            f"{folder / 'reference.json'}: its maps are read by the rule {heat!r}, this version's is "
+            f"{heatmaps.READ_AGAINST!r}. Make it again with: {made_by}"
+        )
     for finding in params.findings:
         if any(POOLED not in part.get(finding, {}) for part in (fitted.findings, fitted.calibration.findings)):
             where = folder / "thresholds.json"

@@ -18,14 +18,14 @@ from cxr.core.settings import Settings
 from cxr.evaluation import metrics
 from cxr.evaluation.assessment import check_evaluated
 from cxr.imaging import film_checks
-from cxr.maps import family_maps
+from cxr.maps import family_maps, heatmaps
 from cxr.new_films import bundle_contents
 from cxr.preparation.films import load_films, spread
 
 MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
 DIGESTS = "digests.json"
 # What a film goes through on its way to probabilities and maps; the rest of PARAMS.json is about training.
-EVALUATED_KEYS = ("TEST_TIME_AUGMENTATION", "MAP_METHOD")
+EVALUATED_KEYS = ("TEST_TIME_AUGMENTATION", "MAP_METHOD", "MAP_THRESHOLD")
 PIXEL_KEYS = ("FINDINGS", "UNET_INPUT_SIZE", "FIT", "LUNG_MASKING", "LUNG_MARGIN", "LUNG_THRESHOLD", *EVALUATED_KEYS)
 
 
@@ -52,13 +52,14 @@ class Bundle:
         return max(self.params.input_size(member) for member in self.models)
 
 
-def made_from(params: Params, models: dict[str, Path], unet: Path | None) -> dict[str, Any]:
-    """Digests and parameters that predictions of new films depend on."""
+def made_from(params: Params, models: dict[str, Path], unet: Path | None, boxes: Path) -> dict[str, Any]:
+    """Digests and parameters that predictions of new films and their maps depend on."""
     flat = params.flat()
     return {
         "models": {member: digest(path) for member, path in models.items()},
         "unet": digest(unet) if unet and unet.is_file() else None,
-        "parameters": as_json({key: flat[key] for key in PIXEL_KEYS}),
+        "boxes": digest(boxes) if boxes.exists() else None,  # of val: maps are outlined as they ask
+        "parameters": as_json({key: flat[key] for key in PIXEL_KEYS} | {"heat": heatmaps.READ_AGAINST}),
     }
 
 
@@ -90,7 +91,7 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
         "outlines": scored.outlines,
         "distance": film_checks.fit_distance(small["train"], small["val"]),
         "guessing": metrics.guessing_of(read_json(settings.family_dir(family) / "metrics.json", "")),
-        "made_from": made_from(params, models, _unet(settings.unet, params)),
+        "made_from": made_from(params, models, _unet(settings.unet, params), settings.boxes_csv),
     }
 
 
@@ -118,20 +119,22 @@ def of_models(settings: Settings, params: Params, family: str) -> Bundle:
     if unet:
         need(unet, "src/segmentation/train.py")
     bundle = Bundle(f"{family} of {folder}", family, params, models, unet, thresholds, reference, made_by)
-    _refuse_others(bundle, folder / "reference.json")
+    _refuse_others(bundle, folder / "reference.json", settings.boxes_csv)
     return bundle
 
 
-def _refuse_others(bundle: Bundle, path: Path) -> None:
-    """Raise an InputError where networks or parameters are not those that ``path`` was made from."""
-    recorded, current = bundle.reference["made_from"], made_from(bundle.params, bundle.models, bundle.unet)
+def _refuse_others(bundle: Bundle, path: Path, boxes: Path) -> None:
+    """Raise an InputError where networks, parameters or boxes are not those that ``path`` was made from."""
+    recorded, current = bundle.reference["made_from"], made_from(bundle.params, bundle.models, bundle.unet, boxes)
     for key, value in current["parameters"].items():
         if recorded["parameters"].get(key) != value:
-            again = "" if key in EVALUATED_KEYS else "sh prepare_data.sh, training, "
+            again = "" if key in (*EVALUATED_KEYS, "heat") else "sh prepare_data.sh, training, "
             raise InputError(
-                f"{path}: made with {key} {recorded['parameters'].get(key)!r}, PARAMS.json says {value!r}. Use the "
+                f"{path}: made with {key} {recorded['parameters'].get(key)!r}, now it is {value!r}. Use the "
                 f"PARAMS file of that run, or run: {again}{bundle.made_by}"
             )
+    if current["boxes"] != recorded["boxes"]:
+        raise InputError(f"{boxes}: are not the boxes that {path} was made with. Run: {bundle.made_by}")
     files = {**bundle.models, "unet": bundle.unet}
     for name, value in {**current["models"], "unet": current["unet"]}.items():
         if value != {**recorded["models"], "unet": recorded["unet"]}.get(name):

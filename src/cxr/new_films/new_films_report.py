@@ -18,7 +18,7 @@ from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
 from cxr.imaging.geometry import AFFINE, square_affine, square_to_film
-from cxr.maps.detections import film_detections
+from cxr.maps.detections import ranked_boxes
 from cxr.maps.localisation import mean_heat, on_square, outline_level, seen_on_film
 from cxr.new_films.film_files import overlay_path
 from cxr.new_films.film_pages import FindingOnFilm, film_page
@@ -67,14 +67,18 @@ def draw_overlay(predicted: Predicted, row: int, path: Path) -> None:
     scale_x, scale_y, offset_x, offset_y = about[list(AFFINE)]
     affine = (scale_x / scale, scale_y / scale, offset_x, offset_y)
     used, sides, geometry = thresholds_used(predicted), about[["width", "height"]].tolist(), scored.geometry(row)
-    heats = {finding: on_square(scored.heat(finding, row) / scored.scale, geometry) for finding in scored.findings}
+    maps = {finding: scored.heat(finding, row) for finding in scored.findings}
+    heats = {finding: on_square(heat / scored.scale, geometry) for finding, heat in maps.items()}
     findings = [
         FindingOnFilm(
             finding, float(scored.probability(finding)[row]), used[finding]["threshold"],
             bool(scored.decisions[row, column]),
             square_to_film(heats[finding], shape, affine), mean_heat(heats[finding], geometry),
             outline_level(heats[finding], scored.share(finding), geometry),
-            [(np.divide(box, sides * 2), score) for box, score in film_detections(scored, finding, row)],
+            [
+                (np.divide(box, sides * 2), score)
+                for box, score in ranked_boxes(scored, finding, row, maps[finding], scored.share(finding))
+            ],
         )
         for column, finding in enumerate(scored.findings)
     ]  # fmt: skip

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 
 from cxr.core import locks
-from cxr.core.artifacts import digest, read_record
+from cxr.core.artifacts import digest, digest_of, read_record
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import square_to_film
 from cxr.maps import heatmaps, localisation
-from cxr.maps.detections import film_detections
+from cxr.maps.detections import ranked_boxes
 from cxr.maps.family_maps import Scored, known_boxes
 from cxr.report import film_pictures
 from cxr.report.canvas import resize_heat
@@ -26,7 +26,9 @@ def overlays_made_from(scored: Scored, family_dir: Path) -> dict[str, Any]:
     chosen = scored.params.evaluation
     files = {name: digest(family_dir / name) for name in ("predictions.csv", "thresholds.json")}
     return {
-        **files, "MAP_METHOD": chosen.map_method, "outlines": scored.outlines, "heat": heatmaps.READ_AGAINST,
+        **files, "boxes": digest_of(scored.boxes.to_csv(index=False)),
+        "MAP_METHOD": chosen.map_method, "outlines": scored.outlines, "scale": scored.scale,
+        "heat": heatmaps.READ_AGAINST,
     }  # fmt: skip
 
 
@@ -51,21 +53,22 @@ def remove_overlays(family_dir: Path) -> None:
 def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, folder: Path) -> film_pictures.Tile:
     """Draw one film's overlay to ``<folder>/<finding>/<image_id>.png``; returns what the overview shows of it."""
     film = read_film(film_paths(settings, scored.films.iloc[[row]])[0])
-    geometry = scored.geometry(row)
-    on_square = localisation.on_square(scored.heat(finding, row) / scored.scale, geometry)
+    geometry, called, heatmap = scored.geometry(row), scored.called(finding, row), scored.heat(finding, row)
+    on_square = localisation.on_square(heatmap / scored.scale, geometry)
     mean = localisation.mean_heat(on_square, geometry)
     heat = square_to_film(on_square, film.shape, scored.affine(row))
     truth = {1.0: "present", 0.0: "absent"}.get(scored.truth(finding)[row], "not known")
     image_id = scored.films["image_id"].iloc[row]
     probability, threshold = scored.shown(finding, row)
-    called = f"{'' if scored.called(finding, row) else 'not '}called from {threshold}"
-    title = f"{image_id}   {finding}: {truth}, {probability}, {called} ({scored.outcome(finding, row) or '?'})"
-    known, detected = known_boxes(scored, finding, row), film_detections(scored, finding, row)
-    detected = detected if scored.called(finding, row) else []
+    decision = f"{'' if called else 'not '}called from {threshold}"
+    title = f"{image_id}   {finding}: {truth}, {probability}, {decision} ({scored.outcome(finding, row) or '?'})"
+    known, share = known_boxes(scored, finding, row), scored.share(finding)
+    # As everywhere: only what is called is outlined.
+    level = localisation.outline_level(on_square, share, geometry) if called else None
+    detected = ranked_boxes(scored, finding, row, heatmap, share) if called else []
     film_pictures.overlay(
         film, heat, folder / finding / f"{image_id}.png", title,
-        # Of the peak on the square, as the detections have it: the film may show less of the map.
-        contour_level=localisation.outline_level(on_square, scored.share(finding), geometry) or None,
+        contour_level=level or None,
         mean=mean, heat_at_1=scored.scale,
         unit=scored.unit,
         boxes=known, detections=detected, seen=(seen := localisation.seen_on_film(geometry)),
