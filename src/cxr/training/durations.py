@@ -12,7 +12,7 @@ from cxr.networks import backend, classifiers, u_net, workload
 from cxr.networks.workload import TRAINING
 
 # How many times longer a multiplication takes in a network than in the plain convolutions that are timed, by the
-# beginning of its name. Measured in training, by turns, on two CPU cores (docs/data.md): the U-Net at 256 px, the others
+# beginning of its name. Measured in training, by turns, on two CPU cores (docs/data.md): the U-Net at 256 px, others
 # at 192, EfficientNet as B0. Tiny is taken as EfficientNet, and a GPU as a CPU: neither was measured.
 SLOWER = {"unet": 1.3, "densenet": 1.2, "inception": 1.2, "xception": 1.7, "efficientnet": 3.7, "tiny": 3.7}
 BLANKINGS = 30  # passes a film whose maps are put to the test: three orders of ten shares (maps.faithfulness)
