@@ -8,10 +8,13 @@ Writes  OUT/masks/<name>.png (0/255, size of the film): with FOLDER, pairs to tr
 
 import functools
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import numpy as np
 import pandas as pd
 
-from cxr.core import command_line, executors
+from cxr.core import executors
 from cxr.core.artifacts import need, write_csv
 from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles, not_listed
