@@ -116,7 +116,7 @@ def ours(arguments):
     """Seconds and memory of one of `VARIANTS`; batches of several sizes share what is compiled."""
     import timing
 
-    from cxr.networks import backend, classifiers, recomputation
+    from cxr.networks import backend, classifiers, recomputation, workload
     from cxr.training import loop, losses
 
     changes, multiples = VARIANTS.get(arguments.one, ({"PRECISION": "mixed_bfloat16", "XLA": "on"}, (1,)))
@@ -142,25 +142,8 @@ def ours(arguments):
         "batches": found,
         "megabytes": megabytes,
         "device": device,
-        "forward_flops": forward_flops(classifier),
+        "forward_flops": workload.forward_flops(classifier),
     }
-
-
-def forward_flops(model):
-    """Multiplications and additions of a forward pass of one film in convolutions and dense layers, two a pair."""
-    total = 0
-    for layer in model.layers:
-        name = type(layer).__name__
-        places = np.prod(layer.output.shape[1:-1], dtype=np.int64)
-        if name == "DepthwiseConv2D":
-            total += 2 * places * np.prod(layer.kernel.shape)
-        elif name == "SeparableConv2D":
-            total += 2 * places * (np.prod(layer.depthwise_kernel.shape) + np.prod(layer.pointwise_kernel.shape))
-        elif name == "Conv2DTranspose":
-            total += 2 * np.prod(layer.input.shape[1:-1], dtype=np.int64) * np.prod(layer.kernel.shape)
-        elif name in ("Conv2D", "Dense"):
-            total += 2 * places * np.prod(layer.kernel.shape)
-    return int(total)
 
 
 def torchvision(arguments):

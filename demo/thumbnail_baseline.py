@@ -8,6 +8,9 @@ Writes  nothing; prints its AUROC on test beside the ensemble's: on thumbnails o
 import functools
 import json
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import cv2
 import numpy as np
 import pandas as pd
@@ -15,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr.core import command_line, executors
+from cxr.core import executors
 from cxr.core.artifacts import need
 from cxr.core.findings import FINDINGS
 from cxr.evaluation import metrics

@@ -106,6 +106,15 @@ def test_scripts_import_cxr_and_never_each_other(path):
     assert not re.search(r"importlib|runpy|subprocess|sys\.path|os\.system", source), "runs or imports by another way"
 
 
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_scripts_import_cxr_before_other_packages(path):
+    # It says what Ctrl-C does while the others are imported, which takes a second.
+    nodes = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in nodes]
+    others = [name.split(".")[0] for name in names if name.split(".")[0] not in sys.stdlib_module_names]
+    assert others[0] == "cxr"
+
+
 def test_importing_does_nothing(tmp_path):
     quiet = [name for name in USED if room_of(name) not in KERAS_ROOMS]
     code = "; ".join(["import sys", *(f"import cxr.{name}" for name in quiet), "assert 'keras' not in sys.modules"])

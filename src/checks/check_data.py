@@ -5,9 +5,12 @@ Writes  DATA_DIR/check/: problems.csv; flags.csv: films that deserve a look, and
         such as nih.png, and one of flagged films, such as nih_flagged.png; lungs_doubtful.png, the 16 oddest masks
 """
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import pandas as pd
 
-from cxr.core import command_line, executors, locks
+from cxr.core import executors, locks
 from cxr.core.artifacts import write_problems
 from cxr.core.errors import InputError
 from cxr.core.progress import progress

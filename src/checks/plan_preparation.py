@@ -1,4 +1,4 @@
-"""What prepare_data.sh will do: films, disk and time, before anything is written (prepare_data.sh --dry-run).
+"""What prepare_data.sh will do, and how long the whole way takes; writes nothing (prepare_data.sh --dry-run).
 
 Reads   the tables, the names of the films, and 16 of the films that SETTINGS.json names
 Writes  nothing
@@ -7,6 +7,7 @@ Writes  nothing
 from cxr.core import command_line
 from cxr.core.errors import MachineError
 from cxr.tables import preparation_plan
+from cxr.tables.preparation_plan import duration, listed
 
 
 def main(argv=None):
@@ -14,12 +15,23 @@ def main(argv=None):
     parser.add_argument("--dry-run", action="store_true", help="what this script does anyway")
     settings, params = command_line.load(parser.parse_args(argv))
     planned = preparation_plan.make(settings, params)
-    print(*planned.lines, "nothing was written", sep="\n")
+    print(*planned.lines, sep="\n", flush=True)
     if planned.bytes_needed > planned.bytes_free:
         raise MachineError(
             f"{settings.data_dir}: needs {planned.bytes_needed / 1e9:.1f} GB, {planned.bytes_free / 1e9:.1f} are free. "
             "Free some, change DATA_DIR, or choose smaller input sizes."
         )
+    # Keras is imported only now: what is above answers at once.
+    from cxr.training import durations
+
+    device, hours = durations.estimate(params, planned.films)
+    reading = {f"reading films on {planned.processes} processes": planned.reading_hours}
+    hours["prepare_data.sh"] = reading | hours["prepare_data.sh"]
+    print(f"time, an estimate for all from the beginning ({device}, measured for a second); half or twice is possible:")
+    for script, parts in hours.items():
+        print(f"  {script}: {'up to ' * script.startswith('train_')}{listed(parts, duration)}")
+    print(f"  together: up to {duration(durations.together(hours))}; intervals, pages and pictures are not counted")
+    print("nothing was written")
 
 
 if __name__ == "__main__":

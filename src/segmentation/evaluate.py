@@ -9,10 +9,13 @@ Writes  MODELS_DIR/segmentation/Unet/evaluation/, with FOLDER evaluation_outside
 
 import functools
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import numpy as np
 import pandas as pd
 
-from cxr.core import command_line, executors, locks
+from cxr.core import executors, locks
 from cxr.core.artifacts import digest, need, read_csv, write_csv, write_json, write_problems
 from cxr.core.errors import InputError
 from cxr.core.own_files import OwnFiles

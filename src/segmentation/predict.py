@@ -11,10 +11,13 @@ somebody: it is kept, and said. Remove it to have it made anew.
 
 import functools
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import numpy as np
 import pandas as pd
 
-from cxr.core import command_line, executors
+from cxr.core import executors
 from cxr.core.artifacts import need, write_csv
 from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles, is_plain_file, listed, not_listed

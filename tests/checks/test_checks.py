@@ -189,12 +189,17 @@ def test_a_dry_run_tells_films_disk_and_time_and_writes_nothing(folder):
     lines = result.stdout.splitlines()
     assert lines[0] == "NIH: 8 of the 9 films of its table are on disk"
     assert lines[1] == "films to prepare: 8 (left out: not on disk: 1)"
-    assert lines[2] == "U-Net: to be trained on 3 lung films with masks, 1 epochs"
-    assert lines[3].startswith(
+    assert lines[2].startswith("of them for train ")
+    assert lines[3] == "U-Net: to be trained on 3 lung films with masks, 1 epochs"
+    assert lines[4].startswith(
         "disk: films at 32 px 0.00 GB, lung masks 0.00 GB, lung films and masks 0.00 GB; together"
     )
-    assert lines[4].startswith("time on two CPU cores: reading films on 1 processes")
-    assert lines[5] == "nothing was written"
+    assert lines[5].startswith("time, an estimate for all from the beginning (Keras ")
+    assert lines[6].startswith("  prepare_data.sh: reading films on 1 processes 0.0 min, training the U-Net ")
+    assert lines[7].startswith("  train_Ensemble.sh: up to tiny ")
+    assert lines[8].startswith("  evaluate_ and visualization_Ensemble.sh: tiny ")
+    assert lines[9].startswith("  train_Efficientnet.sh: up to efficientnetb0 ")
+    assert lines[-1] == "nothing was written"
     assert snapshot(folder) == before
 
 
@@ -206,3 +211,38 @@ def test_the_disk_that_a_plan_needs_is_films_times_size_squared(folder, monkeypa
     monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 100})())
     with pytest.raises(MachineError, match=r"data: needs 0.0 GB, 0.0 are free. Free some, change DATA_DIR, or choose"):
         load_script("src/checks/plan_preparation.py").main(arguments(folder))
+
+
+def test_a_dry_run_counts_the_films_of_each_split_without_writing_it(folder):
+    """Film 1 is on the official test list; VAL_FRACTION 1 puts the others into val."""
+    (folder / "PARAMS.json").write_text(json.dumps(TINY | {"VAL_FRACTION": 1.0}))
+    planned = preparation_plan.make(load_settings(folder / "SETTINGS.json"), load_params(folder / "PARAMS.json"))
+    expected = {"train": 0, "val": 7, "test": 1, "masked": 8, "lung_train": 3, "lung_val": 0}
+    assert planned.films == expected
+    assert "of them for train 0, val 7, test 1" in planned.lines
+
+
+def test_a_dry_run_tells_of_weights_that_are_not_there(folder):
+    (folder / "PARAMS.json").write_text(json.dumps(TINY | {"WEIGHTS": {"tiny": "none", "efficientnetb0": "my.h5"}}))
+    settings, params = load_settings(folder / "SETTINGS.json"), load_params(folder / "PARAMS.json")
+    with pytest.raises(InputError, match=r"WEIGHTS of efficientnetb0: .*my.h5: no such file"):
+        preparation_plan.make(settings, params)
+    (folder / "my.h5").touch()
+    preparation_plan.make(settings, params)
+
+
+@pytest.mark.parametrize("key", ["DATA_DIR", "MODELS_DIR"])
+def test_a_dry_run_tells_of_a_folder_that_cannot_be_written(folder, monkeypatch, key):
+    (folder / "results").mkdir()
+    keys = json.loads((folder / "SETTINGS.json").read_text()) | {key: "results/mine"}
+    (folder / "SETTINGS.json").write_text(json.dumps(keys))
+    settings, params = load_settings(folder / "SETTINGS.json"), load_params(folder / "PARAMS.json")
+    preparation_plan.make(settings, params)
+    # Whoever runs the tests as root may write anywhere.
+    monkeypatch.setattr("os.access", lambda place, mode: place != folder / "results")
+    with pytest.raises(MachineError, match=f"{key}: {folder}/results: cannot be written. Make it writable, or change"):
+        preparation_plan.make(settings, params)
+    (folder / "results").rmdir()
+    (folder / "results").touch()
+    with pytest.raises(InputError, match=f"{key}: {folder}/results: expected a folder to write into; there is a file"):
+        preparation_plan.make(settings, params)

@@ -33,6 +33,8 @@ def refused(content: dict) -> str:
     ("content", "message"),
     [
         ({"EPOCH": 3}, "unknown key EPOCH. Did you mean EPOCHS?"),
+        ({"LR": 0.1}, "unknown key LR. All keys are in docs/parameters.md."),
+        ({"THRESHOLD": 0.1}, "unknown key THRESHOLD. Did you mean LUNG_THRESHOLD or MAP_THRESHOLD?"),
         ({"epochs": 3}, "unknown key epochs. Did you mean EPOCHS?"),
         ({"LUNGMASKING": "hard"}, "unknown key LUNGMASKING. Did you mean LUNG_MASKING?"),
         ({"COLOUR_OF_THE_SKY": 1}, "unknown key COLOUR_OF_THE_SKY. All keys are in docs/parameters.md."),
@@ -388,11 +390,48 @@ def test_a_misspelt_argument_is_one_line_with_the_nearest_right_one(words, said)
         arguments_of(*words)
 
 
-def test_the_json_files_beside_the_scripts_are_the_default():
+def test_the_json_files_beside_the_scripts_are_the_default(tmp_path, monkeypatch):
+    monkeypatch.setattr(command_line, "PROJECT", tmp_path)  # where no file of one's own is
     arguments = command_line.parser("What it does.").parse_args([])
     assert arguments.settings == command_line.PROJECT / "SETTINGS.json"
     assert arguments.params == command_line.PROJECT / "PARAMS.json"
     assert not command_line.unet_parser("What it does.").parse_args([]).if_missing
+
+
+def test_files_of_one_s_own_are_used_where_they_are_there_and_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "PROJECT", tmp_path)
+    write(tmp_path, "{}", "SETTINGS.json")
+    write(tmp_path, '{"EPOCHS": 5}')
+    _, params = command_line.load(command_line.parser("A script.").parse_args([]))
+    assert (params.training.epochs, capsys.readouterr().err) == (5, "")
+    own = write(tmp_path, '{"SEED": 7}', "PARAMS.local.json")
+    arguments = command_line.parser("A script.").parse_args([])
+    _, params = command_line.load(arguments)
+    assert (params.training.epochs, params.general.seed) == (50, 7)  # in its place, not on top of it
+    assert capsys.readouterr().err == "with PARAMS.local.json, in place of the example in git\n"
+    given = command_line.parser("A script.").parse_args(["--params", str(tmp_path / "PARAMS.json")])
+    assert command_line.load(given)[1].general.seed == 1
+    own.unlink()
+    own.symlink_to("away.json")
+    with pytest.raises(InputError, match=r"PARAMS.local.json: no such file"):
+        command_line.load(command_line.parser("A script.").parse_args([]))
+
+
+@pytest.mark.parametrize("name", ["SETTINGS", "PARAMS"])
+def test_git_ignores_files_of_one_s_own(name):
+    checked = subprocess.run(["git", "-C", PROJECT, "check-ignore", "-q", f"{name}.local.json"])
+    if checked.returncode == 128:
+        pytest.skip("this is no git checkout")
+    assert checked.returncode == 0
+
+
+def test_the_parameters_for_a_laptop_fit_one():
+    params = load_params(PROJECT / "PARAMS_small.json")
+    assert params.pack_sizes() == (160,)
+    # Packed films and masks of all that CheXpert and NIH have fit beside the raw data: 13 GB.
+    assert 303_000 * (160**2 + params.unet.unet_input_size**2) < 13e9
+    assert params.members("ensemble") == ("densenet121", "inceptionv3")
+    assert params.members("efficientnet") == ("efficientnetb0",)
 
 
 def test_names_that_no_terminal_shows_are_printed_escaped():

@@ -17,6 +17,9 @@ from cxr.core.errors import composed, escaped, hint, one_line, unescaped
         ("train.csv", ["valid.csv", "test.csv"], ""),  # each is there by its own name, or is not
         ("MASKS_DIR", ["MODELS_DIR"], ""),
         ("MASKS_DIR", ["MODELS_DIR", "MASK_DIR"], " Did you mean MASK_DIR?"),
+        ("LR", ["BLUR", "SEED"], ""),
+        ("PATIENCE", ["A_PATIENCE", "B_PATIENCE", "C_PATIENCE"], " Did you mean A_PATIENCE, B_PATIENCE or C_PATIENCE?"),
+        ("DIR", [f"{letter}_DIR" for letter in "ABCDEF"], ""),  # too many
     ],
 )
 def test_a_misspelt_word_gets_the_nearest_known_one_or_nothing(word, known, said):

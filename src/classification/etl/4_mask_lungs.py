@@ -10,9 +10,12 @@ With "LUNG_MASKING": "none" there is nothing to do. A film whose mask fails the 
 
 import functools
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import numpy as np
 
-from cxr.core import command_line, executors
+from cxr.core import executors
 from cxr.core.artifacts import digest, need, raw_state, write_csv
 from cxr.core.progress import progress
 from cxr.core.steps import Step

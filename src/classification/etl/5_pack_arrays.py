@@ -11,9 +11,12 @@ A film is decoded once for all sizes. A film that cannot be read stays black and
 import contextlib
 import functools
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import numpy as np
 
-from cxr.core import command_line, executors
+from cxr.core import executors
 from cxr.core.artifacts import digest, origin, raw_state, read_csv, write_csv
 from cxr.core.errors import InputError
 from cxr.core.progress import progress

@@ -14,9 +14,11 @@ family stand random maps and a centre prior. Nothing is fitted on TRUTH.
 
 from pathlib import Path
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import pandas as pd
 
-from cxr.core import command_line
 from cxr.core.artifacts import write_csv, write_json
 from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles

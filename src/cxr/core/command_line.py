@@ -18,6 +18,7 @@ from cxr.core.parameters import Params
 from cxr.core.settings import CHEST_FILMS, Settings, expanded
 
 PROJECT = Path(__file__).resolve().parents[3]
+OWN = ".local.json"  # how files end that are one user's own: no run is then of a changed checkout, no pull conflicts
 
 
 def path(text: str) -> Path:
@@ -52,10 +53,9 @@ def parser(description: str) -> argparse.ArgumentParser:
         raise InputError(f"{message.removeprefix('argument ')}. What is expected is shown by --help.")
 
     arguments.error = refuse
-    arguments.add_argument(
-        "--settings", type=path, default=PROJECT / "SETTINGS.json", help="where raw data and results are"
-    )
-    arguments.add_argument("--params", type=path, default=PROJECT / "PARAMS.json", help="how results are made")
+    for name, what in (("SETTINGS", "where raw data and results are"), ("PARAMS", "how results are made")):
+        help_of_it = f"{what}; without it {name}.local.json of the project where there is one, else {name}.json"
+        arguments.add_argument(f"--{name.lower()}", type=path, default=_usual(name), help=help_of_it)
     arguments.add_argument("--strict", action="store_true", help="stop at problems that are else listed and left out")
     arguments.add_argument(
         "--scheduler",
@@ -91,8 +91,21 @@ def ignore_flags_of_visualize(arguments: argparse.ArgumentParser) -> None:
         )
 
 
+def _usual(name: str) -> Path:
+    """The project's own file, NAME.local.json, which git ignores; NAME.json, an example in git, where there is none."""
+    own = PROJECT / f"{name}{OWN}"
+    return own if os.path.lexists(own) else PROJECT / f"{name}.json"
+
+
 def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
-    """Both JSON files of parsed arguments, checked; from here on the list CHEST_FILMS is in use, or none."""
+    """Both JSON files of parsed arguments, checked; says which are the project's own.
+
+    From here on the list CHEST_FILMS is in use, or none.
+    """
+    own = [file.name for file in (arguments.settings, arguments.params) if file.name.endswith(OWN)]
+    if own:
+        example = "the example" if len(own) == 1 else "the examples"
+        print(f"with {' and '.join(own)}, in place of {example} in git", file=sys.stderr)
     settings, params = load_settings(arguments.settings), load_params(arguments.params)
     os.environ[CHEST_FILMS] = "" if settings.chest_films == Path() else str(settings.chest_films.absolute())
     return settings, params

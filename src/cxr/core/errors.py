@@ -5,6 +5,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+MOST_MEANT = 5  # words that a hint names
+
 
 class InputError(Exception):
     """Something the user gave is wrong; the message says where, what was expected, what came and what to do."""
@@ -32,12 +34,19 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean X?`` with the known word most like this one; empty where none is like it.
+    """`` Did you mean X?`` with the known word most like this one, or those that end in it; empty where there is none.
 
     Two letters in the wrong order are much of a short word; of a long one as little in common is another word:
-    train.csv and valid.csv, MASKS_DIR and MODELS_DIR.
+    train.csv and valid.csv, MASKS_DIR and MODELS_DIR. A short one is no longer word with letters left out: LR and BLUR.
     """
-    meant = closest(word, known, cutoff=0.6 if len(word) < 5 else 0.75)
+    known = sorted(known)
+    ending = [name for name in known if name.lower().endswith(f"_{word.lower()}")]
+    if 1 < len(ending) <= MOST_MEANT:  # THRESHOLD, INPUT_SIZE: naming one of them would be a guess
+        return f" Did you mean {', '.join(ending[:-1])} or {ending[-1]}?"
+    if len(word) < 5:
+        meant = closest(word, (name for name in known if abs(len(name) - len(word)) < 2))
+    else:
+        meant = closest(word, known, cutoff=0.75)
     return f" Did you mean {meant}?" if meant else ""
 
 

@@ -1,8 +1,10 @@
 """What prepare_data.sh will do, before it does it: films, disk and time, from the tables and a few films read."""
 
 import contextlib
+import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,27 +13,32 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.artifacts import as_json, read_record
-from cxr.core.errors import FilmError
+from cxr.core.configuration import existing
+from cxr.core.errors import FilmError, InputError, MachineError
 from cxr.core.executors import process_count
-from cxr.core.parameters import Params
+from cxr.core.parameters import FAMILIES, Params
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import fit_square
-from cxr.tables import lung_sets
+from cxr.tables import lung_sets, pseudonyms, splitting
 from cxr.tables.merging import merge
-from cxr.tables.sources.catalogue import check_findings, film_paths, in_use
+from cxr.tables.sources.catalogue import check_findings, film_paths, in_use, plan_test
 
 SAMPLE = 16  # films read to estimate the time
-# Seconds a film on two CPU cores, of 64 filters at 512 px: masking, and training (forward and back). Other sizes scale
-# with filters² x size². Measured (benchmarks/masks.py): 0.020 and 0.075 s at 16 filters and 256 px.
-MASK_SECONDS, TRAIN_SECONDS = 1.25, 6.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """lines: what to tell. bytes_needed, bytes_free: of the disk of DATA_DIR."""
+    """lines: what to tell. bytes_needed, bytes_free: of the disk of DATA_DIR.
+
+    films: how many networks will see, as `training.durations.passes` takes them. reading_hours: of reading all films,
+    on so many processes.
+    """
 
     lines: list[str]
+    films: dict[str, int]
+    reading_hours: float
+    processes: int
     bytes_needed: int
     bytes_free: int
 
@@ -44,7 +51,8 @@ def make(settings: Settings, params: Params) -> Plan:
     InputError
         As the steps themselves would: a table or folder that is not there, no film on disk.
     """
-    images, lines = _films(settings, params)
+    _refuse_what_stops_later(settings, params)
+    images, lines, films = _films(settings, params)
     packs = {size: settings.pack(size) for size in params.pack_sizes()}
     packed = params.pack.model_dump(by_alias=True)
     needed = {
@@ -52,12 +60,10 @@ def make(settings: Settings, params: Params) -> Plan:
         for size, path in packs.items()
         if not _is_made(path, len(images), {"size": size, **packed})
     }
-    seconds, masked = _seconds_a_film(settings, images, params), params.pack.lung_masking != "none"
-    readers = process_count(params.general.workers)
-    hours = {f"reading films on {readers} processes": seconds * len(images) * (2 if masked else 1) / readers / 3600}
+    masked, readers = params.pack.lung_masking != "none", process_count(params.general.workers)
+    films |= {"masked": len(images) if masked else 0, "lung_train": 0, "lung_val": 0}
     if masked:
         unet = params.unet
-        share = (unet.unet_filters / 64) ** 2 * (unet.unet_input_size / 512) ** 2
         made_with = {
             "UNET_INPUT_SIZE": unet.unet_input_size,
             "LUNG_THRESHOLD": params.pack.lung_threshold,
@@ -65,21 +71,47 @@ def make(settings: Settings, params: Params) -> Plan:
         }
         if not _is_made(settings.lung_masks, len(images), made_with):
             needed["lung masks"] = len(images) * unet.unet_input_size**2
-        hours["lung masks"] = MASK_SECONDS * share * len(images) / 3600
         reason = lung_sets.why_skip(settings, params)
         if reason:
             lines.append(f"U-Net: {reason}")
         else:
             pairs, _ = lung_sets.pair_masks(settings.dataset_dir_segmentation, settings.mask_dir)
-            trained_on = len(pairs) * (1 - unet.unet_val_fraction - unet.unet_test_fraction)
+            films["lung_val"] = round(len(pairs) * unet.unet_val_fraction)
+            films["lung_train"] = max(0, round(len(pairs) * (1 - unet.unet_test_fraction)) - films["lung_val"])
             lines.append(f"U-Net: to be trained on {len(pairs):,} lung films with masks, {unet.unet_epochs} epochs")
             needed["lung films and masks"] = 2 * len(pairs) * unet.unet_input_size**2
-            hours["training the U-Net"] = TRAIN_SECONDS * share * max(0, trained_on) * unet.unet_epochs / 3600
+    reading_hours = _seconds_a_film(settings, images, params) * len(images) * (2 if masked else 1) / readers / 3600
     free = shutil.disk_usage(_nearest(settings.data_dir)).free
     total = sum(needed.values())
-    lines.append(f"disk: {_listed(needed, _size)}; together {_size(total)}, free in {settings.data_dir}: {_size(free)}")
-    lines.append(f"time on two CPU cores: {_listed(hours, _duration)}; a GPU is many times faster (not measured)")
-    return Plan(lines, total, free)
+    lines.append(f"disk: {listed(needed, _size)}; together {_size(total)}, free in {settings.data_dir}: {_size(free)}")
+    return Plan(lines, films, reading_hours, readers, total, free)
+
+
+def _refuse_what_stops_later(settings: Settings, params: Params) -> None:
+    """Raise an InputError for what the first step, or training after hours, would stop at: files and folders of both.
+
+    Raises
+    ------
+    InputError
+        A file that PARAMS.json names is not there; a file stands where a folder must be.
+    MachineError
+        Nothing can be written below DATA_DIR or MODELS_DIR.
+    """
+    pseudonyms.read_key(params.tables.hash_ids)
+    for member in (member for family in FAMILIES for member in params.members(family)):
+        if (weights := params.first_weights(member)) not in ("imagenet", "none"):
+            existing(weights, f"WEIGHTS of {member}")
+    families = [settings.family_dir(family) for family in FAMILIES]
+    places = {
+        "DATA_DIR": [settings.classification, settings.segmentation],
+        "MODELS_DIR": [settings.unet_dir, *families],
+    }
+    for key, folders in places.items():
+        for folder in map(_nearest, folders):
+            if not folder.is_dir():
+                raise InputError(f"{key}: {folder}: expected a folder to write into; there is a file. Name another.")
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise MachineError(f"{key}: {folder}: cannot be written. Make it writable, or change {key}.")
 
 
 def _is_made(path: Path, films: int, parameters: dict[str, Any]) -> bool:
@@ -91,7 +123,11 @@ def _is_made(path: Path, films: int, parameters: dict[str, Any]) -> bool:
     return same and len(np.load(path, mmap_mode="r", allow_pickle=False)) == films
 
 
-def _films(settings: Settings, params: Params) -> tuple[pd.DataFrame, list[str]]:
+def _films(settings: Settings, params: Params) -> tuple[pd.DataFrame, list[str], dict[str, int]]:
+    """The table of films to prepare, what to tell of it, and how many are for training, validation and the test.
+
+    A split that an own table gives is counted as one by shares where no step has read it yet.
+    """
     check_findings(settings, params)
     tables, on_disk, lines = {}, {}, []
     for source in in_use(settings):
@@ -103,7 +139,12 @@ def _films(settings: Settings, params: Params) -> tuple[pd.DataFrame, list[str]]
     merged = merge(tables, on_disk, params.tables)
     left_out = "; ".join(f"{reason}: {films:,}" for reason, films in merged.left_out.items()) or "none"
     lines.append(f"films to prepare: {len(merged.images):,} (left out: {left_out})")
-    return merged.images, lines
+    rule = plan_test(merged.images, tables, settings, params)
+    held_out = splitting.hold_out(merged.images, rule.listed, rule.hashed, params.tables)
+    split = splitting.split_images(merged.images, held_out, params.general.seed, params.tables)["split"]
+    films = {name: int((split == name).sum()) for name in splitting.SPLITS}
+    lines.append("of them for " + ", ".join(f"{name} {count:,}" for name, count in films.items()))
+    return merged.images, lines, films
 
 
 def _seconds_a_film(settings: Settings, images: pd.DataFrame, params: Params) -> float:
@@ -124,7 +165,8 @@ def _nearest(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
-def _listed(parts: dict[str, float], spell) -> str:
+def listed(parts: dict[str, float], spell: Callable[[float], str]) -> str:
+    """Each part with its value, as ``spell`` writes it."""
     return ", ".join(f"{name} {spell(value)}" for name, value in parts.items()) or "nothing more"
 
 
@@ -132,5 +174,6 @@ def _size(count: float) -> str:
     return f"{count / 1e9:.2f} GB"
 
 
-def _duration(hours: float) -> str:
+def duration(hours: float) -> str:
+    """Hours as people say them."""
     return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
