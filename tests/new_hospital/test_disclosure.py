@@ -44,3 +44,12 @@ def test_points_of_curves_with_a_small_cell_are_blank_and_the_others_stay():
     assert shown["finding"].tolist() == ["Nodule", "Nodule"]
     assert shown["wrong"].isna().tolist() == [True, False]
     assert shown["answered"].tolist() == [40, 80]  # which the coverage tells anyway
+
+
+def test_a_few_missed_films_are_not_told_by_the_wrong_ones_less_the_false_alarms():
+    row = {"finding": "Nodule", "risk": 0.1, "coverage": 0.5, "missed": 0.03, "alarmed": 0.1, "wrong": 0.2}
+    row |= {"answered": 200, "left": 200, "answered_wrong": 33, "answered_right": 167}
+    row |= {"missed_films": 3, "found_films": 97, "alarmed_films": 30, "spared_films": 270}
+    shown = hidden(tables(abstaining=pd.DataFrame([row])))["abstaining"].iloc[0]
+    assert shown[["missed", "missed_films", "found_films", "answered_wrong", "answered_right", "wrong"]].isna().all()
+    assert shown[["alarmed", "alarmed_films", "answered", "left", "coverage"]].notna().all()

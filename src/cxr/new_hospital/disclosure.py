@@ -12,6 +12,8 @@ _OF_CLASSES = (
     *("patients_with", "positives", "negatives", "prevalence_here", "expected", "observed"),
     *("hits", "misses", "alarms", "rejections"),
 )
+# Missed and alarmed films add up to the wrong ones: with one of the three hidden two would tell it.
+_ANSWERED = ("answered_wrong", "answered_right", "wrong")
 _OF_PREDICTION = ("precision", "negative_predictive_value")
 
 
@@ -41,8 +43,10 @@ RULES: Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
         ),
     ),
     "abstaining": (
-        (("answered", "left"), ("answered", "left", "coverage", "missed", "alarmed", "wrong")),
-        (("answered_wrong", "answered_right"), ("answered_wrong", "answered_right", "missed", "alarmed", "wrong")),
+        (("answered", "left"), ("answered", "left", "coverage", "answered_wrong", "answered_right", "wrong")),
+        (("answered_wrong", "answered_right"), ("answered_wrong", "answered_right", "wrong")),
+        (("missed_films", "found_films"), ("missed_films", "found_films", "missed", *_ANSWERED)),
+        (("alarmed_films", "spared_films"), ("alarmed_films", "spared_films", "alarmed", *_ANSWERED)),
     ),
     "risk_coverage": ((("answered_wrong", "answered_right"), ("answered_wrong", "answered_right", "wrong")),),
 }

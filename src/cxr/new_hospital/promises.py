@@ -153,7 +153,7 @@ def sentence(row: dict[str, Any]) -> str:
     promised = f"{finding}: promised {made}, at most {RISK:.0%} missed"
     told = {HELD: "It held.", BROKEN: "It broke.", OPEN: "These patients are too few to tell."}[row["fate"]]
     if np.isnan(row["missed"]):
-        return f"{promised}; what is missed here is not shown, for too few patients. {told}"
+        return f"{promised}; how much is missed here is not shown (a count under ten). {told}"
     if row["fate"] == OPEN:
         told = "It may have broken" if row["missed"] > RISK else "Nothing says that it broke"
         told += ", but these patients are too few to tell."
@@ -186,7 +186,7 @@ def abstaining(here: Here, home: Here | None) -> pd.DataFrame:
     table : DataFrame
         ``finding``, ``made``, ``risk``; ``coverage``: share of films that are answered; ``missed``: mean share over
         patients with the finding that is called no; ``alarmed``: the same of those without that are called yes;
-        ``wrong``: share of the answered films that are; ``answered``, ``left``, ``answered_wrong``: films.
+        ``wrong``: share of the answered films that are; the other columns count films.
     """
     first, second = halves(here)
     everything = np.ones(len(here.table), dtype=bool)
@@ -205,7 +205,8 @@ def abstaining(here: Here, home: Here | None) -> pd.DataFrame:
                 yes, no = answers(here.raw[test, f], low, -high)
                 rows.append({"finding": finding, "made": name, "risk": risk, **_answered(truth, yes, no, patients)})
     columns = ["finding", "made", "risk", "coverage", "missed", "alarmed", "wrong", "answered", "left"]
-    return pd.DataFrame(rows, columns=[*columns, "answered_wrong", "answered_right"])
+    columns += ["answered_wrong", "answered_right", "missed_films", "found_films", "alarmed_films", "spared_films"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _answered(truth: np.ndarray, yes: np.ndarray, no: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
@@ -225,6 +226,10 @@ def _answered(truth: np.ndarray, yes: np.ndarray, no: np.ndarray, patients: np.n
         "left": int((known & ~answered).sum()),
         "answered_wrong": int(wrong.sum()),
         "answered_right": int(answered.sum() - wrong.sum()),
+        "missed_films": int((no & (truth == 1)).sum()),
+        "found_films": int((~no & (truth == 1)).sum()),
+        "alarmed_films": int((yes & (truth == 0)).sum()),
+        "spared_films": int((~yes & (truth == 0)).sum()),
     }
 
 
