@@ -1,4 +1,4 @@
-"""Public lists of films, for training and test, of a release: who recognises one knows what figures may stand beside it.
+"""Public lists of films of a release, for training and test: they say which published figures are of the same films.
 
 Packed in the folder ``lists``: films of each patient, and per list a bit a film in the order of their names. Films of a
 patient mostly stand together, so what is stored is where a bit changes: first films of patients, then the others.
@@ -20,8 +20,11 @@ FOLDER = Path(__file__).parent / "lists"
 
 @dataclass(frozen=True)
 class KnownList:
-    """One public list. split: train, val or test of ``title``; source: where it is from; beside: published rows of
-    docs/known_values.md of this test list; films: their image_ids."""
+    """One public list.
+
+    split: train, val or test of ``title``. source: where it is from. beside: rows of docs/known_values.md that are of
+    this test list. films: their image_ids.
+    """
 
     title: str
     split: str
