@@ -7,6 +7,7 @@ import pytest
 from cxr.core.errors import InputError
 from cxr.new_hospital import split_passport
 from cxr.tables.sources.known_lists import known_lists, packed, unpacked
+from tests.conftest import PROJECT
 
 
 def test_public_lists_have_their_films_and_overlap_as_counted():
@@ -48,3 +49,10 @@ def test_a_list_reads_names_before_labels_and_refuses_a_film_twice(tmp_path):
     path.write_text("00000001_000.png\n00000001_000.png\n")
     with pytest.raises(InputError, match="nih/00000001_000 stands twice"):
         split_passport.read_list(path)
+
+
+def test_the_published_rows_that_may_stand_beside_a_list_are_rows_of_the_page():
+    page = (PROJECT / "docs/known_values.md").read_text(encoding="utf-8")
+    rows = {row for known in known_lists() for row in known.beside}
+    assert rows
+    assert all(f"| {row} |" in page for row in rows)
