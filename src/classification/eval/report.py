@@ -6,9 +6,12 @@ Reads   MODELS_DIR/classification/<family>/: predictions.csv, metrics.json, thre
 Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
 """
 
+from dataclasses import replace
+
 from cxr.core import command_line, locks
 from cxr.core.artifacts import read_json_if_there, write_text
 from cxr.core.parameters import FAMILIES
+from cxr.new_hospital import split_passport
 from cxr.report import family_report, html_page, model_card
 from cxr.report.gallery import MOST
 
@@ -23,6 +26,7 @@ def main(argv=None):
     family, folder = arguments.family, settings.family_dir(arguments.family)
     locks.hold(folder)
     model = family_report.model(settings, params, family)
+    model = replace(model, notes=[*model.notes, split_passport.line(model.table["image_id"])])
     blocks = family_report.blocks(settings, params, family, model.metrics)
     compared = read_json_if_there(folder / "comparison.json", "", list) or []
     extras = family_report.extras(settings, params, family, arguments.films)

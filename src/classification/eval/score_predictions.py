@@ -23,6 +23,7 @@ from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.evaluation import assessment, comparison
 from cxr.external import label_tables, prediction_files
+from cxr.new_hospital import split_passport
 from cxr.report import curves, html_page
 from cxr.report.result_table import result_table, result_text
 from cxr.tables.sources.catalogue import listed_films
@@ -87,6 +88,7 @@ def score(path, val, arguments, labels, label_files, params):
         for finding, reason in foreign.reasons.items():
             part["findings"][finding]["reason"] = reason
     notes = [*foreign.notes, *(f"{val.name}: {told}" for told in (val.notes if val else ())), note]
+    notes.append(split_passport.line(table["image_id"]))
     return html_page.Model(foreign.name, block, thresholds, table, val_table, foreign.findings, notes)
 
 

@@ -1,0 +1,107 @@
+"""What a training list and a test list are: public ones by their digest, patients in both, films of known training."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from cxr.core.errors import InputError
+from cxr.external.column_names import film_column
+from cxr.external.label_tables import own_patients
+from cxr.tables.raw_tables import read_raw_csv
+from cxr.tables.sources.catalogue import name_films
+from cxr.tables.sources.known_lists import KnownList, digest_of_films, known_lists, released
+from cxr.tables.table_text import text_of
+
+MEND = "Give a text with a film's name at the start of each line, or a CSV with a column for it."
+
+
+def read_list(path: Path) -> pd.DataFrame:
+    """``image_id``, ``patient_id`` (NaN = not known) of a list: a CSV, or a text whose lines begin with a film's name.
+
+    Raises
+    ------
+    InputError
+        It is not there, no list, or a film stands twice.
+    """
+    if ".csv" in path.suffixes:
+        raw = read_raw_csv(path, (), MEND)
+        image_ids, patients = name_films(raw[film_column(raw, path)])
+        patients = own_patients(raw, patients)
+    else:
+        try:
+            lines = text_of(path, MEND).splitlines()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}. {MEND}") from None
+        names = pd.Series([line.split()[0].rsplit("/", 1)[-1] for line in lines if line.strip()], dtype=str)
+        if names.empty:
+            raise InputError(f"{path}: no film is named. {MEND}")
+        image_ids, patients = name_films(names)
+    again = image_ids.duplicated()
+    if again.any():
+        raise InputError(f"{path}: {image_ids[again].iloc[0]} stands twice ({int(again.sum())} such). Keep one.")
+    return pd.DataFrame({"image_id": image_ids, "patient_id": patients})
+
+
+def recognise(image_ids: Collection[str]) -> KnownList | None:
+    """The public list of exactly these films, or None."""
+    digest = digest_of_films(image_ids)
+    return next((known for known in known_lists() if known.digest == digest), None)
+
+
+def line(image_ids: Collection[str]) -> str:
+    """The passport of test films in a line; films of other releases are left aside."""
+    films = released(image_ids)
+    if not films:
+        return "Split passport: none of these films is of a release whose public lists are known."
+    known = recognise(films)
+    inside = [f"{len(films & other.films):,} in {other}" for other in trained(films, known)]
+    those = "these" if len(films) == len(set(image_ids)) else f"the {len(films):,} of that release among them"
+    told = f"{those} are {known}" if known else f"{those} are no known public list"
+    beside = f"; published figures of the same films: {'; '.join(known.beside)}" if known and known.beside else ""
+    seen = f"; of these {len(films):,} films {', '.join(inside)}: weights trained there must not be scored here"
+    return f"Split passport: {told}{beside}{seen if inside else ''}."
+
+
+def trained(image_ids: Collection[str], known: KnownList | None = None) -> list[KnownList]:
+    """The public training lists that hold some of these films; not the list's own one."""
+    own = known.title if known else None
+    return [
+        other for other in known_lists()
+        if other.split == "train" and other.title != own and not other.films.isdisjoint(image_ids)
+    ]  # fmt: skip
+
+
+def overlap(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, int]:
+    """Patients in both, test films of them, and films in both; a film without a known patient counts as its own."""
+    owners = [table["patient_id"].fillna(table["image_id"]) for table in (train, test)]
+    shared = owners[1].isin(owners[0])
+    films = int(test["image_id"].isin(train["image_id"]).sum())
+    return {"patients": int(owners[1][shared].nunique()), "test_films": int(shared.sum()), "films": films}
+
+
+def recalled(train: pd.DataFrame, test: pd.DataFrame, finding: str) -> float | None:
+    """AUROC of predicting a test film's label by the mean of the same patient's training labels; others: prevalence.
+
+    None where no patient is shared, or the labels are of one kind.
+    """
+    known, tested = train[train[finding].notna()], test[test[finding].notna()]
+    means = known.groupby("patient_id")[finding].mean()
+    scores = tested["patient_id"].map(means)
+    if scores.isna().all() or tested[finding].nunique() < 2:
+        return None
+    return float(roc_auc_score(tested[finding], scores.fillna(known[finding].mean())))
+
+
+def shift(tables: dict[str, pd.DataFrame], findings: Sequence[str]) -> pd.DataFrame:
+    """A row a list: prevalence of each finding, share of each view, median age; NaN where nothing is known."""
+    rows = {}
+    for name, table in tables.items():
+        views = table["view"].value_counts(normalize=True)
+        age = pd.to_numeric(table["age"], errors="coerce").astype(float)
+        rows[name] = {finding: float(table[finding].mean()) for finding in findings}
+        rows[name] |= {f"view {view}": share for view, share in views.items()}
+        rows[name]["median age"] = float(age.median()) if age.notna().any() else np.nan
+    return pd.DataFrame(rows)
