@@ -25,7 +25,8 @@ def main(argv=None):
     from cxr.training import durations
 
     device, hours = durations.estimate(params, planned.films)
-    reading = {f"reading films on {planned.processes} processes": planned.reading_hours}
+    processes = f"{planned.processes} process{'es' if planned.processes > 1 else ''}"
+    reading = {f"reading films on {processes}": planned.reading_hours}
     hours["prepare_data.sh"] = reading | hours["prepare_data.sh"]
     print(f"time, an estimate for all from the beginning ({device}, measured for a second); half or twice is possible:")
     for script, parts in hours.items():
