@@ -89,7 +89,8 @@ def blank_films(settings, params, family):
     write_csv(table, step.outputs[0])
     step.finish()
     print("probability of a finding while its film is blanked: areas under it, and differences from random order")
-    print(table.set_index("finding").drop(columns="no_interval").round(3).to_string())
+    shown = table.set_index("finding")[["films", "patients", *faithfulness.AREAS, *faithfulness.DIFFERENCES]]
+    print(shown.round(3).to_string(na_rep="n/a"))  # intervals, and why there is none, in the CSV
     print(f"-> {step.outputs[0]}")
 
 

@@ -100,9 +100,9 @@ class Shape:
     @property
     def doubt(self) -> str:
         if self.tops_apart > TOPS_APART:
-            return f"one lung ends {self.tops_apart:.0%} of the film above the other, expected {TOPS_APART:.0%} or less"
+            return f"one lung ends {self.tops_apart:.1%} of the film above the other, expected {TOPS_APART:.0%} or less"
         if self.narrowed > NARROWED:
-            return f"a lung narrows by {self.narrowed:.0%} near its top, expected {NARROWED:.0%} or less"
+            return f"a lung narrows by {self.narrowed:.1%} near its top, expected {NARROWED:.0%} or less"
         return ""
 
 

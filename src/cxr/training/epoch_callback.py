@@ -205,9 +205,10 @@ class Echo(keras.callbacks.Callback):
             self.bar.unpause()  # its clock begins here too: else "an hour left" after a first step of minutes
         elif self.since and (took := time.perf_counter() - self.since) >= ESTIMATE_AFTER:
             self.since, one = False, took / batch * self.steps  # batch counts from 0: so many steps since the first
+            all_left = f", those of {self.left} epochs {duration(one * self.left)}" if self.left > 1 else ""
             self.say(
-                f"  an epoch of {self.steps:,} steps takes about {duration(one)} and its scores on val; "
-                f"{self.left} epochs, scores aside, {duration(one * self.left)} at most"
+                f"  the {self.steps:,} steps of an epoch take about {duration(one)}{all_left}; "
+                "compiling and scores on val come on top"
             )
         self.bar.update()
 
