@@ -201,7 +201,7 @@ def test_a_lung_that_ends_far_above_the_other_is_doubtful_and_used_all_the_same(
     higher = (78, 18, 30, 72)  # 12 rows of 128 above the other: .094
     quality = clean_mask(probability(LEFT, higher))[1]
     assert quality.accepted
-    assert quality.doubt == "one lung ends 9% of the film above the other, expected 9% or less"
+    assert quality.doubt == "one lung ends 9.4% of the film above the other, expected 9% or less"
     assert clean_mask(probability(LEFT, (78, 19, 30, 71)))[1].doubt == ""  # 11 rows: .086
 
 
@@ -210,7 +210,7 @@ def test_a_lung_that_narrows_and_widens_again_near_its_top_climbs_the_neck():
     mask = (255 * probability(*neck, (78, 20, 30, 72))).astype(np.uint8)
     shape = shape_of(mask)
     assert (shape.tops_apart, shape.narrowed) == (0, pytest.approx(2 / 3))
-    assert shape.doubt == "a lung narrows by 67% near its top, expected 42% or less"
+    assert shape.doubt == "a lung narrows by 66.7% near its top, expected 42% or less"
     assert shape.oddness == pytest.approx(2 / 3 / 0.42)
     turned = shape_of(mask[::-1])  # a dent near the base, as a heart makes one
     assert turned.doubt == ""

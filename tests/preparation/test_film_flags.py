@@ -88,8 +88,8 @@ def test_masks_of_a_doubtful_shape_are_flagged_and_their_sheet_has_the_oddest_fi
     looked = look(masked)
     doubtful = looked.flags[looked.flags["flag"] == "doubtful_mask"].set_index("film")["reason"]
     assert doubtful.to_dict() == {
-        "ward/b": "one lung ends 16% of the film above the other, expected 9% or less",
-        "ward/c": "one lung ends 10% of the film above the other, expected 9% or less",
+        "ward/b": "one lung ends 15.6% of the film above the other, expected 9% or less",
+        "ward/c": "one lung ends 10.2% of the film above the other, expected 9% or less",
     }
     _, titles, masks = film_flags.oddest_masks(masked, looked)
     assert titles == [f"b: {doubtful['ward/b']}", f"c: {doubtful['ward/c']}; none F PA", "a"]

@@ -44,9 +44,7 @@ def main(argv=None):
         (folder / "detections.csv").unlink(missing_ok=True)
         write_json(overlays.overlays_made_from(scored, folder), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
-    print(
-        f"maps of {grids} cells, up to twice as fine as the networks' places: where these are few, a map tells a region at most"
-    )
+    print(f"maps of {grids} cells, up to twice as fine as the networks' places; few of these tell a region at most")
     chosen = {finding: family_maps.choose_films(scored, finding, arguments.film, limit) for finding in wanted}
     jobs = [(finding, row) for finding, rows in chosen.items() for row in rows]
     with ThreadPoolExecutor(process_count(params.general.workers)) as threads:
