@@ -68,7 +68,10 @@ def labelled(paths, arguments, params):
     """What the labels' file says of each film."""
     labels = label_tables.read_labels([arguments.labels], params, given=True)
     labels = stress.with_columns(labels, arguments.labels, arguments.by)
-    names = name_films(pd.Series([path.as_posix() for path in paths]))[0]
+    whole, last = (
+        name_films(pd.Series(names))[0] for names in ([p.as_posix() for p in paths], [p.name for p in paths])
+    )
+    names = whole.where(whole.isin(labels.table["image_id"]), last)  # a table names films with or without folders
     known, notes = truth_of_files.join(names, pd.Series(np.nan, names.index, dtype=object), labels, params.findings)
     print(*notes, sep="\n")
     without = int(known[list(params.findings)].isna().all(axis=1).sum())
