@@ -24,7 +24,7 @@ from cxr.external import label_tables, truth_of_files
 from cxr.imaging.decoding import read_film, write_image
 from cxr.new_films import bundles, film_files, predicting
 from cxr.new_hospital import corruptions, stress
-from cxr.report.styles import save_png
+from cxr.report.styles import PRINT, save_png
 from cxr.tables.sources.catalogue import name_films
 
 FILES = ("stress.csv", "stress.png", "slices.csv")
@@ -54,7 +54,8 @@ def main(argv=None):
         table, rows = measured(bundle, paths, known, arguments.hospital, work)
     results = pd.DataFrame(rows)
     write_csv(results.round(6), arguments.out / "stress.csv")
-    save_png(stress.figure(results, f"{bundle.family}, {len(table)} films"), arguments.out / "stress.png")
+    drawn = stress.figure(results, f"{bundle.family}, {len(table)} films", style=PRINT)
+    save_png(drawn, arguments.out / "stress.png")
     groups = {name: values[table.index] for name, values in stress.slices(known, arguments.by).items()}
     replicates = bundle.params.evaluation.bootstrap_replicates
     evaluated = subgroups.evaluate(table, groups, bundle.thresholds, replicates, bundle.params.general.seed)
