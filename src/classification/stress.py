@@ -24,7 +24,7 @@ from cxr.external import label_tables, truth_of_files
 from cxr.imaging.decoding import read_film, write_image
 from cxr.new_films import bundles, film_files, predicting
 from cxr.new_hospital import corruptions, stress
-from cxr.report.styles import save_png
+from cxr.report.styles import PRINT, save_png
 from cxr.tables.sources.catalogue import name_films
 
 FILES = ("stress.csv", "stress.png", "slices.csv")
@@ -54,7 +54,8 @@ def main(argv=None):
         table, rows = measured(bundle, paths, known, arguments.hospital, work)
     results = pd.DataFrame(rows)
     write_csv(results.round(6), arguments.out / "stress.csv")
-    save_png(stress.figure(results, f"{bundle.family}, {len(table)} films"), arguments.out / "stress.png")
+    drawn = stress.figure(results, f"{bundle.family}, {len(table)} films", style=PRINT)
+    save_png(drawn, arguments.out / "stress.png")
     groups = {name: values[table.index] for name, values in stress.slices(known, arguments.by).items()}
     replicates = bundle.params.evaluation.bootstrap_replicates
     evaluated = subgroups.evaluate(table, groups, bundle.thresholds, replicates, bundle.params.general.seed)
@@ -68,7 +69,10 @@ def labelled(paths, arguments, params):
     """What the labels' file says of each film."""
     labels = label_tables.read_labels([arguments.labels], params, given=True)
     labels = stress.with_columns(labels, arguments.labels, arguments.by)
-    names = name_films(pd.Series([path.as_posix() for path in paths]))[0]
+    whole, last = (
+        name_films(pd.Series(names))[0] for names in ([p.as_posix() for p in paths], [p.name for p in paths])
+    )
+    names = whole.where(whole.isin(labels.table["image_id"]), last)  # a table names films with or without folders
     known, notes = truth_of_files.join(names, pd.Series(np.nan, names.index, dtype=object), labels, params.findings)
     print(*notes, sep="\n")
     without = int(known[list(params.findings)].isna().all(axis=1).sum())

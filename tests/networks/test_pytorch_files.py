@@ -87,10 +87,22 @@ def test_no_code_in_a_file_is_run(tmp_path, form):
     assert not mark.exists()
 
 
-def tensor_of(offset: bytes, shape: bytes, strides: bytes) -> bytes:
-    """A pickle of one tensor over the two numbers of a storage that is in the archive."""
-    storage = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x02tQ"
-    return b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + shape + strides + b"tR."
+STORAGE = (
+    b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x02tQ"  # of two numbers, in the archive
+)
+
+
+def tensor_of(offset: bytes, shape: bytes, strides: bytes, storage: bytes = STORAGE) -> bytes:
+    """What a pickle says of one tensor."""
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + offset + shape + strides + b"tR"
+
+
+def archive_of(tensor: bytes) -> bytes:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02" + tensor + b".")
+        archive.writestr("archive/data/0", np.float32([1, 2]).tobytes())
+    return whole.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -100,11 +112,14 @@ def tensor_of(offset: bytes, shape: bytes, strides: bytes) -> bytes:
     ids=["beyond", "before", "one number, two billion times"],
 )  # fmt: skip
 def test_a_tensor_lies_within_its_numbers(tmp_path, offset, shape, strides):
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w") as archive:
-        archive.writestr("archive/data.pkl", tensor_of(offset, shape, strides))
-        archive.writestr("archive/data/0", np.float32([1, 2]).tobytes())
-    assert "a tensor lies outside its numbers" in refused(tmp_path / "a.pt", whole.getvalue())
+    said = refused(tmp_path / "a.pt", archive_of(tensor_of(offset, shape, strides)))
+    assert "a tensor lies outside its numbers" in said
+
+
+def test_a_tensor_of_a_tensor_that_repeats_a_number_reads_nothing_beyond(tmp_path):
+    repeats = tensor_of(b"K\x01", b"K\x02\x85", b"K\0\x85")  # the second number twice
+    beyond = tensor_of(b"K\0", b"K\x02\x85", b"K\x01\x85", repeats)
+    assert "a tensor is not of a storage" in refused(tmp_path / "a.pt", archive_of(beyond))
 
 
 def test_what_is_no_such_file_or_a_part_of_one_is_told(tmp_path):

@@ -46,6 +46,8 @@ def read_layers(path: Path) -> Layers:
     state, prefix = _state(read_tensors(path), path)
     layers: Layers = {}
     for key, values in state.items():
+        if not isinstance(key, str):
+            continue
         layer, _, which = key.removeprefix(prefix).rpartition(".")
         if not key.startswith(prefix) or which == "num_batches_tracked":
             continue
@@ -65,8 +67,8 @@ def _state(content: Any, path: Path) -> tuple[dict[str, Any], str]:
         (part, key.removesuffix(FIRST))
         for part in dicts
         if isinstance(part, dict)
-        for key in part
-        if isinstance(key, str) and f".{key}".endswith(f".{FIRST}")
+        for key, values in part.items()
+        if isinstance(key, str) and f".{key}".endswith(f".{FIRST}") and np.ndim(values) == 4
     ]
     if len(found) != 1:
         names = ", ".join(str(key) for part in dicts[:1] for key in list(part)[:3])

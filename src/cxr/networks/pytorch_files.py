@@ -1,6 +1,7 @@
 """Tensors from PyTorch's files and from safetensors, without PyTorch: nothing in a file is executed."""
 
 import collections
+import functools
 import json
 import math
 import pickle
@@ -85,6 +86,8 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         def rebuild_tensor(values: np.ndarray, offset: int, shape: tuple, strides: tuple, *_) -> np.ndarray:
+            if not isinstance(values, np.ndarray) or values.ndim != 1 or not values.flags.c_contiguous:
+                raise pickle.UnpicklingError("a tensor is not of a storage")  # a view of a view could reach beyond it
             last = offset + sum((side - 1) * stride for side, stride in zip(shape, strides, strict=True))
             # No more numbers than there are: shapes of a file's choice would fill the memory.
             if min(offset, *shape, *strides, 0) < 0 or max(last + 1, math.prod(shape)) > values.size:
@@ -127,7 +130,8 @@ def _zipped(file: BinaryIO) -> Any:
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("its numbers are big-endian")
         with archive.open(names[0]) as pickled:
-            storage = lambda kind, key, count: _array(archive.read(f"{folder}data/{key}"), kind, count)  # noqa: E731
+            # Each once, however many tensors are of it.
+            storage = functools.cache(lambda kind, key, count: _array(archive.read(f"{folder}data/{key}"), kind, count))
             return _Unpickler(pickled, storage).load()
 
 
@@ -145,7 +149,10 @@ def _before_1_6(file: BinaryIO, length: int) -> Any:
     magic, protocol, system, content = (_Unpickler(file, storage).load() for _ in range(4))
     if (magic, protocol) != (MAGIC, PROTOCOL) or not system["little_endian"]:
         raise ValueError("it does not begin as a file of PyTorch's, or is big-endian")
-    for key in _Unpickler(file, storage).load():
+    keys = _Unpickler(file, storage).load()
+    if set(keys) != awaited.keys():
+        raise ValueError("it does not hold the numbers of all its tensors")
+    for key in keys:
         values, kind = awaited[key]
         (count,) = struct.unpack("<q", file.read(8))
         values[:] = _array(file.read(count * np.dtype(TYPES[kind]).itemsize), kind, count)

@@ -17,7 +17,7 @@ from cxr.evaluation.subgroups import UNKNOWN
 from cxr.external.column_names import film_column
 from cxr.external.label_tables import MEND, Labels
 from cxr.new_hospital.corruptions import SETTINGS, STRENGTHS
-from cxr.report.styles import PRINT, Style, dressed
+from cxr.report.styles import PAGE, Style, dressed
 from cxr.tables.raw_tables import read_raw_csv
 from cxr.tables.sources.catalogue import name_films
 
@@ -104,7 +104,7 @@ def compare(
 
 
 @dressed
-def figure(table: pd.DataFrame, title: str, *, style: Style = PRINT) -> Figure:
+def figure(table: pd.DataFrame, title: str, *, style: Style = PAGE) -> Figure:
     """Mean AUROC and mean share of flips by strength, a line a corruption; strength 0 is the films as they are.
 
     Parameters
@@ -125,6 +125,6 @@ def figure(table: pd.DataFrame, title: str, *, style: Style = PRINT) -> Figure:
     for axes, name in zip(panels, ("Mean AUROC", "Share of decisions that flip"), strict=True):
         axes.set(xlabel="Strength", ylabel=name, xticks=[0, *STRENGTHS])
         axes.grid(True)
-    panels[1].legend(loc="upper left")
+    drawn.legend(*panels[1].get_legend_handles_labels(), loc="outside right center")
     drawn.suptitle(title)
     return drawn
