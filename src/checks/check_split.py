@@ -10,8 +10,10 @@ from pathlib import Path
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv
 from cxr.core.errors import InputError
+from cxr.core.own_files import OwnFiles
 from cxr.external import label_tables
 from cxr.new_hospital import power, split_passport
+from cxr.tables.sources.known_lists import released
 
 
 def main(argv=None):
@@ -25,11 +27,12 @@ def main(argv=None):
         raise InputError(f"expected [TRAIN] TEST; found {len(arguments.lists)} lists. Give one or two.")
     if not 0.5 <= arguments.auroc < 1:
         raise InputError(f"--auroc: expected 0.5 or more, below 1; found {arguments.auroc}.")
+    own = OwnFiles(arguments.out, ["power.csv"])
     settings, params = command_line.load(arguments)
     files = arguments.labels or label_tables.label_files(settings)
     labels = label_tables.read_labels(files, params, bool(arguments.labels))
     names = ("train", "test")[-len(arguments.lists) :]
-    tables = {name: split_passport.read_list(path) for name, path in zip(names, arguments.lists, strict=True)}
+    tables = {name: split_passport.read_list(path, name) for name, path in zip(names, arguments.lists, strict=True)}
     for name, table in tables.items():
         labels.check(table["image_id"], params.findings)
         rows = labels.table.set_index("image_id").reindex(table["image_id"]).reset_index()
@@ -60,10 +63,11 @@ def main(argv=None):
         table = power.table(test[list(params.findings)].to_numpy(dtype=float), test["patient_id"].fillna(
             test["image_id"]), params.findings, arguments.auroc)  # fmt: skip
         write_csv(table, arguments.out / "power.csv")
+        own.finish(["power.csv"], ["power.csv"])
         print(*[f"{row.finding}: {row.verdict}" for row in table.itertuples()], sep="\n")
         print(f"-> {arguments.out / 'power.csv'}")
     print(split_passport.line(test["image_id"]))
-    if known and "train" in tables and shared["patients"]:
+    if split_passport.recognise(released(test["image_id"])) and "train" in tables and shared["patients"]:
         print("But test patients are in training: no published figure may stand beside yours.")
 
 

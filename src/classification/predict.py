@@ -19,9 +19,12 @@ Exit status 3: the run is whole, but files stand in problems.csv, or with --dico
 
 from pathlib import Path
 
+from cxr.core import command_line
+
+# isort: split
 import pandas as pd
 
-from cxr.core import command_line, locks
+from cxr.core import locks
 from cxr.core.artifacts import write_csv, write_json, write_problems, write_text
 from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles

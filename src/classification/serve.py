@@ -19,6 +19,7 @@ from cxr.evaluation.source_fits import POOLED
 from cxr.new_films import bundle_check, bundles, predicting
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("", "0.0.0.0", "::", "[::]")  # no client calls it by these, and other names are refused
 
 
 def main(argv=None):
@@ -38,6 +39,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     if serving.why_not():
         raise InputError(f"serve.sh: {serving.why_not()}")
+    if arguments.host in EVERYWHERE:
+        raise InputError(f"--host {arguments.host}: expected the name or address that clients call this machine by.")
     bundle = bundles.open_bundle(arguments.bundle)
     predicting.check_hospital(bundle, arguments.hospital)
     listener = listening(arguments.host, arguments.port)

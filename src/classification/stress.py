@@ -10,10 +10,13 @@ Each film goes the whole way, lung mask and all, once as it is and once for each
 
 from pathlib import Path
 
+from cxr.core import command_line
+
+# isort: split
 import numpy as np
 import pandas as pd
 
-from cxr.core import command_line, locks
+from cxr.core import locks
 from cxr.core.artifacts import write_csv
 from cxr.core.errors import InputError
 from cxr.core.own_files import OwnFiles
@@ -73,6 +76,11 @@ def labelled(paths, arguments, params):
         name_films(pd.Series(names))[0] for names in ([p.as_posix() for p in paths], [p.name for p in paths])
     )
     names = whole.where(whole.isin(labels.table["image_id"]), last)  # a table names films with or without folders
+    if names.duplicated().any():
+        again = paths[int(names.duplicated().argmax())]
+        raise InputError(
+            f"{again}: another of these files is of the same film ({names[names.duplicated()].iloc[0]}). Keep one."
+        )
     known, notes = truth_of_files.join(names, pd.Series(np.nan, names.index, dtype=object), labels, params.findings)
     print(*notes, sep="\n")
     without = int(known[list(params.findings)].isna().all(axis=1).sum())
@@ -89,6 +97,8 @@ def measured(bundle, paths, known, hospital, work):
     table, called = clean = scored(bundle, dict(enumerate(paths)), hospital, work / "none")
     if table.empty:
         raise InputError("FILM: no film of these could be predicted; sh predict.sh says why of each.")
+    if missing := len(paths) - len(table):
+        print(f"{missing} of {len(paths)} films could not be predicted, and are in no figure; predict.sh says why")
     table[predictions.true_columns(findings)] = known.loc[table.index, findings].astype(float)
     names = pd.Series([path.as_posix() for path in paths])
     table["patient_id"] = known["patient_id"].astype(object).fillna(names).loc[table.index].astype(str)

@@ -48,7 +48,11 @@ def predicted(paths, findings=FINDINGS):
     )  # fmt: skip
     calibrated = np.full(shape, np.nan)
     calibrated[:, 0] = 0.05
-    return predicting.Predicted(bundle, "pooled", films, scored, calibrated, members, None, np.zeros(0), pd.DataFrame())
+    return predicting.Predicted(
+        bundle=bundle, hospital="pooled", films=films, scored=scored, calibrated=calibrated, members=members,
+        flip_risk=np.full(shape, np.nan), no_flip_risk="one member", masks=None, pack=np.zeros(0),
+        problems=pd.DataFrame(),
+    )  # fmt: skip
 
 
 def write(monkeypatch, folder, paths, findings=FINDINGS):

@@ -52,10 +52,20 @@ def test_labels_of_the_same_patient_are_recalled():
 def test_a_list_reads_names_before_labels_and_refuses_a_film_twice(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text("images_001/00000001_000.png 0 1\n00000002_000.png 1 0\n")
-    assert split_passport.read_list(path)["patient_id"].tolist() == ["nih-1", "nih-2"]
+    assert split_passport.read_list(path, "test")["patient_id"].tolist() == ["nih-1", "nih-2"]
     path.write_text("00000001_000.png\n00000001_000.png\n")
     with pytest.raises(InputError, match="nih/00000001_000 stands twice"):
-        split_passport.read_list(path)
+        split_passport.read_list(path, "test")
+    path.write_text("image,label\n00000001_000.png,1\n")
+    with pytest.raises(InputError, match=r"commas; a table must be named \.csv"):
+        split_passport.read_list(path, "test")
+    table = path.rename(tmp_path / "list.CSV")
+    assert split_passport.read_list(table, "test")["image_id"].tolist() == ["nih/00000001_000"]
+    table.write_text("image,split\n00000001_000.png,train\n00000002_000.png,test\n")
+    assert split_passport.read_list(table, "train")["image_id"].tolist() == ["nih/00000001_000"]
+    table.write_text("image,split\n00000001_000.png,train\n")
+    with pytest.raises(InputError, match="split: expected test in some rows"):
+        split_passport.read_list(table, "test")
 
 
 def test_the_published_rows_that_may_stand_beside_a_list_are_rows_of_the_page():

@@ -4,14 +4,15 @@ Reads   WHAT: a bundle of export.sh, with --films the films it is to predict; or
         score_predictions.sh reads them, with --bundle the bundle that made them, or --home predictions of the home
         hospital (of a predictions.csv of ours, its val films), which thresholds, calibration and promises come from
         LABELS: the local table of labels, with patients (image, patient_id, a column a finding)
-Writes  --out DIR (default: external): report.html, external.json, a CSV a table, metrics.json; of a bundle also
+Writes  --out DIR (default: external): report.html, external.json, a CSV a table, metrics.json; with --films also
         <bundle>_refitted beside it: the same networks, thresholds and calibration fitted on the local films
 
-No row of a film or patient is written. With --aggregates cells under 10 are hidden too, with what would tell them, no
-metrics.json is written and no bundle is refitted. With a bundle and --home the promises are made from those films.
+No row of a film or patient is written. With --aggregates findings with a cell under 10 are not shown, no metrics.json
+is written and no bundle is refitted. With a bundle and --home the promises are made from those films.
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from cxr.core import command_line
@@ -27,7 +28,7 @@ from cxr.new_films import bundles, film_files, predicting, refitted_bundles
 from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting
 from cxr.report import html_page
 
-TABLES = ("as_came", *disclosure.DROPPED)
+TABLES = tuple(disclosure.COUNTS)
 FILES = ("report.html", "external.json", "metrics.json", *(f"{name}.csv" for name in TABLES))
 
 
@@ -47,11 +48,16 @@ def main(argv=None):
     params = bundle.params if bundle else command_line.load(arguments)[1]
     labels = label_tables.read_labels([arguments.labels], params, True)
     here = local(arguments, bundle, params, labels)
+    marked = int((here.table["split"] != "test").sum())
+    if marked:
+        here.notes.append(f"{marked:,} local films are marked train or val, and left out.")
     came = what_came(arguments, bundle, params, here)
     own = OwnFiles(arguments.out, FILES)  # only now: wrong input leaves no folder behind
     table = predictions.of_findings(here.table[here.table["split"] == "test"], came.findings).reset_index(drop=True)
     films = carried.at(table, came.thresholds)
     replicates, seed = params.evaluation.bootstrap_replicates, params.general.seed
+    if arguments.aggregates:  # notes count films one by one
+        came = replace(came, notes=())
     tables, block = external_report.tables(films, came, replicates, seed)
     shown = disclosure.hidden(tables) if arguments.aggregates else tables
     said = external_report.sentences(shown, came.thresholds["rule"])
@@ -59,11 +65,13 @@ def main(argv=None):
     own.finish([name for name in FILES if not (arguments.aggregates and name == "metrics.json")], FILES)
     print("\n".join(line for lines in said.values() for line in lines))
     print(one_line(f"-> {arguments.out / 'report.html'}, external.json, {len(shown)} tables"))
-    if bundle and not arguments.aggregates:
+    if arguments.films and not arguments.aggregates:  # of a file nobody knows which networks made it
         refit(arguments, bundle, came, table)
 
 
 def check(arguments):
+    if arguments.home_labels and not arguments.home:
+        raise InputError("--home-labels: expected beside --home PREDICTIONS, whose labels they are.")
     if arguments.what.is_dir():
         if arguments.bundle:
             raise InputError(f"--bundle: {arguments.what} is a bundle already; give its films with --films.")
@@ -92,7 +100,12 @@ def local(arguments, bundle, params, labels):
         predicted = predicting.predict(bundle, paths, POOLED, Path(work), bar)
         made = Path(work) / "predictions.csv"
         write_csv(predicting.result(predicted, [""] * len(predicted.films)), made)
-        return read(made, labels, params, "LABELS")
+        here = read(made, labels, params, "LABELS")
+    for name, problem in predicted.problems.to_numpy()[:1]:
+        count = f"{len(predicted.problems)} of {len(paths)} films could not be predicted, and are in no figure"
+        here.notes.append(f"{count}.")  # no name: what is written may leave the site
+        print(one_line(f"{count}; the first: {name}: {problem}"))
+    return here
 
 
 def read(path, labels, params, option):
@@ -113,11 +126,15 @@ def what_came(arguments, bundle, params, here):
             raise InputError(
                 f"{arguments.home}: has no probabilities of {', '.join(here.findings)}. Give another file."
             )
-        val = foreign.table["split"] == "val"
-        home = foreign.table[val | ~val.any()].assign(split="val").reset_index(drop=True)
+        split = foreign.table["split"]
+        used = "val" if (split == "val").any() else "test"
+        if not (split == used).any():
+            raise InputError(f"{arguments.home}: marks all films as train; expected some of val or test.")
+        home = foreign.table[split == used].assign(split="val").reset_index(drop=True)
         home = predictions.of_findings(home, findings)
         refuse_shared(arguments.home, home, here)
         notes += [f"{foreign.name}: {note}" for note in foreign.notes]
+        notes.append(f"{foreign.name}: what came, and the promise, are of its {len(home):,} {used} films.")
     if bundle is None:
         thresholds = fit_on_val(home, params.evaluation.threshold_rule)
         name = f"thresholds and calibration of {arguments.home.name}"
@@ -132,7 +149,7 @@ def refuse_shared(path, home, here):
     if shared:
         raise InputError(
             f"{path}: patient {shared[0]} is also among the local films ({len(shared)} such patients); expected other "
-            "patients. Leave them out of one of the files."
+            "patients. Leave them out of one of the files; if they are others, prefix their ids with the hospital."
         )
 
 

@@ -31,6 +31,11 @@ def main(argv=None):
         "--val-fraction", type=float, default=0.2, help="share of patients to fit on, without val films"
     )
     arguments = parser.parse_args(argv)
+    if not 0 < arguments.val_fraction < 1:
+        raise InputError(f"--val-fraction: expected a share above 0 and below 1; found {arguments.val_fraction}.")
+    whole = [path.resolve() for path in arguments.files]
+    if len(set(whole)) < len(whole):
+        raise InputError("a file is given twice: of one training nothing flips. Give each training once.")
     settings, params = command_line.load(arguments)
     files = arguments.labels or label_tables.label_files(settings)
     labels = label_tables.read_labels(files, params, bool(arguments.labels))
@@ -42,14 +47,15 @@ def main(argv=None):
     columns = [*predictions.NAMES, *predictions.true_columns(scored), *predictions.prob_columns(scored)]
     for name, foreign in zip(names, read, strict=True):
         val, table, note = prediction_files.with_val(foreign, None, arguments.val_fraction)
-        print(f"{name}: {note}")
+        print(*(f"{name}: {told}" for told in (*foreign.notes, note)), sep="\n")
         fitted.append(fit_thresholds(val[columns], params.evaluation.threshold_rule))
         tables.append(table.loc[table["split"] == "test", columns])
     films = flips.aligned(tables, names)
     measured = {"names": names, **flips.between(films, fitted)}
-    OwnFiles(arguments.out, FILES).finish(FILES, FILES)
+    own = OwnFiles(arguments.out, FILES)
     write_json(measured, arguments.out / "flips.json")
     write_csv(flips.of_films(films, fitted), arguments.out / "films.csv")
+    own.finish(FILES, FILES)
     say(measured, arguments.out)
 
 

@@ -29,12 +29,15 @@ def main(argv=None):
     parser.add_argument("files", nargs="+", type=command_line.path, metavar="FILE", help="predictions")
     parser.add_argument("--out", type=command_line.path, default=Path("suspicious"), help="folder of the results")
     parser.add_argument("--labels", type=command_line.path, action="append", help="table of labels; repeatable")
-    parser.add_argument("--most", type=command_line.count, default=100, help="labels listed of each finding")
+    parser.add_argument("--most", type=command_line.count, default=100, help="labels listed of each finding; 0 = all")
     arguments = parser.parse_args(argv)
     settings, params = command_line.load(arguments)
     files = arguments.labels or label_tables.label_files(settings)
     labels = label_tables.read_labels(files, params, bool(arguments.labels))
     read = [prediction_files.read(path, labels, params.findings) for path in arguments.files]
+    for path, foreign in zip(arguments.files, read, strict=True):
+        for told in foreign.notes:
+            print(f"{path}: {told}")
     table = suspicious.gathered([foreign.table for foreign in read], [str(path) for path in arguments.files])
     truth, _ = predictions.arrays(table)
     fitted = suspicious.cross_fitted(suspicious.logits(table), truth, table["patient_id"])
@@ -42,7 +45,10 @@ def main(argv=None):
     listed = suspicious.first_of_each(ranked, arguments.most or len(ranked))
     films, why_not = packed(settings, params)
     findings = listed["finding"].unique()
-    sheets = {finding: f"sheet_{finding}.png" for finding in findings if films}
+    if films and not listed["image_id"].isin(films[0]).any():
+        films, why_not = None, "none of these films is among those packed here"
+    with_films = listed.loc[listed["image_id"].isin(films[0]), "finding"].unique() if films else ()
+    sheets = {finding: f"sheet_{finding}.png" for finding in with_films}
     own = OwnFiles(arguments.out, ["suspicious.csv", *sheets.values()])
     write_csv(listed.round(6), arguments.out / "suspicious.csv")
     for finding, name in sheets.items():

@@ -148,6 +148,11 @@ def _check_first_weights(params: Params, where: str) -> None:
         raise InputError(f"{where}: WEIGHTS_RANGE: is for a PyTorch file, and WEIGHTS names none. Name one, or say [].")
     for member in [member for family in FAMILIES for member in params.members(family)]:
         training = params.for_member(member).training
+        if params.weights_of_pytorch(member) and not member.startswith("densenet"):
+            raise InputError(
+                f"{where}: WEIGHTS: {params.first_weights(member)} is PyTorch's, of which only DenseNets are read; "
+                f'found for {member}. Give each member its own, such as {{"{member}": "imagenet"}}.'
+            )
         if training.freeze != "none" and params.first_weights(member) == "none":
             raise InputError(f"{where}: FREEZE: {member} has no first weights to freeze. Give it some in WEIGHTS.")
         if isinstance(training.freeze, int) and not 1 <= training.freeze < training.epochs:

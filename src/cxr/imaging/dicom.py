@@ -69,6 +69,8 @@ def stated(content: bytes, path: Path, keywords: Iterable[str]) -> dict[str, str
                 validate_value(vr, value, RAISE)
                 if vr == "DA":
                     DA(value)  # knows the calendar; that above allows ranges
+                elif vr == "TM" and "-" in value:
+                    raise ValueError("a range")
             except (ValueError, UserWarning):
                 raise FilmError(f"{path}: its {keyword} is no value that DICOM allows") from None
             beyond = re.search("[\x80-\xff]" if foreign and len(terms) > 1 else r"[^\x00-\x7f]", value)

@@ -8,7 +8,7 @@ import numpy as np
 from cxr.evaluation.source_fits import POOLED
 
 # What pictures and scores of another heat than today's have not in their records.
-READ_AGAINST = "mean map of val, where the film was seen, from its mean to its peak"
+READ_AGAINST = "mean map of val, where half of a cell or more was seen, from its mean to its peak"
 COMMON = 32  # cells a side where members with other grids meet
 FEWEST = 30  # films of a source in val from which its own mean map is taken
 

@@ -48,8 +48,8 @@ def seen_heat(heat: np.ndarray, geometry: FilmGeometry) -> np.ndarray:
 
 
 def seen_at(seen: np.ndarray, side: int) -> np.ndarray:
-    """What was seen of a packed square (size, size), bool, on a square of another side."""
-    return cv2.resize(seen.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+    """What was seen of a packed square (size, size), bool, on a square of another side: half of a cell or more."""
+    return cv2.resize(seen.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA) >= 0.5
 
 
 def mean_heat(large: np.ndarray, geometry: FilmGeometry) -> float:

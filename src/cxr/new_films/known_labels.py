@@ -89,12 +89,15 @@ def learned_from(known: Known, settings: Settings) -> list[str]:
     used = used_films(settings)
     if used is None:
         return []
-    learned = used.loc[used["split"] != "test", "image_id"]
-    films = int((known.labelled & known.films["image_id"].isin(learned)).sum())
-    return [
-        f"WARNING: {films:,} of the films with a known label are among those that the networks were trained or chosen "
-        "on, by name: figures on them are too good. Leave them out."
-    ] * bool(films)
+    learned, notes = used[used["split"] != "test"], []
+    for column, of_whom in (("image_id", "are among those"), ("patient_id", "are of patients with films among those")):
+        films = int((known.labelled & known.films[column].isin(learned[column])).sum())
+        if films:
+            notes.append(
+                f"WARNING: {films:,} of the films with a known label {of_whom} that the networks were trained or "
+                "chosen on, by name: figures on them are too good. Leave them out."
+            )
+    return notes
 
 
 def _below(path: Path, given: Sequence[Path]) -> str:

@@ -51,8 +51,16 @@ def write(folder: Path, thresholds: dict[str, Any], record: Mapping[str, Any]) -
         about["thresholds"] = {**about["thresholds"], "val": thresholds["val"]}
         write_json(about, new / "metadata.json")
         write_json(thresholds, new / "thresholds.json")
+        # How often decisions flip is known at the old thresholds alone, and val's films are not here.
+        write_json(read_json(new / "reference.json", "sh export.sh") | {"flips": None}, new / "reference.json")
         write_json(dict(record), new / RECORD)
         (new / "README.md").write_text(bundle_texts.readme(about), encoding="utf-8")
+        card = new / "MODEL_CARD.md"
+        if card.is_file():
+            told = (
+                f"\n## Refitted\n\nThresholds and calibration in force are others than those above: {record['note']}.\n"
+            )
+            card.write_text(card.read_text(encoding="utf-8") + told, encoding="utf-8")
         expected = new / "examples" / "expected.csv"
         if expected.is_file():
             table = pd.read_csv(expected, dtype="str", keep_default_na=False)

@@ -97,6 +97,7 @@ def as_came(here: Here, carried: Carried, block: Mapping[str, Any], replicates: 
             "finding": finding,
             "films": int(known.sum()),
             "patients_with": len(np.unique(here.patients[here.truth[:, f] == 1])),
+            "patients_without": len(np.unique(here.patients[here.truth[:, f] == 0])),
             "positives": int((here.truth[:, f] == 1).sum()),
             "negatives": int((here.truth[:, f] == 0).sum()),
             "prevalence_home": of_most.get("prevalence"),

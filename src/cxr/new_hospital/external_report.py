@@ -46,5 +46,5 @@ def sentences(shown: Mapping[str, pd.DataFrame], rule: str) -> dict[str, list[st
     return {
         "refits": [refitting.sentence(shown["refits"], finding, rule) for finding in judged],
         "promises": [promises.sentence(row) for row in shown["promises"].to_dict("records")],
-        "hidden": [f"{finding}: too few local films with it, or without, to say anything." for finding in absent],
+        "hidden": [f"{finding}: too few films in one of its cells to show anything." for finding in absent],
     }

@@ -17,7 +17,7 @@ from cxr.new_hospital.flips import EDGE, above, aligned, between, margins, varia
 
 ROWS = 10  # of the table
 ONE_MEMBER = "one member only: nobody to differ from. Train the family with several members, or compare seeds: flips.sh"
-NOT_RECORDED = "this bundle was written before flip risk was: export the family again"
+NOT_RECORDED = "this bundle has none: it was refitted, or written before flip risk was; export the family again for it"
 
 
 def of_family(tables: dict[str, pd.DataFrame], rule: str) -> dict[str, Any] | None:

@@ -178,7 +178,7 @@ def _of_finding(far: np.ndarray, probabilities: np.ndarray, aurocs: np.ndarray) 
     bands = []
     for number, first in enumerate(DISTANCES):
         here = band_of == number
-        few = here.sum() < FEWEST  # neither told: aggregates may leave where rows may not
+        few = here.sum() < FEWEST  # a share of so few says nothing
         told = (
             {"films": None, "flips": None} if few else {"films": int(here.sum()), "flips": float(flipped[here].mean())}
         )

@@ -139,7 +139,18 @@ def promises(here: Here, home: Here | None) -> pd.DataFrame:
             row |= {"threshold": threshold, "luck_low": low, "luck_high": high}
             missed, ids = here.raw[test, f] < threshold, here.table["image_id"].to_numpy()[test]
             rows.append(row | fate(missed, ids, here.patients[test], RISK))
-    return pd.DataFrame(rows)
+    columns = [
+        "finding",
+        "made",
+        "patients",
+        "needed",
+        "threshold",
+        "luck_low",
+        "luck_high",
+        "missed",
+        "missed_of_films",
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "low", "high", "drawn", "drawn_missed", "drawn_found", "fate"])
 
 
 def sentence(row: dict[str, Any]) -> str:
@@ -147,13 +158,13 @@ def sentence(row: dict[str, Any]) -> str:
     finding, made = row["finding"], "at home" if row["made"] == "home" else "on half of the patients here"
     if row["fate"] == NONE:
         return (
-            f"{finding}: no promise could be made {made}: {row['patients']} patients with the finding, "
+            f"{finding}: no promise could be made {made}: {row['patients']:.0f} patients with the finding, "
             f"{row['needed']} are needed."
         )
     promised = f"{finding}: promised {made}, at most {RISK:.0%} missed"
     told = {HELD: "It held.", BROKEN: "It broke.", OPEN: "These patients are too few to tell."}[row["fate"]]
-    if np.isnan(row["missed"]):
-        return f"{promised}; how much is missed here is not shown (a count under ten). {told}"
+    if not row["drawn"]:
+        return f"{promised}; no local film has it, so nothing can be said."
     if row["fate"] == OPEN:
         told = "It may have broken" if row["missed"] > RISK else "Nothing says that it broke"
         told += ", but these patients are too few to tell."

@@ -136,12 +136,18 @@ def pays_from(table: pd.DataFrame, finding: str, figure: str) -> pd.Series | Non
     """The row of `curve` with the fewest patients from which on refitting pays; None = never.
 
     It pays where it is `SURE` to be better, by the share `WORTH` of what came on average: there and for all larger
-    numbers.
+    numbers. All patients are not judged: their folds are the same patients in every draw.
     """
-    rows = table[(table["finding"] == finding) & (table["figure"] == figure)].sort_values("patients")
+    rows = judged(table, finding, figure)
     sure = (rows["better"] >= SURE) & (rows["gain"] >= WORTH * rows["came"].abs())
     lasting = np.logical_and.accumulate(sure.to_numpy()[::-1])[::-1]
     return rows[lasting].iloc[0] if lasting.any() else None
+
+
+def judged(table: pd.DataFrame, finding: str, figure: str) -> pd.DataFrame:
+    """The rows of `curve` whose draws leave other patients to test on, by number of patients."""
+    rows = table[(table["finding"] == finding) & (table["figure"] == figure)].sort_values("patients")
+    return rows[rows["patients"] < table["patients"].max()]
 
 
 def sentence(table: pd.DataFrame, finding: str, rule: str) -> str:
@@ -149,16 +155,15 @@ def sentence(table: pd.DataFrame, finding: str, rule: str) -> str:
     told = []
     for what, figure in (("a new threshold", AIMS[rule][0]), ("new calibration", CALIBRATION)):
         first = pays_from(table, finding, figure)
-        rows = table[(table["finding"] == finding) & (table["figure"] == figure)]
+        rows = judged(table, finding, figure)
         if rows.empty:
-            told.append(f"{what} cannot be judged: no draw left both kinds of film to test on")
+            told.append(f"{what} cannot be judged: too few patients, or no draw left both kinds of film to test on")
         elif first is None:
             last = rows.iloc[-1]
-            told.append(f"{what} does not pay with all {last['patients']:,.0f} patients ({figure} {_moved(last)})")
+            told.append(f"{what} does not pay with up to {last['patients']:,.0f} patients ({figure} {_moved(last)})")
         else:
-            only = "with all" if first["patients"] == rows["patients"].max() else "from"
             told.append(
-                f"{what} pays {only} {first['patients']:,.0f} patients, about {first['films']:,.0f} films with "
+                f"{what} pays from {first['patients']:,.0f} patients, about {first['films']:,.0f} films with "
                 f"{first['positives']:,.0f} positives ({figure} {_moved(first)})"
             )
     return f"{finding}: {'; '.join(told)}."

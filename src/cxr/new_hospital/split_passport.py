@@ -18,16 +18,22 @@ from cxr.tables.table_text import text_of
 MEND = "Give a text with a film's name at the start of each line, or a CSV with a column for it."
 
 
-def read_list(path: Path) -> pd.DataFrame:
+def read_list(path: Path, split: str) -> pd.DataFrame:
     """``image_id``, ``patient_id`` (NaN = not known) of a list: a CSV, or a text whose lines begin with a film's name.
+
+    ``split``: train or test; of a CSV with a column of that name its rows alone.
 
     Raises
     ------
     InputError
         It is not there, no list, or a film stands twice.
     """
-    if ".csv" in path.suffixes:
+    if ".csv" in map(str.lower, path.suffixes):
         raw = read_raw_csv(path, (), MEND)
+        if "split" in raw:
+            raw = raw[raw["split"].astype(str).str.lower() == split].reset_index(drop=True)
+            if raw.empty:
+                raise InputError(f"{path}: split: expected {split} in some rows; found none. Give the list of {split}.")
         image_ids, patients = name_films(raw[film_column(raw, path)])
         patients = own_patients(raw, patients)
     else:
@@ -36,6 +42,8 @@ def read_list(path: Path) -> pd.DataFrame:
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}. {MEND}") from None
         names = pd.Series([line.split()[0].rsplit("/", 1)[-1] for line in lines if line.strip()], dtype=str)
+        if names.str.contains(",").any():
+            raise InputError(f"{path}: its lines hold commas; a table must be named .csv. {MEND}")
         if names.empty:
             raise InputError(f"{path}: no film is named. {MEND}")
         image_ids, patients = name_films(names)

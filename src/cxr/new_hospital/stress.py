@@ -35,7 +35,8 @@ def with_columns(labels: Labels, path: Path, columns: list[str]) -> Labels:
     raw = read_raw_csv(path, (), MEND)
     for column in columns:
         if column not in raw:
-            raise InputError(f"{path}: --by {column}: no such column.{hint(column, list(raw))}")
+            columns = ", ".join(map(str, raw))
+            raise InputError(f"{path}: --by {column}: no such column; it has {columns}.{hint(column, list(raw))}")
     own = [
         column for column in dict.fromkeys(columns) if column not in labels.table
     ]  # the rest was read with the labels
