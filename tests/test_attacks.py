@@ -85,12 +85,17 @@ CALLS = {  # each ends soon: after a check, with --help, or with an error of its
     "score_predictions.sh": (*GIVEN, "Data_Entry_2017.csv"),
     "score_outlines.sh": (*GIVEN, "Data_Entry_2017.csv", "--family", "ensemble"),
     "external.sh": (*GIVEN, "Data_Entry_2017.csv", "Data_Entry_2017.csv", "--home", "Data_Entry_2017.csv"),
+    "check_split.sh": (*GIVEN, "Data_Entry_2017.csv"),
+    "flips.sh": (*GIVEN, "Data_Entry_2017.csv"),
+    "suspicious.sh": (*GIVEN, "Data_Entry_2017.csv"),
+    "stress.sh": (".", ".", "--labels", "Data_Entry_2017.csv"),
+    "serve.sh": (".",),
     "experiment.sh": ("masking", *GIVEN),
     "on_machines.sh": ("localhost", "--", "sh", PROJECT / "train_Ensemble.sh", "--help"),
     **{f"{step}_{family}.sh": GIVEN for step in ("train", "evaluate", "visualization")
        for family in ("Ensemble", "Efficientnet")},
 }  # fmt: skip
-INSTALLING = ("run_demo.sh", "run_experiments.sh", "run_tests.sh")
+INSTALLING = {"run_demo.sh": "--quick", "run_experiments.sh": "--version", "run_tests.sh": "--version"}
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -108,6 +113,7 @@ def test_neither_do_those_that_install_first(trapped, tmp_path, name):
     here, environment = tmp_path / "clone", tmp_path / "environment"
     for part in ("src", "demo", "experiments"):
         shutil.copytree(PROJECT / part, here / part, ignore=shutil.ignore_patterns("data", "models", "__pycache__"))
+    for part in ("src", "demo", "demo/quick", "experiments"):
         (here / part / "SETTINGS.json").write_text("{")  # the first step stops there
     shutil.copy(PROJECT / "requirements.txt", here)
     shutil.copy(PROJECT / name, here)
@@ -118,7 +124,7 @@ def test_neither_do_those_that_install_first(trapped, tmp_path, name):
         (environment / "bin" / tool).write_text(text)
         (environment / "bin" / tool).chmod(0o755)
     path = f"{environment / 'bin'}:{os.environ['PATH']}"
-    result = call(folder, "sh", here / name, "--version", VIRTUAL_ENV=str(environment), PATH=path)
+    result = call(folder, "sh", here / name, INSTALLING[name], VIRTUAL_ENV=str(environment), PATH=path)
     assert "SETTINGS.json: not valid JSON" in result.stderr or result.stdout.startswith("pytest"), result.stderr
     assert list(marks.iterdir()) == []
 
@@ -435,7 +441,7 @@ SPOILT = [
     ("metadata.json", lambda _: "[" * 200_000, "metadata.json: cannot be read as JSON"),
     ("metadata.json", lambda _: "[]", "metadata.json: expected a JSON object, found list"),
     ("PARAMS.json", lambda _: "[" * 200_000, "PARAMS.json: not valid JSON"),
-    ("thresholds.json", lambda _: {}, "thresholds.json: findings: Field required"),
+    ("thresholds.json", lambda _: {}, "thresholds.json: rule: Field required"),
     ("thresholds.json", setting("findings", to={}), "thresholds.json: nothing pooled of Consolidation"),
     ("thresholds.json", setting("findings", E, "pooled", to=None), "thresholds.json: nothing pooled of Edema"),
     ("thresholds.json", setting("findings", E, "pooled", "threshold", to="0.5"), "Edema.pooled.threshold: Input"),

@@ -68,7 +68,17 @@ def test_aggregates_take_the_place_of_what_an_earlier_run_told_in_full(two):
     assert not (out / "metrics.json").exists()
     assert "Aggregates only" in (out / "report.html").read_text()
     curves = pd.read_csv(out / "decision_curves.csv")
-    assert curves[["hits", "alarms", "rejections", "misses"]].min(axis=None) >= 10
+    assert not (curves[["hits", "alarms", "rejections", "misses"]] < 10).any(axis=None)
+    assert pd.read_csv(out / "as_came.csv")["films"].tolist() == [120]
+    assert json.loads((out / "external.json").read_text())["notes"] == []  # which count films one by one
+
+
+def test_labels_of_no_home_are_refused(two):
+    new, table, _, params = two
+    with pytest.raises(InputError, match="--home-labels: expected beside --home"):
+        load_script("src/classification/eval/external.py").main(
+            [str(word) for word in (new, table, "--bundle", new.parent, "--home-labels", table, "--params", params)]
+        )
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,12 @@ def test_films_that_the_model_learned_from_are_warned_of(tmp_path):
     found = known(labels_csv(tmp_path, [("a.png", 1, 0), ("b.png", 1, 0)]), tmp_path, "a.png", "b.png", "c.png")
     settings = SimpleNamespace(images_csv=tmp_path / "images.csv", split_csv=tmp_path / "split.csv")
     assert known_labels.learned_from(found, settings) == []
-    ids = ["own/a", "own/b", "own/c"]
-    pd.DataFrame({"image_id": ids}).to_csv(settings.images_csv, index=False)
-    pd.DataFrame({"image_id": ids, "split": ["train", "test", "train"]}).to_csv(settings.split_csv, index=False)
-    (warning,) = known_labels.learned_from(found, settings)
-    assert warning.startswith("WARNING: 1 of the films with a known label are among those that the networks")
+    ids, patients = ["own/a", "own/b", "own/c", "own/d"], ["p1", "p2", "p3", "own/b"]  # a film of b's patient
+    pd.DataFrame({"image_id": ids, "patient_id": patients}).to_csv(settings.images_csv, index=False)
+    pd.DataFrame({"image_id": ids, "split": ["train", "test", "train", "val"]}).to_csv(settings.split_csv, index=False)
+    by_film, by_patient = known_labels.learned_from(found, settings)
+    assert by_film.startswith("WARNING: 1 of the films with a known label are among those that the networks")
+    assert by_patient.startswith("WARNING: 1 of the films with a known label are of patients with films among those")
 
 
 def test_the_report_of_new_films_holds_the_evaluation_and_says_whose_thresholds_they_are(tmp_path):

@@ -22,6 +22,7 @@ def bundle(folder):
     (folder / "models" / "a.keras").write_bytes(b"weights")
     (folder / "metadata.json").write_text(json.dumps(about))
     (folder / "thresholds.json").write_text("{}")
+    (folder / "reference.json").write_text(json.dumps({"scale": 1.0, "flips": {"thresholds": {}}}))
     rows = {"filename": ["x.png", "y.png"], "Nodule_prob": [0.4, 0.5], "Nodule_calibrated": "", "Nodule_called": [1, 1]}
     pd.DataFrame(rows).to_csv(folder / "examples" / "expected.csv", index=False)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -39,6 +40,8 @@ def test_it_has_the_networks_of_the_old_one_and_the_local_thresholds(tmp_path):
     assert out == tmp_path / "ensemble_refitted"
     assert (out / "models" / "a.keras").read_bytes() == b"weights"
     assert json.loads((out / "thresholds.json").read_text()) == thresholds
+    # Of decisions at the old thresholds: unknown at the new.
+    assert json.loads((out / "reference.json").read_text()) == {"scale": 1.0, "flips": None}
     assert json.loads((out / "refitted.json").read_text())["from"] == "that one"
     changelog = json.loads((out / "metadata.json").read_text())["changelog"]
     assert changelog == {"1.0.0": "as trained", "1.0.0+01234567": "fitted on 50 films"}

@@ -58,7 +58,7 @@ def test_of_few_patients_no_difference_is_large_enough():
     # an error of sqrt(.0094) = .0970; 2.8016 · .0970 · sqrt(2 · .3) = .2105, more than there is above .8.
     assert multivariate_normal.cdf([0.8416, 0.8416], cov=[[1, 0.5], [0.5, 1]]) == pytest.approx(0.687, abs=5e-4)
     assert row["smallest_difference"] == pytest.approx(0.2105, abs=0.001)
-    assert row["verdict"] == "no difference can be seen: not even 0.8 against 1"
+    assert row["verdict"] == "no better model than 0.8 can be told; a worse one from 0.211 below on"
 
 
 def test_unknown_labels_count_nowhere():

@@ -148,11 +148,6 @@ def _check_first_weights(params: Params, where: str) -> None:
         raise InputError(f"{where}: WEIGHTS_RANGE: is for a PyTorch file, and WEIGHTS names none. Name one, or say [].")
     for member in [member for family in FAMILIES for member in params.members(family)]:
         training = params.for_member(member).training
-        if params.weights_of_pytorch(member) and not member.startswith("densenet"):
-            raise InputError(
-                f"{where}: WEIGHTS: {params.first_weights(member)} is PyTorch's, of which only DenseNets are read; "
-                f'found for {member}. Give each member its own, such as {{"{member}": "imagenet"}}.'
-            )
         if training.freeze != "none" and params.first_weights(member) == "none":
             raise InputError(f"{where}: FREEZE: {member} has no first weights to freeze. Give it some in WEIGHTS.")
         if isinstance(training.freeze, int) and not 1 <= training.freeze < training.epochs:
@@ -258,16 +253,21 @@ def chosen_members(params: Params, family: str, member: str | None) -> tuple[str
     Raises
     ------
     InputError
-        The family has no such member.
+        The family has no such member; or first weights are of another network, before the others are trained.
     """
     members = params.members(family)
-    if member is None:
-        return members
-    if member not in members:
+    chosen = members if member is None else (member,)
+    for name in chosen:
+        if params.weights_of_pytorch(name) and not name.startswith("densenet"):
+            raise InputError(
+                f"WEIGHTS: {params.first_weights(name)} is PyTorch's, of which only DenseNets are read; found for "
+                f'{name}. Give each member its own, such as {{"{name}": "imagenet"}}.'
+            )
+    if not set(chosen) <= set(members):
         raise InputError(
             f"--member {member}: expected one of {', '.join(members)}, the members of {family} in PARAMS.json."
         )
-    return (member,)
+    return chosen
 
 
 def existing(path: str, key: str) -> Path:
