@@ -176,7 +176,8 @@ def write(arguments, came, films, shown, said, block):
 def refit(arguments, bundle, came, table):
     thresholds, kept = refitting.refitted(came.thresholds, table)
     films, patients = len(table), table["patient_id"].nunique()
-    note = f"thresholds and calibration fitted on {films:,} local films of {patients:,} patients"
+    what = f"thresholds and calibration{', as far as they sufficed,' if kept else ''} fitted"
+    note = f"{what} on {films:,} local films of {patients:,} patients"
     record = {"note": note, "from": bundle.name, "labels": digest(arguments.labels), "kept": kept}
     out = refitted_bundles.write(arguments.bundle, thresholds, record)
     print(*kept, one_line(f"{bundles.open_bundle(out).name}: {note} -> {out}"), sep="\n")

@@ -45,7 +45,9 @@ def refuse_other_kinds(header: Any, path: Path) -> tuple[str, ...]:
         said[f"BodyPartExamined is {part}"] = "CHEST"
     if said and not is_listed(path):
         wrong, expected = next(iter(said.items()))
-        raise FilmError(f"{path}: its {wrong}; expected {expected}")
+        raise FilmError(
+            f"{path}: its {wrong}; expected {expected}. If it is a chest film, name it in CHEST_FILMS or --chest-films"
+        )
     if not any(header.get(keyword) for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise FilmError(f"{path}: not readable as DICOM (it holds no pixels)")
     if missing := [keyword for keyword in ("Rows", "Columns", "BitsAllocated") if not header.get(keyword)]:

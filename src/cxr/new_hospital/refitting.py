@@ -158,6 +158,8 @@ def sentence(table: pd.DataFrame, finding: str, rule: str) -> str:
         rows = judged(table, finding, figure)
         if rows.empty:
             told.append(f"{what} cannot be judged: too few patients, or no draw left both kinds of film to test on")
+        elif (rows["kept"] == 1).all():
+            told.append(f"{what} could not be fitted: too few films")
         elif first is None:
             last = rows.iloc[-1]
             told.append(f"{what} does not pay with up to {last['patients']:,.0f} patients ({figure} {_moved(last)})")
