@@ -195,7 +195,7 @@ def test_a_dry_run_tells_films_disk_and_time_and_writes_nothing(folder):
         "disk: films at 32 px 0.00 GB, lung masks 0.00 GB, lung films and masks 0.00 GB; together"
     )
     assert lines[5].startswith("time, an estimate for all from the beginning (Keras ")
-    assert lines[6].startswith("  prepare_data.sh: reading films on 1 processes 0.0 min, training the U-Net ")
+    assert lines[6].startswith("  prepare_data.sh: reading films on 1 process 0.0 min, training the U-Net ")
     assert lines[7].startswith("  train_Ensemble.sh: up to tiny ")
     assert lines[8].startswith("  evaluate_ and visualization_Ensemble.sh: tiny ")
     assert lines[9].startswith("  train_Efficientnet.sh: up to efficientnetb0 ")
