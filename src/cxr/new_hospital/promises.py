@@ -112,6 +112,15 @@ def halves(here: Here) -> tuple[np.ndarray, np.ndarray]:
     return first, ~first
 
 
+def _sources(here: Here, home: Here | None) -> list[tuple[str, Here, np.ndarray, np.ndarray]]:
+    """Where promises are made: name, films, those that it is made from, and the local films that it is tested on."""
+    first, second = halves(here)
+    local = ("here", here, first, second)
+    return (
+        [("home", home, *(np.ones(len(films.table), dtype=bool) for films in (home, here))), local] if home else [local]
+    )
+
+
 def promises(here: Here, home: Here | None) -> pd.DataFrame:
     """The promise `RISK` of each finding: made at home and checked here; and made on half of here, checked on the rest.
 
@@ -121,13 +130,9 @@ def promises(here: Here, home: Here | None) -> pd.DataFrame:
         ``finding``, ``made`` (home, here), ``patients`` that it was made from and those ``needed``, ``threshold``,
         ``luck_low`` and ``luck_high`` from `luck`, then what `fate` says.
     """
-    first, second = halves(here)
-    everything = np.ones(len(here.table), dtype=bool)
-    made = [("home", home, np.ones(len(home.table), dtype=bool), everything)] if home else []
-    made.append(("here", here, first, second))
     rows = []
     for f, finding in enumerate(here.findings):
-        for name, source, fit, test in made:
+        for name, source, fit, test in _sources(here, home):
             fit, test = fit & (source.truth[:, f] == 1), test & (here.truth[:, f] == 1)
             patients = len(np.unique(source.patients[fit]))
             threshold = limit(source.raw[fit, f], source.patients[fit], RISK)
@@ -139,18 +144,9 @@ def promises(here: Here, home: Here | None) -> pd.DataFrame:
             row |= {"threshold": threshold, "luck_low": low, "luck_high": high}
             missed, ids = here.raw[test, f] < threshold, here.table["image_id"].to_numpy()[test]
             rows.append(row | fate(missed, ids, here.patients[test], RISK))
-    columns = [
-        "finding",
-        "made",
-        "patients",
-        "needed",
-        "threshold",
-        "luck_low",
-        "luck_high",
-        "missed",
-        "missed_of_films",
-    ]
-    return pd.DataFrame(rows, columns=[*columns, "low", "high", "drawn", "drawn_missed", "drawn_found", "fate"])
+    columns = ["finding", "made", "patients", "needed", "threshold", "luck_low", "luck_high"]
+    columns += ["missed", "missed_of_films", "low", "high", "drawn", "drawn_missed", "drawn_found", "fate"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def sentence(row: dict[str, Any]) -> str:
@@ -199,13 +195,9 @@ def abstaining(here: Here, home: Here | None) -> pd.DataFrame:
         patients with the finding that is called no; ``alarmed``: the same of those without that are called yes;
         ``wrong``: share of the answered films that are; the other columns count films.
     """
-    first, second = halves(here)
-    everything = np.ones(len(here.table), dtype=bool)
-    made = [("home", home, np.ones(len(home.table), dtype=bool), everything)] if home else []
-    made.append(("here", here, first, second))
     rows = []
     for f, finding in enumerate(here.findings):
-        for name, source, fit, test in made:
+        for name, source, fit, test in _sources(here, home):
             scores, owners, labels = source.raw[fit, f], source.patients[fit], source.truth[fit, f]
             truth, patients = here.truth[test, f], here.patients[test]
             for risk in RISKS:
