@@ -13,9 +13,10 @@ from sklearn.isotonic import isotonic_regression
 from cxr.evaluation import predictions
 from cxr.evaluation.source_fits import fit_of
 from cxr.evaluation.thresholds import fit_thresholds
-from cxr.new_hospital.flips import EDGE, above, aligned, between, margins, variances
+from cxr.new_hospital.flips import above, aligned, between, margins, variances
 
 ROWS = 10  # of the table
+SMALLEST = 1e-6  # variance of margins, where trainings agree to the last digit
 ONE_MEMBER = "one member only: nobody to differ from. Train the family with several members, or compare seeds: flips.sh"
 NOT_RECORDED = "this bundle has none: it was refitted, or written before flip risk was; export the family again for it"
 
@@ -147,7 +148,7 @@ def left_out(far: np.ndarray, pooled: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _distance(far: np.ndarray, pooled: np.ndarray) -> np.ndarray:
-    spread = np.sqrt(np.maximum(variances(far, pooled), EDGE))
+    spread = np.sqrt(np.maximum(variances(far, pooled), SMALLEST))
     return np.abs(far.mean(axis=0)) / spread
 
 

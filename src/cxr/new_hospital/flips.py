@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 from scipy.stats import norm
 
 from cxr.core.artifacts import no_formula
 from cxr.core.errors import InputError
 from cxr.evaluation import predictions
 from cxr.evaluation.bootstrap import FEWEST
+from cxr.evaluation.calibration import NEAREST, logit
 from cxr.evaluation.figures import RANKINGS
 from cxr.evaluation.metrics import ranking
 from cxr.evaluation.thresholds import limits
 
-EDGE = 1e-6  # a probability of 0 or 1 has no logit
 DISTANCES = (0.0, 0.25, 0.5, 1.0, 2.0)  # logits from the threshold at which a band of films begins
 SIZES = (1, 2, 3, 5, 10, 20)  # members of ensembles that are told
 ASKED = 0.05  # share of films that may flip between two ensembles
@@ -71,7 +70,7 @@ def margins(tables: Sequence[pd.DataFrame], fitted: Sequence[dict[str, Any]]) ->
 
 def above(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """Logit of a probability minus that of its threshold."""
-    return logit(np.clip(probabilities, EDGE, 1 - EDGE)) - logit(np.clip(thresholds, EDGE, 1 - EDGE))
+    return logit(probabilities) - logit(thresholds)
 
 
 def differ(called: np.ndarray) -> np.ndarray:
@@ -172,7 +171,7 @@ def between(tables: Sequence[pd.DataFrame], fitted: Sequence[dict[str, Any]]) ->
 def _of_finding(far: np.ndarray, probabilities: np.ndarray, aurocs: np.ndarray) -> dict[str, Any]:
     called = far >= 0
     flipped, spread = differ(called), probabilities.std(axis=0, ddof=1)
-    clipped = np.clip(probabilities, EDGE, 1 - EDGE)
+    clipped = np.clip(probabilities, NEAREST, 1 - NEAREST)
     distances = np.abs(far.mean(axis=0))
     band_of = np.searchsorted(DISTANCES, distances, side="right") - 1
     bands = []

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,11 +15,11 @@ from sklearn.preprocessing import StandardScaler
 from cxr.core.artifacts import no_formula
 from cxr.core.errors import InputError
 from cxr.evaluation import predictions
+from cxr.evaluation.calibration import logit
 from cxr.evaluation.thresholds import why_undefined
 from cxr.tables.splitting import hash_fraction
 
 FOLDS = 5
-EDGE = 1e-6
 
 
 def gathered(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
@@ -60,7 +59,7 @@ def gathered(tables: Sequence[pd.DataFrame], names: Sequence[str]) -> pd.DataFra
 
 def logits(table: pd.DataFrame) -> np.ndarray:
     """(N, F)."""
-    return logit(np.clip(predictions.arrays(table)[1], EDGE, 1 - EDGE))
+    return logit(predictions.arrays(table)[1])
 
 
 def cross_fitted(features: np.ndarray, truth: np.ndarray, patients: Sequence[str]) -> np.ndarray:
