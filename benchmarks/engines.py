@@ -59,13 +59,13 @@ def classifiers(settings, params, arguments, folder):
 def lungs(settings, params, arguments, folder):
     """The U-Net: a line, then mean Dice of the cleaned masks of held-out films by each engine."""
     from cxr.evaluation import metrics
-    from cxr.imaging.lungs import clean_mask
+    from cxr.anatomy.lungs import clean_mask
     from cxr.networks import saved_models
     from cxr.preparation import packs
     from cxr.tables import lung_sets
 
     size = params.unet.unet_input_size
-    test = np.flatnonzero(lung_sets.read_packed(settings.segmentation, size)["split"] == "test")
+    test = np.flatnonzero(lung_films.read_packed(settings.segmentation, size)["split"] == "test")
     films, drawn = (packs.open_pack(settings.segmentation / f"{what}_{size}.npy", "") for what in ("images", "masks"))
     unet = saved_models.load_model(settings.unet, size, "run_demo.sh")
     for engine, probabilities in compare("U-Net", unet, np.asarray(films[test]), params, arguments, folder).items():

@@ -108,7 +108,7 @@ def judged(folder):
     params = configuration.load_params(folder / "PARAMS.json")
     size = params.unet.unet_input_size
     backend.start(params)
-    table = lung_sets.read_packed(settings.segmentation, size)
+    table = lung_films.read_packed(settings.segmentation, size)
     rows = np.flatnonzero(table["split"] == "test")
     films = packs.open_pack(settings.segmentation / f"images_{size}.npy", "")
     drawn = packs.open_pack(settings.segmentation / f"masks_{JUDGED}.npy", "")

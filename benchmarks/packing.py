@@ -26,7 +26,7 @@ import numpy as np
 
 from cxr.core import configuration, executors
 from cxr.core.artifacts import digest
-from cxr.imaging import lungs
+from cxr.anatomy import lungs
 from cxr.imaging.listing import list_films
 from cxr.preparation import masking, packing, packs, reading
 

@@ -25,7 +25,7 @@ maps
 evaluation
 preparation
 tables networks
-synthetic
+synthetic anatomy
 imaging
 core
 """

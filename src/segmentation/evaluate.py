@@ -1,4 +1,4 @@
-"""How well the U-Net finds the lungs: Dice and IoU against the masks as drawn (not dilated).
+"""How well the U-Net finds lungs and hearts: Dice and IoU against the masks as drawn (not dilated).
 
 Reads   DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy, packed_<size>.csv, split.csv: the held-out patients;
         or, of any other set, the films of FOLDER and --masks DIR, paired by name as for training; the U-Net
@@ -15,13 +15,14 @@ from cxr.core import command_line  # first: from here on Ctrl-C is one line
 import numpy as np
 import pandas as pd
 
+from cxr.anatomy.heart import NOT_KNOWN, OUTLINES, measure
 from cxr.core import executors, locks
 from cxr.core.artifacts import digest, need, read_csv, write_csv, write_json, write_problems
 from cxr.core.errors import InputError
 from cxr.core.own_files import OwnFiles
 from cxr.core.progress import progress
 from cxr.preparation import packs, reading
-from cxr.tables import lung_sets
+from cxr.tables import lung_films, lung_sets
 
 FILES = ("dice.csv", "metrics.json", "worst.png", "problems.csv")
 TRAINED_BY = "src/segmentation/train.py"
@@ -58,15 +59,15 @@ def main(argv=None):
         pairs = lung_sets.pair_masks(arguments.folder, arguments.masks)
         OwnFiles(target, FILES)
         films, truth, table = outside(arguments, settings, params, *pairs, target)
-    measure(films, truth, table, settings, params, target)
+    score(films, truth, table, settings, params, target)
 
 
 def held_out(settings, params):
     """The packed films of the test split, their masks, and their rows of the table."""
     folder, size, made_by = settings.segmentation, params.unet.unet_input_size, "src/segmentation/etl/2_pack_arrays.py"
-    packed = lung_sets.read_packed(folder, size)
+    packed = lung_films.read_packed(folder, size)
     films = packs.open_pack(folder / f"images_{size}.npy", made_by)
-    masks = packs.open_pack(folder / f"masks_{size}.npy", made_by)
+    masks = packs.open_pack(folder / f"masks_{size}.npy", made_by, len(OUTLINES))
     test = np.flatnonzero(packed["split"] == "test")
     if not len(test):
         raise InputError(f"{folder / 'split.csv'}: no test film; raise UNET_TEST_FRACTION or name UNET_TEST_SETS.")
@@ -75,8 +76,7 @@ def held_out(settings, params):
 
 def outside(arguments, settings, params, pairs, problems, target):
     """The same of the pairs of two folders; what has no partner or is no mask is listed."""
-    jobs = [lung_sets.files_of(pair, arguments.folder, arguments.masks) for pair in pairs.itertuples()]
-    jobs = [(film, masks) for film, *masks in jobs]
+    jobs = lung_sets.jobs_of(pairs, arguments.folder, arguments.masks)
     read = functools.partial(reading.try_pair, size=params.unet.unet_input_size, fit=params.pack.fit)
     results = executors.by_processes(read, jobs, executors.process_count(params.general.workers))
     films, masks, wrong = zip(*progress(results, len(jobs), "lung films"), strict=True)
@@ -96,8 +96,8 @@ def outside(arguments, settings, params, pairs, problems, target):
     return np.stack([films[row] for row in whole]), np.stack([masks[row] for row in whole]), pairs
 
 
-def measure(films, truth, table, settings, params, target):
-    """Masks of films (N, size, size) beside the true ones: tables, the worst films, and what is printed."""
+def score(films, truth, table, settings, params, target):
+    """Outlines of films (N, size, size) beside the true ones (N, size, size, 2): tables, pictures, a printout."""
     need(settings.unet, TRAINED_BY)
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.evaluation import metrics
@@ -106,12 +106,13 @@ def measure(films, truth, table, settings, params, target):
 
     print(f"lung masks of {len(films)} films; {backend.start(params)}")
     unet = saved_models.load_model(settings.unet, params.unet.unet_input_size, TRAINED_BY)
-    predicted, qualities = zip(*inference.lung_masks(unet, films, params), strict=True)
-    predicted = np.stack(predicted)
+    outlined = list(inference.outlined_films(unet, films, params))
     table = table[["image_id", "set", "patient_id"]].reset_index(drop=True)
-    table["dice"], table["iou"] = metrics.dice(truth, predicted), metrics.iou(truth, predicted)
-    table["accepted"] = [quality.accepted for quality in qualities]
-    write_csv(table.round({"dice": 5, "iou": 5}), target / "dice.csv")
+    predicted, lungs = np.stack([film.lungs for film in outlined]), truth[..., 0]
+    table["dice"], table["iou"] = metrics.dice(lungs, predicted), metrics.iou(lungs, predicted)
+    table["accepted"] = [film.quality.accepted for film in outlined]
+    table = table.join(hearts(outlined, truth, metrics.dice))
+    write_csv(table.round(5), target / "dice.csv")
 
     block = {
         "all": summary(table, metrics.mean_interval, params),
@@ -122,19 +123,38 @@ def measure(films, truth, table, settings, params, target):
     worst = table["dice"].nsmallest(10).index
     captions = [f"{table['image_id'][row]}  Dice {table['dice'][row]:.3f}" for row in worst]
     film_pictures.worst_masks(
-        [films[row] for row in worst], truth[worst], predicted[worst], captions, target / "worst.png"
+        [films[row] for row in worst], lungs[worst], predicted[worst], captions, target / "worst.png"
     )
     for name, values in block.items():
         if isinstance(values, dict):
             print(line(name, values))
+    if (table["set"] == lung_films.DRAWN).any():
+        print("  drawn films are no measure of real ones: see docs/drawn_films.md for what was found on real hospitals")
     print(f"-> {target / 'metrics.json'}, dice.csv, worst.png")
+
+
+def hearts(outlined, truth, dice):
+    """heart_dice of films whose heart is known, cardiothoracic_ratio of all, cardiothoracic_ratio_true of the known."""
+    rows = []
+    for film, heart, lungs in zip(outlined, truth[..., 1], truth[..., 0], strict=True):
+        row = {"heart_dice": np.nan, "cardiothoracic_ratio": film.widths.cardiothoracic_ratio}
+        if film.heart is not None and not (heart == NOT_KNOWN).any():
+            row["heart_dice"] = float(dice(heart[None], film.heart[None])[0])
+            row["cardiothoracic_ratio_true"] = measure(lungs, heart).cardiothoracic_ratio
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["heart_dice", "cardiothoracic_ratio", "cardiothoracic_ratio_true"])
 
 
 def line(name, values):
     """A set's summary in words."""
     interval = "[{:.4f}, {:.4f}]".format(*values["dice_interval"]) if values["dice_interval"] else "(no interval)"
     scores = f"Dice {values['dice']:.4f} {interval}  IoU {values['iou']:.4f}"
-    return f"  {name:<12} {scores}  {values['films']} films, {values['accepted']} accepted"
+    said = f"  {name:<12} {scores}  {values['films']} films, {values['accepted']} accepted"
+    if values["hearts"]:
+        said += f"; heart: Dice {values['heart_dice']:.4f}, {values['hearts']} films"
+    if values.get("ratios"):
+        said += f", cardiothoracic ratio {values['ratio_error']:+.3f} (absolute {values['ratio_absolute_error']:.3f})"
+    return said
 
 
 def summary(rows, mean_interval, params):
@@ -151,6 +171,22 @@ def summary(rows, mean_interval, params):
         "iou_interval": interval[1],
         "lowest_dice": float(rows["dice"].min()),
         "accepted": int(rows["accepted"].sum()),
+        **heart_summary(rows),
+    }
+
+
+def heart_summary(rows):
+    """Of the films whose heart is known: how many, mean Dice, and the error of the cardiothoracic ratio."""
+    known = rows[rows["heart_dice"].notna()]
+    if known.empty:
+        return {"hearts": 0}
+    error = (known["cardiothoracic_ratio"] - known["cardiothoracic_ratio_true"]).dropna()
+    return {
+        "hearts": len(known),
+        "heart_dice": float(known["heart_dice"].mean()),
+        "ratios": len(error),
+        "ratio_error": float(error.mean()) if len(error) else None,
+        "ratio_absolute_error": float(error.abs().mean()) if len(error) else None,
     }
 
 

@@ -17,13 +17,14 @@ from cxr.core import command_line  # first: from here on Ctrl-C is one line
 import numpy as np
 import pandas as pd
 
+from cxr.anatomy import drawn_masks
+from cxr.anatomy.lungs import MaskQuality, shape_of
 from cxr.core import executors
 from cxr.core.artifacts import need, write_csv
 from cxr.core.errors import InputError, one_line
 from cxr.core.own_files import OwnFiles, is_plain_file, listed, not_listed
 from cxr.core.progress import progress
-from cxr.imaging import decoding, drawn_masks, geometry, listing
-from cxr.imaging.lungs import MaskQuality, shape_of
+from cxr.imaging import decoding, geometry, listing
 from cxr.new_films.film_files import shown_name
 from cxr.preparation import reading
 from cxr.tables import lung_sets
@@ -73,17 +74,17 @@ def main(argv=None):
         if mask is not None:
             film_pictures.lung_outline(film, mask, out / "overlays" / mask_names[number], row["reason"])
             written.append(f"overlays/{mask_names[number]}")
-    masks = progress(inference.lung_masks(unet, readable(), params), len(todo), "lung masks")
-    for number, problem, (mask, quality) in ((todo[i], problems[i], found) for i, found in enumerate(masks)):
-        rows[number] = {"film": shown_name(names[number]), **vars(quality), "problem": problem}
+    outlined = progress(inference.outlined_films(unet, readable(), params), len(todo), "lung masks")
+    for number, problem, found in ((todo[i], problems[i], found) for i, found in enumerate(outlined)):
+        rows[number] = {"film": shown_name(names[number]), **found.record, "problem": problem}
         if problem:
             rows[number] |= {"accepted": False, "reason": "unreadable"}
             continue
         film = decoding.read_film(paths[number])
-        whole = of_film(mask, film.shape, params.pack.fit)
-        place = PLACES[not quality.accepted]  # as pairs to train on those would teach the mistake
+        whole = of_film(found.lungs, film.shape, params.pack.fit)
+        place = PLACES[not found.quality.accepted]  # as pairs to train on those would teach the mistake
         drawn_masks.write_signed(whole, out / place / mask_names[number], place)
-        film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], quality.reason)
+        film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], found.quality.reason)
         written += [f"{place}/{mask_names[number]}", f"overlays/{mask_names[number]}"]
     table = pd.DataFrame([rows[number] for number in range(len(paths))]).astype({"components": "Int64"})
     write_csv(table, out / "masks.csv")

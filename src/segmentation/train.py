@@ -5,13 +5,13 @@ Writes  MODELS_DIR/segmentation/Unet/weights/: model.keras (best epoch by Dice o
 """
 
 from cxr.core import command_line, locks, process_group
-from cxr.tables import lung_sets
+from cxr.tables import lung_films
 
 
 def main(argv=None):
     arguments = command_line.unet_parser(__doc__).parse_args(argv)
     settings, params = command_line.load(arguments)
-    reason = lung_sets.why_skip(settings, params) if arguments.if_missing else ""
+    reason = lung_films.why_skip(settings, params) if arguments.if_missing else ""
     with process_group.first_speaks():
         if reason:
             print(reason)

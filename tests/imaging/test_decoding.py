@@ -11,11 +11,11 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from cxr.anatomy.lungs import mask_film
 from cxr.core.errors import FilmError
 from cxr.imaging.decoding import open_film, read_film, write_image
 from cxr.imaging.dicom_terms import other_part
 from cxr.imaging.geometry import blank_corners, fit_square, square_to_film, to_film, to_square
-from cxr.imaging.lungs import mask_film
 from cxr.preparation.packing import Packing, pack_shard
 from tests.conftest import PROJECT
 from tests.imaging.dicom_files import dicom

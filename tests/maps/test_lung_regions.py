@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cxr.anatomy.lungs import mask_film
 from cxr.imaging.geometry import fit_square, square_affine, square_to_film
-from cxr.imaging.lungs import mask_film
 from cxr.maps import localisation, lung_regions
 from cxr.maps.localisation import FilmGeometry
 from tests.conftest import tiny_params

@@ -3,9 +3,9 @@ import shutil
 import numpy as np
 import pytest
 
+from cxr.anatomy.lungs import clean_mask
 from cxr.core.configuration import params_from
 from cxr.evaluation.randomisation import randomisation
-from cxr.imaging.lungs import clean_mask
 from cxr.networks import backend, classifiers, inference, recomputation, u_net
 from cxr.networks.backend import keras
 from cxr.networks.inference import lung_masks, predictor, score, scorer

@@ -3,11 +3,11 @@ import time
 import numpy as np
 import pytest
 
+from cxr.anatomy.lungs import clean_mask
 from cxr.core import executors
 from cxr.core.artifacts import digest
 from cxr.core.executors import each_film, forget, shards
 from cxr.imaging.decoding import write_image
-from cxr.imaging.lungs import clean_mask
 from cxr.networks import inference, saved_models, u_net
 from cxr.networks.backend import keras
 from cxr.preparation.masking import Masking, mask_shard

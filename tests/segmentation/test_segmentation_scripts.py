@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.anatomy.lungs import MaskQuality
 from cxr.core import configuration
 from cxr.core.artifacts import digest
 from cxr.core.errors import InputError
 from cxr.imaging.decoding import write_image
-from cxr.imaging.lungs import MaskQuality
 from cxr.networks.backend import keras
 from cxr.preparation import packs
 from cxr.synthetic.releases import ReleaseParams, write_releases

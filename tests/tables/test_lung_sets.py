@@ -11,7 +11,8 @@ import pytest
 from cxr.core.artifacts import write_csv
 from cxr.core.errors import InputError
 from cxr.imaging.decoding import write_image
-from cxr.tables.lung_sets import files_of, mask_names, pair_masks, read_pair, split_pairs, why_skip
+from cxr.tables.lung_films import split_pairs, why_skip
+from cxr.tables.lung_sets import files_of, mask_names, pair_masks, read_pair
 from tests.conftest import PROJECT, settings_in, tiny_params
 
 SHARED = PROJECT.parent / "shared" / "data"

@@ -2,7 +2,8 @@
 
 Reads   DATA_DIR/classification/images.csv and its films, MODELS_DIR/segmentation/Unet/weights/model.keras
 Writes  DATA_DIR/classification/lung_masks.npy (0/255, row i = row i of images.csv), lung_masks.csv (area_fraction,
-        components, accepted, reason, doubt), lung_masks_problems.csv, preview_masks.png, preview_doubtful_masks.png
+        components, accepted, reason, doubt, cardiothoracic_ratio and where both widths were taken, as shares of the
+        square's side), lung_masks_problems.csv, preview_masks.png, preview_doubtful_masks.png
         (32: the oddest of a doubtful shape, then those most unlike the others, accepted or not)
 
 With "LUNG_MASKING": "none" there is nothing to do. A film whose mask fails the check is used whole, and counted.
@@ -15,12 +16,12 @@ from cxr.core import command_line  # first: from here on Ctrl-C is one line
 # isort: split
 import numpy as np
 
+from cxr.anatomy.lungs import shape_of
 from cxr.core import executors
 from cxr.core.artifacts import digest, need, raw_state, write_csv
 from cxr.core.progress import progress
 from cxr.core.steps import Step
 from cxr.imaging import chest_films, film_checks
-from cxr.imaging.lungs import shape_of
 from cxr.preparation import masking, packing, packs, reading
 from cxr.preparation.films import spread
 from cxr.report import film_pictures
@@ -87,9 +88,20 @@ def main(argv=None):
             f"{(table['doubt'] != '').sum()} masks are doubtful by their shape (used all the same), "
             f"{(distances > limit).sum()} far from the others: the first of both -> {doubtful}",
             *(f"  {name}: {share:.1%} of {count} masks not accepted" for name, share, count in shares.itertuples()),
+            *ratios(table["cardiothoracic_ratio"], images),
         ]
 
     print(*step.run(make), sep="\n")
+
+
+def ratios(ratio, images):
+    """Lines on the cardiothoracic ratio, by view: on AP films, and of those who lie, it comes out too large."""
+    by_view = ratio.groupby(images["view"].fillna("view not known")).describe()
+    known = by_view[by_view["count"] > 0]
+    return [
+        f"  cardiothoracic ratio, {view}: median {row['50%']:.3f} of {row['count']:.0f} films"
+        for view, row in known.iterrows()
+    ]
 
 
 def odd(masks, distances):

@@ -83,12 +83,17 @@ class TableParams(Stage):
 
 
 class UnetParams(Stage):
+    lung_films: Literal["real", "drawn", "both"] = Field(
+        "both", description="what the U-Net learns from: real lung films, drawn ones, or both"
+    )
+    drawn_lung_films: int = Field(1500, ge=16, description="films drawn for the U-Net")
     unet_input_size: Size = Field(
         256, multiple_of=16, description="side of the U-Net's square input, pixels; a multiple of 16"
     )
     unet_filters: int = Field(16, ge=4, le=256, description="filters of the first of the U-Net's levels")
     unet_dropout: float = Field(0.2, ge=0, lt=1, description="dropout at the bottom of the U-Net")
-    unet_epochs: int = Field(60, ge=1, description="passes over the lung films")
+    unet_epochs: int = Field(60, ge=1, description="passes over the lung films where all are real")
+    unet_drawn_epochs: int = Field(5, ge=1, description="passes over them where drawn films are among them")
     unet_batch_size: int = Field(4, ge=1, description="lung films a step")
     unet_learning_rate: float = Field(1e-3, gt=0, description="of AdamW, falling along a cosine")
     unet_augmentation: Fraction = Field(0.9, description="share of lung films that are augmented, strongly")

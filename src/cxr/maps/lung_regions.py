@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from cxr.anatomy.lungs import mask_film
 from cxr.core.parameters import PackParams
 from cxr.core.settings import Settings
 from cxr.imaging.geometry import square_affine, square_to_film, warp_matrix
-from cxr.imaging.lungs import mask_film
 from cxr.maps.localisation import FilmGeometry
 from cxr.preparation.packs import open_pack
 

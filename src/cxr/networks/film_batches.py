@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from cxr.anatomy.heart import NOT_KNOWN
 from cxr.networks.augmentation import augment
 from cxr.networks.backend import keras
 
@@ -11,6 +12,15 @@ from cxr.networks.backend import keras
 def film_key(image_id: str) -> int:
     """A number that stands for a film in random seeds: the same in every run and on every machine."""
     return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest())
+
+
+def known_masks(masks: np.ndarray) -> np.ndarray:
+    """Masks (n, size, size, K) uint8 as float32: 1, 0, and NaN all over a film whose mask is `NOT_KNOWN`.
+
+    All over: a warp brings black from beyond the film into its corners, of which nothing is known either.
+    """
+    unknown = (masks == NOT_KNOWN).any(axis=(1, 2), keepdims=True)
+    return np.where(unknown, np.float32(np.nan), (masks > 127).astype(np.float32))
 
 
 class FilmBatches(keras.utils.PyDataset):
@@ -24,8 +34,8 @@ class FilmBatches(keras.utils.PyDataset):
         The rows used.
     image_ids : sequence of str
         One for each of ``rows``: seeds the film's augmentation, so that it depends neither on order nor on machine.
-    targets : ndarray of shape (len(rows), F), float32, or (N, size, size), uint8 lung masks
-        A mask is warped with its film and comes out as float32 0 or 1 of shape (n, size, size, 1).
+    targets : ndarray of shape (len(rows), F), float32, or (N, size, size, K), uint8 masks
+        Masks are warped with their film and come out as float32 of shape (n, size, size, K): see `known_masks`.
     batch_size, seed : int
     augmentation : AugmentParams, optional
         None: films as they are, in order (for scoring), the last batch with what is left. Else every batch has
@@ -42,7 +52,7 @@ class FilmBatches(keras.utils.PyDataset):
         self.pack, self.rows, self.targets = pack, np.asarray(rows), targets
         self.keys = [film_key(image_id) for image_id in image_ids]
         self.batch_size, self.seed, self.augmentation, self.share = batch_size, seed, augmentation, share
-        self.has_masks = targets is not None and targets.ndim == 3
+        self.has_masks = targets is not None and targets.ndim == 4
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -80,5 +90,5 @@ class FilmBatches(keras.utils.PyDataset):
         if self.targets is None:
             return (films[..., None],)
         if self.has_masks:
-            return films[..., None], (masks[..., None] > 127).astype(np.float32)
+            return films[..., None], known_masks(masks)
         return films[..., None], self.targets[chosen]

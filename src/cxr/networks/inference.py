@@ -2,12 +2,15 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from cxr.anatomy.heart import OUTLINES, Widths, clean_heart, measure
+from cxr.anatomy.lungs import MaskQuality, clean_mask
 from cxr.core import process_group
 from cxr.core.parameters import MAP_METHODS, Params
-from cxr.imaging.lungs import MaskQuality, clean_mask
 from cxr.networks import backend, map_places
 from cxr.networks.backend import keras
 from cxr.networks.class_activation import explainer
@@ -52,10 +55,36 @@ def _in_order(pack: np.ndarray, rows: np.ndarray, params: Params, multiple: int 
     return FilmBatches(pack, rows, map(str, rows), None, size, workers=2)
 
 
-def lung_masks(
-    unet: keras.Model, films: Iterable[np.ndarray], params: Params
-) -> Iterator[tuple[np.ndarray, MaskQuality]]:
-    """Clean lung masks of a stream of films.
+@dataclass(frozen=True)
+class Outlined:
+    """What a U-Net found in a film: clean masks of shape (size, size), uint8, 0 or 255; the lungs' quality; widths.
+
+    heart is None where the U-Net outlines lungs alone, as those of earlier versions; widths are NaN there, and where
+    the lungs are not accepted.
+    """
+
+    lungs: np.ndarray
+    heart: np.ndarray | None
+    quality: MaskQuality
+    widths: Widths
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """A row of a table of masks."""
+        return {**vars(self.quality), **vars(self.widths)}
+
+
+def _outlined(probabilities: np.ndarray, threshold: float) -> Outlined:
+    """From the probabilities (size, size, K) of a film."""
+    lungs, quality = clean_mask(probabilities[..., 0], threshold)
+    if probabilities.shape[-1] < len(OUTLINES):
+        return Outlined(lungs, None, quality, Widths())
+    heart = clean_heart(probabilities[..., 1], threshold)
+    return Outlined(lungs, heart, quality, measure(lungs, heart) if quality.accepted else Widths())
+
+
+def outlined_films(unet: keras.Model, films: Iterable[np.ndarray], params: Params) -> Iterator[Outlined]:
+    """Lungs and heart of a stream of films.
 
     Parameters
     ----------
@@ -66,9 +95,7 @@ def lung_masks(
 
     Yields
     ------
-    mask : ndarray of shape (size, size), uint8
-        0 or 255.
-    quality : MaskQuality
+    Outlined
     """
     size, step = unet.input_shape[1], min(MASK_BATCH, params.evaluation.score_batch_size)
     batch: list[np.ndarray] = []
@@ -80,8 +107,8 @@ def lung_masks(
         with _one_at_a_time:
             if not unet.compiled:
                 unet.compile(jit_compile=backend.jit_compile(params))
-            probabilities = np.asarray(unet.predict_on_batch(stacked))[: len(batch), ..., 0]
-        return [clean_mask(probability, params.pack.lung_threshold) for probability in probabilities]
+            probabilities = np.asarray(unet.predict_on_batch(stacked))[: len(batch)]
+        return [_outlined(of_film, params.pack.lung_threshold) for of_film in probabilities]
 
     for film in films:
         batch.append(film)

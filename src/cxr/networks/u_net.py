@@ -1,5 +1,6 @@
-"""The U-Net that outlines the lungs."""
+"""The U-Net that outlines lungs and heart."""
 
+from cxr.anatomy.heart import OUTLINES
 from cxr.core.parameters import Params
 from cxr.networks.backend import keras
 from cxr.networks.classifiers import set_batch_norm_momentum
@@ -14,7 +15,8 @@ def build_unet(params: Params) -> keras.Model:
     Returns
     -------
     keras.Model
-        (N, size, size, 1) 0..255 -> probability of lung (N, size, size, 1), float32.
+        (N, size, size, 1) 0..255 -> probabilities (N, size, size, 2), float32, in the order of `OUTLINES`:
+        of lung, and of heart, which may lie before a lung or the diaphragm.
     """
     size, filters = params.unet.unet_input_size, params.unet.unet_filters
     film = keras.Input((size, size, 1), name="film")
@@ -34,8 +36,8 @@ def build_unet(params: Params) -> keras.Model:
         x = keras.layers.BatchNormalization()(x)
         x = keras.layers.Activation("relu")(x)
         x = _two_convolutions(keras.layers.Concatenate()([skipped[level], x]), filters * 2**level)
-    logit = keras.layers.Conv2D(1, 1, dtype="float32", name="logit")(x)
-    model = keras.Model(film, keras.layers.Activation("sigmoid", dtype="float32", name="lung")(logit), name="unet")
+    logit = keras.layers.Conv2D(len(OUTLINES), 1, dtype="float32", name="logit")(x)
+    model = keras.Model(film, keras.layers.Activation("sigmoid", dtype="float32", name="outlines")(logit), name="unet")
     set_batch_norm_momentum(model, params.models.batch_norm_momentum)
     return model
 

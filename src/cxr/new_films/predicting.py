@@ -177,9 +177,10 @@ def _mask(bundle: Bundle, paths, work: Path, progress, network) -> tuple[np.ndar
         return None, pd.DataFrame(checks)
     qualities = []
     with packs.written_pack(work / "masks.npy", len(paths), size) as temporary:
-        for row, (mask, quality) in enumerate(inference.lung_masks(unet, squares(), params)):
-            packs.write_rows(temporary, row, mask[None])
-            qualities.append({"accepted": quality.accepted, "reason": quality.reason})
+        for row, found in enumerate(inference.outlined_films(unet, squares(), params)):
+            packs.write_rows(temporary, row, found.lungs[None])
+            said = {"accepted": found.quality.accepted, "reason": found.quality.reason}
+            qualities.append({**said, **vars(found.widths)})
     return packs.open_pack(work / "masks.npy", MADE_BY), pd.DataFrame(checks).join(pd.DataFrame(qualities))
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cxr.anatomy.lungs import shape_of
 from cxr.core import executors
 from cxr.imaging import film_checks
-from cxr.imaging.lungs import shape_of
 from cxr.preparation import reading
 from cxr.tables.sources.source import Checked
 

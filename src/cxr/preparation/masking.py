@@ -50,7 +50,7 @@ def mask_shard(shard: Sequence[tuple[int, Path]], masking: Masking) -> list[dict
     Returns
     -------
     list of dict
-        For each film the fields of `lungs.MaskQuality`, and ``problem``: "" or why its mask is empty.
+        For each film `inference.Outlined.record`, and ``problem``: "" or why its mask is empty.
     """
     unet, params = network(masking)[0], masking.params
     from cxr.networks import inference
@@ -58,6 +58,6 @@ def mask_shard(shard: Sequence[tuple[int, Path]], masking: Masking) -> list[dict
     films, problems = zip(
         *(try_square(path, params.unet.unet_input_size, params.pack.fit) for _, path in shard), strict=True
     )
-    masks, qualities = zip(*inference.lung_masks(unet, films, params), strict=True)
-    write_rows(Path(masking.masks), shard[0][0], np.stack(masks))
-    return [{**vars(quality), "problem": problem} for quality, problem in zip(qualities, problems, strict=True)]
+    outlined = list(inference.outlined_films(unet, films, params))
+    write_rows(Path(masking.masks), shard[0][0], np.stack([film.lungs for film in outlined]))
+    return [{**film.record, "problem": problem} for film, problem in zip(outlined, problems, strict=True)]

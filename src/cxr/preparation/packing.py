@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxr.anatomy.lungs import mask_film
 from cxr.core.errors import FilmError
 from cxr.core.executors import cached
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import AFFINE, fit_square, square_affine, square_to_film
-from cxr.imaging.lungs import mask_film
 from cxr.preparation.packs import open_pack, write_rows
 from cxr.preparation.reading import UNREADABLE
 

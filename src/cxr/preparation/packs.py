@@ -16,9 +16,9 @@ from cxr.core.errors import InputError, MachineError
 
 
 @contextmanager
-def written_pack(path: Path, films: int, size: int) -> Iterator[Path]:
-    """`written_array` of uint8 (films, size, size)."""
-    with written_array(path, (films, size, size), np.uint8) as temporary:
+def written_pack(path: Path, films: int, size: int, *channels: int) -> Iterator[Path]:
+    """`written_array` of uint8 (films, size, size), or (films, size, size, channels)."""
+    with written_array(path, (films, size, size, *channels), np.uint8) as temporary:
         yield temporary
 
 
@@ -103,8 +103,8 @@ def open_array(path: Path, made_by: str) -> np.ndarray:
         raise InputError(f"{path}: not a packed array ({kind}). Remove it and make it again with: {made_by}") from None
 
 
-def open_pack(path: Path, made_by: str) -> np.ndarray:
-    """A pack as a read-only memory map of shape (N, size, size), uint8.
+def open_pack(path: Path, made_by: str, *channels: int) -> np.ndarray:
+    """A pack as a read-only memory map of shape (N, size, size), or (N, size, size, channels), uint8.
 
     Raises
     ------
@@ -112,6 +112,10 @@ def open_pack(path: Path, made_by: str) -> np.ndarray:
         Not there, or no pack.
     """
     pack = open_array(path, made_by)
-    if pack.dtype != np.uint8 or pack.ndim != 3:
-        raise InputError(f"{path}: expected uint8 of shape (N, size, size), found {pack.dtype} of shape {pack.shape}.")
+    if pack.dtype != np.uint8 or pack.ndim < 3 or pack.shape[3:] != channels:
+        expected = ", ".join(["N", "size", "size", *map(str, channels)])
+        raise InputError(
+            f"{path}: expected uint8 of shape ({expected}), found {pack.dtype} of shape {pack.shape}. "
+            f"Make it again with: {made_by}"
+        )
     return pack

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cxr.anatomy.heart import NOT_KNOWN
 from cxr.core.artifacts import write_problems
 from cxr.core.errors import FilmError, InputError
 from cxr.imaging.decoding import open_film, read_film
 from cxr.imaging.film_checks import FilmChecks, check_film
 from cxr.imaging.geometry import fit_square
-from cxr.tables.lung_sets import read_pair
+from cxr.tables.lung_sets import read_heart, read_pair
 
 BROKEN_LIMIT = 0.1  # share of unreadable films from which something is wrong with the disk or the download
 UNREADABLE = "unreadable: "
@@ -34,15 +35,25 @@ def try_new_film(path: Path, size: int, fit: str) -> tuple[np.ndarray, FilmCheck
     return fit_square(film.pixels, size, fit)[0], check_film(film, path), ""
 
 
-def try_pair(job: tuple[Path, list[Path]], size: int, fit: str) -> tuple[np.ndarray | None, np.ndarray | None, str]:
-    """A film and its mask, (size, size) uint8 each, or the problem with them."""
+def try_pair(
+    job: tuple[Path, Sequence[Path], Sequence[Path]], size: int, fit: str
+) -> tuple[np.ndarray | None, np.ndarray | None, str]:
+    """A film (size, size) and its masks of lungs and heart (size, size, 2), uint8, or the problem with them.
+
+    job : the film, its lung masks, its heart masks.
+    """
+    film_path, *masks = job
     try:
-        film, mask = read_pair(*job)
+        film, lungs = read_pair(film_path, masks[0])
+        heart = read_heart(film, film_path, masks[1])
     except FilmError as error:
         return None, None, f"{UNREADABLE}{error}"
     except InputError as error:
         return None, None, str(error)
-    return fit_square(film, size, fit)[0], fit_square(mask, size, fit, nearest=True)[0], ""
+    squares = [fit_square(mask, size, fit, nearest=True)[0] for mask in (lungs, heart)]
+    if not masks[1]:
+        squares[1][:] = NOT_KNOWN  # beside the film, too
+    return fit_square(film, size, fit)[0], np.stack(squares, axis=-1), ""
 
 
 def list_broken(names: Iterable[str], paths: Sequence[Path], problems: Iterable[str], csv: Path) -> int:

@@ -55,7 +55,7 @@ def expose(rng: np.random.Generator, stopped: np.ndarray, site: Hospital, lung: 
     grain = film_grain(rng, size, 0.65)
     grain *= 0.5 + np.clip(stopped, 0, 1.6)  # fewer rays, more noise
     cv2.scaleAdd(grain, noise, stopped, stopped)
-    dark, bright = site.dark + rng.normal(0, 13), site.bright + rng.normal(0, 12)
+    dark, bright = max(12.0, site.dark + rng.normal(0, 13)), site.bright + rng.normal(0, 12)
     if rng.random() < 0.12:  # washed-out films
         dark = dark + 45
     gamma = np.exp(rng.normal(0, 0.12))

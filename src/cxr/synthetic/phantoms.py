@@ -9,18 +9,19 @@ exposed, sharpened and labelled the way a hospital does. Findings are drawn by `
 ((512, 512), (512, 512), ['Effusion'])
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from cxr.synthetic.drawn_findings import add_findings
-from cxr.synthetic.exposure import HOSPITALS, collimate, expose, label, upsampled, wires
+from cxr.synthetic.exposure import HOSPITALS, Hospital, collimate, expose, label, upsampled, wires
 from cxr.synthetic.frame import Frame, band, rounded
 from cxr.synthetic.markings import _add_markings
 from cxr.synthetic.outlines import Pose, chest_outlines
-from cxr.synthetic.patients import SIDES, Patient, draw_patient
-from cxr.synthetic.scene import Scene, draw_severity, heart_ratio, ragged
+from cxr.synthetic.patients import SIDES, Anatomy, Patient, draw_patient
+from cxr.synthetic.scene import Scene, draw_severity, heart_ratio, ragged, smooth_step
 from cxr.synthetic.skeleton import _bones
 from cxr.synthetic.tissue import _depth, _tissue
 
@@ -34,11 +35,13 @@ class Film:
     """One film and what is known about it.
 
     pixels : (size, size) uint8, bright is dense. lungs : (size, size) uint8, 0 or 255, both lungs without the heart.
+    heart : (size, size) uint8, 0 or 255, the whole heart, also where it lies before the diaphragm; empty in laterals.
     boxes : finding to boxes (x, y, w, h) in film pixels. cardiothoracic_ratio : of the drawn outlines, NaN in laterals.
     """
 
     pixels: np.ndarray
     lungs: np.ndarray
+    heart: np.ndarray
     boxes: dict[str, tuple[tuple[float, float, float, float], ...]]
     cardiothoracic_ratio: float
 
@@ -77,8 +80,31 @@ def draw_film(
     if view == "LATERAL":
         stopped = _lateral(posing, patient, frame)
         pixels = expose(exposing, stopped, site, 0.45, 1.25)
-        return Film(label(labelling, pixels, site, view), np.zeros_like(pixels), {}, float("nan"))
+        return Film(label(labelling, pixels, site, view), *np.zeros((2, size, size), np.uint8), {}, float("nan"))
     pose = _pose(posing, patient, severities, view, site)
+    return draw_posed((marking, finding, exposing, labelling), patient, severities, frame, pose, site)
+
+
+def draw_posed(
+    streams: list[np.random.Generator],
+    patient: Patient,
+    severities: dict[str, float],
+    frame: Frame,
+    pose: Pose,
+    site: Hospital,
+    medial: float = 0.0,
+    devices: Callable[[np.ndarray], None] | None = None,
+) -> Film:
+    """A frontal film of a patient who stands or lies as the pose says, in that place of the film.
+
+    Parameters
+    ----------
+    streams : generators for tissue, findings, exposure and labels.
+    medial : by how much nearer the midline than the drawn vessels readers end the lungs above the heart, body units.
+    devices : draws what the patient carries into the rays stopped (size, size).
+    """
+    marking, finding, exposing, labelling = streams
+    size, view = frame.size, pose.view
     chest = chest_outlines(patient.anatomy, pose)
     scene = _scene(frame.resized(size * GRID // 512), patient.anatomy, pose, chest)
     add_findings(finding, scene, severities)
@@ -87,6 +113,8 @@ def draw_film(
     _add_markings(stopped, frame, scene)
     if view == "AP":
         stopped += wires(marking, frame, patient.anatomy.apex)
+    if devices:
+        devices(stopped)
     pixels = expose(exposing, stopped, site, 0.50, 1.36 if view == "PA" else 1.44)
     corners = frame.pixels(np.vstack(chest.hemithorax))
     pixels = label(labelling, collimate(exposing, pixels, corners.min(axis=0), corners.max(axis=0), view), site, view)
@@ -94,7 +122,8 @@ def draw_film(
     boxes = {
         name: tuple(_scaled(box, size / scene.frame.size) for box in of_name) for name, of_name in scene.boxes.items()
     }
-    return Film(pixels, _lung_mask(scene, size), boxes, ratio)
+    heart = np.where(frame.fill([chest.heart]) > 127, np.uint8(255), np.uint8(0))
+    return Film(pixels, _lung_mask(scene, size, medial), heart, boxes, ratio)
 
 
 def _scaled(box, factor):
@@ -129,15 +158,26 @@ def _scene(frame, anatomy, pose, chest):
     return Scene(frame, anatomy, pose, chest, x, y, lungs, sides)
 
 
-def _lung_mask(scene, size):
+def _lung_mask(scene, size, medial):
     """Both lungs as people outline them: opacities belong to the lung, a large effusion does not."""
     lungs = scene.lungs[0] + scene.lungs[1]
+    if medial:
+        middle = scene.frame.fill([scene.chest.heart, narrowed(scene.chest.mediastinum, scene.anatomy, medial)])
+        sides = sum(side * (sign * scene.x > 0) for side, sign in zip(scene.sides, SIDES, strict=True))
+        lungs = sides * (1 - middle.astype(np.float32) / 255)
     if "Effusion" in scene.boxes and not scene.pose.supine:
         drowned = (scene.filled > 0.85) & (scene.y > scene.chest.angle_y - 0.30)
         if drowned[lungs > 0.5].mean() > 0.08:
             lungs = np.where(drowned, 0, lungs)
     full = cv2.resize(lungs.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
     return np.where(full > 0.5, 255, 0).astype(np.uint8)
+
+
+def narrowed(mediastinum: np.ndarray, anatomy: Anatomy, medial: float) -> np.ndarray:
+    """Outline of the vessels (n, 2) with both borders so much nearer the midline, less and less towards the heart."""
+    lower = smooth_step((mediastinum[:, 1] - anatomy.apex - 0.5 * anatomy.lung_height) / (0.25 * anatomy.lung_height))
+    x = np.sign(mediastinum[:, 0]) * np.maximum(np.abs(mediastinum[:, 0]) - medial * (1 - lower), 0)
+    return np.column_stack([x, mediastinum[:, 1]])
 
 
 def _lateral(rng, patient, frame):

@@ -11,22 +11,19 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cxr.core import locks
-from cxr.core.artifacts import read_csv
+from cxr.anatomy.drawn_masks import drawn, grays_of, why_no_lungs
+from cxr.anatomy.heart import NOT_KNOWN
 from cxr.core.errors import InputError, composed, escaped, unescaped
-from cxr.core.parameters import Params, UnetParams
-from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
-from cxr.imaging.drawn_masks import drawn, grays_of, why_no_lungs
 from cxr.imaging.listing import Listing, list_films
-from cxr.tables.splitting import hash_fraction
 
 SET_OF_PREFIX = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen", "JPC": "jsrt"}
 PUBLISHED_PAIRS = {"montgomery": 138, "shenzhen": 566, "jsrt": 247}
-# Words behind a mask's name, and of folders that hold masks of something else (SCR's of JSRT).
-OF_A_MASK = re.compile(r"(?:[ ._-]*(?:masks?|msk|lungs?|left|right|labels?|seg(?:mentation)?))+$", re.IGNORECASE)
-OF_OTHER_ORGANS = re.compile("heart|clavicle|trachea|spine|rib", re.IGNORECASE)
-PAIR_COLUMNS = ["image_id", "set", "patient_id", "film", "masks"]
+# Words behind a mask's name, and of folders that hold masks of the heart or of something else (SCR's of JSRT).
+OF_A_MASK = re.compile(r"(?:[ ._-]*(?:masks?|msk|lungs?|heart|left|right|labels?|seg(?:mentation)?))+$", re.IGNORECASE)
+OF_HEART = re.compile("heart", re.IGNORECASE)
+OF_OTHER_ORGANS = re.compile("clavicle|trachea|spine|rib", re.IGNORECASE)
+PAIR_COLUMNS = ["image_id", "set", "patient_id", "film", "masks", "hearts"]
 
 
 def without_ending(path: Path) -> str:
@@ -69,16 +66,6 @@ def _patient_of(stem: str) -> str:
     return f"{source}-{parts[1]}" if source in ("montgomery", "shenzhen") and len(parts) > 1 else f"{source}-{stem}"
 
 
-def why_skip(settings: Settings, params: Params) -> str:
-    """Why prepare_data.sh need not train a U-Net: it is there already, or masks are not wanted; "" where it must."""
-    if params.pack.lung_masking == "none":
-        return '"LUNG_MASKING": "none" needs no U-Net'
-    # The backup of an unfinished run means that the model there is not the last word.
-    if settings.unet.exists() and not (settings.unet.parent / locks.BACKUP).exists():
-        return f"{settings.unet} is there (python src/segmentation/train.py trains it anew)"
-    return ""
-
-
 def list_sets(films_dir: Path, masks_dir: Path) -> tuple[Listing, Listing]:
     """The lung films, and the masks.
 
@@ -107,8 +94,15 @@ def list_sets(films_dir: Path, masks_dir: Path) -> tuple[Listing, Listing]:
 
 
 def files_of(pair: Any, films_dir: Path, masks_dir: Path) -> tuple[Path, ...]:
-    """The film and its masks of a row of pairs."""
+    """The film and its lung masks of a row of pairs."""
     return films_dir / unescaped(pair.film), *(masks_dir / unescaped(mask) for mask in pair.masks.split("|"))
+
+
+def jobs_of(pairs: pd.DataFrame, films_dir: Path, masks_dir: Path) -> list[tuple[Path, list[Path], list[Path]]]:
+    """Of each pair the film, its lung masks, and its heart masks, usually none."""
+    files = [files_of(pair, films_dir, masks_dir) for pair in pairs.itertuples()]
+    hearts = [[masks_dir / unescaped(mask) for mask in names.split("|") if mask] for names in pairs["hearts"]]
+    return [(film, masks, heart) for (film, *masks), heart in zip(files, hearts, strict=True)]
 
 
 def pair_masks(
@@ -120,8 +114,9 @@ def pair_masks(
     -------
     pairs : DataFrame
         ``image_id`` (unique), ``set`` (montgomery, shenzhen, jsrt, own), ``patient_id``, ``film`` (relative to
-        ``films_dir``), ``masks`` (relative to ``masks_dir``, several joined by |), sorted by ``image_id``. Bytes of a
-        name that are no UTF-8 are `cxr.core.errors.escaped`; `files_of` gives the files.
+        ``films_dir``), ``masks`` (relative to ``masks_dir``, several joined by |), ``hearts`` (the same, "" where the
+        heart is not drawn), sorted by ``image_id``. Bytes of a name that are no UTF-8 are `cxr.core.errors.escaped`;
+        `files_of` gives the files.
     problems : DataFrame
         ``path``, ``problem``: what has no partner, or a name that stands twice. Nothing is moved or deleted.
 
@@ -131,18 +126,19 @@ def pair_masks(
         `list_sets` finds the folders wanting, or nothing pairs.
     """
     films, masks = (found.films for found in sets or list_sets(films_dir, masks_dir))
-    stems, masks_of = {_stem(film).lower(): _stem(film) for film in films}, defaultdict(list)
+    stems = {_stem(film).lower(): _stem(film) for film in films}
+    masks_of, hearts_of = defaultdict(list), defaultdict(list)
     rows, problems, seen = [], [], {}
     for mask in masks:
         inside, stem = str(mask.relative_to(masks_dir)), _film_of(mask, stems)
         if "|" in inside:  # which stands between masks in the table
             problems.append([str(mask), "its name holds |; rename it"])
         elif OF_OTHER_ORGANS.search(inside):
-            problems.append([str(mask), "a mask of something else than lungs, by its name"])
+            problems.append([str(mask), "a mask of something else than lungs or heart, by its name"])
         elif stem is None:
             problems.append([str(mask), "no film of this name"])
         else:
-            masks_of[stem].append(mask)
+            (hearts_of if OF_HEART.search(inside) else masks_of)[stem].append(mask.relative_to(masks_dir))
     for film in films:
         stem = _stem(film)
         if stem in seen:
@@ -151,11 +147,12 @@ def pair_masks(
             problems.append([str(film), "no mask of this name"])
         else:
             seen[stem] = film
-            named = [mask.relative_to(masks_dir) for mask in masks_of[stem]]
             # One patient a subfolder: the mask in the film's own. Else all of this name: left and right are two files.
             own = composed(str(film.parent.relative_to(films_dir)))
-            beside = [mask for mask in named if composed(str(mask.parent)) == own]
-            files = escaped(str(film.relative_to(films_dir))), escaped("|".join(map(str, beside or named)))
+            files = [escaped(str(film.relative_to(films_dir)))]
+            for named in (masks_of[stem], hearts_of[stem]):
+                beside = [mask for mask in named if composed(str(mask.parent)) == own]
+                files.append(escaped("|".join(map(str, beside or named))))
             rows.append([f"{_set_of(stem)}/{stem}", _set_of(stem), _patient_of(stem), *files])
     if not rows:
         raise InputError(
@@ -167,14 +164,14 @@ def pair_masks(
     return pairs, pd.DataFrame(sorted(problems), columns=["path", "problem"])
 
 
-def read_pair(film_path: Path, mask_paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(film_path: Path, mask_paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
     """A film and its lung mask of the same shape.
 
     Returns
     -------
     film : ndarray of shape (H, W), uint8
     mask : ndarray of shape (H, W), uint8
-        0 or 255: left and right united, whatever grays they are drawn in; see `cxr.imaging.drawn_masks.drawn`.
+        0 or 255: left and right united, whatever grays they are drawn in; see `cxr.anatomy.drawn_masks.drawn`.
 
     Raises
     ------
@@ -185,13 +182,35 @@ def read_pair(film_path: Path, mask_paths: list[Path]) -> tuple[np.ndarray, np.n
         inverted, or one of something else), or the film is a mask.
     """
     film = read_film(film_path)
+    mask = _united(film, film_path, mask_paths)
+    if drawn(film) is not None:
+        raise InputError(f"{film_path}: its grays are {grays_of(film)}; expected a film, this is a mask")
+    problem = why_no_lungs(mask > 0)
+    if problem:
+        raise InputError(f"{mask_paths[0]}: {problem}")
+    return film, mask
+
+
+def read_heart(film: np.ndarray, film_path: Path, mask_paths: Sequence[Path]) -> np.ndarray:
+    """The heart's mask of a film (H, W): uint8, 0 or 255, of its shape; `NOT_KNOWN` all over without a file.
+
+    Raises as `read_pair` does.
+    """
+    return _united(film, film_path, mask_paths) if mask_paths else np.full(film.shape, NOT_KNOWN, np.uint8)
+
+
+def _united(film, film_path, mask_paths):
+    """Masks of one film as one (H, W), 0 or 255."""
     mask = np.zeros(film.shape, np.uint8)
-    film_is_drawn = drawn(film) is not None
     for path in mask_paths:
         grays = read_film(path)
         part = drawn(grays)
         if part is None:
-            swapped = f". Its film {film_path} is a mask: swapped?" if film_is_drawn else "; a film, or a soft mask?"
+            swapped = (
+                f". Its film {film_path} is a mask: swapped?"
+                if drawn(film) is not None
+                else "; a film, or a soft mask?"
+            )
             raise InputError(f"{path}: its grays are {grays_of(grays)}; expected two, black and white lungs{swapped}")
         # A mask stored at another resolution is fine, another shape of film is a mismatch.
         if abs(part.shape[0] / part.shape[1] - film.shape[0] / film.shape[1]) > 0.02:
@@ -200,54 +219,4 @@ def read_pair(film_path: Path, mask_paths: list[Path]) -> tuple[np.ndarray, np.n
             )
         part = cv2.resize(part.astype(np.uint8), film.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         mask |= 255 * part
-    if film_is_drawn:
-        raise InputError(f"{film_path}: its grays are {grays_of(film)}; expected a film, this is a mask")
-    problem = why_no_lungs(mask > 0)
-    if problem:
-        raise InputError(f"{mask_paths[0]}: {problem}")
-    return film, mask
-
-
-def read_packed(folder: Path, size: int) -> pd.DataFrame:
-    """The lung films as they are packed, row by row, with their ``split``.
-
-    Raises
-    ------
-    InputError
-        A table is missing or broken, or they are not about the same films.
-    """
-    etl = "src/segmentation/etl"
-    packed = read_csv(folder / f"packed_{size}.csv", f"{etl}/2_pack_arrays.py", PAIR_COLUMNS, dtype=str)
-    split = read_csv(folder / "split.csv", f"{etl}/1_split_patients.py", ["image_id", "split"], dtype=str)
-    merged = packed.merge(split.drop_duplicates("image_id"), on="image_id")
-    if len(merged) != len(packed):
-        raise InputError(
-            f"{folder / 'split.csv'}: lists {len(merged)} of {len(packed)} packed lung films. "
-            f"Make it again with: {etl}/1_split_patients.py"
-        )
-    return merged
-
-
-def split_pairs(pairs: pd.DataFrame, params: UnetParams, seed: int) -> list[str]:
-    """train, val or test for every pair, by patient; whole sets are the test where UNET_TEST_SETS names some.
-
-    Raises
-    ------
-    InputError
-        A set of UNET_TEST_SETS has no film, or nothing is left to train on.
-    """
-    missing = set(params.unet_test_sets) - set(pairs["set"])
-    if missing:
-        sets = ", ".join(sorted(set(pairs["set"])))
-        raise InputError(f"UNET_TEST_SETS: no film of {', '.join(sorted(missing))}; the lung folders hold {sets}.")
-    test = pairs["set"].isin(params.unet_test_sets)
-    if not params.unet_test_sets:
-        test = hash_fraction("lung-test", pairs["patient_id"]) < params.unet_test_fraction
-    val = hash_fraction(f"lung-val-{seed}", pairs["patient_id"]) < params.unet_val_fraction
-    split = np.select([test, val], ["test", "val"], "train")
-    for name in ("train", "val"):
-        if name not in split:
-            raise InputError(
-                f"lung films: none left for {name} of {len(pairs)}; change UNET_VAL_FRACTION or UNET_TEST_FRACTION."
-            )
-    return split.tolist()
+    return mask

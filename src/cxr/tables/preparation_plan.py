@@ -20,7 +20,7 @@ from cxr.core.parameters import FAMILIES, Params
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import fit_square
-from cxr.tables import lung_sets, pseudonyms, splitting
+from cxr.tables import lung_films, lung_sets, pseudonyms, splitting
 from cxr.tables.merging import merge
 from cxr.tables.sources.catalogue import check_findings, film_paths, in_use, plan_test
 
@@ -71,15 +71,20 @@ def make(settings: Settings, params: Params) -> Plan:
         }
         if not _is_made(settings.lung_masks, len(images), made_with):
             needed["lung masks"] = len(images) * unet.unet_input_size**2
-        reason = lung_sets.why_skip(settings, params)
+        reason = lung_films.why_skip(settings, params)
         if reason:
             lines.append(f"U-Net: {reason}")
         else:
-            pairs, _ = lung_sets.pair_masks(settings.dataset_dir_segmentation, settings.mask_dir)
-            films["lung_val"] = round(len(pairs) * unet.unet_val_fraction)
-            films["lung_train"] = max(0, round(len(pairs) * (1 - unet.unet_test_fraction)) - films["lung_val"])
-            lines.append(f"U-Net: to be trained on {len(pairs):,} lung films with masks, {unet.unet_epochs} epochs")
-            needed["lung films and masks"] = 2 * len(pairs) * unet.unet_input_size**2
+            alone, places = lung_films.why_drawn_alone(settings, params), lung_films.places(settings)
+            real, drawn = 0 if alone else len(lung_sets.pair_masks(*places)[0]), lung_films.drawn_count(params)
+            measured, epochs = real or drawn, unet.unet_drawn_epochs if drawn else unet.unet_epochs
+            films["lung_val"] = epochs * round(measured * unet.unet_val_fraction)
+            kept = max(0, round(measured * (1 - unet.unet_test_fraction - unet.unet_val_fraction)))
+            # Real films pass as often as makes them about as many as drawn ones.
+            films["lung_train"] = epochs * (2 * drawn if real and drawn else kept)
+            said = [f"{real:,} lung films with masks"] * (real > 0) + [f"{drawn:,} drawn ones"] * (drawn > 0)
+            lines.append(f"U-Net: to be trained on {' and '.join(said)}, {epochs} epochs" + f" ({alone})" * bool(alone))
+            needed["lung films and masks"] = 3 * (real + drawn) * unet.unet_input_size**2
     reading_hours = _seconds_a_film(settings, images, params) * len(images) * (2 if masked else 1) / readers / 3600
     free = shutil.disk_usage(_nearest(settings.data_dir)).free
     total = sum(needed.values())

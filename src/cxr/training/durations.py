@@ -41,11 +41,11 @@ def passes(params: Params, films: Mapping[str, int]) -> dict[str, dict[str, floa
     params : Params
     films : mapping
         How many there are: ``train``, ``val``, ``test``; ``masked``, for which lung masks are to be made;
-        ``lung_train``, ``lung_val``, on which the U-Net is to be trained.
+        ``lung_train``, ``lung_val``, on which the U-Net is to be trained, of all its epochs.
     """
     found = {
         "prepare_data.sh": {
-            "training the U-Net": params.unet.unet_epochs * (TRAINING * films["lung_train"] + films["lung_val"]),
+            "training the U-Net": TRAINING * films["lung_train"] + films["lung_val"],
             "lung masks": films["masked"],
         }
     }

@@ -57,13 +57,19 @@ def masked_cross_entropy(weights: np.ndarray) -> Callable:
 
 
 def dice_and_cross_entropy(truth, probability):
-    """Cross-entropy plus one minus the soft Dice of each film (Milletari 2016): the outline and the area both count."""
-    truth = ops.cast(truth, "float32")
-    overlap = ops.sum(truth * probability, axis=(1, 2, 3))
-    area = ops.sum(truth, axis=(1, 2, 3)) + ops.sum(probability, axis=(1, 2, 3))
+    """Cross-entropy plus one minus the soft Dice of each mask (Milletari 2016): the outline and the area both count.
+
+    truth, probability : (N, H, W, K); NaN all over a mask that is not known, which counts for nothing.
+    """
+    known = ops.logical_not(ops.isnan(truth))
+    truth = ops.where(known, truth, 0.0)  # before the cross-entropy: see masked_cross_entropy
+    overlap = ops.sum(truth * probability, axis=(1, 2))
+    area = ops.sum(truth, axis=(1, 2)) + ops.sum(probability, axis=(1, 2))
     dice = (2 * overlap + 1) / (area + 1)
-    of_films = ops.mean(keras.losses.binary_crossentropy(truth, probability), axis=(1, 2)) + 1 - dice
-    return ops.sum(of_films) / backend.sum_of_replicas(ops.sum(ops.ones_like(dice)))
+    cross_entropy = ops.mean(keras.losses.binary_crossentropy(truth[..., None], probability[..., None]), axis=(1, 2))
+    of_masks = ops.where(known[:, 0, 0], cross_entropy + 1 - dice, 0.0)
+    number = backend.sum_of_replicas(ops.sum(ops.cast(known[:, 0, 0], "float32")))
+    return ops.sum(of_masks) / ops.maximum(number, 1.0)
 
 
 def cross_entropy(truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | float = 1.0) -> float:

@@ -1,10 +1,12 @@
-"""Training the U-Net that finds the lungs, by the loop of the classifiers with a rate and epochs of its own."""
+"""Training the U-Net that outlines lungs and heart, by the classifiers' loop with a rate and epochs of its own."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from cxr.anatomy.heart import NOT_KNOWN, OUTLINES
 from cxr.core import process_group
 from cxr.core.artifacts import digest, origin
 from cxr.core.parameters import Params
@@ -12,7 +14,7 @@ from cxr.core.settings import Settings
 from cxr.evaluation import metrics
 from cxr.networks import augmentation, backend, film_batches, inference, u_net
 from cxr.preparation import packs
-from cxr.tables import lung_sets
+from cxr.tables import lung_films
 from cxr.training import epoch_callback, loop, losses, run_records
 
 PACKED_BY = "src/segmentation/etl/2_pack_arrays.py"
@@ -29,19 +31,25 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
         The packed lung films are not there or do not belong together.
     """
     folder, size, unet_params = settings.segmentation, params.unet.unet_input_size, params.unet
-    films, masks = (packs.open_pack(folder / f"{name}_{size}.npy", PACKED_BY) for name in ("images", "masks"))
-    packed = lung_sets.read_packed(folder, size)
-    train, val = (packed.index[packed["split"] == name].to_numpy() for name in ("train", "val"))
+    films = packs.open_pack(folder / f"images_{size}.npy", PACKED_BY)
+    masks = packs.open_pack(folder / f"masks_{size}.npy", PACKED_BY, len(OUTLINES))
+    packed = lung_films.read_packed(folder, size)
+    val = packed.index[packed["split"] == "val"].to_numpy()
+    train, names = rows_of_an_epoch(packed)
+    is_drawn = (packed["set"] == lung_films.DRAWN).any()
+    epochs = unet_params.unet_drawn_epochs if is_drawn else unet_params.unet_epochs
     device = backend.start(params, together=True)
     target, identity = settings.unet.parent, identity_of(settings, params)
     about = f"U-Net, {unet_params.unet_filters} filters at {size} px"
-    say(f"{about}: {len(train)} films, {len(val)} for validation; {device}")
+    films_of_sets = packed.loc[np.unique(train), "set"].value_counts().sort_index()
+    sets = ", ".join(f"{name} {count}" for name, count in films_of_sets.items())
+    say(f"{about}: {len(train)} films an epoch ({sets}), {len(val)} for validation, {epochs} epochs; {device}")
     backend.batch_must_divide(unet_params.unet_batch_size, "UNET_BATCH_SIZE")
     run_records.agree(identity)
     with backend.scope():
         unet = u_net.build_unet(params)
     batches = film_batches.FilmBatches(
-        films, train, packed["image_id"][train], masks, unet_params.unet_batch_size, seed=params.general.seed,
+        films, train, names, masks, unet_params.unet_batch_size, seed=params.general.seed,
         augmentation=augmentation.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
         workers=loop.loader_threads(params), share=(process_group.index(), process_group.count()),
     )  # fmt: skip
@@ -52,10 +60,27 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
     run_params = params.model_copy(update={"training": params.training.model_copy(update=own)})
     every_epoch = epoch_callback.EveryEpoch(target, unet, score, "val_dice", run_params, batches, identity)
     loss = losses.dice_and_cross_entropy
-    outcome = loop.fit(unet, loss, batches, every_epoch, unet_params.unet_epochs, run_params, say)
+    outcome = loop.fit(unet, loss, batches, every_epoch, epochs, run_params, say)
     run_records.finish(target, run_records.run_record(params, device, identity, outcome))
     best = f"Dice on val {outcome['best']:.4f} in epoch {outcome['best_epoch']}"
     say(f"{best}, {outcome['seconds']} s -> {settings.unet}")
+
+
+def rows_of_an_epoch(packed: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """Rows of train that an epoch passes over, and a name of each pass that seeds its augmentation.
+
+    Real films pass as often as makes them about as many as the drawn ones.
+    """
+    train = packed[packed["split"] == "train"]
+    is_drawn = train["set"] == lung_films.DRAWN
+    times = max(1, round(is_drawn.sum() / max(1, (~is_drawn).sum()))) if is_drawn.any() else 1
+    repeats = [1 if drawn else times for drawn in is_drawn]
+    names = [
+        f"{image_id}#{again}" if again else image_id
+        for image_id, count in zip(train["image_id"], repeats, strict=True)
+        for again in range(count)
+    ]
+    return np.repeat(train.index.to_numpy(), repeats), names
 
 
 def identity_of(settings: Settings, params: Params) -> dict[str, Any]:
@@ -74,22 +99,26 @@ def identity_of(settings: Settings, params: Params) -> dict[str, Any]:
 def unet_score(
     predict: Callable[[], np.ndarray], truth: np.ndarray, threshold: float
 ) -> Callable[[], dict[str, float]]:
-    """What is watched: the mean Dice of val masks at ``threshold``, and their cross-entropy.
+    """What is watched: the mean Dice of val lungs at ``threshold``; beside it that of known hearts, and cross-entropy.
 
     Parameters
     ----------
     predict : callable
-        () -> probabilities of lung (N, size, size, 1), from the current weights.
-    truth : ndarray of shape (N, size, size), uint8
-        0 or 255.
+        () -> probabilities (N, size, size, K), from the current weights.
+    truth : ndarray of shape (N, size, size, K), uint8
+        0 or 255, or `NOT_KNOWN` all over a mask.
     threshold : float
     """
 
     def score() -> dict[str, float]:
-        probabilities = predict()[..., 0]
-        return {
-            "val_loss": losses.cross_entropy(truth > 127, probabilities),
-            "val_dice": float(metrics.dice(truth, probabilities >= threshold).mean()),
-        }
+        probabilities = predict()
+        scores = {"val_loss": losses.cross_entropy(film_batches.known_masks(truth), probabilities)}
+        for index, name in enumerate(("val_dice", "val_heart_dice")):
+            of_outline = truth[..., index]
+            known = (of_outline != NOT_KNOWN).all(axis=(1, 2))
+            if known.any():
+                found = probabilities[known, ..., index] >= threshold
+                scores[name] = float(metrics.dice(of_outline[known], found).mean())
+        return scores
 
     return score

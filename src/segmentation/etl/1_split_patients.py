@@ -7,15 +7,15 @@ A keyed hash of the patient decides, so a film added later moves nobody. UNET_TE
 """
 
 from cxr.core import command_line, locks
-from cxr.core.artifacts import digest, need, read_csv, write_csv
+from cxr.core.artifacts import digest, need, write_csv
 from cxr.core.steps import Step
-from cxr.tables import lung_sets
+from cxr.tables import lung_films
 
 
 def main(argv=None):
     arguments = command_line.unet_parser(__doc__).parse_args(argv)
     settings, params = command_line.load(arguments)
-    if arguments.if_missing and lung_sets.why_skip(settings, params):
+    if arguments.if_missing and lung_films.why_skip(settings, params):
         return
     locks.hold(settings.segmentation)
     pairs_csv = need(settings.segmentation / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
@@ -29,8 +29,8 @@ def main(argv=None):
     }
 
     def make():
-        pairs = read_csv(pairs_csv, "src/segmentation/etl/0_pair_masks.py", lung_sets.PAIR_COLUMNS, dtype=str)
-        pairs["split"] = lung_sets.split_pairs(pairs, unet, params.general.seed)
+        pairs = lung_films.read_pairs(pairs_csv)
+        pairs["split"] = lung_films.split_pairs(pairs, unet, params.general.seed)
         write_csv(pairs[["image_id", "split"]], split_csv)
         return [pairs.groupby(["set", "split"]).size().unstack(fill_value=0).to_string(), f"-> {split_csv}"]
 

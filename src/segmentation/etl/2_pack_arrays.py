@@ -1,72 +1,96 @@
-"""Pack the lung films and their masks into two arrays at the U-Net's size.
+"""Pack the lung films and their masks into two arrays at the U-Net's size; drawn films are drawn here.
 
 Reads   DATA_DIR/segmentation/pairs.csv, the films and masks themselves
-Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (0/255), packed_<size>.csv (row by row),
-        packed_<size>_problems.csv, preview_pairs.png
+Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (lungs and heart: 0/255, 128 = not known),
+        packed_<size>.csv (row by row), packed_<size>_problems.csv, preview_pairs.png
 """
 
 import functools
+import itertools
 
+import numpy as np
+import pandas as pd
+
+from cxr.anatomy.heart import OUTLINES
 from cxr.core import command_line, executors, locks
-from cxr.core.artifacts import digest, need, raw_state, read_csv, write_csv
+from cxr.core.artifacts import digest, need, raw_state, write_csv, write_problems
 from cxr.core.errors import InputError
 from cxr.core.progress import progress
 from cxr.core.steps import Step
 from cxr.imaging import chest_films
 from cxr.preparation import packs, reading
 from cxr.report import film_pictures
-from cxr.tables import lung_sets
+from cxr.synthetic import randomised
+from cxr.tables import lung_films, lung_sets
 
 
 def main(argv=None):
     arguments = command_line.unet_parser(__doc__).parse_args(argv)
     settings, params = command_line.load(arguments)
-    if arguments.if_missing and lung_sets.why_skip(settings, params):
+    if arguments.if_missing and lung_films.why_skip(settings, params):
         return
     locks.hold(settings.segmentation)
     folder, size = settings.segmentation, params.unet.unet_input_size
     pairs_csv = need(folder / "pairs.csv", "src/segmentation/etl/0_pair_masks.py")
-    pairs = read_csv(pairs_csv, "src/segmentation/etl/0_pair_masks.py", lung_sets.PAIR_COLUMNS, dtype=str)
-    places = settings.dataset_dir_segmentation, settings.mask_dir
-    files = [lung_sets.files_of(pair, *places) for pair in pairs.itertuples()]
-    jobs = [(film, masks) for film, *masks in files]
+    pairs = lung_films.read_pairs(pairs_csv)
+    is_drawn = pairs["set"] == lung_films.DRAWN
+    jobs = lung_sets.jobs_of(pairs[~is_drawn], *lung_films.places(settings))
+    drawn = [int(image_id.split("/")[1]) for image_id in pairs.loc[is_drawn, "image_id"]]
     images_npy, masks_npy = folder / f"images_{size}.npy", folder / f"masks_{size}.npy"
     packed_csv, preview = folder / f"packed_{size}.csv", folder / "preview_pairs.png"
     problems_csv = packed_csv.with_name(f"packed_{size}_problems.csv")
-    raw = [path for paths in files for path in paths]
+    raw = [path for film, *masks in jobs for path in (film, *masks[0], *masks[1])]
     inputs = {"pairs": digest(pairs_csv), "raw": raw_state(raw), **chest_films.recorded(raw)}
     step = Step(
         folder / f"packed_{size}.json",
         inputs,
-        {"FIT": params.pack.fit, "size": size},
+        {"FIT": params.pack.fit, "size": size, "SEED": params.general.seed, "drawing": randomised.VERSION},
         [images_npy, masks_npy, packed_csv, problems_csv],
         refuse=problems_csv if arguments.strict else None,
     )
 
     def make():
         read = functools.partial(reading.try_pair, size=size, fit=params.pack.fit)
-        results = executors.by_processes(read, jobs, executors.process_count(params.general.workers))
-        films, masks, problems = zip(*progress(results, len(jobs), "lung films"), strict=True)
-        reading.list_broken(pairs["film"], [film for film, _ in jobs], problems, problems_csv)
+        workers = executors.process_count(params.general.workers)
+        results = list(progress(executors.by_processes(read, jobs, workers), len(jobs), "lung films"))
+        films, masks, problems = zip(*results, strict=True) if results else ((), (), ())
+        if jobs:
+            reading.list_broken(pairs.loc[~is_drawn, "film"], [job[0] for job in jobs], problems, problems_csv)
+        else:
+            write_problems(pd.DataFrame(columns=["path", "problem"]), problems_csv)
         whole = [row for row, problem in enumerate(problems) if not problem]
-        if len(whole) <= len(jobs) / 2:  # not some bad masks, but other folders, or masks of another kind
+        if jobs and len(whole) <= len(jobs) / 2:  # not some bad masks, but other folders, or masks of another kind
             first = next(problem for problem in problems if problem)
             raise InputError(
                 f"{pairs_csv}: {len(jobs) - len(whole)} of its {len(jobs)} pairs cannot be used; all are listed in "
                 f"{problems_csv}, the first: {first}"
             )
-        for path, squares in ((images_npy, films), (masks_npy, masks)):
-            with packs.written_pack(path, len(whole), size) as temporary:
-                for index, row in enumerate(whole):
-                    packs.write_rows(temporary, index, squares[row][None])
-        write_csv(pairs.iloc[whole], packed_csv)
-        shown = whole[:: max(1, len(whole) // 16)][:16]
-        shown_films, names, outlines = ([things[row] for row in shown] for things in (films, pairs["image_id"], masks))
-        film_pictures.preview_grid(shown_films, names, preview, contours=outlines)
+        packed = pd.concat([pairs[~is_drawn].iloc[whole], pairs[is_drawn]], ignore_index=True)
+        with (
+            packs.written_pack(images_npy, len(packed), size) as images,
+            packs.written_pack(masks_npy, len(packed), size, len(OUTLINES)) as outlines,
+        ):
+            draw = functools.partial(randomised.film_and_masks, seed=params.general.seed, size=size)
+            made = progress(executors.by_processes(draw, drawn, workers), len(drawn), "drawing films")
+            for row, (film, of_film) in enumerate(itertools.chain(((films[row], masks[row]) for row in whole), made)):
+                packs.write_rows(images, row, film[None])
+                packs.write_rows(outlines, row, of_film[None])
+        write_csv(packed, packed_csv)
+        show(packs.open_pack(images_npy, "this"), packs.open_pack(masks_npy, "this", len(OUTLINES)), packed, preview)
         unusable = len(jobs) - len(whole)
-        return [f"{len(whole)} pairs at {size} px, {unusable} unusable -> {images_npy}, {masks_npy}, {preview}"]
+        pairs_at = f"{len(whole)} pairs and {len(drawn)} drawn films at {size} px, {unusable} unusable"
+        return [f"{pairs_at} -> {images_npy}, {masks_npy}, {preview}"]
 
     print(*step.run(make), sep="\n")
+
+
+def show(films, masks, packed, preview):
+    """Sixteen of the films, real and drawn, with the outlines that are known."""
+    rows = np.unique(np.linspace(0, len(packed) - 1, 16).astype(int))
+    lungs, hearts = (np.where(masks[rows][..., channel] == 255, np.uint8(255), np.uint8(0)) for channel in (0, 1))
+    film_pictures.preview_grid(
+        list(films[rows]), packed["image_id"].iloc[rows].tolist(), preview, contours=list(lungs | hearts)
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
+from cxr.anatomy.drawn_masks import is_signed, write_signed
 from cxr.imaging.decoding import read_film, write_image
-from cxr.imaging.drawn_masks import is_signed, write_signed
 
 MASK = np.zeros((40, 30), np.uint8)
 MASK[10:30, 5:12] = 255

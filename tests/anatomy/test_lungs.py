@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from cxr.anatomy.lungs import clean_mask, mask_film, shape_of
 from cxr.core.command_line import PROJECT
 from cxr.imaging.geometry import fit_square
-from cxr.imaging.lungs import clean_mask, mask_film, shape_of
 from cxr.tables import lung_sets
 
 SIDE = 128

@@ -1,0 +1,74 @@
+"""The heart's outline, and the cardiothoracic ratio of a frontal film."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+OUTLINES = ("lungs", "heart")  # of a film, in the order of the masks' last axis
+NOT_KNOWN = 128  # gray all over a mask that nobody drew
+LEAST_HEART = 0.2  # of the thorax, below which what was found is no heart
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Widest heart and widest thorax within the ribs (Danzer 1919), as shares of the square's side.
+
+    heart_left, heart_right, thorax_left, thorax_right: x of the left and right ends on the picture; heart_y, thorax_y:
+    the height of the widest row of the thorax, and the middle of the heart's. cardiothoracic_ratio: of both widths. All
+    NaN where one cannot be measured.
+    """
+
+    cardiothoracic_ratio: float = NAN
+    heart_left: float = NAN
+    heart_right: float = NAN
+    heart_y: float = NAN
+    thorax_left: float = NAN
+    thorax_right: float = NAN
+    thorax_y: float = NAN
+
+
+def clean_heart(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    """The largest piece of what is heart from a threshold on, without holes: (H, W), uint8, 0 or 255."""
+    raw = (probability >= threshold).astype(np.uint8)
+    outlines, _ = cv2.findContours(raw, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    mask = np.zeros_like(raw)
+    if outlines:
+        cv2.drawContours(mask, [max(outlines, key=cv2.contourArea)], -1, 255, thickness=cv2.FILLED)
+    return mask
+
+
+def measure(lungs: np.ndarray, heart: np.ndarray) -> Widths:
+    """Widths of heart and thorax in masks (H, W), uint8, set from 128 on, of two lungs and a heart.
+
+    The thorax is as wide as the widest row from the outer border of one lung to that of the other: a stand-in for the
+    inner borders of the ribs. On AP films, and of patients who lie, the heart is drawn too large.
+    """
+    rows, (left, right) = _spans(lungs)
+    columns = np.flatnonzero((heart >= 128).any(axis=0))
+    if not len(rows) or not len(columns):
+        return Widths()
+    widest = int(np.argmax(right - left))
+    thorax, width = int(right[widest] - left[widest]), int(columns[-1] + 1 - columns[0])
+    if width < LEAST_HEART * thorax:
+        return Widths()
+    height, side = lungs.shape
+    heart_rows, (heart_left, heart_right) = _spans(heart)
+    level = heart_rows[np.argmax(heart_right - heart_left)]
+    return Widths(
+        cardiothoracic_ratio=width / thorax,
+        heart_left=columns[0] / side,
+        heart_right=(columns[-1] + 1) / side,
+        heart_y=(level + 0.5) / height,
+        thorax_left=left[widest] / side,
+        thorax_right=right[widest] / side,
+        thorax_y=(rows[widest] + 0.5) / height,
+    )
+
+
+def _spans(mask):
+    """Rows (n,) on which a mask is set, and where each begins and ends: ((n,), (n,)), the end beyond the last pixel."""
+    is_set = mask >= 128
+    rows = np.flatnonzero(is_set.any(axis=1))
+    return rows, (is_set[rows].argmax(axis=1), mask.shape[1] - is_set[rows, ::-1].argmax(axis=1))

@@ -1,0 +1,180 @@
+"""Domain randomisation (Tobin 2017): each film of another patient, as if from a hospital of its own.
+
+What a network learns on such films must hold wherever a real film comes from. Ranges are wider than life on purpose.
+"""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from cxr.core.findings import FINDINGS
+from cxr.synthetic.devices import add_devices
+from cxr.synthetic.exposure import Hospital
+from cxr.synthetic.frame import Frame
+from cxr.synthetic.outlines import Pose
+from cxr.synthetic.patients import Patient, draw_patient
+from cxr.synthetic.phantoms import Film, draw_posed
+from cxr.synthetic.release_plan import DRAWN_LABELS
+from cxr.synthetic.scene import draw_severity, heart_ratio
+
+MEDIAL = (0.0, 0.03)  # by how much nearer the midline than the drawn vessels readers end the lungs, body units
+HEALTHY = 0.45  # share of films without a finding
+
+
+VERSION = 1  # raise it when the same numbers give other films
+
+
+def film_and_masks(number: int, seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The film of a number (size, size), and its masks of lungs and heart (size, size, 2): uint8, 0 or 255."""
+    film = draw_randomised_film(np.random.default_rng([seed, number]), size)
+    return film.pixels, np.stack([film.lungs, film.heart], axis=-1)
+
+
+def draw_randomised_film(rng: np.random.Generator, size: int = 512) -> Film:
+    """A frontal film (size, size) with its masks; the same state of ``rng`` gives the same bytes."""
+    body, finding, posing, framing, site, marking, drawing, exposing, labelling, graying = rng.spawn(10)
+    patient = random_patient(body)
+    severities = _severities(finding)
+    pose = _pose(posing, patient, severities)
+    frame = _frame(framing, patient, size)
+    devices = (
+        None if marking.random() < 0.5 else (lambda stopped: add_devices(marking, stopped, frame, patient.anatomy))
+    )
+    film = draw_posed(
+        (marking, drawing, exposing, labelling), patient, severities, frame, pose, _hospital(site),
+        medial=posing.uniform(*MEDIAL), devices=devices,
+    )  # fmt: skip
+    return replace(film, pixels=regrayed(graying, film.pixels))
+
+
+def random_patient(rng: np.random.Generator) -> Patient:
+    """A patient of any age and shape: children, obesity, emphysema, a bent spine, high domes, a lung that shrank."""
+    patient = draw_patient(rng)
+    a = patient.anatomy
+    spread = {
+        "half_width": a.half_width * rng.uniform(0.88, 1.12),
+        "lung_height": a.lung_height * float(np.clip(rng.normal(1.0, 0.12), 0.72, 1.3)),
+        "girth": float(np.clip(rng.normal(-0.01, 0.03), -0.06, 0.08)),
+        "habitus": float(np.clip(a.habitus + rng.normal(0, 0.2), 0, 1)),
+        "dome_gap": float(np.clip(rng.normal(0.05, 0.07), -0.15, 0.25)),
+        "dome_arch": float(rng.uniform(0.45, 1.5)),
+        "dome_peak": float(rng.uniform(0.32, 0.64)),
+        "dome_round": float(rng.uniform(0.1, 0.95)),
+        "skew": float(rng.normal(0, 0.045)),
+        "knob": float(rng.uniform(0.04, 0.13)),
+        "shoulder": float(rng.normal(0.02, 0.08)),
+        "rib_slope": float(rng.normal(0.52, 0.12)),
+        "rib_width": float(rng.uniform(0.030, 0.056)),
+        "bone": float(rng.uniform(0.35, 1.9)),
+        "heart_tilt": float(np.clip(rng.normal(0.6, 0.16), 0.25, 0.95)),
+        "lung_markings": float(rng.uniform(0.4, 1.9)),
+    }
+    kind = rng.choice(["usual", "emphysema", "bent", "shrunken"], p=[0.75, 0.09, 0.08, 0.08])
+    if kind == "emphysema":
+        spread |= {"lung_height": a.lung_height * rng.uniform(1.1, 1.3), "dome_arch": float(rng.uniform(0.25, 0.5))}
+        spread |= {"heart": a.heart - 1.5, "heart_tilt": 0.35, "lung_markings": float(rng.uniform(0.3, 0.7))}
+    elif kind == "bent":
+        spread |= {
+            "spine_curve": float(rng.choice([-1, 1]) * rng.uniform(0.05, 0.14)),
+            "skew": float(rng.normal(0, 0.09)),
+        }
+    elif kind == "shrunken":  # one side is narrower and its dome higher
+        side = rng.choice([-1, 1])
+        spread |= {"skew": float(-side * rng.uniform(0.06, 0.16)), "dome_gap": float(-side * rng.uniform(0.1, 0.3))}
+    return replace(patient, anatomy=replace(a, **spread))
+
+
+def _severities(rng):
+    if rng.random() < HEALTHY:
+        return {}
+    names = rng.choice([*FINDINGS, *DRAWN_LABELS], rng.integers(1, 4), replace=False)
+    return {str(name): draw_severity(rng) for name in names}
+
+
+def _pose(rng, patient, severities):
+    view = "PA" if rng.random() < 0.6 else "AP"
+    ratio = heart_ratio(rng, patient, view, severities.get("Cardiomegaly", 0), severities.get("Edema", 0))
+    return Pose(
+        view=view,
+        supine=view == "AP" and rng.random() < 0.5,
+        inspiration=float(rng.uniform(0.70, 1.08)),
+        turn=float(rng.normal(0, 0.03)),
+        heart_ratio=float(np.clip(ratio + rng.normal(0, 0.035), 0.30, 0.78)),
+        arms=float(rng.uniform(0.0, 0.5)),
+        shrug=float(rng.normal(0, 0.08)),
+    )
+
+
+def _frame(rng, patient, size):
+    """Any place, size and turn in which a chest is still whole on the film; some films were squashed to squares."""
+    zoom = np.clip(rng.normal(1.06, 0.13), 0.72, 1.34) * 0.5 * size * 0.69 / max(patient.anatomy.half_width, 0.58)
+    squash = np.exp(rng.normal(0, 0.07))
+    angle = np.deg2rad(rng.normal(0, 3.5))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = zoom * np.diag([squash, 1 / squash]) @ turn
+    middle = np.array([0.0, patient.anatomy.apex + 0.60 * patient.anatomy.lung_height])
+    shift = size * (0.5 + rng.normal(0, [0.035, 0.045]))
+    return Frame(size, np.column_stack([turn, shift - turn @ middle]))
+
+
+def _hospital(rng):
+    """Tube, grid, detector and processing: gray levels, edges, noise; where the marker stands."""
+    dark = rng.uniform(15, 140)
+    return Hospital(
+        dark=dark,
+        bright=rng.uniform(max(dark + 60, 165), 252),
+        detail=rng.choice([0.0, rng.uniform(0.0, 0.5), rng.uniform(0.5, 1.6)]),
+        noise=0.004 * np.exp(rng.uniform(0, 1.9)),
+        zoom=1.0,
+        marker=str(rng.choice(["L", "R", "PA", "LEFT", "D", "G", "*", "7"])),
+        marker_place=(rng.uniform(0.03, 0.93), rng.choice([rng.uniform(0.05, 0.2), rng.uniform(0.75, 0.95)])),
+        supine=0.5,
+    )
+
+
+def regrayed(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
+    """A film (size, size) uint8 as another detector and another program would have stored it."""
+    size = len(pixels)
+    if rng.random() < 0.5:  # heel effect, uneven scatter
+        uneven = cv2.resize(rng.normal(0, 14, (3, 3)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+        pixels = np.clip(pixels + uneven, 0, 255).astype(np.uint8)
+    if rng.random() < 0.35:
+        tiles = int(rng.integers(2, 9))
+        pixels = cv2.createCLAHE(rng.uniform(1, 5), (tiles, tiles)).apply(pixels)
+    if rng.random() < 0.12:
+        pixels = cv2.addWeighted(cv2.equalizeHist(pixels), 0.8, pixels, 0.2, 0)
+    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.7, 0.7))
+    low, high = rng.uniform(-0.15, 0.15), rng.uniform(0.85, 1.15)
+    levels = np.clip((levels - low) / (high - low), 0, 1) * rng.uniform(200, 255) + rng.uniform(0, 20) * (
+        rng.random() < 0.3
+    )
+    if rng.random() < 0.04:
+        levels = 255 - levels
+    pixels = cv2.LUT(pixels, np.clip(levels, 0, 255).astype(np.uint8))
+    if rng.random() < 0.3:
+        pixels = _bordered(rng, pixels)
+    if rng.random() < 0.4:  # stored smaller than it is shown
+        small = int(size * rng.uniform(0.35, 0.9))
+        pixels = cv2.resize(cv2.resize(pixels, (small, small), interpolation=cv2.INTER_AREA), (size, size))
+    if rng.random() < 0.25:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
+        pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_GRAYSCALE)
+    return pixels
+
+
+def _bordered(rng, pixels):
+    """Black, gray or white bars at some sides, with words burnt in, in place."""
+    size, gray = len(pixels), int(rng.choice([0, 255, rng.integers(256)]))
+    wide = (np.clip(rng.uniform(-0.05, 0.06, 4), 0, None) * size).astype(int)
+    top, bottom, left, right = wide
+    pixels[:top], pixels[size - bottom :], pixels[:, :left], pixels[:, size - right :] = (gray,) * 4
+    for _ in range(rng.integers(0, 4)):
+        word = "".join(rng.choice(list("ABCDEFGHKLMNPRST0123456789 -:"), rng.integers(2, 14)))
+        place = rng.uniform(0, 0.85, 2) if rng.random() < 0.3 else (rng.uniform(0, 0.8), rng.choice([0.04, 0.97]))
+        spot = (int(place[0] * size), int(place[1] * size))
+        ink = int(rng.choice([0, 255, 200]))
+        cv2.putText(
+            pixels, word, spot, cv2.FONT_HERSHEY_SIMPLEX, rng.uniform(0.3, 0.7) * size / 512, ink, 1, cv2.LINE_AA
+        )
+    return pixels

@@ -1,0 +1,107 @@
+"""What the U-Net learns from: real lung films, drawn ones, which of them train, and whether it is due at all."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cxr.core import locks
+from cxr.core.artifacts import read_csv
+from cxr.core.errors import InputError
+from cxr.core.parameters import Params, UnetParams
+from cxr.core.settings import Settings
+from cxr.tables.lung_sets import PAIR_COLUMNS
+from cxr.tables.splitting import hash_fraction
+
+DRAWN = "drawn"  # the set of films that this project draws; they have no files
+
+
+def why_skip(settings: Settings, params: Params) -> str:
+    """Why prepare_data.sh need not train a U-Net: it is there already, or masks are not wanted; "" where it must."""
+    if params.pack.lung_masking == "none":
+        return '"LUNG_MASKING": "none" needs no U-Net'
+    # The backup of an unfinished run means that the model there is not the last word.
+    if settings.unet.exists() and not (settings.unet.parent / locks.BACKUP).exists():
+        return f"{settings.unet} is there (python src/segmentation/train.py trains it anew)"
+    return ""
+
+
+def places(settings: Settings) -> tuple[Path, Path]:
+    """Folders of the real lung films and of their masks."""
+    return settings.dataset_dir_segmentation, settings.mask_dir
+
+
+def drawn_count(params: Params) -> int:
+    """How many films are drawn for the U-Net."""
+    return 0 if params.unet.lung_films == "real" else params.unet.drawn_lung_films
+
+
+def why_drawn_alone(settings: Settings, params: Params) -> str:
+    """Why the U-Net learns from drawn films alone; "" where real ones are to be read."""
+    if params.unet.lung_films == "drawn":
+        return '"LUNG_FILMS": "drawn"'
+    folders = places(settings)
+    # One of both folders missing is a mistake to be told, both is somebody without lung films.
+    if params.unet.lung_films == "both" and not any(folder.is_dir() for folder in folders):
+        return f"no real lung films: {folders[0]} is not there"
+    return ""
+
+
+def drawn_pairs(count: int) -> pd.DataFrame:
+    """Rows of pairs for so many drawn films, each of a patient of its own."""
+    numbers = [f"{number:06d}" for number in range(count)]
+    rows = [[f"{DRAWN}/{number}", DRAWN, f"{DRAWN}-{number}", "", "", ""] for number in numbers]
+    return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+
+
+def read_pairs(path: Path, made_by: str = "src/segmentation/etl/0_pair_masks.py") -> pd.DataFrame:
+    """A table of `PAIR_COLUMNS`, all text, "" where there is no file."""
+    return read_csv(path, made_by, PAIR_COLUMNS, dtype=str, keep_default_na=False)
+
+
+def read_packed(folder: Path, size: int) -> pd.DataFrame:
+    """The lung films as they are packed, row by row, with their ``split``.
+
+    Raises
+    ------
+    InputError
+        A table is missing or broken, or they are not about the same films.
+    """
+    etl = "src/segmentation/etl"
+    packed = read_pairs(folder / f"packed_{size}.csv", f"{etl}/2_pack_arrays.py")
+    split = read_csv(folder / "split.csv", f"{etl}/1_split_patients.py", ["image_id", "split"], dtype=str)
+    merged = packed.merge(split.drop_duplicates("image_id"), on="image_id")
+    if len(merged) != len(packed):
+        raise InputError(
+            f"{folder / 'split.csv'}: lists {len(merged)} of {len(packed)} packed lung films. "
+            f"Make it again with: {etl}/1_split_patients.py"
+        )
+    return merged
+
+
+def split_pairs(pairs: pd.DataFrame, params: UnetParams, seed: int) -> list[str]:
+    """train, val or test for every pair, by patient; whole sets are the test where UNET_TEST_SETS names some.
+
+    Drawn films are all trained on where there are real ones: what is measured is measured on real films.
+
+    Raises
+    ------
+    InputError
+        A set of UNET_TEST_SETS has no film, or nothing is left to train on.
+    """
+    missing = set(params.unet_test_sets) - set(pairs["set"])
+    if missing:
+        sets = ", ".join(sorted(set(pairs["set"])))
+        raise InputError(f"UNET_TEST_SETS: no film of {', '.join(sorted(missing))}; the lung folders hold {sets}.")
+    test = pairs["set"].isin(params.unet_test_sets)
+    if not params.unet_test_sets:
+        test = hash_fraction("lung-test", pairs["patient_id"]) < params.unet_test_fraction
+    val = hash_fraction(f"lung-val-{seed}", pairs["patient_id"]) < params.unet_val_fraction
+    drawn_too = (pairs["set"] == DRAWN) & (pairs["set"] != DRAWN).any()
+    split = np.select([drawn_too, test, val], ["train", "test", "val"], "train")
+    for name in ("train", "val"):
+        if name not in split:
+            raise InputError(
+                f"lung films: none left for {name} of {len(pairs)}; change UNET_VAL_FRACTION or UNET_TEST_FRACTION."
+            )
+    return split.tolist()
