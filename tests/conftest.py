@@ -20,6 +20,7 @@ from cxr.tables import schema
 PROJECT = Path(__file__).resolve().parents[1]
 TINY = {
     "WORKERS": 1,
+    "LUNG_FILMS": "real",
     "UNET_INPUT_SIZE": 32,
     "UNET_FILTERS": 4,
     "UNET_EPOCHS": 1,

@@ -3,12 +3,13 @@ import shutil
 import numpy as np
 import pytest
 
+from cxr.anatomy.heart import clean_heart
 from cxr.anatomy.lungs import clean_mask
 from cxr.core.configuration import params_from
 from cxr.evaluation.randomisation import randomisation
 from cxr.networks import backend, classifiers, inference, recomputation, u_net
 from cxr.networks.backend import keras
-from cxr.networks.inference import lung_masks, predictor, score, scorer
+from cxr.networks.inference import outlined_films, predictor, score, scorer
 
 SIZE = 32
 
@@ -62,18 +63,18 @@ def lung_film(shift: int = 0) -> np.ndarray:
 
 def test_lung_masks_come_in_the_order_of_the_films_and_none_is_lost():
     films = [lung_film(shift) for shift in (0, 1, 2, 3, 4, 5)]
-    found = list(lung_masks(BrightIsLung(), iter(films), params_of()))
+    found = list(outlined_films(BrightIsLung(), iter(films), params_of()))
     assert len(found) == 6
-    for (mask, quality), film in zip(found, films, strict=True):
+    for each, film in zip(found, films, strict=True):
         expected, expected_quality = clean_mask(film / 255, 0.5)
-        np.testing.assert_array_equal(mask, expected)
-        assert quality == expected_quality
-        assert quality.accepted
+        np.testing.assert_array_equal(each.lungs, expected)
+        assert each.quality == expected_quality
+        assert each.quality.accepted
 
 
 def test_every_batch_of_lung_films_has_the_same_shape_and_the_last_is_padded_with_black():
     unet = BrightIsLung()
-    found = list(lung_masks(unet, (lung_film() for _ in range(6)), params_of()))
+    found = list(outlined_films(unet, (lung_film() for _ in range(6)), params_of()))
     assert len(found) == 6
     assert unet.shapes == [(4, SIZE, SIZE, 1)] * 2
     assert unet.last[:2].any()
@@ -88,7 +89,7 @@ def test_lung_films_are_taken_a_batch_at_a_time():
             taken.append(number)
             yield lung_film()
 
-    masks = lung_masks(BrightIsLung(), stream(), params_of())
+    masks = outlined_films(BrightIsLung(), stream(), params_of())
     assert taken == []
     next(masks)
     assert len(taken) == 4
@@ -100,19 +101,19 @@ def test_lung_films_are_taken_a_batch_at_a_time():
 
 
 def test_a_film_without_lungs_is_not_accepted():
-    ((mask, quality),) = lung_masks(BrightIsLung(), [np.zeros((SIZE, SIZE), np.uint8)], params_of())
-    assert not mask.any()
-    assert not quality.accepted
+    (found,) = outlined_films(BrightIsLung(), [np.zeros((SIZE, SIZE), np.uint8)], params_of())
+    assert not found.lungs.any()
+    assert not found.quality.accepted
 
 
 def test_no_films_give_no_masks():
-    assert list(lung_masks(BrightIsLung(), [], params_of())) == []
+    assert list(outlined_films(BrightIsLung(), [], params_of())) == []
 
 
 def test_lung_threshold_is_obeyed():
     dim = (lung_film() * 0.6).astype(np.uint8)
     areas = [
-        next(lung_masks(BrightIsLung(), [dim], params_of(LUNG_THRESHOLD=threshold)))[1].area_fraction
+        next(outlined_films(BrightIsLung(), [dim], params_of(LUNG_THRESHOLD=threshold))).quality.area_fraction
         for threshold in (0.5, 0.7)
     ]
     assert areas == [pytest.approx(0.25, abs=0.01), 0.0]  # the clean-up takes the corners of the squares
@@ -122,8 +123,37 @@ def test_a_real_unets_masks_are_those_of_its_probabilities():
     keras.utils.set_random_seed(1)
     unet, pack = u_net.build_unet(params_of()), pack_of(5)
     expected = [clean_mask(probability, 0.5)[0] for probability in direct(unet, pack)[..., 0]]
-    found = [mask for mask, _ in lung_masks(unet, iter(pack), params_of())]
-    assert np.mean(np.stack(found) == np.stack(expected)) > 0.999
+    found = list(outlined_films(unet, iter(pack), params_of()))
+    assert np.mean(np.stack([each.lungs for each in found]) == np.stack(expected)) > 0.999
+    hearts = [clean_heart(probability, 0.5) for probability in direct(unet, pack)[..., 1]]
+    assert np.mean(np.stack([each.heart for each in found]) == np.stack(hearts)) > 0.999
+
+
+def test_a_unet_of_an_earlier_version_outlines_lungs_alone_and_measures_nothing():
+    (found,) = outlined_films(BrightIsLung(), [lung_film()], params_of())
+    assert found.quality.accepted
+    assert found.heart is None
+    assert all(np.isnan(value) for value in vars(found.widths).values())
+
+
+def test_a_heart_is_measured_where_the_lungs_are_accepted():
+    """Lungs from column 4 to 28 of 32, and a heart of 10 columns: 10 / 24."""
+
+    class BrightIsHeart(BrightIsLung):
+        def predict_on_batch(self, films):
+            lungs = super().predict_on_batch(films) > 0.9
+            return np.concatenate([lungs, (films > 100) & ~lungs], axis=-1).astype(np.float32)
+
+    film = np.zeros((SIZE, SIZE), np.uint8)
+    film[6:26, 4:13] = film[6:26, 18:28] = 255
+    film[16:26, 13:18] = film[26:28, 11:21] = 150
+    (found,) = outlined_films(BrightIsHeart(), [film], params_of())
+    assert found.quality.accepted
+    assert found.widths.cardiothoracic_ratio == pytest.approx(10 / 24, abs=0.04)
+    assert found.record["heart_right"] - found.record["heart_left"] == pytest.approx(10 / SIZE, abs=0.04)
+    assert {"area_fraction", "accepted", "cardiothoracic_ratio"} < found.record.keys()
+    film[:, 16:] = 0  # one lung only
+    assert np.isnan(next(outlined_films(BrightIsHeart(), [film], params_of())).widths.cardiothoracic_ratio)
 
 
 # Scoring

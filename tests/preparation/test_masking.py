@@ -72,7 +72,8 @@ def test_masks_are_the_same_however_films_are_cut_into_shards_and_by_however_man
 def test_they_are_those_of_the_stream_that_new_films_go_through(given):
     _, paths, params, _ = given
     unet = saved_models.load_model(given[0] / "model.keras", SIZE, "-")
-    streamed = [mask for mask, _ in inference.lung_masks(unet, (try_square(p, SIZE, "pad")[0] for p in paths), params)]
+    squares = (try_square(p, SIZE, "pad")[0] for p in paths)
+    streamed = [found.lungs for found in inference.outlined_films(unet, squares, params)]
     np.testing.assert_array_equal(masks_of(given, "shards", 4)[0], np.stack(streamed))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.anatomy.heart import NOT_KNOWN
 from cxr.core.errors import InputError
 from cxr.imaging.decoding import write_image
 from cxr.preparation.packing import SHARD, Packing, pack_shard, shard_size
@@ -25,13 +26,18 @@ def test_a_pair_comes_as_two_squares_or_a_problem(tmp_path):
     mask[10:30, 10:50] = 255
     write_image(FILM, tmp_path / "film.png")
     write_image(mask, tmp_path / "mask.png")
-    film, lungs, problem = try_pair((tmp_path / "film.png", [tmp_path / "mask.png"]), 60, "pad")
+    film, masks, problem = try_pair((tmp_path / "film.png", [tmp_path / "mask.png"], []), 60, "pad")
     assert problem == ""
     np.testing.assert_array_equal(film[10:50], FILM)
-    np.testing.assert_array_equal(lungs[10:50], mask)
-    film, lungs, problem = try_pair((tmp_path / "film.png", [tmp_path / "none.png"]), 60, "pad")
+    np.testing.assert_array_equal(masks[10:50, :, 0], mask)
+    assert (masks[..., 1] == NOT_KNOWN).all()
+    write_image(mask[::-1], tmp_path / "heart.png")
+    masks = try_pair((tmp_path / "film.png", [tmp_path / "mask.png"], [tmp_path / "heart.png"]), 60, "pad")[1]
+    np.testing.assert_array_equal(masks[10:50, :, 1], mask[::-1])
+    assert not masks[:10].any()  # beside the film is no heart
+    film, masks, problem = try_pair((tmp_path / "film.png", [tmp_path / "none.png"], []), 60, "pad")
     assert film is None
-    assert lungs is None
+    assert masks is None
     assert "none.png: cannot be read" in problem
 
 

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.anatomy.heart import Widths
 from cxr.anatomy.lungs import MaskQuality
 from cxr.core import configuration
 from cxr.core.artifacts import digest
 from cxr.core.errors import InputError
 from cxr.imaging.decoding import write_image
 from cxr.networks.backend import keras
+from cxr.networks.inference import Outlined
 from cxr.preparation import packs
 from cxr.synthetic.releases import ReleaseParams, write_releases
 from cxr.training import unet_training
@@ -331,9 +333,10 @@ def test_found_masks_go_straight_into_training_but_for_those_that_were_not_accep
     def masks_of(unet, squares, params):
         for number, _ in enumerate(squares):
             accepted = number != 4  # of a.png, b.jpg, d.png, e.png, ward/c.tif, whole.png
-            yield lungs, MaskQuality(0.23, 2, accepted, "" if accepted else "one lung only")
+            quality = MaskQuality(0.23, 2, accepted, "" if accepted else "one lung only")
+            yield Outlined(lungs, None, quality, Widths())
 
-    monkeypatch.setattr("cxr.networks.inference.lung_masks", masks_of)
+    monkeypatch.setattr("cxr.networks.inference.outlined_films", masks_of)
     project.run("predict.py", more=(str(films), "--out", str(out)))
     assert sorted(path.name for path in (out / "masks").rglob("*.png")) == [
         "a.png",
@@ -347,8 +350,10 @@ def test_found_masks_go_straight_into_training_but_for_those_that_were_not_accep
     project.places = films, out / "masks"
     project.run(*ETL, UNET_VAL_FRACTION=0.5, UNET_TEST_FRACTION=0.2, SEED=3)
     assert project.table("packed_32.csv")["image_id"].tolist() == ["own/a", "own/b", "own/d", "own/e", "own/whole"]
-    packed = packs.open_pack(project.made / "masks_32.npy", "")
-    np.testing.assert_array_equal(packed[0] > 0, lungs > 0)  # what the network found, through the film's size and back
+    packed = packs.open_pack(project.made / "masks_32.npy", "", 2)
+    np.testing.assert_array_equal(
+        packed[0, ..., 0] > 0, lungs > 0
+    )  # what the network found, through the film's size and back
     project.run("evaluate.py", more=(str(films), "--masks", str(out / "masks"), "--out", str(tmp_path / "outside")))
     assert "of these films are among those that the U-Net was trained" in capsys.readouterr().out
 
@@ -366,8 +371,10 @@ def test_the_unet_is_measured_on_any_films_with_masks(finished, predicted, tmp_p
     found = cv2.resize(truth, (32, 32), interpolation=cv2.INTER_NEAREST_EXACT)
     half = found * (np.arange(32) < 16)  # one of two equal lungs: Dice 2 * .5 / 1.5, IoU .5
     monkeypatch.setattr(
-        "cxr.networks.inference.lung_masks",
-        lambda unet, squares, params: [(mask, MaskQuality(0.2, 2, True, "")) for mask in (half, found)],
+        "cxr.networks.inference.outlined_films",
+        lambda unet, squares, params: [
+            Outlined(mask, None, MaskQuality(0.2, 2, True, ""), Widths()) for mask in (half, found)
+        ],
     )
     before = checksums(project.unet)
     more = (str(films), "--masks", str(masks), "--out", str(out))

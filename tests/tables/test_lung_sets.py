@@ -222,7 +222,7 @@ def test_names_that_are_no_utf8_are_escaped_in_the_table_and_found_again(folders
     pairs, _ = pair_masks(films, masks)
     assert pairs["image_id"].tolist() == [r"own/\udcc6\udcf3_01"]
     write_csv(pairs, tmp_path / "pairs.csv")
-    again = pd.read_csv(tmp_path / "pairs.csv", dtype=str)
+    again = pd.read_csv(tmp_path / "pairs.csv", dtype=str, keep_default_na=False)
     assert files_of(next(again.itertuples()), films, masks) == (films / name, masks / name)
 
 

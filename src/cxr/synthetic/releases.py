@@ -28,7 +28,8 @@ from cxr.synthetic.release_tables import (
 
 MARKER = "phantoms.json"
 UNFINISHED = "phantoms_unfinished.json"
-VERSION = 2  # raise it when the same parameters give other films
+HEARTS = "heart"  # folder of the hearts' masks, within that of the lungs': SCR keeps JSRT's in one of this name
+VERSION = 3  # raise it when the same parameters give other films
 FILMS_PER_FOLDER = 600  # NIH: images_001, images_002, …
 
 
@@ -161,7 +162,7 @@ def _run(jobs, workers, progress):
 
 
 def draw_job(job):
-    """Draw one film, write it (and its mask).
+    """Draw one film, write it (and its masks).
 
     Returns
     -------
@@ -178,6 +179,8 @@ def draw_job(job):
         _write_image(film.pixels[rows], job.path)
     if job.mask is not None:
         _write_image(film.lungs[rows], job.mask)
+        if job.keep_film:
+            _write_image(film.heart[rows], job.mask.parent / HEARTS / job.mask.name)
     boxes = {finding: [_cut_box(box, rows) for box in film.boxes.get(finding, ())] for finding in planned.severities}
     return {"sex": patient.sex, "age": patient.age, "height": rows.stop - rows.start, "width": job.size, "boxes": boxes}
 

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from cxr.anatomy.heart import NOT_KNOWN, Widths, clean_heart, measure
+from cxr.synthetic.patients import draw_patient
+from cxr.synthetic.phantoms import draw_film
+
+
+def mask_of(*boxes) -> np.ndarray:
+    """(100, 100) with boxes (x, y, width, height)."""
+    mask = np.zeros((100, 100), np.uint8)
+    for x, y, width, height in boxes:
+        mask[y : y + height, x : x + width] = 255
+    return mask
+
+
+LUNGS = mask_of((10, 20, 30, 60), (60, 20, 30, 50), (5, 60, 35, 10))  # widest from 5 to 90, on rows 60 to 69
+
+
+def test_the_ratio_is_the_widest_heart_over_the_widest_thorax():
+    widths = measure(LUNGS, mask_of((35, 50, 30, 20), (45, 65, 30, 10)))  # from 35 to 75
+    assert widths.cardiothoracic_ratio == pytest.approx(40 / 85)
+    assert (widths.heart_left, widths.heart_right, widths.heart_y) == (0.35, 0.75, 0.655)  # rows 65-69 are widest
+    assert (widths.thorax_left, widths.thorax_right, widths.thorax_y) == (0.05, 0.9, 0.605)
+
+
+@pytest.mark.parametrize("heart", [mask_of(), mask_of((40, 50, 16, 30))])  # none; 16 of 85 is no heart
+def test_without_a_heart_or_without_lungs_nothing_is_measured(heart):
+    for widths in (measure(LUNGS, heart), measure(mask_of(), mask_of((35, 50, 40, 20)))):
+        assert all(np.isnan(value) for value in vars(widths).values())
+        assert vars(widths).keys() == vars(Widths()).keys()
+
+
+def test_the_heart_is_the_largest_piece_without_its_holes():
+    probability = mask_of((30, 40, 40, 40), (5, 5, 10, 10)) / np.float32(255)
+    probability[50:55, 45:50] = 0
+    np.testing.assert_array_equal(clean_heart(probability), mask_of((30, 40, 40, 40)))
+    assert not clean_heart(np.full((9, 9), 0.4, np.float32)).any()
+    assert clean_heart(np.full((9, 9), 0.4, np.float32), 0.3).all()
+
+
+def test_an_unknown_mask_is_neither_black_nor_white():
+    assert 0 < NOT_KNOWN < 255
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_ratio_of_a_drawn_film_is_the_one_that_was_drawn(seed):
+    """The drawn thorax is the inner chest wall, the measured one the lungs' widest row: within .02."""
+    rng = np.random.default_rng(seed)
+    film = draw_film(rng, draw_patient(rng), {"Cardiomegaly": 0.5} if seed % 2 else {}, size=512)
+    assert measure(film.lungs, film.heart).cardiothoracic_ratio == pytest.approx(film.cardiothoracic_ratio, abs=0.02)

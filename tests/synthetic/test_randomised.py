@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from cxr.anatomy.drawn_masks import why_no_lungs
+from cxr.anatomy.heart import measure
+from cxr.synthetic import randomised
+
+SIZE = 128
+
+
+def films(count=24, seed=1):
+    return [randomised.draw_randomised_film(np.random.default_rng([seed, number]), SIZE) for number in range(count)]
+
+
+DRAWN = films()
+
+
+def test_the_same_number_and_seed_give_the_same_film_and_masks():
+    for number in range(3):
+        first, again = (randomised.film_and_masks(number, 7, SIZE) for _ in range(2))
+        for one, other in zip(first, again, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert (first[0] != randomised.film_and_masks(2, 8, SIZE)[0]).any()
+    assert (first[0] != randomised.film_and_masks(3, 7, SIZE)[0]).any()
+
+
+def test_a_film_comes_with_masks_of_lungs_and_heart():
+    pixels, masks = randomised.film_and_masks(0, 1, SIZE)
+    assert (pixels.shape, pixels.dtype) == ((SIZE, SIZE), np.uint8)
+    assert (masks.shape, masks.dtype) == ((SIZE, SIZE, 2), np.uint8)
+    assert set(np.unique(masks)) == {0, 255}
+
+
+def test_masks_are_such_as_people_draw():
+    assert [why for film in DRAWN if (why := why_no_lungs(film.lungs > 0))] == []
+    assert all(0.01 < (film.heart > 0).mean() < 0.3 for film in DRAWN)
+
+
+def test_no_two_films_have_the_same_grays():
+    """Means, spreads and the film's own range differ as between hospitals: more than the drawn hospitals' films do."""
+    means = [film.pixels.mean() for film in DRAWN]
+    assert np.std(means) > 20
+    assert len({film.pixels.tobytes() for film in DRAWN}) == len(DRAWN)
+
+
+def test_the_ratio_of_the_masks_is_the_drawn_one():
+    ratios = [(measure(film.lungs, film.heart).cardiothoracic_ratio, film.cardiothoracic_ratio) for film in DRAWN]
+    errors = [measured - drawn for measured, drawn in ratios if not np.isnan(measured)]
+    assert len(errors) > 0.8 * len(DRAWN)
+    assert abs(np.median(errors)) < 0.03
+
+
+def test_readers_end_the_lungs_nearer_the_midline_than_the_vessels(monkeypatch):
+    areas = []
+    for reach in ((0.0, 0.0), (0.06, 0.06)):
+        monkeypatch.setattr(randomised, "MEDIAL", reach)
+        areas.append(np.array([(film.lungs > 0).mean() for film in films(6)]))
+    assert (areas[1] > areas[0]).all()
+
+
+@pytest.mark.parametrize("size", [64, 192])
+def test_films_come_in_any_size(size):
+    assert randomised.film_and_masks(1, 1, size)[0].shape == (size, size)
