@@ -58,15 +58,17 @@ def classifiers(settings, params, arguments, folder):
 
 def lungs(settings, params, arguments, folder):
     """The U-Net: a line, then mean Dice of the cleaned masks of held-out films by each engine."""
-    from cxr.evaluation import metrics
+    from cxr.anatomy.heart import OUTLINES
     from cxr.anatomy.lungs import clean_mask
+    from cxr.evaluation import metrics
     from cxr.networks import saved_models
     from cxr.preparation import packs
-    from cxr.tables import lung_sets
+    from cxr.tables import lung_films
 
     size = params.unet.unet_input_size
     test = np.flatnonzero(lung_films.read_packed(settings.segmentation, size)["split"] == "test")
-    films, drawn = (packs.open_pack(settings.segmentation / f"{what}_{size}.npy", "") for what in ("images", "masks"))
+    films = packs.open_pack(settings.segmentation / f"images_{size}.npy", "")
+    drawn = packs.open_pack(settings.segmentation / f"masks_{size}.npy", "", len(OUTLINES))[..., 0]
     unet = saved_models.load_model(settings.unet, size, "run_demo.sh")
     for engine, probabilities in compare("U-Net", unet, np.asarray(films[test]), params, arguments, folder).items():
         masks = np.stack([clean_mask(one, params.pack.lung_threshold)[0] for one in probabilities[..., 0]])

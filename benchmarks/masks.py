@@ -71,7 +71,13 @@ def rate(size, batch, filters, precision, films):
 
 def train(keys, epochs, films, masks):
     """Train by the scripts themselves; says the seconds, and the Dice on the held-out films of every lung set."""
-    params = {"UNET_EPOCHS": epochs, "UNET_BATCH_SIZE": 8, "BATCH_NORM_MOMENTUM": 0.9, "WEIGHTS": "none"} | keys
+    params = {
+        "UNET_EPOCHS": epochs,
+        "UNET_BATCH_SIZE": 8,
+        "BATCH_NORM_MOMENTUM": 0.9,
+        "WEIGHTS": "none",
+        "LUNG_FILMS": "real",
+    } | keys
     paths = {"DATASET_DIR_SEGMENTATION": films, "MASK_DIR": masks, "DATASET_DIR": films}
     with tempfile.TemporaryDirectory() as folder:
         settings = {"DATA_DIR": f"{folder}/data", "MODELS_DIR": f"{folder}/models"}
@@ -98,11 +104,12 @@ def train(keys, epochs, films, masks):
 
 def judged(folder):
     """{lung set: (mean Dice, films)} of the held-out films."""
+    from cxr.anatomy.heart import OUTLINES
     from cxr.core import configuration
     from cxr.evaluation import metrics
     from cxr.networks import backend, inference, saved_models
     from cxr.preparation import packs
-    from cxr.tables import lung_sets
+    from cxr.tables import lung_films
 
     settings = configuration.load_settings(folder / "SETTINGS.json")
     params = configuration.load_params(folder / "PARAMS.json")
@@ -111,9 +118,9 @@ def judged(folder):
     table = lung_films.read_packed(settings.segmentation, size)
     rows = np.flatnonzero(table["split"] == "test")
     films = packs.open_pack(settings.segmentation / f"images_{size}.npy", "")
-    drawn = packs.open_pack(settings.segmentation / f"masks_{JUDGED}.npy", "")
+    drawn = packs.open_pack(settings.segmentation / f"masks_{JUDGED}.npy", "", len(OUTLINES))[..., 0]
     unet = saved_models.load_model(settings.unet, size, "")
-    masks = [mask for mask, _ in inference.lung_masks(unet, (films[row] for row in rows), params)]
+    masks = [found.lungs for found in inference.outlined_films(unet, (films[row] for row in rows), params)]
     larger = np.stack([cv2.resize(mask, (JUDGED, JUDGED), interpolation=cv2.INTER_LINEAR) > 127 for mask in masks])
     dice = table.loc[rows, ["set"]].assign(dice=metrics.dice(drawn[rows], larger))
     return {name: (one["dice"].mean(), len(one)) for name, one in dice.groupby("set")}

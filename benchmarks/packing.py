@@ -24,9 +24,9 @@ from statistics import median
 import cv2
 import numpy as np
 
+from cxr.anatomy import lungs
 from cxr.core import configuration, executors
 from cxr.core.artifacts import digest
-from cxr.anatomy import lungs
 from cxr.imaging.listing import list_films
 from cxr.preparation import masking, packing, packs, reading
 

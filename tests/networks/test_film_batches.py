@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cxr.anatomy.heart import NOT_KNOWN
 from cxr.core.parameters import AugmentParams
 from cxr.networks import augmentation, film_batches
 from cxr.networks.augmentation import augment, random_intensity_table, random_warp
@@ -222,20 +223,31 @@ def test_a_mask_goes_the_way_of_its_film():
 
 def test_masks_come_out_as_zeros_and_ones_and_are_not_changed_by_intensity():
     pack = films()
-    masks = np.where(pack > 120, 255, 0).astype(np.uint8)
+    masks = np.stack([np.where(pack > 120, 255, 0), np.where(pack > 60, 255, 0)], axis=-1).astype(np.uint8)
+    masks[3, ..., 1] = NOT_KNOWN
     intensity = only(intensity=1.0, contrast=0.4, gamma=0.4, brightness=0.2, blur=1.0, noise=1.0)
     batches = batches_of(pack, targets=masks, augmentation=intensity, batch_size=10)
     x, y = batches[0]
-    assert (y.shape, y.dtype) == ((10, SIZE, SIZE, 1), np.float32)
-    np.testing.assert_array_equal(y[..., 0], masks[batches.order] / 255)
+    assert (y.shape, y.dtype) == ((10, SIZE, SIZE, 2), np.float32)
+    expected = masks[batches.order] / 255
+    expected[batches.order == 3, ..., 1] = np.nan
+    np.testing.assert_array_equal(y, expected)
     assert not np.array_equal(x[..., 0], pack[batches.order])
 
 
 def test_masks_belong_to_rows_of_the_pack():
     pack = films()
-    masks = np.repeat(np.where(np.arange(10) % 2, 255, 0).astype(np.uint8), SIZE * SIZE).reshape(10, SIZE, SIZE)
+    masks = np.repeat(np.where(np.arange(10) % 2, 255, 0).astype(np.uint8), SIZE * SIZE).reshape(10, SIZE, SIZE, 1)
     batches = batches_of(pack, targets=masks, rows=np.array([3, 4]), augmentation=None)
     assert batches[0][1].mean(axis=(1, 2, 3)).tolist() == [1.0, 0.0]
+
+
+def test_a_mask_that_is_not_known_stays_so_wherever_the_film_is_moved():
+    pack, masks = films(), np.full((10, SIZE, SIZE, 2), 255, np.uint8)
+    masks[..., 1] = NOT_KNOWN
+    moved = batches_of(pack, targets=masks, augmentation=only(warp=1.0, shift=0.5), batch_size=10)[0][1]
+    assert np.isnan(moved[..., 1]).all()
+    assert (moved[..., 0] == 0).any()
 
 
 # The composed warp, by hand: the middle of 33 pixels is pixel 16

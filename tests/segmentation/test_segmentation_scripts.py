@@ -107,7 +107,7 @@ def test_raw_films_are_never_touched_and_nothing_is_left_half_written(finished):
 def test_every_pair_is_packed_once_with_a_black_and_white_mask(finished):
     project, _ = finished
     pairs, packed = project.table("pairs.csv"), project.table("packed_32.csv")
-    assert list(pairs.columns) == ["image_id", "set", "patient_id", "film", "masks"]
+    assert list(pairs.columns) == ["image_id", "set", "patient_id", "film", "masks", "hearts"]
     assert pairs["image_id"].is_unique
     assert set(pairs["set"]) == {"montgomery", "shenzhen"}
     pd.testing.assert_frame_equal(packed, pairs)  # no film is broken here
@@ -215,14 +215,15 @@ def test_training_leaves_its_model_its_log_and_its_record(finished):
     weights = project.unet / "weights"
     assert sorted(path.name for path in weights.glob("[!.]*")) == ["curves.png", "log.csv", "model.keras", "run.json"]
     log = pd.read_csv(weights / "log.csv")
-    assert list(log.columns) == ["epoch", "loss", "val_loss", "val_dice", "learning_rate", "seconds"]
+    assert list(log.columns) == ["epoch", "loss", "val_loss", "val_dice", "val_heart_dice", "learning_rate", "seconds"]
     record = json.loads((weights / "run.json").read_text())
     assert record["epochs"] == record["best_epoch"] == len(log) == 1
     assert record["model"] == digest(weights / "model.keras")
     assert record["made_from"]["split"] == digest(project.made / "split.csv")
     assert record["parameters"]["UNET_FILTERS"] == 4
     model = keras.saving.load_model(weights / "model.keras", compile=False)
-    assert model.input_shape == model.output_shape == (None, 32, 32, 1)
+    assert model.input_shape == (None, 32, 32, 1)
+    assert model.output_shape == (None, 32, 32, 2)
 
 
 def test_the_dice_is_of_the_held_out_films_alone(finished):
@@ -230,7 +231,10 @@ def test_the_dice_is_of_the_held_out_films_alone(finished):
     table = pd.read_csv(project.unet / "evaluation/dice.csv")
     split = project.table("split.csv")
     assert set(table["image_id"]) == set(split.loc[split["split"] == "test", "image_id"])
-    assert list(table.columns) == ["image_id", "set", "patient_id", "dice", "iou", "accepted"]
+    of_hearts = ["heart_dice", "cardiothoracic_ratio", "cardiothoracic_ratio_true"]
+    assert list(table.columns) == ["image_id", "set", "patient_id", "dice", "iou", "accepted", *of_hearts]
+    assert table["heart_dice"].between(0, 1).all()  # the drawn lung sets come with hearts
+    assert table["cardiothoracic_ratio_true"].between(0.2, 0.9).all()
     assert table[["dice", "iou"]].min().min() >= 0
     np.testing.assert_allclose(table["iou"], table["dice"] / (2 - table["dice"]), atol=2e-5)
     metrics = json.loads((project.unet / "evaluation/metrics.json").read_text())
@@ -241,6 +245,62 @@ def test_the_dice_is_of_the_held_out_films_alone(finished):
         assert metrics[name]["films"] == len(rows)
         assert metrics[name]["lowest_dice"] == pytest.approx(rows["dice"].min(), abs=1e-5)
     assert (project.unet / "evaluation/worst.png").stat().st_size
+
+
+def drawn_alone(tmp_path, **params) -> Project:
+    """A project whose folders of lung films are not there."""
+    project = Project(tmp_path, tmp_path / "nowhere")
+    project.run(*ETL, DRAWN_LUNG_FILMS=16, **params)
+    return project
+
+
+def test_without_lung_films_the_unet_learns_from_drawn_ones_and_says_so(tmp_path, capsys):
+    project = drawn_alone(tmp_path, LUNG_FILMS="both")
+    said = capsys.readouterr().out
+    assert "no real lung films: " in said
+    assert "nowhere/CXR_png is not there: the U-Net learns from drawn films" in said
+    pairs = project.table("pairs.csv")
+    assert set(pairs["set"]) == {"drawn"}
+    assert len(pairs) == pairs["patient_id"].nunique() == 16
+    assert {"train", "val", "test"} == set(project.table("split.csv")["split"])
+    masks = packs.open_pack(project.made / "masks_32.npy", "", 2)
+    assert set(np.unique(masks)) == {0, 255}  # both outlines are known
+    project.run("train.py", "evaluate.py", DRAWN_LUNG_FILMS=16, LUNG_FILMS="both", UNET_EPOCHS=9, UNET_DRAWN_EPOCHS=1)
+    said = capsys.readouterr().out
+    assert "1 epochs" in said
+    assert "heart: Dice" in said
+    assert "drawn films are no measure of real ones" in said
+
+
+def test_drawn_films_are_the_same_again_and_others_with_another_seed(tmp_path):
+    project = drawn_alone(tmp_path, LUNG_FILMS="drawn")
+    before = checksums(project.made)
+    (project.made / "images_32.npy").unlink()
+    project.run(*ETL, DRAWN_LUNG_FILMS=16, LUNG_FILMS="drawn")
+    assert checksums(project.made) == before
+    project.run(*ETL, DRAWN_LUNG_FILMS=16, LUNG_FILMS="drawn", SEED=8)
+    assert checksums(project.made)["images_32.npy"] != before["images_32.npy"]
+
+
+def test_real_films_that_were_asked_for_and_are_not_there_stop_it(tmp_path):
+    with pytest.raises(InputError, match="nowhere/CXR_png"):
+        drawn_alone(tmp_path, LUNG_FILMS="real")
+    (tmp_path / "nowhere/CXR_png").mkdir(parents=True)  # films without the folder of their masks: a mistake, told
+    with pytest.raises(InputError, match="nowhere"):
+        drawn_alone(tmp_path, LUNG_FILMS="both")
+
+
+def test_real_and_drawn_films_train_together_and_only_real_ones_measure(project, capsys):
+    project.run(*ETL, LUNG_FILMS="both", DRAWN_LUNG_FILMS=40)
+    table = project.table("packed_32.csv").merge(project.table("split.csv"), on="image_id")
+    assert set(table.loc[table["set"] == "drawn", "split"]) == {"train"}
+    assert {"train", "val", "test"} == set(table.loc[table["set"] != "drawn", "split"])
+    rows, names = unet_training.rows_of_an_epoch(table)
+    real = (table["set"] != "drawn") & (table["split"] == "train")
+    times = round(40 / real.sum())
+    assert times > 1  # real films pass as often as makes them about as many as drawn ones
+    assert len(rows) == 40 + times * real.sum()
+    assert len(set(names)) == len(names)  # each pass is varied in its own way
 
 
 def test_an_unfinished_unet_is_trained_on_and_a_new_one_is_evaluated_anew(finished, tmp_path, capsys):
@@ -403,7 +463,8 @@ def test_a_broken_film_does_not_stop_the_others(predicted):
     _, out = predicted
     table = pd.read_csv(out / "masks.csv", keep_default_na=False).set_index("film")
     assert table.index.tolist() == ["broken.png", "one.png", "ward/one.png"]
-    assert list(table.columns) == ["area_fraction", "components", "accepted", "reason", "doubt", "problem"]
+    widths = list(vars(Widths()))
+    assert list(table.columns) == ["area_fraction", "components", "accepted", "reason", "doubt", *widths, "problem"]
     assert table.loc["broken.png", "reason"] == "unreadable"
     assert "broken.png" in table.loc["broken.png", "problem"]
     assert not table.loc["broken.png", "accepted"]

@@ -4,6 +4,7 @@ import pytest
 from cxr.anatomy.drawn_masks import why_no_lungs
 from cxr.anatomy.heart import measure
 from cxr.synthetic import randomised
+from cxr.synthetic.phantoms import Readers
 
 SIZE = 128
 
@@ -50,12 +51,23 @@ def test_the_ratio_of_the_masks_is_the_drawn_one():
     assert abs(np.median(errors)) < 0.03
 
 
-def test_readers_end_the_lungs_nearer_the_midline_than_the_vessels(monkeypatch):
-    areas = []
-    for reach in ((0.0, 0.0), (0.06, 0.06)):
-        monkeypatch.setattr(randomised, "MEDIAL", reach)
-        areas.append(np.array([(film.lungs > 0).mean() for film in films(6)]))
-    assert (areas[1] > areas[0]).all()
+def test_readers_habits_move_the_outline_where_they_say(monkeypatch):
+    areas = {}
+    for habit in ((0.0, 0.0, 0.0), (0.06, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.0, 0.04)):
+        monkeypatch.setattr(randomised, "_readers", lambda rng, habit=habit: Readers(*habit))
+        areas[habit] = np.array([(film.lungs > 0).mean() for film in films(6)])
+    plain, medial, lateral, blunt = areas.values()
+    assert (medial > plain).all()
+    assert (lateral < plain).all()
+    assert (blunt < plain).all()
+
+
+def test_a_beam_may_be_cut_anywhere_but_across_the_lungs():
+    film = DRAWN[0]
+    for seed in range(20):
+        cut = randomised.shuttered(np.random.default_rng(seed), np.full_like(film.pixels, 200), film.lungs)
+        assert (cut[film.lungs > 0] == 200).mean() > 0.9
+    assert (cut != 200).any()
 
 
 @pytest.mark.parametrize("size", [64, 192])

@@ -55,9 +55,9 @@ def test_montgomery_with_merged_masks(folders):
     pairs, problems = pair_masks(
         *folders(["MCUCXR_0001_0.png", "MCUCXR_0002_1.png"], ["MCUCXR_0001_0.png", "MCUCXR_0002_1.png"])
     )
-    assert list(pairs.columns) == ["image_id", "set", "patient_id", "film", "masks"]
+    assert list(pairs.columns) == ["image_id", "set", "patient_id", "film", "masks", "hearts"]
     assert pairs.iloc[0].tolist() == [
-        "montgomery/MCUCXR_0001_0", "montgomery", "montgomery-0001", "MCUCXR_0001_0.png", "MCUCXR_0001_0.png"
+        "montgomery/MCUCXR_0001_0", "montgomery", "montgomery-0001", "MCUCXR_0001_0.png", "MCUCXR_0001_0.png", ""
     ]  # fmt: skip
     assert len(pairs) == 2
     assert problems.empty
@@ -106,11 +106,14 @@ def test_a_film_whose_own_name_ends_like_a_mask_s_is_its_own_mask_s(folders):
     assert pairs["masks"].tolist() == ["a.png", "a_left.png"]
 
 
-def test_masks_of_other_organs_are_left_out_by_name(folders):
+def test_a_heart_s_mask_is_the_film_s_and_masks_of_other_organs_are_left_out_by_name(folders):
     masks = ["heart/a.png", "left clavicle/a.png", "left lung/a.png", "right lung/a.png"]
     pairs, problems = pair_masks(*folders(["a.png"], masks))
     assert pairs["masks"].tolist() == ["left lung/a.png|right lung/a.png"]
-    assert problems["problem"].tolist() == ["a mask of something else than lungs, by its name"] * 2
+    assert pairs["hearts"].tolist() == ["heart/a.png"]
+    assert problems["problem"].tolist() == ["a mask of something else than lungs or heart, by its name"]
+    pairs, problems = pair_masks(*folders(["b.png"], ["b_heart.png", "b_lungs.png"]))
+    assert pairs.set_index("image_id").loc["own/b", ["masks", "hearts"]].tolist() == ["b_lungs.png", "b_heart.png"]
 
 
 def test_names_with_dots_stay_apart(folders):

@@ -88,7 +88,7 @@ def _classifier(size: int, findings: Sequence[str]) -> dict[str, Any]:
 
 def _unet(size: int) -> dict[str, Any]:
     image = _channel(size, "magnitude", "gray, bright is dense; the whole film, made square")
-    pred = _channel(size, "segmentation", "probability of lung")
+    pred = _channel(size, "segmentation", "probability of lung; of heart in a second channel, where the U-Net has one")
     return {"layout": "N, H, W, C", "inputs": {"image": image}, "outputs": {"pred": pred}}
 
 

@@ -278,7 +278,8 @@ def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
 
     Columns: ``filename``, ``width``, ``height``; for each finding ``_prob``, ``_calibrated`` (empty where val had too
     few films for a fit), ``_called`` (1, 0), ``_disagreement`` (highest minus lowest member; empty with one member)
-    and ``_flip_risk`` (empty where `Predicted.no_flip_risk` says why); the flags; ``distance``, ``notes``, ``overlay``
+    and ``_flip_risk`` (empty where `Predicted.no_flip_risk` says why); ``cardiothoracic_ratio`` (where the U-Net
+    outlines the heart); the flags; ``distance``, ``notes``, ``overlay``
     (empty where none was drawn), ``thresholds_of``.
     """
     films, members = predicted.films, predicted.members
@@ -296,5 +297,7 @@ def result(predicted: Predicted, overlays: Sequence[str]) -> pd.DataFrame:
             column = values[:, index]
             text = [str(value) if name == "called" else "" if np.isnan(value) else f"{value:.6g}" for value in column]
             table[f"{finding}_{name}"] = pd.Series(text, table.index, dtype="str")
+    if "cardiothoracic_ratio" in films:
+        table["cardiothoracic_ratio"] = films["cardiothoracic_ratio"].round(3)
     table = table.join(films[[*FLAGS, "distance", "notes"]])
     return table.assign(overlay=list(overlays), thresholds_of=predicted.hospital)

@@ -137,7 +137,9 @@ def mask_notes(settings: Settings) -> list[str]:
         if isinstance(values, dict) and "dice" in values:
             limits = values.get("dice_interval")
             interval = f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else ""
-            notes.append(f"U-Net on {name} test films: Dice {values['dice']:.3f}{interval}, {values['films']:,} films.")
+            heart = f"; heart: Dice {values['heart_dice']:.3f}" if values.get("hearts") else ""
+            films = f"{values['films']:,} {'drawn films' if name == 'drawn' else 'films'}"
+            notes.append(f"U-Net on {name} test films: Dice {values['dice']:.3f}{interval}{heart}, {films}.")
     path = settings.lung_masks.with_suffix(".csv")
     if path.is_file():
         table = pd.read_csv(path)

@@ -37,6 +37,7 @@ class Anatomy:
     heart_tilt: float  # 0.5 upright … 0.8 lying on the diaphragm
     lung_markings: float  # contrast of the vessels
     tree_seed: int  # seed of the vessel tree
+    gas: float = 1.0  # in stomach and bowel: how much darker and larger than usual
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from cxr.synthetic.exposure import HOSPITALS, Hospital, collimate, expose, label
 from cxr.synthetic.frame import Frame, band, rounded
 from cxr.synthetic.markings import _add_markings
 from cxr.synthetic.outlines import Pose, chest_outlines
-from cxr.synthetic.patients import SIDES, Anatomy, Patient, draw_patient
+from cxr.synthetic.patients import SIDES, Patient, draw_patient
 from cxr.synthetic.scene import Scene, draw_severity, heart_ratio, ragged, smooth_step
 from cxr.synthetic.skeleton import _bones
 from cxr.synthetic.tissue import _depth, _tissue
@@ -28,6 +28,19 @@ from cxr.synthetic.tissue import _depth, _tissue
 __all__ = ["HOSPITALS", "Film", "Patient", "draw_film", "draw_patient", "draw_severity"]
 
 GRID = 192  # side of the grid for all that is smooth, on a film of 512 pixels
+
+
+@dataclass(frozen=True)
+class Readers:
+    """How people outline lungs, beside where the air ends; body units. Seen on the masks of Montgomery and Shenzhen.
+
+    medial: so much nearer the midline than the great vessels. lateral: so much within the chest wall. blunt: radius of
+    the tips, such as the costophrenic angles, that are left out.
+    """
+
+    medial: float
+    lateral: float
+    blunt: float
 
 
 @dataclass(frozen=True)
@@ -92,7 +105,7 @@ def draw_posed(
     frame: Frame,
     pose: Pose,
     site: Hospital,
-    medial: float = 0.0,
+    readers: Readers | None = None,
     devices: Callable[[np.ndarray], None] | None = None,
 ) -> Film:
     """A frontal film of a patient who stands or lies as the pose says, in that place of the film.
@@ -100,7 +113,7 @@ def draw_posed(
     Parameters
     ----------
     streams : generators for tissue, findings, exposure and labels.
-    medial : by how much nearer the midline than the drawn vessels readers end the lungs above the heart, body units.
+    readers : how the lungs are outlined; None: to the border of all that holds air.
     devices : draws what the patient carries into the rays stopped (size, size).
     """
     marking, finding, exposing, labelling = streams
@@ -123,7 +136,7 @@ def draw_posed(
         name: tuple(_scaled(box, size / scene.frame.size) for box in of_name) for name, of_name in scene.boxes.items()
     }
     heart = np.where(frame.fill([chest.heart]) > 127, np.uint8(255), np.uint8(0))
-    return Film(pixels, _lung_mask(scene, size, medial), heart, boxes, ratio)
+    return Film(pixels, _lung_mask(scene, size, readers), heart, boxes, ratio)
 
 
 def _scaled(box, factor):
@@ -158,26 +171,33 @@ def _scene(frame, anatomy, pose, chest):
     return Scene(frame, anatomy, pose, chest, x, y, lungs, sides)
 
 
-def _lung_mask(scene, size, medial):
+def _lung_mask(scene, size, readers):
     """Both lungs as people outline them: opacities belong to the lung, a large effusion does not."""
-    lungs = scene.lungs[0] + scene.lungs[1]
-    if medial:
-        middle = scene.frame.fill([scene.chest.heart, narrowed(scene.chest.mediastinum, scene.anatomy, medial)])
-        sides = sum(side * (sign * scene.x > 0) for side, sign in zip(scene.sides, SIDES, strict=True))
-        lungs = sides * (1 - middle.astype(np.float32) / 255)
+    lungs = scene.lungs[0] + scene.lungs[1] if readers is None else _as_read(scene, readers)
     if "Effusion" in scene.boxes and not scene.pose.supine:
         drowned = (scene.filled > 0.85) & (scene.y > scene.chest.angle_y - 0.30)
         if drowned[lungs > 0.5].mean() > 0.08:
             lungs = np.where(drowned, 0, lungs)
     full = cv2.resize(lungs.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.where(full > 0.5, 255, 0).astype(np.uint8)
+    mask = np.where(full > 0.5, 255, 0).astype(np.uint8)
+    if readers and (radius := round(readers.blunt * scene.frame.scale * size / scene.frame.size)):
+        disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk)
+    return mask
 
 
-def narrowed(mediastinum: np.ndarray, anatomy: Anatomy, medial: float) -> np.ndarray:
-    """Outline of the vessels (n, 2) with both borders so much nearer the midline, less and less towards the heart."""
-    lower = smooth_step((mediastinum[:, 1] - anatomy.apex - 0.5 * anatomy.lung_height) / (0.25 * anatomy.lung_height))
-    x = np.sign(mediastinum[:, 0]) * np.maximum(np.abs(mediastinum[:, 0]) - medial * (1 - lower), 0)
-    return np.column_stack([x, mediastinum[:, 1]])
+def _as_read(scene, readers):
+    """Both lungs (G, G), 0..1, within the outlines that readers draw."""
+    anatomy, vessels = scene.anatomy, scene.chest.mediastinum
+    lower = smooth_step((vessels[:, 1] - anatomy.apex - 0.30 * anatomy.lung_height) / (0.25 * anatomy.lung_height))
+    x = np.sign(vessels[:, 0]) * np.maximum(np.abs(vessels[:, 0]) - readers.medial * (1 - lower), 0)
+    middle = scene.frame.fill([scene.chest.heart, np.column_stack([x, vessels[:, 1]])]).astype(np.float32) / 255
+    inwards = np.array([1 - readers.lateral / anatomy.half_width, 1.0])
+    both = sum(
+        scene.frame.fill([side * inwards]).astype(np.float32) / 255 * (sign * scene.x > 0)
+        for side, sign in zip(scene.chest.hemithorax, SIDES, strict=True)
+    )
+    return both * (1 - middle)
 
 
 def _lateral(rng, patient, frame):

@@ -14,11 +14,10 @@ from cxr.synthetic.exposure import Hospital
 from cxr.synthetic.frame import Frame
 from cxr.synthetic.outlines import Pose
 from cxr.synthetic.patients import Patient, draw_patient
-from cxr.synthetic.phantoms import Film, draw_posed
+from cxr.synthetic.phantoms import Film, Readers, draw_posed
 from cxr.synthetic.release_plan import DRAWN_LABELS
 from cxr.synthetic.scene import draw_severity, heart_ratio
 
-MEDIAL = (0.0, 0.03)  # by how much nearer the midline than the drawn vessels readers end the lungs, body units
 HEALTHY = 0.45  # share of films without a finding
 
 
@@ -43,9 +42,10 @@ def draw_randomised_film(rng: np.random.Generator, size: int = 512) -> Film:
     )
     film = draw_posed(
         (marking, drawing, exposing, labelling), patient, severities, frame, pose, _hospital(site),
-        medial=posing.uniform(*MEDIAL), devices=devices,
+        readers=_readers(posing), devices=devices,
     )  # fmt: skip
-    return replace(film, pixels=regrayed(graying, film.pixels))
+    pixels = shuttered(graying, film.pixels, film.lungs) if graying.random() < 0.3 else film.pixels
+    return replace(film, pixels=regrayed(graying, pixels))
 
 
 def random_patient(rng: np.random.Generator) -> Patient:
@@ -69,6 +69,7 @@ def random_patient(rng: np.random.Generator) -> Patient:
         "bone": float(rng.uniform(0.35, 1.9)),
         "heart_tilt": float(np.clip(rng.normal(0.6, 0.16), 0.25, 0.95)),
         "lung_markings": float(rng.uniform(0.4, 1.9)),
+        "gas": float(rng.uniform(0.5, 2.2)),
     }
     kind = rng.choice(["usual", "emphysema", "bent", "shrunken"], p=[0.75, 0.09, 0.08, 0.08])
     if kind == "emphysema":
@@ -83,6 +84,10 @@ def random_patient(rng: np.random.Generator) -> Patient:
         side = rng.choice([-1, 1])
         spread |= {"skew": float(-side * rng.uniform(0.06, 0.16)), "dome_gap": float(-side * rng.uniform(0.1, 0.3))}
     return replace(patient, anatomy=replace(a, **spread))
+
+
+def _readers(rng):
+    return Readers(medial=rng.uniform(0.02, 0.06), lateral=rng.uniform(0.0, 0.02), blunt=rng.uniform(0.0, 0.03))
 
 
 def _severities(rng):
@@ -149,7 +154,7 @@ def regrayed(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     levels = np.clip((levels - low) / (high - low), 0, 1) * rng.uniform(200, 255) + rng.uniform(0, 20) * (
         rng.random() < 0.3
     )
-    if rng.random() < 0.04:
+    if rng.random() < 0.03:
         levels = 255 - levels
     pixels = cv2.LUT(pixels, np.clip(levels, 0, 255).astype(np.uint8))
     if rng.random() < 0.3:
@@ -161,6 +166,22 @@ def regrayed(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))]
         pixels = cv2.imdecode(cv2.imencode(".jpg", pixels, quality)[1], cv2.IMREAD_GRAYSCALE)
     return pixels
+
+
+def shuttered(rng: np.random.Generator, pixels: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+    """The film (size, size) with the beam cut off anywhere beyond the lungs, or a little within them: a black rest.
+
+    A film that is pasted onto a larger black square looks the same.
+    """
+    size = len(pixels)
+    x, y, width, height = cv2.boundingRect(lungs)
+    free = np.array([x, y, size - x - width, size - y - height]) / size
+    left, top, right, bottom = (np.where(rng.random(4) < 0.45, rng.uniform(-0.02, 1, 4) * free, -0.1) * size).tolist()
+    box = np.array([[left, top], [size - right, top], [size - right, size - bottom], [left, size - bottom]])
+    turn = cv2.getRotationMatrix2D((size / 2, size / 2), rng.normal(0, 1.5), 1)
+    beam = np.zeros_like(pixels)
+    cv2.fillConvexPoly(beam, np.rint(box @ turn[:, :2].T + turn[:, 2]).astype(np.int32), 255)
+    return np.where(beam > 0, pixels, np.uint8(rng.uniform(0, 25)))
 
 
 def _bordered(rng, pixels):

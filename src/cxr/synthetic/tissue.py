@@ -117,6 +117,7 @@ def _add_abdominal_gas(rng, stopped, scene):
     upright = not scene.pose.supine
     if rng.random() < 0.7:
         radius = np.array([rng.uniform(0.05, 0.19), rng.uniform(0.03, 0.10)])
+        radius *= min(scene.anatomy.gas, 1.6)
         center = np.array([rng.uniform(0.28, 0.62) * wide, dome + rng.uniform(0.05, 0.08) + radius[1]])
         wobble = 1 + rng.uniform(0.04, 0.2) * np.sin(rng.integers(2, 4) * around + rng.uniform(0, 6))
         bubble = center + wobble[:, None] * radius * np.column_stack([np.cos(around), np.sin(around)])
@@ -132,7 +133,7 @@ def _add_abdominal_gas(rng, stopped, scene):
         bend = bend + rng.uniform([-0.12, -0.03], [0.05, 0.13]) * [side, 1]
     gas = cv2.GaussianBlur(canvas, (0, 0), 0.018 * coarse.scale).astype(np.float32)
     below = smooth_step((scene.y - dome - 0.03) / 0.05) * (1 - np.clip(scene.sides[0] + scene.sides[1], 0, 1))
-    stopped -= gas * below * np.float32(0.42 / 255)
+    stopped -= gas * below * np.float32(0.42 * scene.anatomy.gas / 255)
 
 
 def _airway(frame, scene):
