@@ -35,6 +35,7 @@ def main(argv=None):
     pairs = lung_films.read_pairs(pairs_csv)
     is_drawn = pairs["set"] == lung_films.DRAWN
     jobs = lung_sets.jobs_of(pairs[~is_drawn], *lung_films.places(settings))
+    drawing = {"SEED": params.general.seed, "drawing": randomised.VERSION} if is_drawn.any() else {}
     drawn = [int(image_id.split("/")[1]) for image_id in pairs.loc[is_drawn, "image_id"]]
     images_npy, masks_npy = folder / f"images_{size}.npy", folder / f"masks_{size}.npy"
     packed_csv, preview = folder / f"packed_{size}.csv", folder / "preview_pairs.png"
@@ -44,7 +45,7 @@ def main(argv=None):
     step = Step(
         folder / f"packed_{size}.json",
         inputs,
-        {"FIT": params.pack.fit, "size": size, "SEED": params.general.seed, "drawing": randomised.VERSION},
+        {"FIT": params.pack.fit, "size": size, "outlines": OUTLINES, **drawing},
         [images_npy, masks_npy, packed_csv, problems_csv],
         refuse=problems_csv if arguments.strict else None,
     )
