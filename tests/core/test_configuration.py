@@ -398,8 +398,9 @@ def test_the_json_files_beside_the_scripts_are_the_default(tmp_path, monkeypatch
     assert not command_line.unet_parser("What it does.").parse_args([]).if_missing
 
 
-def test_files_of_one_s_own_are_used_where_they_are_there_and_named(tmp_path, monkeypatch, capsys):
+def test_files_of_one_s_own_are_used_where_they_are_there_and_named_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command_line, "PROJECT", tmp_path)
+    monkeypatch.setenv(command_line.TOLD, "")
     write(tmp_path, "{}", "SETTINGS.json")
     write(tmp_path, '{"EPOCHS": 5}')
     _, params = command_line.load(command_line.parser("A script.").parse_args([]))
@@ -409,12 +410,28 @@ def test_files_of_one_s_own_are_used_where_they_are_there_and_named(tmp_path, mo
     _, params = command_line.load(arguments)
     assert (params.training.epochs, params.general.seed) == (50, 7)  # in its place, not on top of it
     assert capsys.readouterr().err == "with PARAMS.local.json, in place of the example in git\n"
+    command_line.load(arguments)  # the next step of a shell script, or the same once more
+    assert capsys.readouterr().err == ""
     given = command_line.parser("A script.").parse_args(["--params", str(tmp_path / "PARAMS.json")])
     assert command_line.load(given)[1].general.seed == 1
     own.unlink()
     own.symlink_to("away.json")
     with pytest.raises(InputError, match=r"PARAMS.local.json: no such file"):
         command_line.load(command_line.parser("A script.").parse_args([]))
+
+
+def test_a_message_names_the_files_in_use_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(command_line, "_in_use", {})
+    monkeypatch.setattr(command_line, "PROJECT", tmp_path)
+    write(tmp_path, "{}", "SETTINGS.local.json")
+    (tmp_path / "mine").mkdir()
+    own = write(tmp_path / "mine", "{}", "few.json")
+    command_line.load(command_line.parser("A script.").parse_args(["--params", str(own)]))
+    told = command_line.with_files_in_use
+    assert told("Mend OWN_CSV in SETTINGS.json.") == "Mend OWN_CSV in SETTINGS.local.json."
+    assert told("SETTINGS.json: none, PARAMS.json says 6") == f"SETTINGS.local.json: none, {own} says 6"
+    for other in ("bundle/PARAMS.json: not there", "my_SETTINGS.json", "SETTINGS.json.gz", "a.PARAMS.json"):
+        assert told(other) == other
 
 
 @pytest.mark.parametrize("name", ["SETTINGS", "PARAMS"])

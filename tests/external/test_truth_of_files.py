@@ -289,4 +289,4 @@ def test_probabilities_of_findings_that_are_not_looked_for_are_told(read):
     found = read(
         csv("image,Edema_prob,prob_Atelectasis,p_value_of,score", ("a", 0.1, 1, 2, 3), ("b", 0.9, 1, 2, 3)), LABELS
     )
-    assert "not used: 'prob_Atelectasis', 'p_value_of': of no finding of FINDINGS in PARAMS.json" in found.notes
+    assert "not used: 'prob_Atelectasis', 'p_value_of': of no finding of FINDINGS" in found.notes

@@ -19,6 +19,8 @@ from cxr.core.settings import CHEST_FILMS, Settings, expanded
 
 PROJECT = Path(__file__).resolve().parents[3]
 OWN = ".local.json"  # how files end that are one user's own: no run is then of a changed checkout, no pull conflicts
+TOLD = "CXR_TOLD"  # the variable by which the steps of a shell script know that the first has told what is of all
+_in_use = {name: f"{name}.json" for name in ("SETTINGS", "PARAMS")}  # the JSON files as messages name them; see `load`
 
 
 def path(text: str) -> Path:
@@ -102,13 +104,24 @@ def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
 
     From here on the list CHEST_FILMS is in use, or none.
     """
-    own = [file.name for file in (arguments.settings, arguments.params) if file.name.endswith(OWN)]
-    if own:
+    files = {"SETTINGS": arguments.settings, "PARAMS": arguments.params}
+    _in_use.update({name: file.name if file.parent == PROJECT else str(file) for name, file in files.items()})
+    own = [file.name for file in files.values() if file.name.endswith(OWN)]
+    if own and not os.environ.get(TOLD):
+        os.environ[TOLD] = "yes"
         example = "the example" if len(own) == 1 else "the examples"
         print(f"with {' and '.join(own)}, in place of {example} in git", file=sys.stderr)
     settings, params = load_settings(arguments.settings), load_params(arguments.params)
     os.environ[CHEST_FILMS] = "" if settings.chest_films == Path() else str(settings.chest_films.absolute())
     return settings, params
+
+
+def with_files_in_use(message: str) -> str:
+    """A message that says SETTINGS.json or PARAMS.json, with the files that are read in their place.
+
+    Whoever raises an error need not know them. A path such as bundle/PARAMS.json stays as it is.
+    """
+    return re.sub(r"(?<![\w./-])(SETTINGS|PARAMS)\.json\b(?!\.\w)", lambda found: _in_use[found[1]], message)
 
 
 class Plain:
@@ -185,7 +198,7 @@ def _status(main: Callable[[], int | None]) -> int | str | None:
             traceback.print_exc()
         message, status = explained(error)
         who = f" in {process_group.name()}" if process_group.name() else ""
-        print(f"error{who}: {one_line(message)}", file=sys.stderr, flush=True)
+        print(f"error{who}: {one_line(with_files_in_use(message))}", file=sys.stderr, flush=True)
         process_group.end(status)
     return status
 
