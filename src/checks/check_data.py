@@ -5,6 +5,10 @@ Writes  DATA_DIR/check/: problems.csv; flags.csv: films that deserve a look, and
         such as nih.png, and one of flagged films, such as nih_flagged.png; lungs_doubtful.png, the 16 oddest masks
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 
 # isort: split

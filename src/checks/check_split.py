@@ -5,7 +5,10 @@ Reads   [TRAIN] TEST: a text with a film's name at the start of each line, or a 
 Writes  --out DIR (default: split_check): power.csv, where labels are known
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv

@@ -4,6 +4,10 @@ Reads   the tables, the names of the films, and 16 of the films that SETTINGS.js
 Writes  nothing
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line
 from cxr.core.errors import MachineError
 from cxr.tables import preparation_plan

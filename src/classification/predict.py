@@ -17,7 +17,10 @@ Thresholds and calibration are those of all val films pooled, or with --hospital
 Exit status 3: the run is whole, but files stand in problems.csv, or with --dicom a film has no DICOM result.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 

@@ -8,7 +8,10 @@ Writes  --out DIR (default: stress): stress.csv (AUROC, its change and flipped d
 Each film goes the whole way, lung mask and all, once as it is and once for each of 8 corruptions at 3 strengths.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 

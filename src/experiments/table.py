@@ -6,6 +6,10 @@ Reads   MODELS_DIR/experiments/<member>/<variant>/seed_<n>/: metrics, prediction
 Writes  MODELS_DIR/experiments/<name>_<member>.md and .json, or the two files of --out
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line
 from cxr.core.artifacts import write_json, write_text
 from cxr.core.own_files import OwnFiles

@@ -8,6 +8,9 @@ Writes  MODELS_DIR/segmentation/Unet/evaluation/, with FOLDER evaluation_outside
 """
 
 import functools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 

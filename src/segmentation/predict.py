@@ -10,6 +10,9 @@ somebody: it is kept, and said. Remove it to have it made anew.
 """
 
 import functools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import cxr
 from cxr.core import command_line, configuration
 from cxr.core.configuration import InputError, chosen_members, load_params, load_settings, params_from
 from cxr.core.errors import BusyError, MachineError
@@ -272,35 +273,53 @@ def test_a_key_of_the_other_file_is_told_so(tmp_path):
         load_settings(write(tmp_path, '{"SEED": 1}'))
 
 
-def script_in(folder: Path, code: str) -> Path:
-    """A script of a project in this folder, with a package cxr of its own."""
-    (folder / "src/cxr").mkdir(parents=True)
-    (folder / "src/cxr/__init__.py").touch()
-    script = folder / "src/a_script.py"
-    script.write_text(code)
-    return script
-
-
 def run_script(script: Path, *words: str, **options) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
     return subprocess.run([sys.executable, script, *words], env=environment, capture_output=True, text=True, **options)
 
 
-def test_a_script_of_another_copy_of_the_project_is_refused(tmp_path):
-    # A script's own folder, here src, comes first on Python's path: one folder further down, as ours lie.
-    script = script_in(tmp_path / "copy", "")
-    (script.parent / "classification").mkdir()
-    script = script.rename(script.parent / "classification/a_script.py")
-    script.write_text("from cxr.core import command_line\ncommand_line.run(lambda: print('ran'))\n")
-    result = run_script(script)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert (
-        f"is of the project {tmp_path / 'copy'}, but the cxr that Python imports is that of {PROJECT}" in result.stderr
+def scripted(name: str, at: Path, **variables: str) -> subprocess.CompletedProcess:
+    """A script of the project, where ``at`` comes first of all that is installed."""
+    environment = os.environ | {"PYTHONPATH": str(at)} | variables
+    command = [sys.executable, PROJECT / "src" / name, "--help"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", ["checks/plan_preparation.py", "classification/etl/0_nih_table.py"])
+def test_a_script_takes_the_package_of_its_own_project_whichever_is_installed(tmp_path, name):
+    (tmp_path / "cxr").mkdir()
+    (tmp_path / "cxr/__init__.py").write_text("raise SystemExit('another project')")
+    done = scripted(name, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (
+            "ModuleNotFoundError(\"No module named 'pandas'\")",
+            "lacks our packages (No module named 'pandas'). Run",
+        ),
+        ("ImportError('libz.so.1: cannot open shared object file')", "libraries are missing or do not fit together ("),
+    ],
+    ids=["missing", "broken"],
+)
+def test_a_package_that_cannot_be_imported_is_one_line_with_what_to_run(tmp_path, raised, said):
+    (tmp_path / "pandas.py").write_text(f"raise {raised}")
+    done = scripted("checks/plan_preparation.py", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_old_python_is_told_whatever_it_stumbles_over(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    assert cxr._told(TypeError("|"), str(PROJECT / "src/classification/predict.py")).endswith(
+        "; 3.11 or newer is needed: docs/install.md"
     )
-    assert f'export PYTHONPATH="{tmp_path / "copy/src"}"' in result.stderr
-    own = tmp_path / "elsewhere.py"  # which is nobody's
-    own.write_text(script.read_text())
-    assert run_script(own).stdout == "ran\n"
+    assert cxr._told(TypeError("|"), "/home/a/script.py") is None
 
 
 @pytest.mark.parametrize("raised", ["KeyboardInterrupt", "ImportError('x') from KeyboardInterrupt()"])

@@ -7,6 +7,10 @@ Writes: <DATA_DIR>/classification/images.csv, images_problems.csv, images.json
 VIEWS says which projections are kept; ABNORMAL_ONLY drops films with none of the findings.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import artifacts, command_line
 from cxr.core.errors import one_line
 from cxr.core.steps import Step

@@ -10,6 +10,10 @@ these: a share TEST_FRACTION of its patients, drawn by a hash that does not depe
 of all films, whatever the lists say; the file then holds image_id instead of patient_id.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import artifacts, command_line
 from cxr.core.steps import Step
 from cxr.tables import schema, splitting

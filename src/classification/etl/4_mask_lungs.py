@@ -9,6 +9,9 @@ With "LUNG_MASKING": "none" there is nothing to do. A film whose mask fails the 
 """
 
 import functools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 

@@ -10,6 +10,9 @@ A film is decoded once for all sizes. A film that cannot be read stays black and
 
 import contextlib
 import functools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 

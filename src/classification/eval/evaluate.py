@@ -14,6 +14,10 @@ The network runs once per film and member, once more on test films without their
 weights; everything after predictions.csv is NumPy and pandas.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
 from cxr.core.parameters import FAMILIES

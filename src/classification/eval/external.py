@@ -11,9 +11,12 @@ No row of a film or patient is written. With --aggregates findings with a cell u
 is written and no bundle is refitted. With a bundle and --home the promises are made from those films.
 """
 
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import digest, write_csv, write_json

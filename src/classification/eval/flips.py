@@ -8,7 +8,10 @@ Each training decides at thresholds of its own, from its file's val films, or fr
 by a hash (--val-fraction). Labels are needed for thresholds and AUROC only.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv, write_json

@@ -6,7 +6,10 @@ Reads   MODELS_DIR/classification/<family>/: predictions.csv, metrics.json, thre
 Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
 """
 
+import sys
 from dataclasses import replace
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import read_json_if_there, write_text

@@ -15,6 +15,10 @@ Faithfulness needs no boxes, but the networks: FAITHFULNESS_FILMS test films tha
 blanked place by place, the hottest first, the coldest first, and in random order. All else is NumPy only.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv
 from cxr.core.parameters import FAMILIES, MAP_METHODS

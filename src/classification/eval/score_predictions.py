@@ -15,7 +15,10 @@ A model's decisions (Edema_pred_label, Edema_binary) are no labels and no probab
 finding and was not used is told with the reason; labels that contradict each other are refused, or see --majority.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv, write_json

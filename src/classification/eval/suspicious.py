@@ -9,7 +9,10 @@ A logistic regression on the stored probabilities of all findings is fitted anew
 speaks for itself. Nothing is trained again, and films of train cannot be doubted: their network has seen the label.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv

@@ -9,7 +9,10 @@ Without --film, OVERLAYS_PER_FINDING test films a finding: true and false positi
 first. A heatmap is what a film adds to the logit beyond the average film of val; an ensemble's is the members' mean.
 """
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json

@@ -184,7 +184,7 @@ def run(main) -> None:
 def _status(main: Callable[[], int | None]) -> int | str | None:
     """The exit status of a script's main, once what went wrong is said; what nobody reads is raised on."""
     try:
-        if wrong := other_project() or machine.complaint():
+        if wrong := machine.complaint():
             raise InputError(wrong)
         try:
             status = main()
@@ -201,21 +201,6 @@ def _status(main: Callable[[], int | None]) -> int | str | None:
         print(f"error{who}: {one_line(with_files_in_use(message))}", file=sys.stderr, flush=True)
         process_group.end(status)
     return status
-
-
-def other_project() -> str | None:
-    """What is wrong where the script that runs lies in another copy of the project than this package; None else.
-
-    Python imports what is installed or on PYTHONPATH: a second copy's scripts would run the first one's code, with its
-    SETTINGS.json.
-    """
-    script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__).resolve()
-    for folder in script.parents:
-        inside = any(script.is_relative_to(folder / part) for part in ("src", "demo"))  # and not an environment there
-        if inside and folder != PROJECT and (folder / "src" / "cxr" / "__init__.py").is_file():
-            mend = f'Run: export PYTHONPATH="{folder / "src"}"'
-            return f"{script}: is of the project {folder}, but the cxr that Python imports is that of {PROJECT}. {mend}"
-    return None
 
 
 def explained(error: BaseException) -> tuple[str, int]:

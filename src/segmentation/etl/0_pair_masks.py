@@ -5,6 +5,10 @@ Reads   DATASET_DIR_SEGMENTATION and MASK_DIR of SETTINGS.json: Montgomery, Shen
 Writes  DATA_DIR/segmentation/pairs.csv, pairs_problems.csv (what has no partner)
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line, locks
 from cxr.core.artifacts import raw_state, write_csv, write_problems
 from cxr.core.steps import Step

@@ -6,6 +6,9 @@ Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (0/255), packe
 """
 
 import functools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line, executors, locks
 from cxr.core.artifacts import digest, need, raw_state, read_csv, write_csv
