@@ -190,12 +190,12 @@ def test_a_dry_run_tells_films_disk_and_time_and_writes_nothing(folder):
     assert lines[0] == "NIH: 8 of the 9 films of its table are on disk"
     assert lines[1] == "films to prepare: 8 (left out: not on disk: 1)"
     assert lines[2].startswith("of them for train ")
-    assert lines[3] == "U-Net: to be trained on 3 lung films with masks, 1 epochs"
+    assert lines[3] == "U-Net: to be trained on 3 lung films with masks, 1 epoch"
     assert lines[4].startswith(
         "disk: films at 32 px 0.00 GB, lung masks 0.00 GB, lung films and masks 0.00 GB; together"
     )
     assert lines[5].startswith("time, an estimate for all from the beginning (Keras ")
-    assert lines[6].startswith("  prepare_data.sh: reading films on 1 process 0.0 min, training the U-Net ")
+    assert lines[6].startswith("  prepare_data.sh: reading films on 1 process 0 s, training the U-Net ")
     assert lines[7].startswith("  train_Ensemble.sh: up to tiny ")
     assert lines[8].startswith("  evaluate_ and visualization_Ensemble.sh: tiny ")
     assert lines[9].startswith("  train_Efficientnet.sh: up to efficientnetb0 ")

@@ -91,19 +91,21 @@ def test_the_last_line_of_a_training_says_where_val_does_not_tell_it_from_guessi
 
 def test_what_an_epoch_takes_is_told_once_after_five_seconds_of_steps_that_compile_nothing(monkeypatch):
     # A first step of 60 s, then 2 s each: known after the fourth, at 6 s for 3 steps.
-    told, clock = [], iter([100.0, 102.0, 104.0, 106.0])
+    told, clock = [], iter([40.0, 100.0, 102.0, 104.0, 106.0])
     monkeypatch.setattr(epoch_callback.time, "perf_counter", lambda: next(clock))
-    echo = epoch_callback.Echo(told.append, steps=300, epochs=4)
+    echo = epoch_callback.Echo(told.append, steps=300)
+    echo.begin(4)
     echo.on_epoch_begin(1)
     for batch in range(6):
         echo.on_train_batch_end(batch)
     (line,) = told
-    assert line.startswith("  the 300 steps of an epoch take about 10.0 min, those of 3 epochs 30.0 min; compiling and")
+    assert line.startswith("  the 300 steps of an epoch take about 10.0 min, those of 3 epochs 30.0 min; compiling took 1")
 
 
 def test_an_epoch_of_less_than_five_seconds_says_itself_what_it_took():
     told = []
-    echo = epoch_callback.Echo(told.append, steps=2, epochs=2)
+    echo = epoch_callback.Echo(told.append, steps=2)
+    echo.begin(2)
     for epoch in range(2):
         echo.on_epoch_begin(epoch)
         echo.on_train_batch_end(0)

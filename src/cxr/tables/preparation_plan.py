@@ -31,13 +31,13 @@ SAMPLE = 16  # films read to estimate the time
 class Plan:
     """lines: what to tell. bytes_needed, bytes_free: of the disk of DATA_DIR.
 
-    films: how many networks will see, as `training.durations.passes` takes them. reading_hours: of reading all films,
+    films: how many networks will see, as `training.durations.passes` takes them. reading_seconds: of reading all films,
     on so many processes.
     """
 
     lines: list[str]
     films: dict[str, int]
-    reading_hours: float
+    reading_seconds: float
     processes: int
     bytes_needed: int
     bytes_free: int
@@ -80,11 +80,11 @@ def make(settings: Settings, params: Params) -> Plan:
             films["lung_train"] = max(0, round(len(pairs) * (1 - unet.unet_test_fraction)) - films["lung_val"])
             lines.append(f"U-Net: to be trained on {len(pairs):,} lung films with masks, {unet.unet_epochs} epochs")
             needed["lung films and masks"] = 2 * len(pairs) * unet.unet_input_size**2
-    reading_hours = _seconds_a_film(settings, images, params) * len(images) * (2 if masked else 1) / readers / 3600
+    reading_seconds = _seconds_a_film(settings, images, params) * len(images) * (2 if masked else 1) / readers
     free = shutil.disk_usage(_nearest(settings.data_dir)).free
     total = sum(needed.values())
     lines.append(f"disk: {listed(needed, _size)}; together {_size(total)}, free in {settings.data_dir}: {_size(free)}")
-    return Plan(lines, films, reading_hours, readers, total, free)
+    return Plan(lines, films, reading_seconds, readers, total, free)
 
 
 def _refuse_what_stops_later(settings: Settings, params: Params) -> None:
@@ -172,8 +172,3 @@ def listed(parts: dict[str, float], spell: Callable[[float], str]) -> str:
 
 def _size(count: float) -> str:
     return f"{count / 1e9:.2f} GB"
-
-
-def duration(hours: float) -> str:
-    """Hours as people say them."""
-    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
