@@ -99,7 +99,9 @@ def test_what_an_epoch_takes_is_told_once_after_five_seconds_of_steps_that_compi
     for batch in range(6):
         echo.on_train_batch_end(batch)
     (line,) = told
-    assert line.startswith("  the 300 steps of an epoch take about 10.0 min, those of 3 epochs 30.0 min; compiling took 1")
+    assert line.startswith(
+        "  the 300 steps of an epoch take about 10.0 min, those of 3 epochs 30.0 min; compiling took 1"
+    )
 
 
 def test_an_epoch_of_less_than_five_seconds_says_itself_what_it_took():
