@@ -155,7 +155,7 @@ def _each(bundle: Bundle, work: Callable, jobs: Iterable, films: int) -> Iterabl
 
 
 def _mask(bundle: Bundle, paths, work: Path, progress, network) -> tuple[np.ndarray | None, pd.DataFrame]:
-    """Step 4 of prepare_data.sh: packed lung masks (None without), and of films problem, checks, accepted, `OF_MASK`."""
+    """Step 4 of prepare_data.sh: packed lung masks (None without), and problem, checks, accepted, `OF_MASK`."""
     params, unet = bundle.params, None
     if bundle.unet:
         from cxr.networks import inference
