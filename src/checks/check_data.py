@@ -16,7 +16,7 @@ import pandas as pd
 
 from cxr.core import executors, locks
 from cxr.core.artifacts import write_problems
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.progress import progress
 from cxr.core.steps import refuse_problems
 from cxr.imaging import chest_films
@@ -32,7 +32,8 @@ def main(argv=None):
     settings, params = command_line.load(arguments)
     folder = settings.data_dir / "check"
     if listed := chest_films.listed():
-        print(f"taken as chest films, whatever their header says: {len(listed):,} files of {settings.chest_films}")
+        files = counted(len(listed), "file")
+        print(f"taken as chest films, whatever their header says: {files} of {settings.chest_films}")
     locks.hold(folder)
     problems, absent, flags = [], [], []
     for check in download_check.checks(settings, params):

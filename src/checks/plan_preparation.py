@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
-from cxr.core.errors import MachineError
+from cxr.core.errors import MachineError, counted
 from cxr.core.progress import duration
 from cxr.tables import preparation_plan
 from cxr.tables.preparation_plan import listed
@@ -30,8 +30,7 @@ def main(argv=None):
     from cxr.training import durations
 
     device, seconds = durations.estimate(params, planned.films)
-    processes = f"{planned.processes} process{'es' if planned.processes > 1 else ''}"
-    reading = {f"reading films on {processes}": planned.reading_seconds}
+    reading = {f"reading films on {counted(planned.processes, 'process')}": planned.reading_seconds}
     seconds["prepare_data.sh"] = reading | seconds["prepare_data.sh"]
     print(f"time, an estimate for all from the beginning ({device}, measured here); half or twice is possible:")
     for script, parts in seconds.items():

@@ -20,7 +20,7 @@ import pandas as pd
 
 from cxr.core import executors, locks
 from cxr.core.artifacts import digest, need, read_csv, write_csv, write_json, write_problems
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.own_files import OwnFiles
 from cxr.core.progress import progress
 from cxr.preparation import packs, reading
@@ -88,7 +88,9 @@ def outside(arguments, settings, params, pairs, problems, target):
     write_problems(pd.concat([problems, unusable]), target / "problems.csv")
     if not whole:
         raise InputError(f"{arguments.masks}: none of its {len(jobs)} pairs can be used; the first: {wrong[0]}")
-    print(f"{len(whole)} pairs; not used: {len(problems) + len(unusable)} files -> {target / 'problems.csv'}")
+    print(
+        f"{counted(len(whole), 'pair')}; not used: {len(problems) + len(unusable)} files -> {target / 'problems.csv'}"
+    )
     pairs = pairs.iloc[whole]
     split_csv = settings.segmentation / "split.csv"
     if split_csv.is_file():
@@ -137,7 +139,7 @@ def line(name, values):
     """A set's summary in words."""
     interval = "[{:.4f}, {:.4f}]".format(*values["dice_interval"]) if values["dice_interval"] else "(no interval)"
     scores = f"Dice {values['dice']:.4f} {interval}  IoU {values['iou']:.4f}"
-    return f"  {name:<12} {scores}  {values['films']} films, {values['accepted']} accepted"
+    return f"  {name:<12} {scores}  {counted(values['films'], 'film')}, {values['accepted']} accepted"
 
 
 def summary(rows, mean_interval, params):

@@ -22,7 +22,7 @@ import pandas as pd
 
 from cxr.core import executors
 from cxr.core.artifacts import need, write_csv
-from cxr.core.errors import InputError, one_line
+from cxr.core.errors import InputError, counted, one_line
 from cxr.core.own_files import OwnFiles, is_plain_file, listed, not_listed
 from cxr.core.progress import progress
 from cxr.imaging import decoding, drawn_masks, geometry, listing
@@ -96,7 +96,7 @@ def main(argv=None):
 
 def say(table, kept, out):
     refused = table[~table["accepted"]]
-    print(f"{len(table)} films, {len(refused)} masks not accepted -> {out}")
+    print(f"{counted(len(table), 'film')}, {counted(len(refused), 'mask')} not accepted -> {out}")
     if kept:
         print(f"kept: {kept} masks that are not as this script wrote them; remove one to have it made anew")
     for film, reason, problem in refused[["film", "reason", "problem"]].head(10).itertuples(index=False):

@@ -14,6 +14,7 @@ import sys
 sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
+from cxr.core.errors import counted
 
 # isort: split
 import numpy as np
@@ -83,12 +84,13 @@ def main(argv=None):
                 contours=list(masks[rows]),
             )
         rejected = ~table["accepted"]
-        counts = f"{len(table)} masks, {rejected.sum()} not accepted (whole film used), {broken} films unreadable"
+        unreadable = f"{counted(broken, 'film')} unreadable"
+        counts = f"{counted(len(table), 'mask')}, {rejected.sum()} not accepted (whole film used), {unreadable}"
         shares = rejected.groupby(images["source"]).agg(["mean", "count"])
         return [
             f"{counts} -> {masks_npy}, {preview}",
-            f"{(table['doubt'] != '').sum()} masks are doubtful by their shape (used all the same), "
-            f"{(distances > limit).sum()} far from the others: the first of both -> {doubtful}",
+            f"doubtful by their shape (used all the same): {counted((table['doubt'] != '').sum(), 'mask')}; far from "
+            f"the others: {(distances > limit).sum()}; the first of both -> {doubtful}",
             *(f"  {name}: {share:.1%} of {count} masks not accepted" for name, share, count in shares.itertuples()),
         ]
 

@@ -20,7 +20,7 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line
 from cxr.core.artifacts import digest, write_csv, write_json
-from cxr.core.errors import InputError, one_line
+from cxr.core.errors import InputError, counted, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.core.progress import progress
 from cxr.evaluation import predictions
@@ -67,7 +67,7 @@ def main(argv=None):
     write(arguments, came, films, shown, said, block)
     own.finish([name for name in FILES if not (arguments.aggregates and name == "metrics.json")], FILES)
     print("\n".join(line for lines in said.values() for line in lines))
-    print(one_line(f"-> {arguments.out / 'report.html'}, external.json, {len(shown)} tables"))
+    print(one_line(f"-> {arguments.out / 'report.html'}, external.json, {counted(len(shown), 'table')}"))
     if arguments.films and not arguments.aggregates:  # of a file nobody knows which networks made it
         refit(arguments, bundle, came, table)
 
@@ -94,7 +94,7 @@ def local(arguments, bundle, params, labels):
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend
 
-    print(f"{len(paths)} films, {bundle.name}; {backend.start(params)}")
+    print(f"{counted(len(paths), 'film')}, {bundle.name}; {backend.start(params)}")
 
     def bar(films, doing):
         return progress(films, len(paths), doing)
@@ -180,7 +180,7 @@ def refit(arguments, bundle, came, table):
     thresholds, kept = refitting.refitted(came.thresholds, table)
     films, patients = len(table), table["patient_id"].nunique()
     what = f"thresholds and calibration{', as far as they sufficed,' if kept else ''} fitted"
-    note = f"{what} on {films:,} local films of {patients:,} patients"
+    note = f"{what} on {counted(films, 'local film')} of {patients:,} patients"
     record = {"note": note, "from": bundle.name, "labels": digest(arguments.labels), "kept": kept}
     out = refitted_bundles.write(arguments.bundle, thresholds, record)
     print(*kept, one_line(f"{bundles.open_bundle(out).name}: {note} -> {out}"), sep="\n")

@@ -16,7 +16,7 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
-from cxr.core.errors import InputError, hint
+from cxr.core.errors import InputError, counted, hint
 from cxr.core.executors import process_count
 from cxr.core.findings import canonical, colours
 from cxr.core.parameters import FAMILIES, METHOD_NAMES
@@ -62,13 +62,13 @@ def main(argv=None):
             path = folder / "gradcam" / f"overview_{finding}.png"
             note = f"{METHOD_NAMES[params.evaluation.map_method]}, {scored.threshold_note(finding)}"
             film_pictures.overview(groups, path, finding, colours(scored.findings)[finding], note)
-        print(f"{finding}: {len(rows)} overlays -> {folder / 'gradcam' / finding}")
+        print(f"{finding}: {counted(len(rows), 'overlay')} -> {folder / 'gradcam' / finding}")
     if not arguments.film and not arguments.finding:
         boxes = detections.detect(scored)
         write_csv(boxes, folder / "detections.csv")
         print(
-            f"{len(boxes)} boxes on {boxes['image_id'].nunique()} test films, in pixels of the original "
-            f"-> {folder / 'detections.csv'}"
+            f"{counted(len(boxes), 'box')} on {counted(boxes['image_id'].nunique(), 'test film')}, in pixels of the "
+            f"original -> {folder / 'detections.csv'}"
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.artifacts import read_json
+from cxr.core.errors import counted
 from cxr.evaluation import comparison, metrics, predictions
 from cxr.experiments.planning import FAMILY, Run
 from cxr.preparation.films import load_films
@@ -220,7 +221,7 @@ def _same_films(finished: list[dict[str, Any]], variant: str, source: str) -> st
         for key in ("films", "difference", "interval")
     )
     limits = f", {_limits(intervals, '+.3f')}" if intervals else ""
-    return f"{_mean(changes, '+.3f')}{limits}; {films[0]} films" if changes else "n/a"
+    return f"{_mean(changes, '+.3f')}{limits}; {counted(films[0], 'film')}" if changes else "n/a"
 
 
 def decisions_table(names: list[str], finished: list[dict[str, Any]]) -> str:

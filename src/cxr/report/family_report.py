@@ -7,7 +7,7 @@ import pandas as pd
 
 from cxr.core import artifacts
 from cxr.core.artifacts import read_json, read_json_if_there
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
@@ -34,7 +34,7 @@ def model(settings: Settings, params: Params, family: str) -> html_page.Model:
     block = read_json(folder / "metrics.json", made_by)
     thresholds = read_json(folder / "thresholds.json", made_by)
     val = table[table["split"] == "val"]
-    notes = [f"Thresholds and calibration were fitted on the {len(val):,} films of val, of other patients."]
+    notes = [f"Thresholds and calibration were fitted on the {counted(len(val), 'film')} of val, of other patients."]
     if params.tables.split == "image":
         notes = ['SPLIT is "image": test patients are in training too, and in val. These numbers are too good.']
     test = table[table["split"] == "test"].reset_index(drop=True)
@@ -137,7 +137,9 @@ def mask_notes(settings: Settings) -> list[str]:
         if isinstance(values, dict) and "dice" in values:
             limits = values.get("dice_interval")
             interval = f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else ""
-            notes.append(f"U-Net on {name} test films: Dice {values['dice']:.3f}{interval}, {values['films']:,} films.")
+            notes.append(
+                f"U-Net on {name} test films: Dice {values['dice']:.3f}{interval}, {counted(values['films'], 'film')}."
+            )
     path = settings.lung_masks.with_suffix(".csv")
     if path.is_file():
         table = pd.read_csv(path)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxr.core.errors import counted
 from cxr.evaluation.figures import RANKINGS, RATES
 from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import UNFITTED_THRESHOLD
@@ -57,10 +58,10 @@ def result_text(metrics: dict[str, Any]) -> str:
     sources = metrics["protocol"]["sources"]
     if len(sources) == 1:
         (only,) = sources.items()
-        return _text(metrics, f"{only[0]}: {only[1]:,} films")
+        return _text(metrics, f"{only[0]}: {counted(only[1], 'film')}")
     counts = ", ".join(f"{name} {films:,}" for name, films in sources.items())
-    texts = [_text(metrics, f"All {metrics['protocol']['films']:,} films pooled ({counts})")]
-    texts += [_text(metrics["by_source"][name], f"{name}: {films:,} films") for name, films in sources.items()]
+    texts = [_text(metrics, f"All {counted(metrics['protocol']['films'], 'film')} pooled ({counts})")]
+    texts += [_text(metrics["by_source"][name], f"{name}: {counted(films, 'film')}") for name, films in sources.items()]
     return "\n\n".join(texts)
 
 
@@ -112,5 +113,5 @@ def _notes(block: dict[str, Any]) -> list[tuple[str, str]]:
     if macro["guessing"]:
         notes.append(("Mean (macro)", f"NOT TOLD FROM GUESSING: {macro['guessing']}"))
     if 0 < len(over) < len(block["findings"]):
-        notes.append(("Mean (macro)", f"AUROC and AP are means over {len(over)} findings"))
+        notes.append(("Mean (macro)", f"AUROC and AP are means over {counted(len(over), 'finding')}"))
     return notes + [("Mean (macro)", note) for note in table_notes.of_row(macro, titles, ("auroc",))]

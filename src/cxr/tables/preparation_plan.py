@@ -14,7 +14,7 @@ import pandas as pd
 
 from cxr.core.artifacts import as_json, read_record
 from cxr.core.configuration import existing
-from cxr.core.errors import FilmError, InputError, MachineError
+from cxr.core.errors import FilmError, InputError, MachineError, counted
 from cxr.core.executors import process_count
 from cxr.core.parameters import FAMILIES, Params
 from cxr.core.settings import Settings
@@ -78,7 +78,8 @@ def make(settings: Settings, params: Params) -> Plan:
             pairs, _ = lung_sets.pair_masks(settings.dataset_dir_segmentation, settings.mask_dir)
             films["lung_val"] = round(len(pairs) * unet.unet_val_fraction)
             films["lung_train"] = max(0, round(len(pairs) * (1 - unet.unet_test_fraction)) - films["lung_val"])
-            lines.append(f"U-Net: to be trained on {len(pairs):,} lung films with masks, {unet.unet_epochs} epochs")
+            epochs = counted(unet.unet_epochs, "epoch")
+            lines.append(f"U-Net: to be trained on {counted(len(pairs), 'lung film')} with masks, {epochs}")
             needed["lung films and masks"] = 2 * len(pairs) * unet.unet_input_size**2
     reading_seconds = _seconds_a_film(settings, images, params) * len(images) * (2 if masked else 1) / readers
     free = shutil.disk_usage(_nearest(settings.data_dir)).free

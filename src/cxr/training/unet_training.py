@@ -7,6 +7,7 @@ import numpy as np
 
 from cxr.core import process_group
 from cxr.core.artifacts import digest, origin
+from cxr.core.errors import counted
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import metrics
@@ -35,7 +36,7 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
     device = backend.start(params, together=True)
     target, identity = settings.unet.parent, identity_of(settings, params)
     about = f"U-Net, {unet_params.unet_filters} filters at {size} px"
-    say(f"{about}: {len(train)} films, {len(val)} for validation; {device}")
+    say(f"{about}: {counted(len(train), 'film')}, {len(val)} for validation; {device}")
     backend.batch_must_divide(unet_params.unet_batch_size, "UNET_BATCH_SIZE")
     run_records.agree(identity)
     with backend.scope():

@@ -11,6 +11,7 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import raw_state, write_csv, write_problems
+from cxr.core.errors import counted
 from cxr.core.steps import Step
 from cxr.imaging.listing import told
 from cxr.tables import lung_sets, pseudonyms
@@ -38,8 +39,11 @@ def main(argv=None):
         write_csv(pairs, pairs_csv)
         write_problems(problems, problems_csv)
         counts = ", ".join(f"{name} {count}" for name, count in pairs["set"].value_counts().sort_index().items())
-        paired = f"{len(pairs)} lung films with masks ({counts}), {len(problems)} files without a partner"
-        return [f"{paired} -> {pairs_csv}", *told(films.not_taken + masks.not_taken)]
+        paired = f"{counted(len(pairs), 'lung film')} with masks ({counts})"
+        return [
+            f"{paired}, {counted(len(problems), 'file')} without a partner -> {pairs_csv}",
+            *told(films.not_taken + masks.not_taken),
+        ]
 
     print(*step.run(make), sep="\n")
 

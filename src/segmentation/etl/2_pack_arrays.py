@@ -12,7 +12,7 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line, executors, locks
 from cxr.core.artifacts import digest, need, raw_state, read_csv, write_csv
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.progress import progress
 from cxr.core.steps import Step
 from cxr.imaging import chest_films
@@ -67,7 +67,9 @@ def main(argv=None):
         shown_films, names, outlines = ([things[row] for row in shown] for things in (films, pairs["image_id"], masks))
         film_pictures.preview_grid(shown_films, names, preview, contours=outlines)
         unusable = len(jobs) - len(whole)
-        return [f"{len(whole)} pairs at {size} px, {unusable} unusable -> {images_npy}, {masks_npy}, {preview}"]
+        return [
+            f"{counted(len(whole), 'pair')} at {size} px, {unusable} unusable -> {images_npy}, {masks_npy}, {preview}"
+        ]
 
     print(*step.run(make), sep="\n")
 
