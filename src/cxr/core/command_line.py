@@ -41,7 +41,10 @@ def count(text: str) -> int:
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments that every script takes, ready for more; what is wrong with them is an InputError."""
     arguments = argparse.ArgumentParser(
-        allow_abbrev=False, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        os.environ.get("CXR_COMMAND"),  # of the shell script that calls this one
+        allow_abbrev=False,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
     def refuse(message: str) -> None:

@@ -1,6 +1,7 @@
 """SETTINGS.json and PARAMS.json, read and checked."""
 
 import json
+import os
 import re
 import sys
 from collections import Counter
@@ -56,7 +57,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         advice = " A backslash? Write paths with /; in WSL D:\\films is /mnt/d/films." if "escape" in error.msg else ""
         advice += " Curly quotes? Write straight ones." if re.search("[“”„]", error.doc) else ""
-        raise InputError(f"{path}: not valid JSON: {_told(error)}.{advice}") from None
+        raise InputError(f"{path}: not valid JSON: {_told(error)}.{advice or ' Mend it there.'}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
         raise InputError(f"{path}: not valid JSON: {error}.") from None
     if not isinstance(content, dict):
@@ -205,6 +206,12 @@ def load_params(path: Path) -> Params:
     return params_from(content, str(path))
 
 
+def _without_dots(path: Path) -> Path:
+    """The path without ``..``, which messages show; as it is where a link on the way makes that another place."""
+    plain = Path(os.path.normpath(path))
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
+
+
 def load_settings(path: Path) -> Settings:
     """Read and check SETTINGS.json; relative paths are relative to the file, ``~`` and variables are replaced.
 
@@ -239,7 +246,7 @@ def load_settings(path: Path) -> Settings:
     unnamed = {name for name, key in tables.items() if key not in content}
     none = {name for name, key in tables.items() if content.get(key) == ""}
     none |= unnamed if content.get("OWN_CSV") else {name for name in unnamed if getattr(settings, name) == Path()}
-    absolute = {name: folder / value for name, value in settings if isinstance(value, Path)}
+    absolute = {name: _without_dots(folder / value) for name, value in settings if isinstance(value, Path)}
     for name in ("data_dir", "models_dir"):
         if absolute[name] == absolute["dataset_dir"]:
             what = f"is the folder of the films, DATASET_DIR {absolute[name]}, where nothing is written"
