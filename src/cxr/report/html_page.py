@@ -208,7 +208,7 @@ def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
                 "films": values["films"],
                 "reason": values.get("reason", ""),
                 "few": values.get("too_few", False),
-                "no_interval": _no_interval(values),
+                "no_interval": no_interval(values),
                 "guessing": bool(values.get("guessing")),
             }
         )
@@ -219,14 +219,14 @@ def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
         "macro": page_tables.number(macro["auroc"], macro["auroc_interval"]),
         "over": len(macro["auroc_over"]),
         "few": macro.get("too_few", []),
-        "no_interval": _no_interval(macro),
+        "no_interval": no_interval(macro),
         "guessing": metrics.told_of_guessing(**metrics.guessing_of(model.metrics)),
         "tiles": tiles,
     }
 
 
-def _no_interval(values: Mapping[str, Any]) -> str:
-    return f"no interval: {values.get('no_interval', 'not recorded')}"
+def no_interval(values: Mapping[str, Any]) -> str:
+    return f"no interval: {values.get('without_interval', {}).get('auroc', 'not recorded')}"
 
 
 def _percent(auroc: float) -> float:
