@@ -183,7 +183,7 @@ def _macro(
     for key in (figure.key for figure in FIGURES):
         defined = [f for f, finding in enumerate(names) if findings[finding][key] is not None]
         macro[key] = float(np.mean([findings[names[f]][key] for f in defined])) if defined else None
-        if key in drawn:
+        if key in silent_of:
             silent = bootstrap.silence_of_mean({names[f]: silent_of[key][names[f]] for f in defined})
             values = drawn[key][:, defined].mean(axis=1) if defined else np.zeros(0)
             limits = bootstrap.intervals({key: values}, silent, patients)

@@ -111,7 +111,8 @@ def summary(scores: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
     DataFrame
         ``method``, ``task``; ``iou``, ``iou_low`` and ``iou_high`` (95 % interval by bootstrap of patients, NaN for
         fewer than `bootstrap.LEAST`), ``iou_films`` and ``iou_patients`` where it is defined; the same of ``hit``. The
-        last row of each method, task `MEAN`, is over the tasks where the figure is defined; it has an interval if each of them has.
+        last row of each method, task `MEAN`, is over the tasks where the figure is defined; it has an interval if each
+        of them has.
     """
     rows = []
     for method, group in scores.groupby("method", sort=False):

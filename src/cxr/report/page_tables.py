@@ -145,7 +145,7 @@ def notes_on_differences(pair: Mapping[str, Any], findings: Sequence[str]) -> li
     notes = []
     for name, values in findings_and_mean(pair, findings).items():
         notes += [(name, note) for note in table_notes.of_row({"too_few": values.get("too_few")}, {})]
-        changes = [values[figure.key] for figure in RANKINGS]
+        changes = [values[figure.key] for figure in RANKINGS if figure.key in values]
         if changes[0]["difference"] is None:
             notes.append((name, "n/a: not both classes among these films"))
         reasons = dict.fromkeys(change.get("no_interval") for change in changes)

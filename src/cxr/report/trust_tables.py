@@ -180,7 +180,8 @@ def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) ->
         for method in METHOD_NAMES:
             of_map = _values(of_method[method], [figure])
             values |= {method: of_map[figure], f"{method}_interval": of_map[f"{figure}_interval"]}
-            values["without_interval"] |= {method: why for why in of_map["without_interval"].values()}
+            why = of_map["without_interval"].get(figure)
+            values["without_interval"] |= {method: why} if why else {}
             values["exact_intervals"] += [method] if of_map["exact_intervals"] else []
         beside = [number(_known(of_method[name][figure]), faint=True) for name in ALWAYS_BESIDE]
         maps = [with_interval(values, method) for method in METHOD_NAMES]
