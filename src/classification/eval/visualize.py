@@ -64,8 +64,8 @@ def main(argv=None):
         boxes = detections.detect(scored)
         write_csv(boxes, folder / "detections.csv")
         print(
-            f"{len(boxes)} boxes on {boxes['image_id'].nunique()} test films, in pixels of the original "
-            f"-> {folder / 'detections.csv'}"
+            f"{len(boxes)} boxes on {boxes['image_id'].nunique()} called test films, in pixels of the original "
+            f"-> {folder / 'detections.csv'} (detection scores count boxes of films not called too)"
         )
 
 

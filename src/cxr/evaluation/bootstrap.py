@@ -122,7 +122,12 @@ def shortage(truth: np.ndarray, patients: np.ndarray, needed: int = FEWEST) -> s
         Of one with films of both labels, it counts for both.
     needed : int
     """
-    counts = {name: len(np.unique(patients[truth == label])) for name, label in (("positive", 1), ("negative", 0))}
+    return shortage_of(*(len(np.unique(patients[truth == label])) for label in (1, 0)), needed)
+
+
+def shortage_of(positive: int, negative: int, needed: int = FEWEST) -> str | None:
+    """`shortage` of so many patients with the finding, and without it."""
+    counts = {"positive": positive, "negative": negative}
     rarer = min(counts, key=counts.get)
     return None if counts[rarer] >= needed else f"{counts[rarer]} {rarer} patient{'' if counts[rarer] == 1 else 's'}"
 

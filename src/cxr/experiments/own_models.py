@@ -17,7 +17,7 @@ from cxr.evaluation.comparison import SAME
 from cxr.evaluation.figures import RANKINGS
 from cxr.report.model_card import figure
 from cxr.report.model_card import table as markdown
-from cxr.report.page_tables import findings_and_mean, notes_on_differences
+from cxr.report.page_tables import change_notes, findings_and_mean
 
 MADE_BY = "sh evaluate_Ensemble.sh (or evaluate_Efficientnet.sh)"
 POOLED = "all test films"
@@ -154,7 +154,7 @@ def as_markdown(models: Mapping[str, Evaluated], differences: Sequence[Mapping[s
         findings = list(base.metrics["findings"])
         for ranking in RANKINGS:
             parts += [f"## {ranking.title}, {films_of}", _rankings(blocks, pairs, ranking.key)]
-        notes = [note for pair in pairs for note in notes_on_differences(pair, findings)]
+        notes = [note for pair in pairs for note in change_notes(pair, findings)]
         parts += ["\n".join(f"* {note}" for note in dict.fromkeys(notes))] if notes else []
         rows = [
             [name, *("n/a" if (v := block["macro"][key]) is None else f"{v:.3f}" for key in AT_THRESHOLDS.values())]

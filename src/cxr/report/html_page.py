@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from cxr.core.artifacts import write_text
 from cxr.core.findings import colours
 from cxr.evaluation import metrics, predictions
-from cxr.evaluation.bootstrap import FEWEST
+from cxr.evaluation.bootstrap import FEWEST, LEAST
 from cxr.report import curves, page_tables
 from cxr.report.page_tables import Table
 from cxr.report.styles import as_svg
@@ -118,7 +118,7 @@ def page(
     content = {
         "title": title,
         "summary": _summary(model, findings),
-        "fewest": FEWEST,
+        "fewest": (FEWEST, LEAST),
         "notes": list(model.notes),
         "caveats": [*CAVEATS, *caveats(model.metrics["protocol"]["sources"])],
         **evaluation(model, blocks, compared, extras),
@@ -208,7 +208,7 @@ def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
                 "films": values["films"],
                 "reason": values.get("reason", ""),
                 "few": values.get("too_few", False),
-                "no_interval": no_interval(values),
+                "no_interval": _no_interval(values),
                 "guessing": bool(values.get("guessing")),
             }
         )
@@ -219,13 +219,13 @@ def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
         "macro": page_tables.number(macro["auroc"], macro["auroc_interval"]),
         "over": len(macro["auroc_over"]),
         "few": macro.get("too_few", []),
-        "no_interval": no_interval(macro),
+        "no_interval": _no_interval(macro),
         "guessing": metrics.told_of_guessing(**metrics.guessing_of(model.metrics)),
         "tiles": tiles,
     }
 
 
-def no_interval(values: Mapping[str, Any]) -> str:
+def _no_interval(values: Mapping[str, Any]) -> str:
     return f"no interval: {values.get('without_interval', {}).get('auroc', 'not recorded')}"
 
 

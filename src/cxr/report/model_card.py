@@ -162,11 +162,7 @@ def _results(metrics: dict[str, Any]) -> list[str]:
         lines.append(f"**{name}**: mean AUROC {figure(macro, 'auroc')} {over}.\n\n" + table(heads, rows))
         titles = {kind.key: kind.title for kind in shown}
         notes = table_notes.of_rows({**block["findings"], "Mean": macro}, titles)
-        notes += table_notes.grouped(
-            (finding, note)
-            for finding, values in block["findings"].items()
-            for note in table_notes.of_thresholds(values)
-        )
+        notes += table_notes.of_all_thresholds(block)
         lines += [f"* {note}" for note in notes]
     return lines
 

@@ -135,12 +135,12 @@ def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> 
         caption = f"{pair['first']} minus {pair['second']}: {pair['films']:,} films, {pair['patients']:,} patients"
         names = (pair["first"], pair["second"], "difference")
         heads = ["Finding"] + [f"{figure.column}, {name}" for figure in RANKINGS for name in names]
-        notes = notes_on_differences(pair, findings)
+        notes = change_notes(pair, findings)
         tables.append(Table(caption, heads, rows, [*pair.get("notes", []), *notes], foot=1))
     return tables
 
 
-def notes_on_differences(pair: Mapping[str, Any], findings: Sequence[str]) -> list[str]:
+def change_notes(pair: Mapping[str, Any], findings: Sequence[str]) -> list[str]:
     """Why a paired difference is n/a or has no interval, and which are of too few patients."""
     notes = []
     for name, values in findings_and_mean(pair, findings).items():

@@ -75,6 +75,11 @@ def of_thresholds(values: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+def of_all_thresholds(block: Mapping[str, Any]) -> list[str]:
+    """`of_thresholds` of every finding of a block of metrics.json, as sentences."""
+    return grouped((name, note) for name, values in block["findings"].items() for note in of_thresholds(values))
+
+
 def fitted_on_few(few: str) -> str:
     """What is said of a fit whose films are of too few patients; ``few``: from `cxr.evaluation.bootstrap.shortage`."""
     return f"fitted on {few}: too few"

@@ -16,10 +16,10 @@ from cxr.report import table_notes
 from cxr.report.page_tables import (
     Cell,
     Table,
+    change_notes,
     count,
     difference,
     findings_and_mean,
-    notes_on_differences,
     number,
     with_interval,
 )
@@ -180,9 +180,9 @@ def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) ->
         for method in METHOD_NAMES:
             of_map = _values(of_method[method], [figure])
             values |= {method: of_map[figure], f"{method}_interval": of_map[f"{figure}_interval"]}
-            why = of_map["without_interval"].get(figure)
-            values["without_interval"] |= {method: why} if why else {}
             values["exact_intervals"] += [method] if of_map["exact_intervals"] else []
+        none = [method for method in METHOD_NAMES if values[f"{method}_interval"] is None]
+        values["without_interval"] = dict.fromkeys(none, first["no_interval"])
         beside = [number(_known(of_method[name][figure]), faint=True) for name in ALWAYS_BESIDE]
         maps = [with_interval(values, method) for method in METHOD_NAMES]
         rows.append([Cell(finding), count(int(first["films"])), *maps, *beside])
@@ -207,8 +207,7 @@ def _wang(scores: pd.DataFrame, family: str, method: str, overlap: str) -> Table
 
 def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> Table | None:
     """Correlation of maps with themselves once weights are shuffled, from each member's randomisation.csv."""
-    own = {member: table[table["method"] == method].reset_index(drop=True) for member, table in by_member.items()}
-    own = {member: table for member, table in own.items() if len(table)}
+    own = {name: rows for name, table in by_member.items() if len(rows := table[table["method"] == method])}
     if not own:
         return None
     stages = [stage.replace("nothing, another", "Another") for stage in next(iter(own.values()))["shuffled"]]
@@ -221,15 +220,16 @@ def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> T
         ]
         for member, table in own.items()
     ]
-    undefined = {member: table[table["correlation"].isna()] for member, table in own.items()}
     notes = table_notes.grouped(
-        (member, f"n/a: {_why_uncorrelated(lacking.iloc[0])}") for member, lacking in undefined.items() if len(lacking)
+        (member, f"n/a: {_why_uncorrelated(row)}")
+        for member, table in own.items()
+        for row in table[table["correlation"].isna()].to_dict("records")[:1]
     )
     heads = ["Member", "Films", "Cells of a map", *names]
     return Table("Weights shuffled: rank correlation of a map with itself before", heads, rows, notes)
 
 
-def _why_uncorrelated(row: pd.Series) -> str:
+def _why_uncorrelated(row: Mapping[str, Any]) -> str:
     """Why `cxr.evaluation.randomisation.mean_correlation` is not defined."""
     if row["places"] < FEWEST_PLACES:
         return f"a map has {row['places']} cells; ranks are compared of {FEWEST_PLACES} or more"
@@ -269,15 +269,12 @@ def shortcut_tables(measured: Mapping[str, Any] | None, findings: Sequence[str])
     tables = []
     probe = measured.get("source_probe", {})
     if "all films" in probe:
-        rows = []
+        rows, notes = [], []
         for name in ("all films", "none of the findings"):
             group = probe[name]
             rows.append([Cell(name.capitalize()), count(group["films"]), number(group["auroc"], group["interval"])])
-        notes = [f"{name.capitalize()}: {probe[name]['reason']}." for name in probe if "reason" in probe[name]]
-        told = {
-            name: group["no_interval"] for name, group in probe.items() if "auroc" in group and group.get("no_interval")
-        }
-        notes += [f"{name.capitalize()}: without an interval: {why}." for name, why in told.items()]
+            silent = f"without an interval: {group['no_interval']}" if group.get("no_interval") else ""
+            notes += [f"{name.capitalize()}: {told}." for told in (group.get("reason"), silent) if told]
         hospitals = " or ".join(probe["hospitals"])
         tables.append(
             Table(f"Do the scores tell the hospital ({hospitals})?", ["Test films", "Films", "AUROC"], rows, notes)
@@ -288,12 +285,12 @@ def shortcut_tables(measured: Mapping[str, Any] | None, findings: Sequence[str])
         for name, values in findings_and_mean(corners, findings).items():
             auroc, moved = values["auroc"], corners["mean_change"].get(name)
             few = values.get("too_few") is True
-            figures = [number(auroc[which], faint=few) for which in ("second", "first")]
+            figures = (number(auroc[which], faint=few) for which in ("second", "first"))
             cells = [Cell(name), *figures, difference(auroc, few)]
             rows.append([*cells, Cell("") if moved is None else number(moved)])
         heads = ["Finding", "AUROC", "AUROC, corners blanked", "Difference", "Mean change of a probability"]
         caption = f"Corners blanked: the scores of {corners['changed']:,} of {corners['films']:,} test films move"
-        tables.append(Table(caption, heads, rows, notes_on_differences(corners, findings), foot=1))
+        tables.append(Table(caption, heads, rows, change_notes(corners, findings), foot=1))
     return tables
 
 
