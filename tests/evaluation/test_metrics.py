@@ -304,7 +304,7 @@ def test_below_five_patients_resampling_says_nothing_and_below_ten_a_figure_is_m
     assert values["calibration"]["before"]["without_interval"].get("in_the_large") == silent
     # Shares of films of one kind have exact intervals, as all shares of few patients.
     assert values["specificity_interval"][0] < values["specificity"]
-    assert macro["without_interval"].get("auroc") == (silent and "6 of its 6 findings: fewer than 5 patients")
+    assert macro["without_interval"].get("auroc") == (silent and "fewer than 5 patients in 6 of its 6 findings")
     text = result_table.result_text(result)
     if silent:
         assert f"{', '.join(FINDINGS)}: not told from guessing: cannot be told, too few: {silent}." in text

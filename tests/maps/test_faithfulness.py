@@ -134,7 +134,7 @@ def test_the_mean_is_over_findings_and_differences_are_from_random_order(monkeyp
     )
     table = faithfulness.summary(scores, FINDINGS[:3], 200, 1).set_index("finding")
     assert table["no_interval"].tolist()[:2] == ["it is of 2 patients", "it is of one patient"]
-    assert table.loc["mean", "no_interval"] == "2 of its 2 findings: fewer than 5 patients"
+    assert table.loc["mean", "no_interval"] == "fewer than 5 patients in 2 of its 2 findings"
     assert table.filter(like="_low").isna().all(axis=None)
     monkeypatch.setattr(bootstrap, "LEAST", 1)  # to see what is drawn
     table = faithfulness.summary(scores, FINDINGS[:3], 200, 1).set_index("finding")

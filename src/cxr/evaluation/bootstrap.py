@@ -145,7 +145,7 @@ def silence(truth: np.ndarray, patients: np.ndarray) -> str | None:
 def silence_of_mean(silent: Mapping[str, str | None]) -> str | None:
     """`silence` of a mean over findings (name -> their `silence`): one of which nothing can be said moves it too."""
     few = [finding for finding, reason in silent.items() if reason]
-    return f"{len(few)} of its {len(silent)} findings: fewer than {LEAST} patients" if few else None
+    return f"fewer than {LEAST} patients in {len(few)} of its {len(silent)} findings" if few else None
 
 
 def mean_interval(values, groups, replicates: int, seed: int) -> list[float] | None:

@@ -70,7 +70,7 @@ def _text(block: dict[str, Any], title: str) -> str:
         for row, name in enumerate(table["finding"]):
             value = table[head].iloc[row]
             if pd.isna(value):
-                applies = name in findings or head in RATE_HEADS
+                applies = name in findings or head in RATE_HEADS or (name, head) == ("Mean (macro)", "95 % interval")
                 cells.loc[row, head] = "n/a" if applies else ""
             elif head != "95 % interval":
                 cells.loc[row, head] = f"{value:,}" if whole else f"{value:.3f}"
