@@ -112,11 +112,14 @@ def models(blocks: Mapping[str, dict[str, Any]], findings: Sequence[str]) -> Tab
         [Cell(name), *(with_interval(values, "auroc") for values in findings_and_mean(block, findings).values())]
         for name, block in blocks.items()
     ]
+    of_models: dict[tuple[str, str], list[str]] = {}
+    for model, block in blocks.items():
+        for name, values in findings_and_mean(block, findings).items():
+            for note in table_notes.of_row(values, {"auroc": "AUROC"}):
+                of_models.setdefault((name, note), []).append(model)
     notes = table_notes.grouped(
-        (f"{finding} ({model})", note)
-        for model, block in blocks.items()
-        for finding in findings
-        for note in table_notes.of_row(block["findings"][finding], {"auroc": "AUROC"})
+        (name if len(whose) == len(blocks) else f"{name} ({', '.join(whose)})", note)
+        for (name, note), whose in of_models.items()
     )
     return Table("AUROC of each model", ["Model", *findings, "Mean"], rows, notes)
 
