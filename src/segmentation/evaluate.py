@@ -23,6 +23,8 @@ from cxr.core.artifacts import digest, need, read_csv, write_csv, write_json, wr
 from cxr.core.errors import InputError, counted
 from cxr.core.own_files import OwnFiles
 from cxr.core.progress import progress
+from cxr.evaluation import bootstrap
+from cxr.imaging import lungs
 from cxr.preparation import packs, reading
 from cxr.tables import lung_sets
 
@@ -105,7 +107,6 @@ def measure(films, truth, table, settings, params, target):
     """Masks of films (N, size, size) beside the true ones: tables, the worst films, and what is printed."""
     need(settings.unet, TRAINED_BY)
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr.evaluation import metrics
     from cxr.networks import backend, inference, saved_models
     from cxr.report import film_pictures
 
@@ -114,13 +115,13 @@ def measure(films, truth, table, settings, params, target):
     predicted, qualities = zip(*inference.lung_masks(unet, films, params), strict=True)
     predicted = np.stack(predicted)
     table = table[["image_id", "set", "patient_id"]].reset_index(drop=True)
-    table["dice"], table["iou"] = metrics.dice(truth, predicted), metrics.iou(truth, predicted)
+    table["dice"], table["iou"] = lungs.dice(truth, predicted), lungs.iou(truth, predicted)
     table["accepted"] = [quality.accepted for quality in qualities]
     write_csv(table.round({"dice": 5, "iou": 5}), target / "dice.csv")
 
     block = {
-        "all": summary(table, metrics.mean_interval, params),
-        **{name: summary(rows, metrics.mean_interval, params) for name, rows in table.groupby("set")},
+        "all": summary(table, params),
+        **{name: summary(rows, params) for name, rows in table.groupby("set")},
         "unet": digest(settings.unet),
     }
     write_json(block, target / "metrics.json")
@@ -137,15 +138,17 @@ def measure(films, truth, table, settings, params, target):
 
 def line(name, values):
     """A set's summary in words."""
-    interval = "[{:.4f}, {:.4f}]".format(*values["dice_interval"]) if values["dice_interval"] else "(no interval)"
+    limits = values["dice_interval"]
+    interval = f"[{limits[0]:.4f}, {limits[1]:.4f}]" if limits else f"(no interval: {values['no_interval']})"
     scores = f"Dice {values['dice']:.4f} {interval}  IoU {values['iou']:.4f}"
     return f"  {name:<12} {scores}  {counted(values['films'], 'film')}, {values['accepted']} accepted"
 
 
-def summary(rows, mean_interval, params):
+def summary(rows, params):
     """Mean Dice and IoU of films with their intervals by patient."""
+    replicates = params.evaluation.bootstrap_replicates
     interval = [
-        mean_interval(rows[score], rows["patient_id"], params.evaluation.bootstrap_replicates, params.general.seed)
+        bootstrap.mean_interval(rows[score], rows["patient_id"], replicates, params.general.seed)
         for score in ("dice", "iou")
     ]
     return {
@@ -156,6 +159,7 @@ def summary(rows, mean_interval, params):
         "iou_interval": interval[1],
         "lowest_dice": float(rows["dice"].min()),
         "accepted": int(rows["accepted"].sum()),
+        "no_interval": bootstrap.why_none(rows["patient_id"].nunique(), replicates),
     }
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from cxr.core.command_line import PROJECT
 from cxr.imaging.geometry import fit_square
-from cxr.imaging.lungs import clean_mask, mask_film, shape_of
+from cxr.imaging.lungs import clean_mask, dice, iou, mask_film, shape_of
 from cxr.tables import lung_sets
 
 SIDE = 128
@@ -233,3 +233,14 @@ def test_of_real_masks_as_they_were_drawn_none_is_doubtful():
 def _files(pair, films, masks):
     film, *of_film = lung_sets.files_of(pair, films, masks)
     return film, of_film
+
+
+def test_dice_and_iou_of_half_overlapping_and_of_empty_masks():
+    truth, mask = np.zeros((3, 4, 4), dtype=np.uint8), np.zeros((3, 4, 4), dtype=np.uint8)
+    truth[0, :2], mask[0, 1:3] = 255, 255  # 8 and 8 pixels, 4 in common
+    truth[1, 0] = 255
+    assert dice(truth, mask).tolist() == [0.5, 0, 1]
+    assert iou(truth, mask).tolist() == [4 / 12, 0, 1]
+    assert float(dice(truth[0], mask[0])) == 0.5
+    with pytest.raises(ValueError, match="one shape expected"):
+        dice(truth, mask[0])

@@ -296,7 +296,21 @@ def test_training_curves_need_one_epoch_and_no_optional_column(tmp_path, epochs)
     curves.save_training(log, tmp_path / "undefined.png", "densenet169")
     curves.save_training(log.assign(val_auroc=0.8), tmp_path / "full.png", "densenet169")
     curves.save_training(log[["epoch", "loss"]].assign(dice=0.9, val_dice=0.8), tmp_path / "unet.png", "U-Net")
-    assert len({drawn(tmp_path / f"{name}.png").shape for name in ("bare", "undefined", "full", "unet")}) == 1
+    shapes = {name: drawn(tmp_path / f"{name}.png").shape for name in ("bare", "undefined", "full", "unet")}
+    assert shapes["bare"] == shapes["unet"]
+    assert len({shape[0] for shape in shapes.values()}) == 1  # those of findings are wider by their legend
+
+
+def test_the_legend_of_training_curves_covers_no_line():
+    log = pd.DataFrame({"epoch": [1, 2], "loss": 0.5, "val_auroc": 0.6}).assign(
+        **{f"val_auroc_{finding}": np.linspace(0.1, 0.9, 2) for finding in FINDINGS}
+    )
+    figure = curves.training(log, "tiny", style=styles.PRINT)
+    scores, (legend,) = figure.axes[-1], figure.legends
+    figure.draw_without_rendering()
+    assert scores.get_legend() is None
+    assert [text.get_text() for text in legend.get_texts()] == [*FINDINGS, "mean", "best 0.6000, epoch 1"]
+    assert not legend.get_window_extent().overlaps(scores.get_window_extent())
 
 
 def test_plots_leave_pyplot_and_keras_alone():

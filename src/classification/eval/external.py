@@ -29,7 +29,7 @@ from cxr.evaluation.source_fits import POOLED
 from cxr.external import label_tables, prediction_files
 from cxr.new_films import bundles, film_files, predicting, refitted_bundles
 from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting
-from cxr.report import html_page
+from cxr.report import html_page, table_notes
 
 TABLES = tuple(disclosure.COUNTS)
 FILES = ("report.html", "external.json", "metrics.json", *(f"{name}.csv" for name in TABLES))
@@ -67,6 +67,8 @@ def main(argv=None):
     write(arguments, came, films, shown, said, block)
     own.finish([name for name in FILES if not (arguments.aggregates and name == "metrics.json")], FILES)
     print("\n".join(line for lines in said.values() for line in lines))
+    if not arguments.aggregates:
+        print(*table_notes.of_all_thresholds(block), sep="\n")
     print(one_line(f"-> {arguments.out / 'report.html'}, external.json, {counted(len(shown), 'table')}"))
     if arguments.films and not arguments.aggregates:  # of a file nobody knows which networks made it
         refit(arguments, bundle, came, table)
@@ -177,13 +179,14 @@ def write(arguments, came, films, shown, said, block):
 
 
 def refit(arguments, bundle, came, table):
-    thresholds, kept = refitting.refitted(came.thresholds, table)
+    thresholds, kept, few = refitting.refitted(came.thresholds, table)
     films, patients = len(table), table["patient_id"].nunique()
     what = f"thresholds and calibration{', as far as they sufficed,' if kept else ''} fitted"
-    note = f"{what} on {counted(films, 'local film')} of {patients:,} patients"
-    record = {"note": note, "from": bundle.name, "labels": digest(arguments.labels), "kept": kept}
+    on_few = ", some on too few (refitted.json)" if few else ""
+    note = f"{what} on {counted(films, 'local film')} of {patients:,} patients{on_few}"
+    record = {"note": note, "from": bundle.name, "labels": digest(arguments.labels), "kept": kept, "few": few}
     out = refitted_bundles.write(arguments.bundle, thresholds, record)
-    print(*kept, one_line(f"{bundles.open_bundle(out).name}: {note} -> {out}"), sep="\n")
+    print(*kept, *few, one_line(f"{bundles.open_bundle(out).name}: {note} -> {out}"), sep="\n")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,10 @@ def against_boxes(settings, params, family):
     mean = detection[detection["finding"] == map_scores.MEAN].set_index(["network", "method"])
     shown = mean[["films", "too_few", "boxes", "detected", *detection_scores.WITH_INTERVAL, "sensitivity_at_1"]]
     print(f"detection, mean over the findings that have boxes:\n{shown.round(3).to_string()}")
+    print(
+        "detected: all boxes that are outlined on test films with a known box or without the finding, called or not; "
+        "detections.csv has those of all called test films, and so another number"
+    )
     print(f"-> {', '.join([str(scores_csv), *(path.name for path in step.outputs[1:])])}")
 
 

@@ -67,8 +67,8 @@ def main(argv=None):
         boxes = detections.detect(scored)
         write_csv(boxes, folder / "detections.csv")
         print(
-            f"{counted(len(boxes), 'box')} on {counted(boxes['image_id'].nunique(), 'test film')}, in pixels of the "
-            f"original -> {folder / 'detections.csv'}"
+            f"{counted(len(boxes), 'box')} on {counted(boxes['image_id'].nunique(), 'called test film')}, in pixels of "
+            f"the original -> {folder / 'detections.csv'} (detection scores count boxes of films not called too)"
         )
 
 

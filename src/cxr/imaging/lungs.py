@@ -1,4 +1,4 @@
-"""U-Net probability -> clean lung mask, its quality -> masked film."""
+"""U-Net probability -> clean lung mask, its quality -> masked film; and how far two masks agree."""
 
 from dataclasses import dataclass
 
@@ -163,3 +163,32 @@ def mask_film(
     region = cv2.fillConvexPoly(np.zeros_like(lungs), hull, 1)
     # A pen as wide as twice the margin, led round the hull: the same to a pixel as dilating it by a disk.
     return film * cv2.polylines(region, [hull], True, 1, thickness=max(1, 2 * reach)), None
+
+
+def dice(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Dice coefficient 2·|A∩B| / (|A| + |B|) of masks (pixels > 0), 1 where both are empty.
+
+    Parameters
+    ----------
+    truth, mask : arrays of shape (H, W) or (N, H, W)
+
+    Returns
+    -------
+    dice : float array of shape () or (N,)
+    """
+    both, either = _overlap(truth, mask)
+    return np.where(either == 0, 1.0, 2 * both / np.maximum(both + either, 1))
+
+
+def iou(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Intersection over union (Jaccard) of masks (pixels > 0), 1 where both are empty; shapes as in `dice`."""
+    both, either = _overlap(truth, mask)
+    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
+
+
+def _overlap(truth: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of the intersection and of the union, of shape () or (N,)."""
+    truth, mask = np.asarray(truth) > 0, np.asarray(mask) > 0
+    if truth.shape != mask.shape:
+        raise ValueError(f"masks of one shape expected, found {truth.shape} and {mask.shape}")
+    return (truth & mask).sum(axis=(-2, -1)), (truth | mask).sum(axis=(-2, -1))

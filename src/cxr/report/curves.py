@@ -19,7 +19,18 @@ from cxr.core.findings import colours
 from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import why_undefined
 from cxr.maps.detection_scores import FALSE_BOXES, KNOW_NOTHING, SENSITIVITIES
-from cxr.report.styles import PAGE, PRINT, Style, dressed, label_of, place_legend, save_png, square, thinned
+from cxr.report.styles import (
+    MOST_INSIDE,
+    PAGE,
+    PRINT,
+    Style,
+    dressed,
+    label_of,
+    place_legend,
+    save_png,
+    square,
+    thinned,
+)
 
 LINE_WIDTH = 1.7  # points
 # A dash for every eight findings: with more than eight, colour alone does not tell them apart.
@@ -121,7 +132,8 @@ def training(log: pd.DataFrame, title: str = "", *, style: Style = PAGE) -> Figu
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(True)
     place_legend(losses, style, "best")
-    place_legend(scores, style, "best")
+    # Lines of six findings leave no corner free.
+    place_legend(scores, style, "best", most=0 if style.alone and findings else MOST_INSIDE)
     if style.alone:
         figure.suptitle(one_line(title))
     return figure

@@ -123,7 +123,10 @@ def classifier_score(
         limits = None
         if len(defined):
             drawn = figures.replicate_scores(truth[:, defined], probabilities[:, defined], patients, REPLICATES, seed)
-            limits = bootstrap.interval(drawn["auroc"].mean(axis=1), equal_says_nothing=False)
+            silent = metrics.silences(truth[:, defined], patients, [findings[f] for f in defined])
+            limits = bootstrap.interval(
+                drawn["auroc"].mean(axis=1), bootstrap.silence_of_mean(silent), equal_says_nothing=False
+            )
         return {
             "val_loss": cross_entropy(truth, probabilities, weights),
             "val_auroc": float(aurocs[defined].mean()) if len(defined) else float("nan"),

@@ -10,7 +10,7 @@ from cxr.core.artifacts import digest, origin
 from cxr.core.errors import counted
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.evaluation import metrics
+from cxr.imaging import lungs
 from cxr.networks import augmentation, backend, film_batches, inference, u_net
 from cxr.preparation import packs
 from cxr.tables import lung_sets
@@ -90,7 +90,7 @@ def unet_score(
         probabilities = predict()[..., 0]
         return {
             "val_loss": losses.cross_entropy(truth > 127, probabilities),
-            "val_dice": float(metrics.dice(truth, probabilities >= threshold).mean()),
+            "val_dice": float(lungs.dice(truth, probabilities >= threshold).mean()),
         }
 
     return score
