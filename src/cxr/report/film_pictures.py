@@ -93,7 +93,7 @@ def lung_outline(film: np.ndarray, mask: np.ndarray, path: Path, note: str = "")
     film, mask : arrays of shape (H, W), uint8
     path : Path
     note : str
-        Why the mask is not accepted, written below; "" where it is.
+        What is said of the mask, written below; "": that it is accepted.
     """
     save_canvas(tile_grid([film_tile(film, 2 * PANEL, [(mask, MASK)])], [note or "mask accepted"], columns=1), path)
 
