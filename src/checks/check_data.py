@@ -76,7 +76,7 @@ def draw(checked, looked, folder):
     sheets = {
         "": film_flags.shown_films(checked, looked) if looked.shown else None,
         "_flagged": film_flags.flagged_films(checked, looked.flags) if len(looked.flags) else None,
-        "_doubtful": film_flags.oddest_masks(checked, looked) if looked.oddness else None,
+        "_doubtful": film_flags.oddest_masks(checked, looked) if looked.shapes else None,
     }
     for name, sheet in sheets.items():
         path = folder / f"{checked.name}{name}.png"

@@ -74,7 +74,7 @@ def main(argv=None):
         row, film, mask = of_mended(paths[number], name, out)
         rows[number] = {"film": shown_name(names[number]), **row}
         if mask is not None:
-            film_pictures.lung_outline(film, mask, out / "overlays" / mask_names[number], row["reason"])
+            film_pictures.lung_outline(film, mask, out / "overlays" / mask_names[number], note(rows[number]))
             written.append(f"overlays/{mask_names[number]}")
     masks = progress(inference.lung_masks(unet, readable(), params), len(todo), "lung masks")
     for number, problem, (mask, quality) in ((todo[i], problems[i], found) for i, found in enumerate(masks)):
@@ -86,7 +86,7 @@ def main(argv=None):
         whole = of_film(mask, film.shape, params.pack.fit)
         place = PLACES[not quality.accepted]  # as pairs to train on those would teach the mistake
         drawn_masks.write_signed(whole, out / place / mask_names[number], place)
-        film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], quality.reason)
+        film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], note(rows[number]))
         written += [f"{place}/{mask_names[number]}", f"overlays/{mask_names[number]}"]
     table = pd.DataFrame([rows[number] for number in range(len(paths))]).astype({"components": "Int64"})
     write_csv(table, out / "masks.csv")
@@ -96,11 +96,17 @@ def main(argv=None):
 
 def say(table, kept, out):
     refused = table[~table["accepted"]]
-    print(f"{counted(len(table), 'film')}, {counted(len(refused), 'mask')} not accepted -> {out}")
+    doubtful = f"{(table['doubt'] != '').sum()} of a doubtful shape"
+    print(f"{counted(len(table), 'film')}, {counted(len(refused), 'mask')} not accepted, {doubtful} -> {out}")
     if kept:
         print(f"kept: {kept} masks that are not as this script wrote them; remove one to have it made anew")
     for film, reason, problem in refused[["film", "reason", "problem"]].head(10).itertuples(index=False):
         print(one_line(f"  {film}: {problem or reason}"))
+
+
+def note(row):
+    """What stands below a film: why its mask is not accepted, and what is odd in its shape."""
+    return "; ".join(filter(None, (row["reason"], row["doubt"] and f"doubtful: {row['doubt']}")))
 
 
 def of_film(mask, shape, fit):

@@ -216,6 +216,21 @@ def test_a_lung_that_narrows_and_widens_again_near_its_top_climbs_the_neck():
     assert turned.doubt == ""
 
 
+def test_a_lung_with_the_air_below_an_arm_is_dented_and_one_with_a_sharp_angle_at_its_base_is_not():
+    lung, arm = (40, 20, 30, 90), (10, 80, 30, 30)  # the arm beside the lower third: the mask is an L
+    mask = (255 * probability(lung, arm, (78, 20, 30, 90))).astype(np.uint8)
+    # The hull's edge goes from column 40 in row 20 to 10 in row 80: half a column a row, 25 where a tenth lies deeper.
+    shape = shape_of(mask)
+    assert shape.dented == pytest.approx(25 / 30, abs=0.05)
+    assert shape.doubt == "a lung's outer edge is dented by 80.0% of its width, expected 17% or less"
+    assert shape_of(mask[:, ::-1].copy()).dented == pytest.approx(shape.dented)
+    inside = shape_of((255 * probability(lung, (78, 20, 30, 90), (70, 80, 6, 30))).astype(np.uint8))
+    assert inside.dented == 0  # towards the heart
+    angle = (30, 107, 10, 3)  # thinner than 6 % of the side
+    sharp = shape_of((255 * probability(lung, angle, (78, 20, 30, 90))).astype(np.uint8))
+    assert (sharp.dented, sharp.doubt) == (0, "")
+
+
 def test_no_lungs_and_one_lung_have_no_tops_apart():
     assert shape_of(np.zeros((SIDE, SIDE), np.uint8)).oddness == 0
     assert shape_of((255 * probability(LEFT)).astype(np.uint8)).tops_apart == 0

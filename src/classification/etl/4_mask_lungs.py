@@ -76,10 +76,17 @@ def main(argv=None):
         write_csv(table, masks_csv)
         masks = packs.open_pack(masks_npy, "this script")
         distances, limit = film_checks.far_from_the_rest(film_checks.thumbnails(masks))
-        for rows, picture in ((spread(np.arange(len(images)), SHOWN), preview), (odd(masks, distances), doubtful)):
+        shapes = [shape_of(mask) for mask in masks]
+        titles = [title(*about) for about in zip(images["image_id"], table.itertuples(), strict=True)]
+        measured = [
+            text if row.reason or row.doubt else f"{text}: {how_odd(shape, distance, limit)}"
+            for text, row, shape, distance in zip(titles, table.itertuples(), shapes, distances, strict=True)
+        ]
+        sheets = (spread(np.arange(len(images)), SHOWN), titles, preview), (odd(shapes, distances), measured, doubtful)
+        for rows, said, picture in sheets:
             film_pictures.preview_grid(
                 [reading.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
-                [title(images["image_id"][row], table.loc[row]) for row in rows],
+                [said[row] for row in rows],
                 picture,
                 contours=list(masks[rows]),
             )
@@ -97,9 +104,9 @@ def main(argv=None):
     print(*step.run(make), sep="\n")
 
 
-def odd(masks, distances):
+def odd(shapes, distances):
     """Rows of masks to look at: those of a doubtful shape, the oddest first, then those farthest from the others."""
-    oddness = np.array([shape_of(mask).oddness for mask in masks])
+    oddness = np.array([shape.oddness for shape in shapes])
     doubtful = np.argsort(-oddness, kind="stable")[: min(SHOWN, int((oddness > 1).sum()))]
     farthest = np.argsort(-distances, kind="stable")
     return np.array(list(dict.fromkeys([*doubtful, *farthest]))[: 2 * SHOWN])
@@ -107,8 +114,14 @@ def odd(masks, distances):
 
 def title(image_id, row):
     """A film's name on a sheet, and why its mask is not accepted, or doubtful."""
-    said = row["doubt"] if row["accepted"] else f"REJECTED: {row['reason']}"
+    said = row.doubt if row.accepted else f"REJECTED: {row.reason}"
     return f"{image_id} {said}".strip()
+
+
+def how_odd(shape, distance, limit):
+    """What is said of a mask that is neither refused nor of a doubtful shape."""
+    far = f"distance {distance:.2f} from the other masks"
+    return f"{far}, expected {limit:.2f} or less" if distance > limit else f"not doubtful: {far}, {shape.measured}"
 
 
 if __name__ == "__main__":

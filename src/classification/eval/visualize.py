@@ -47,7 +47,7 @@ def main(argv=None):
         (folder / "detections.csv").unlink(missing_ok=True)
         write_json(overlays.overlays_made_from(scored, folder), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
-    print(f"maps of {grids} cells, up to twice as fine as the networks' places; few of these tell a region at most")
+    print(f"maps of {grids} cells, up to twice as fine as the networks' own places: a map tells a region, not an edge")
     chosen = {finding: family_maps.choose_films(scored, finding, arguments.film, limit) for finding in wanted}
     jobs = [(finding, row) for finding, rows in chosen.items() for row in rows]
     with ThreadPoolExecutor(process_count(params.general.workers)) as threads:
@@ -61,7 +61,8 @@ def main(argv=None):
                 groups[outcomes[row]].append(tiles[finding, row])
             path = folder / "gradcam" / f"overview_{finding}.png"
             note = f"{METHOD_NAMES[params.evaluation.map_method]}, {scored.threshold_note(finding)}"
-            film_pictures.overview(groups, path, finding, colours(scored.findings)[finding], note)
+            colour = colours(scored.findings)[finding]
+            film_pictures.overview(groups, path, finding, colour, note, scored.scale, scored.unit)
         print(f"{finding}: {counted(len(rows), 'overlay')} -> {folder / 'gradcam' / finding}")
     if not arguments.film and not arguments.finding:
         boxes = detections.detect(scored)

@@ -180,8 +180,8 @@ def _promises(shown: Mapping[str, pd.DataFrame]) -> Table:
     rows = []
     for _, row in shown["promises"].reindex(columns=PROMISED).iterrows():
         missed = "n/a" if pd.isna(row["drawn"]) else f"{row['drawn_missed']:.0f} of {row['drawn']:,.0f}"
-        below = "" if pd.isna(row["low"]) else f"{row['low']:.1%} – {row['high']:.1%} exact"
-        luck = "n/a" if pd.isna(row["luck_low"]) else f"{row['luck_low']:.1%} – {row['luck_high']:.1%}"
+        below = "" if pd.isna(row["low"]) else f"{row['low']:.1%}–{row['high']:.1%} exact"
+        luck = "n/a" if pd.isna(row["luck_low"]) else f"{row['luck_low']:.1%}–{row['luck_high']:.1%}"
         cells = [Cell(row["finding"]), Cell(row["made"]), _count(row["patients"]), _number(row["threshold"], 4)]
         cells += [_share(row["missed"]), _share(row["missed_of_films"]), Cell(missed, below=below)]
         rows.append([*cells, Cell(row["fate"]), Cell(luck)])

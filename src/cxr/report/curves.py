@@ -132,8 +132,7 @@ def training(log: pd.DataFrame, title: str = "", *, style: Style = PAGE) -> Figu
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(True)
     place_legend(losses, style, "best")
-    # Lines of six findings leave no corner free.
-    place_legend(scores, style, "best", most=0 if style.alone and findings else MOST_INSIDE)
+    place_legend(scores, style, "best", most_inside=3)  # more would lie on the lines
     if style.alone:
         figure.suptitle(one_line(title))
     return figure
@@ -188,7 +187,8 @@ def forest(
                 pale = 0.45 if few else 1
                 axes.plot(values["auroc_interval"], [height, height], color=colour, linewidth=1.6, alpha=pale)
             face = "none" if few else colour
-            axes.plot([values["auroc"]], [height], "o", markersize=4.5, color=colour, markerfacecolor=face)
+            look = {"markersize": 4.5, "color": colour, "markerfacecolor": face}
+            axes.plot([values["auroc"]], [height], "o", clip_on=False, **look)  # whole, at 1 too
     if overall["auroc"] is not None:
         axes.axvline(overall["auroc"], color=style.ink, linestyle=":", linewidth=0.8)
     axes.set_yticks(heights, [_row_name(name, values) for name, values in rows])
@@ -250,7 +250,8 @@ def froc(
     handles = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
+    told = "behind a name: its FROC score" if style.alone else None
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, title=told)
     if style.alone:
         figure.suptitle(one_line(title))
     return figure

@@ -60,10 +60,12 @@ def extras(settings: Settings, params: Params, family: str, most: int | None = N
     """Gallery (of ``most`` films), lung masks, training curves and facts; what is missing is left out or said to be."""
     members = params.members(family)
     logs = {member: settings.member_dir(family, member) / "log.csv" for member in members}
-    worst, preview = settings.unet_dir / "evaluation" / "worst.png", settings.classification / "preview_masks.png"
+    worst, doubtful = settings.unet_dir / "evaluation/worst.png", settings.classification / "preview_doubtful_masks.png"
+    preview = settings.classification / "preview_masks.png"
     masks = [
         ("Worst lung masks of the U-Net's test films, true and predicted", gallery.picture_uri(worst, 1300)),
         ("Lung masks of 16 films of classification", gallery.picture_uri(preview, 1300)),
+        ("Masks to look at: doubtful shapes, and those most unlike the others", gallery.picture_uri(doubtful, 1300)),
     ]
     return html_page.Extras(
         **cards(settings, params, family, most),
@@ -145,8 +147,12 @@ def mask_notes(settings: Settings) -> list[str]:
         table = pd.read_csv(path)
         rejected = table[~table["accepted"].astype(bool)]
         notes.append(f"{len(rejected):,} of {len(table):,} lung masks were not accepted; those films are used whole.")
-        reasons = rejected["reason"].astype(str).str.replace(r"\d+ ?%", "… %", n=1, regex=True).value_counts()
-        notes += [f"{reason}: {films:,}" for reason, films in reasons.items()]
+        reasons = rejected["reason"].astype(str).str.replace(r"[\d.]+ ?%", "… %", n=1, regex=True).value_counts()
+        notes += [f"Not accepted, {films:,}: {reason}." for reason, films in reasons.items()]
+        doubtful = int(table["doubt"].notna().sum())
+        notes.append(
+            f"{doubtful:,} of all masks are of a doubtful shape, and used all the same where they are accepted."
+        )
     return notes
 
 

@@ -45,7 +45,8 @@ def number(value: float | None, interval=None, digits: int = 3, sign: bool = Fal
     def text(figure: float) -> str:
         return f"{figure:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
-    below = f"{text(interval[0])} {'to' if sign else '–'} {text(interval[1])}" if interval else ""
+    between = "\u00a0to " if sign else "–"  # behind which a narrow page breaks it
+    below = f"{text(interval[0])}{between}{text(interval[1])}" if interval else ""
     return Cell(text(value), value, below, faint)
 
 
