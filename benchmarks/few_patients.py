@@ -1,7 +1,7 @@
 """Coverage of the 95 % interval by patient of an AUROC, by the number of patients with the finding.
 
-Drawn scores of the binormal model, a film a patient: the share of draws whose interval holds the true AUROC, of those that
-have one without regard to `bootstrap.LEAST`, which this is to choose; and how many have none.
+Drawn scores of the binormal model, a film a patient: the share of draws whose interval holds the true AUROC, of those
+that have one without regard to `bootstrap.LEAST`, which this is to choose; and how many have none.
 
     python benchmarks/few_patients.py [--draws 400] [--replicates 400]
 """

@@ -667,3 +667,19 @@ def test_blanked_films_have_a_row_a_finding_with_differences_and_their_intervals
     assert "−0.210" in table.rows[0][6].text
     assert "−0.300" in table.rows[0][6].below
     assert "Does the answer come from where maps are hot?" in html
+
+
+@pytest.mark.parametrize(
+    ("films", "places", "why"),
+    [
+        (32, 1, "a map has 1 cells; ranks are compared of 4 or more"),
+        (1, 64, "of one film nothing is left once the mean map of the films is taken off"),
+        (32, 64, "the maps compared are the same at every cell, or not finite"),
+    ],
+)
+def test_a_correlation_of_maps_that_is_not_defined_has_its_reason(films, places, why):
+    rows = {"method": "gradcam", "shuffled": ["nothing, another film", "last layer", "all layers"]}
+    table = pd.DataFrame({**rows, "films": films, "places": places, "correlation": [np.nan, 0.5, 0.4]})
+    shown = trust_tables.randomisation_table({"tiny": table}, "gradcam")
+    assert shown.notes == [f"tiny: n/a: {why}."]
+    assert trust_tables.randomisation_table({"tiny": table.fillna(0.1)}, "gradcam").notes == []

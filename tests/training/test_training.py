@@ -67,14 +67,21 @@ def test_soft_dice_of_a_perfect_mask_costs_nothing():
 
 
 def test_what_is_watched_is_the_mean_auroc_of_the_defined_findings():
-    truth = np.full((4, 6), 0.0)
-    truth[:2, 0] = 1  # one finding with both classes; its probabilities rank 3 of 4 pairs right
-    probabilities = np.full((4, 6), 0.5)
-    probabilities[:, 0] = [0.9, 0.4, 0.6, 0.1]
-    scores = classifier_training.classifier_score(lambda: probabilities, truth, np.ones(6), FINDINGS, np.arange(4), 1)()
+    truth, probabilities = np.zeros((12, 6)), np.full((12, 6), 0.5)
+    truth[:, 0] = [1, 1, 0, 0] * 3  # one finding with both classes; its probabilities rank 3 of 4 pairs right
+    probabilities[:, 0] = [0.9, 0.4, 0.6, 0.1] * 3
+
+    def score(films):
+        arrays = probabilities[:films], truth[:films]
+        return classifier_training.classifier_score(
+            lambda: arrays[0], arrays[1], np.ones(6), FINDINGS, np.arange(films), 1
+        )()
+
+    scores = score(12)
     assert scores["val_auroc"] == scores["val_auroc_Consolidation"] == 0.75
     assert np.isnan(scores["val_auroc_Edema"])
     assert 0 <= scores["val_low"] < 0.75
+    assert np.isnan(score(8)["val_low"])  # four patients with the finding
 
 
 def told(**best):

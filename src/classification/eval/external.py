@@ -68,7 +68,8 @@ def main(argv=None):
     own.finish([name for name in FILES if not (arguments.aggregates and name == "metrics.json")], FILES)
     print("\n".join(line for lines in said.values() for line in lines))
     if not arguments.aggregates:
-        print(*table_notes.of_all_thresholds(block), sep="\n")
+        for note in table_notes.of_all_thresholds(block):
+            print(note)
     print(one_line(f"-> {arguments.out / 'report.html'}, external.json, {counted(len(shown), 'table')}"))
     if arguments.films and not arguments.aggregates:  # of a file nobody knows which networks made it
         refit(arguments, bundle, came, table)

@@ -49,8 +49,8 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
         findings where a figure is defined) of all films, then ``by_source`` with the same three for each kind of label,
         then ``protocol``. None where undefined, with a ``reason`` where that is the AUROC. ``guessing``: see
         `why_guessing`; ``too_few``: see `bootstrap.too_few`, of ``macro`` the findings that are;
-        ``without_interval``: figure -> why it has none; ``threshold_few``: source -> which patients its threshold was
-        fitted on too few of, or None.
+        ``without_interval``: figure -> why it has none; ``threshold_few``: source -> of which patients its threshold
+        was fitted on too few, where it was.
         Recall is sensitivity, precision the positive predictive value.
     """
     sources = predictions.label_source(test_table)

@@ -115,7 +115,7 @@ def page(
     called = predicted.scored.decisions.sum(axis=0)
     tiles = [
         {"finding": finding, "called": int(called[column]), "threshold": threshold_shown(predicted, finding),
-         "fitted_on": used[finding]["fitted_on"]}
+         "fitted_on": used[finding]["fitted_on"], "few": used[finding].get("few")}
         for column, finding in enumerate(predicted.scored.findings)
     ]  # fmt: skip
     flags = [(name.replace("_", " "), int(films[name].fillna(0).sum()), MEANINGS[name]) for name in FLAGS]

@@ -20,7 +20,6 @@ from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import why_undefined
 from cxr.maps.detection_scores import FALSE_BOXES, KNOW_NOTHING, SENSITIVITIES
 from cxr.report.styles import (
-    MOST_INSIDE,
     PAGE,
     PRINT,
     Style,
