@@ -133,8 +133,8 @@ def check_rows(text: str, path: Path, mend: str) -> None:
         line, row = first[False]
         raise InputError(
             f"{path}: line {line} has {_more(len(row) - len(header))} more than the header has columns, {row[-1]!r} at "
-            f"the end ({counted(long.total(), 'such line')}). A comma within a value? Put it into quotes. Row names of R? Write "
-            "it with row.names = FALSE."
+            f"the end ({counted(long.total(), 'such line')}). A comma within a value? Put it into quotes. Row names of "
+            "R? Write it with row.names = FALSE."
         )
 
 

@@ -108,8 +108,8 @@ def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, 
         return films, labels, path, 0
     if not majority:
         raise InputError(
-            f"{csv}: {path[again].iloc[0]} stands in several rows ({counted(int(again.sum()), 'row')} too many). Keep one "
-            'row a film, or add "rows": "majority" to OWN_COLUMNS to join them.'
+            f"{csv}: {path[again].iloc[0]} stands in several rows ({counted(int(again.sum()), 'row')} too many). Keep "
+            'one row a film, or add "rows": "majority" to OWN_COLUMNS to join them.'
         )
     by_film = labels.groupby(path.to_numpy(), sort=False)
     votes = 2 * by_film.sum() - by_film.count()  # yes minus no
