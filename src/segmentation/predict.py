@@ -99,7 +99,7 @@ def say(table, kept, out):
     doubtful = f"{(table['doubt'] != '').sum()} of a doubtful shape"
     print(f"{counted(len(table), 'film')}, {counted(len(refused), 'mask')} not accepted, {doubtful} -> {out}")
     if kept:
-        print(f"kept: {kept} masks that are not as this script wrote them; remove one to have it made anew")
+        print(f"kept, not as this script wrote them: {counted(kept, 'mask')}; remove one to have it made anew")
     for film, reason, problem in refused[["film", "reason", "problem"]].head(10).itertuples(index=False):
         print(one_line(f"  {film}: {problem or reason}"))
 

@@ -53,7 +53,7 @@ def test_a_download_is_told_beside_what_was_published_and_its_broken_files_are_l
         (folder / name).write_bytes(b"PK")
     load_script("src/checks/check_data.py").main(arguments(folder))
     told = capsys.readouterr().out
-    assert "on disk, but in no table: 1 films, such as new.png" in told
+    assert "on disk, but in no table: 1 film, such as new.png" in told
     assert "not taken: 1 .tar.gz (unpack it with gunzip), 1 .txt" in told
     assert "not taken: 1 .zip (unpack it)" in told
     assert "films in the table: 9, DIFFERS from the 112,120 published" in told

@@ -114,11 +114,15 @@ def test_whole_numbers_do_for_a_fraction():
     assert params_from({"VAL_FRACTION": 1, "ROTATE": 0}, "x").augmentation.rotate == 0
 
 
+NO_COMMA = "not valid JSON: a comma or the closing bracket is missing"
+NO_VALUE = 'not valid JSON: a value is missing, or none of JSON\'s: a number, "text", true, false, null, [ ], { }'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"EPOCHS": 3,\n "SEED": }', "not valid JSON: Expecting value, line 2, column 10."),
-        ('{"EPOCHS": 3', "not valid JSON: Expecting ',' delimiter, line 1, column 13."),
+        ('{"EPOCHS": 3,\n "SEED": }', f"{NO_VALUE}, line 2, column 10. Mend it there."),
+        ('{"EPOCHS": 3', f"{NO_COMMA}, line 1, column 13. Mend it there."),
         (
             '{"EPOCHS": 3,\n "SEED": 1,\n}',
             "not valid JSON: a comma after the last value, which must have none, line 2, column 11.",
@@ -127,9 +131,12 @@ def test_whole_numbers_do_for_a_fraction():
             '{"FINDINGS": ["Edema",\n]}',
             "not valid JSON: a comma after the last value, which must have none, line 1, column 22.",
         ),
-        ('{"EPOCHS": 3\n\n "SEED": 1}', "not valid JSON: Expecting ',' delimiter, line 1, column 13."),
-        ("", "not valid JSON: Expecting value, line 1, column 1."),
-        ("{“EPOCHS”: 3}", "not valid JSON: Expecting property name enclosed in double quotes, line 1, column 2. Curly"),
+        ('{"EPOCHS": 3\n\n "SEED": 1}', f"{NO_COMMA}, line 1, column 13."),
+        ("", f"{NO_VALUE}, line 1, column 1."),
+        (
+            "{“EPOCHS”: 3}",
+            "not valid JSON: a key in double quotes is missing; JSON has no comments, line 1, column 2. Curly",
+        ),
         ("[1, 2]", 'expected an object {"KEY": value, …}, found list.'),
         ('"EPOCHS"', 'expected an object {"KEY": value, …}, found str.'),
         ('{"EPOCHS": 3, "SEED": 1, "EPOCHS": 4}', "EPOCHS stands more than once; keep one."),

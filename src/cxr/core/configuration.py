@@ -34,6 +34,13 @@ WORDS = {
     "too_long": "must name {max_length} at most",
     "multiple_of": "must be a multiple of {multiple_of}",
 }
+# In place of the json module's "Expecting …".
+JSON_WORDS = {
+    "Expecting ',' delimiter": "a comma or the closing bracket is missing",
+    "Expecting ':' delimiter": "a colon is missing after the key",
+    "Expecting value": 'a value is missing, or none of JSON\'s: a number, "text", true, false, null, [ ], { }',
+    "Expecting property name enclosed in double quotes": "a key in double quotes is missing; JSON has no comments",
+}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -48,7 +55,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Give one with --settings / --params.") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}. Give one with --settings / --params.") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise InputError(
@@ -68,7 +75,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _told(error: json.JSONDecodeError) -> str:
     """What is wrong and where it stands: of a comma that is missing, or one too many, not the line after it."""
     before = error.doc[: error.pos].rstrip()
-    what, where = error.msg, error.pos
+    what, where = JSON_WORDS.get(error.msg, error.msg), error.pos
     if before.endswith(",") and error.doc[error.pos : error.pos + 1] in ("}", "]", ""):
         what, where = "a comma after the last value, which must have none", len(before) - 1
     elif "delimiter" in error.msg:

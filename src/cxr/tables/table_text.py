@@ -127,14 +127,14 @@ def check_rows(text: str, path: Path, mend: str) -> None:
         lost = ", ".join(header[len(row) : named])
         raise InputError(
             f"{path}: line {line} has {counted(len(row), 'cell')}, the header has {named}: {lost} would be lost "
-            f"({short.total():,} such lines). A part of it is missing, or a quote is not closed. {mend}"
+            f"({counted(short.total(), 'such line')}). A part of it is missing, or a quote is not closed. {mend}"
         )
     if long:
         line, row = first[False]
         raise InputError(
             f"{path}: line {line} has {_more(len(row) - len(header))} more than the header has columns, {row[-1]!r} at "
-            f"the end ({long.total():,} such lines). A comma within a value? Put it into quotes. Row names of R? Write "
-            "it with row.names = FALSE."
+            f"the end ({counted(long.total(), 'such line')}). A comma within a value? Put it into quotes. Row names of "
+            "R? Write it with row.names = FALSE."
         )
 
 
