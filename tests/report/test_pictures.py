@@ -306,9 +306,12 @@ def test_training_curves_need_one_epoch_and_no_optional_column(tmp_path, epochs)
     curves.save_training(log, tmp_path / "undefined.png", "densenet169")
     curves.save_training(log.assign(val_auroc=0.8), tmp_path / "full.png", "densenet169")
     curves.save_training(log[["epoch", "loss"]].assign(dice=0.9, val_dice=0.8), tmp_path / "unet.png", "U-Net")
-    shapes = {name: drawn(tmp_path / f"{name}.png").shape for name in ("bare", "undefined", "full", "unet")}
-    assert shapes["bare"] == shapes["unet"]
-    assert len({shape[0] for shape in shapes.values()}) == 1  # those of findings are wider by their legend
+    bare, undefined, full, unet = (
+        drawn(tmp_path / f"{name}.png").shape for name in ("bare", "undefined", "full", "unet")
+    )
+    assert bare == unet
+    assert {shape[0] for shape in (bare, undefined, full)} == {bare[0]}
+    assert min(undefined[1], full[1]) > bare[1]  # the names of the findings stand beside their lines, not on them
 
 
 def test_the_legend_of_training_curves_covers_no_line():

@@ -78,18 +78,10 @@ def main(argv=None):
         distances, limit = film_checks.far_from_the_rest(film_checks.thumbnails(masks))
         shapes = [shape_of(mask) for mask in masks]
         titles = [title(*about) for about in zip(images["image_id"], table.itertuples(), strict=True)]
-        measured = [
-            text if row.reason or row.doubt else f"{text}: {how_odd(shape, distance, limit)}"
-            for text, row, shape, distance in zip(titles, table.itertuples(), shapes, distances, strict=True)
-        ]
-        sheets = (spread(np.arange(len(images)), SHOWN), titles, preview), (odd(shapes, distances), measured, doubtful)
-        for rows, said, picture in sheets:
-            film_pictures.preview_grid(
-                [reading.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
-                [said[row] for row in rows],
-                picture,
-                contours=list(masks[rows]),
-            )
+        found = zip(titles, table.itertuples(), shapes, distances, strict=True)
+        measured = [how_odd(*about, limit) for about in found]
+        draw_sheet(paths, masks, params.pack.fit, spread(np.arange(len(images)), SHOWN), titles, preview)
+        draw_sheet(paths, masks, params.pack.fit, odd(shapes, distances), measured, doubtful)
         rejected = ~table["accepted"]
         unreadable = f"{counted(broken, 'film')} unreadable"
         counts = f"{counted(len(table), 'mask')}, {rejected.sum()} not accepted (whole film used), {unreadable}"
@@ -102,6 +94,12 @@ def main(argv=None):
         ]
 
     print(*step.run(make), sep="\n")
+
+
+def draw_sheet(paths, masks, fit, rows, titles, picture):
+    """Some of the films with the outlines of their masks."""
+    films = [reading.try_square(paths[row], masks.shape[1], fit)[0] for row in rows]
+    film_pictures.preview_grid(films, [titles[row] for row in rows], picture, contours=list(masks[rows]))
 
 
 def odd(shapes, distances):
@@ -118,10 +116,14 @@ def title(image_id, row):
     return f"{image_id} {said}".strip()
 
 
-def how_odd(shape, distance, limit):
-    """What is said of a mask that is neither refused nor of a doubtful shape."""
-    far = f"distance {distance:.2f} from the other masks"
-    return f"{far}, expected {limit:.2f} or less" if distance > limit else f"not doubtful: {far}, {shape.measured}"
+def how_odd(said, row, shape, distance, limit):
+    """The title, and of a mask that is neither refused nor of a doubtful shape why it is shown."""
+    far = f"{said}: distance {distance:.2f} from the other masks"
+    if row.reason or row.doubt:
+        return said
+    if distance > limit:
+        return f"{far}, expected {limit:.2f} or less"
+    return f"{far}, not doubtful: {shape.measured}"
 
 
 if __name__ == "__main__":

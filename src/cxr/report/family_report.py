@@ -149,10 +149,9 @@ def mask_notes(settings: Settings) -> list[str]:
         notes.append(f"{len(rejected):,} of {len(table):,} lung masks were not accepted; those films are used whole.")
         reasons = rejected["reason"].astype(str).str.replace(r"[\d.]+ ?%", "… %", n=1, regex=True).value_counts()
         notes += [f"Not accepted, {films:,}: {reason}." for reason, films in reasons.items()]
-        doubtful = int(table["doubt"].notna().sum())
-        notes.append(
-            f"{doubtful:,} of all masks are of a doubtful shape, and used all the same where they are accepted."
-        )
+        if "doubt" in table:  # not in a table of an older version
+            doubtful = int(table["doubt"].notna().sum())
+            notes.append(f"{doubtful:,} are of a doubtful shape, and used all the same where they are accepted.")
     return notes
 
 
