@@ -101,7 +101,8 @@ def test_what_an_epoch_takes_is_told_once_after_five_seconds_of_steps_that_compi
     told, clock = [], iter([40.0, 100.0, 102.0, 104.0, 106.0])
     monkeypatch.setattr(epoch_callback.time, "perf_counter", lambda: next(clock))
     echo = epoch_callback.Echo(told.append, steps=300)
-    echo.begin(4)
+    echo.set_params({"epochs": 4})
+    echo.on_train_begin()
     echo.on_epoch_begin(1)
     for batch in range(6):
         echo.on_train_batch_end(batch)
@@ -114,7 +115,8 @@ def test_what_an_epoch_takes_is_told_once_after_five_seconds_of_steps_that_compi
 def test_an_epoch_of_less_than_five_seconds_says_itself_what_it_took():
     told = []
     echo = epoch_callback.Echo(told.append, steps=2)
-    echo.begin(2)
+    echo.set_params({"epochs": 2})
+    echo.on_train_begin()
     for epoch in range(2):
         echo.on_epoch_begin(epoch)
         echo.on_train_batch_end(0)

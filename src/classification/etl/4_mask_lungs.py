@@ -83,11 +83,10 @@ def main(argv=None):
         draw_sheet(paths, masks, params.pack.fit, spread(np.arange(len(images)), SHOWN), titles, preview)
         draw_sheet(paths, masks, params.pack.fit, odd(shapes, distances), measured, doubtful)
         rejected = ~table["accepted"]
-        unreadable = f"{counted(broken, 'film')} unreadable"
-        counts = f"{counted(len(table), 'mask')}, {rejected.sum()} not accepted (whole film used), {unreadable}"
+        counts = f"{counted(len(table), 'mask')}, {rejected.sum()} not accepted (whole film used)"
         shares = rejected.groupby(images["source"]).agg(["mean", "count"])
         return [
-            f"{counts} -> {masks_npy}, {preview}",
+            f"{counts}, {counted(broken, 'film')} unreadable -> {masks_npy}, {preview}",
             f"doubtful by their shape (used all the same): {counted((table['doubt'] != '').sum(), 'mask')}; far from "
             f"the others: {(distances > limit).sum()}; the first of both -> {doubtful}",
             *(f"  {name}: {share:.1%} of {count} masks not accepted" for name, share, count in shares.itertuples()),

@@ -31,7 +31,7 @@ SAMPLE = 16  # films read to estimate the time
 class Plan:
     """lines: what to tell. bytes_needed, bytes_free: of the disk of DATA_DIR.
 
-    films: how many networks will see, as `training.durations.work_of` takes them. reading_seconds: of reading all films,
+    films: how many networks will see, as `training.durations.work_of` takes them. reading_seconds: of reading all,
     on so many processes.
     """
 

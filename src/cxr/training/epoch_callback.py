@@ -195,9 +195,8 @@ class Echo(keras.callbacks.Callback):
         super().__init__()
         self.say, self.steps = say, steps
 
-    def begin(self, end: int) -> None:
-        """Of a stage, which is compiled anew and goes to epoch ``end`` at most."""
-        self.end, self.begun = end, time.perf_counter()
+    def on_train_begin(self, logs=None):  # of a stage, which is compiled anew
+        self.end, self.begun = self.params["epochs"], time.perf_counter()
         self.since = None  # when the first step was done, which compiles; False once what an epoch takes is known
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -91,8 +91,7 @@ def fit(
     dict
         ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
     """
-    echo = Echo(say, len(batches))
-    callbacks = [every_epoch, echo]
+    callbacks = [every_epoch, Echo(say, len(batches))]
     if params.training.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
     stages = [stage for stage in stages_of(params, epochs) if every_epoch.saved_epoch() <= stage[1]]
@@ -117,7 +116,6 @@ def fit(
             if state["epoch"] < end and not state["stopped"]:
                 if own.training.freeze != "none":
                     say(f"  to epoch {end} only the last layer learns, at {own.training.learning_rate:g}")
-                echo.begin(end)
                 model.fit(
                     batches, initial_epoch=state["epoch"], epochs=end, callbacks=callbacks, verbose=0, shuffle=False
                 )
