@@ -5,4 +5,5 @@ set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/environment.sh"
 "$python" "$here/src/classification/eval/evaluate.py" efficientnet "$@"
+export CXR_TOLD=yes # what is of all steps is told by the first
 "$python" "$here/src/classification/eval/report.py" efficientnet "$@"

@@ -20,6 +20,7 @@ with_its_files() {
 while :
 do
     "$python" "$here/src/experiments/table.py" "$@"
+    export CXR_TOLD=yes # what is of all steps is told by the first
     run=$("$python" "$here/src/experiments/next_run.py" "$@")
     [ -n "$run" ] || break
     with_its_files sh "$here/prepare_data.sh"

@@ -12,6 +12,7 @@ done
 for step in 0_nih_table.py 1_chexpert_table.py 1_other_tables.py 2_merge_tables.py 3_hold_out_test.py
 do
     "$python" "$here/src/classification/etl/$step" "$@"
+    export CXR_TOLD=yes # what is of all steps is told by the first
 done
 for step in etl/0_pair_masks.py etl/1_split_patients.py etl/2_pack_arrays.py train.py evaluate.py
 do

@@ -59,8 +59,7 @@ def classifiers(settings, params, arguments, folder):
 def lungs(settings, params, arguments, folder):
     """The U-Net: a line, then mean Dice of the cleaned masks of held-out films by each engine."""
     from cxr.anatomy.heart import OUTLINES
-    from cxr.anatomy.lungs import clean_mask
-    from cxr.evaluation import metrics
+    from cxr.anatomy.lungs import clean_mask, dice
     from cxr.networks import saved_models
     from cxr.preparation import packs
     from cxr.tables import lung_films
@@ -72,7 +71,7 @@ def lungs(settings, params, arguments, folder):
     unet = saved_models.load_model(settings.unet, size, "run_demo.sh")
     for engine, probabilities in compare("U-Net", unet, np.asarray(films[test]), params, arguments, folder).items():
         masks = np.stack([clean_mask(one, params.pack.lung_threshold)[0] for one in probabilities[..., 0]])
-        print(f"U-Net, {engine}: mean Dice {metrics.dice(drawn[test], masks).mean():.5f} on {len(test)} films")
+        print(f"U-Net, {engine}: mean Dice {dice(drawn[test], masks).mean():.5f} on {len(test)} films")
 
 
 def compare(name, network, films, params, arguments, folder):

@@ -104,9 +104,9 @@ def train(keys, epochs, films, masks):
 
 def judged(folder):
     """{lung set: (mean Dice, films)} of the held-out films."""
+    from cxr.anatomy import lungs
     from cxr.anatomy.heart import OUTLINES
     from cxr.core import configuration
-    from cxr.evaluation import metrics
     from cxr.networks import backend, inference, saved_models
     from cxr.preparation import packs
     from cxr.tables import lung_films
@@ -122,7 +122,7 @@ def judged(folder):
     unet = saved_models.load_model(settings.unet, size, "")
     masks = [found.lungs for found in inference.outlined_films(unet, (films[row] for row in rows), params)]
     larger = np.stack([cv2.resize(mask, (JUDGED, JUDGED), interpolation=cv2.INTER_LINEAR) > 127 for mask in masks])
-    dice = table.loc[rows, ["set"]].assign(dice=metrics.dice(drawn[rows], larger))
+    dice = table.loc[rows, ["set"]].assign(dice=lungs.dice(drawn[rows], larger))
     return {name: (one["dice"].mean(), len(one)) for name, one in dice.groupby("set")}
 
 

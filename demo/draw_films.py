@@ -6,7 +6,10 @@ Writes  the films, tables and lists under those folders, phantom_truth.csv (all 
 Does nothing where the same films are there already, and refuses a folder that holds anything else.
 """
 
+import sys
 import time
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/src")  # this project's cxr, whatever is installed
 
 from cxr.core import locks
 from cxr.core.command_line import load, parser, run

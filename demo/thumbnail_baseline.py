@@ -7,6 +7,9 @@ Writes  nothing; prints its AUROC on test beside the ensemble's: on thumbnails o
 
 import functools
 import json
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/src")  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 

@@ -1,5 +1,10 @@
 # Sourced by every shell script at the top level, with $here set: finds Python and our packages, or says what to do.
 . "$here/src/choose_python.sh"
+# What --help calls a script: by the name that was typed, where that takes the same words.
+case ${0##*/} in
+    prepare_* | train_* | evaluate_* | visualization_*) unset CXR_COMMAND ;;
+    *) export CXR_COMMAND="sh ${0##*/}" ;;
+esac
 # find_spec, not import: importing TensorFlow would take seconds. The version first: an older Python knows no safe path.
 if ! wrong=$("$python" -c "import sys; assert sys.version_info >= (3, 11)
 from importlib.util import find_spec as f; assert f('keras') and f('pydantic') and f('cv2')

@@ -241,7 +241,7 @@ NIH_TABLES = [
     ("Korean Excel", nih(row("가슴.png")).decode().encode("cp949"), r"line 2 is not UTF-8 but perhaps CP949"),
     ("blank ages", nih(row(age="")).replace(b",58,", b",,"), "images/00000001_000.png,nih-1,PA,M,,nih"),
     ("a picture", encoded(), "Data_Entry_2017.csv: is a picture, not CSV"),
-    ("an unclosed quote", nih(f'"{row()}'), "has 1 cells.*or a quote is not closed"),
+    ("an unclosed quote", nih(f'"{row()}'), "has 1 cell.*or a quote is not closed"),
     ("HTML", b"<!DOCTYPE html>\n<html>404</html>\n", "is a web page, not CSV. Download it again"),
     ("an unknown finding", nih(row(label="Covid")), "images/00000001_000.png,unknown label 'Covid'"),
     ("a misspelt finding", nih(row(label="Efusion")), "unknown label 'Efusion', perhaps Effusion"),
@@ -249,8 +249,8 @@ NIH_TABLES = [
     ("an age of 411", nih(row(age="411")), "nih/00000001_000,images/00000001_000.png,nih-1,PA,M,,nih"),
     ("an age of 058Y", nih(row(age="058Y")), "nih/00000001_000,images/00000001_000.png,nih-1,PA,M,58,nih"),
     ("an age below zero", nih(row(age="-5")), "nih/00000001_000,images/00000001_000.png,nih-1,PA,M,,nih"),
-    ("a view nobody knows", nih(row(view="XX")), "left out, view not known: 1 films"),
-    ("a lateral film", nih(row(view="LL")), r"left out, view not in VIEWS \(PA, AP\): 1 films"),
+    ("a view nobody knows", nih(row(view="XX")), "left out, view not known: 1 film"),
+    ("a lateral film", nih(row(view="LL")), r"left out, view not in VIEWS \(PA, AP\): 1 film"),
     ("a row twice", nih(row(), row()), "stands more than once in the table; the first row is used"),
     ("two truths of one film", nih(row(), row(label="Edema")), "the first row is used"),
     ("a row without a film", nih(row(name="")), ",row without Image Index or Patient ID"),
@@ -611,7 +611,7 @@ def test_strict_stops_at_what_is_else_listed(tmp_path, capsys):
     script = load_script("src/classification/etl/0_nih_table.py")
     files = [f"--{name.lower()}={tmp_path / name}.json" for name in ("SETTINGS", "PARAMS")]
     check(
-        told(lambda: script.main([*files, "--strict"])), "--strict: 1 problems, listed in .*nih_problems.csv: images/0"
+        told(lambda: script.main([*files, "--strict"])), "--strict: 1 problem, listed in .*nih_problems.csv: images/0"
     )
     check(told(lambda: script.main(files)), "read")
 

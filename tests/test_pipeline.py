@@ -430,7 +430,7 @@ def test_an_unreadable_film_stays_black_and_is_in_no_split(finished, tmp_path, c
     broken.write_bytes(broken.read_bytes()[:100])
     alone = {"DATASET_CHEXPERT_TRAIN_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": ""}
     tables_and_pack(tmp_path, settings=alone, LUNG_MASKING="none")
-    assert "1 films unreadable" in capsys.readouterr().out
+    assert "1 film unreadable" in capsys.readouterr().out
     settings = configuration.load_settings(tmp_path / "SETTINGS.json")
     table, pack = films.load_films(settings, configuration.load_params(tmp_path / "PARAMS.json"), 32)
     unreadable = table["split"] == "unreadable"

@@ -152,6 +152,12 @@ def test_both_demos_read_and_write_the_same_tree_each_in_its_own_folder():
     assert "tiny" in quick.models.ensemble_members
 
 
+def test_help_of_the_experiments_installs_and_draws_nothing(here):
+    result = call(here, here / "run_experiments.sh", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("usage: bash run_experiments.sh ")
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_experiments_and_the_tests_hand_on_their_words(here, shell):
     for name in ("python", "ruff"):

@@ -5,6 +5,10 @@ Writes  DATA_DIR/check/: problems.csv; flags.csv: films that deserve a look, and
         such as nih.png, and one of flagged films, such as nih_flagged.png; lungs_doubtful.png, the 16 oddest masks
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 
 # isort: split
@@ -12,7 +16,7 @@ import pandas as pd
 
 from cxr.core import executors, locks
 from cxr.core.artifacts import write_problems
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.progress import progress
 from cxr.core.steps import refuse_problems
 from cxr.imaging import chest_films
@@ -28,7 +32,8 @@ def main(argv=None):
     settings, params = command_line.load(arguments)
     folder = settings.data_dir / "check"
     if listed := chest_films.listed():
-        print(f"taken as chest films, whatever their header says: {len(listed):,} files of {settings.chest_films}")
+        files = counted(len(listed), "file")
+        print(f"taken as chest films, whatever their header says: {files} of {settings.chest_films}")
     locks.hold(folder)
     problems, absent, flags = [], [], []
     for check in download_check.checks(settings, params):
@@ -71,7 +76,7 @@ def draw(checked, looked, folder):
     sheets = {
         "": film_flags.shown_films(checked, looked) if looked.shown else None,
         "_flagged": film_flags.flagged_films(checked, looked.flags) if len(looked.flags) else None,
-        "_doubtful": film_flags.oddest_masks(checked, looked) if looked.oddness else None,
+        "_doubtful": film_flags.oddest_masks(checked, looked) if looked.shapes else None,
     }
     for name, sheet in sheets.items():
         path = folder / f"{checked.name}{name}.png"

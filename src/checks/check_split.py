@@ -5,11 +5,14 @@ Reads   [TRAIN] TEST: a text with a film's name at the start of each line, or a 
 Writes  --out DIR (default: split_check): power.csv, where labels are known
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.own_files import OwnFiles
 from cxr.external import label_tables
 from cxr.new_hospital import power, split_passport
@@ -41,7 +44,7 @@ def main(argv=None):
         known = split_passport.recognise(table["image_id"])
         source = f": {known}, from {known.source}" if known else ": no known public list"
         patients = rows["patient_id"].nunique()
-        print(f"{name}: {len(table):,} films of {patients:,} patients{source}")
+        print(f"{name}: {counted(len(table), 'film')} of {patients:,} patients{source}")
         if rows["patient_id"].isna().any():
             print(f"  {int(rows['patient_id'].isna().sum()):,} films name no patient: only the films are compared")
     test = tables["test"]
@@ -52,7 +55,8 @@ def main(argv=None):
     if "train" in tables:
         shared = split_passport.overlap(tables["train"], test)
         print(
-            f"in both: {shared['patients']:,} patients ({shared['test_films']:,} test films), {shared['films']:,} films"
+            f"in both: {counted(shared['patients'], 'patient')} ({counted(shared['test_films'], 'test film')}), "
+            f"{counted(shared['films'], 'film')}"
         )
         recalls = {name: split_passport.recalled(tables["train"], test, name) for name in params.findings}
         for name, auroc in recalls.items():

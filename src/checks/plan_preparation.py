@@ -4,10 +4,15 @@ Reads   the tables, the names of the films, and 16 of the films that SETTINGS.js
 Writes  nothing
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line
-from cxr.core.errors import MachineError
+from cxr.core.errors import MachineError, counted
+from cxr.core.progress import duration
 from cxr.tables import preparation_plan
-from cxr.tables.preparation_plan import duration, listed
+from cxr.tables.preparation_plan import listed
 
 
 def main(argv=None):
@@ -24,14 +29,13 @@ def main(argv=None):
     # Keras is imported only now: what is above answers at once.
     from cxr.training import durations
 
-    device, hours = durations.estimate(params, planned.films)
-    processes = f"{planned.processes} process{'es' if planned.processes > 1 else ''}"
-    reading = {f"reading films on {processes}": planned.reading_hours}
-    hours["prepare_data.sh"] = reading | hours["prepare_data.sh"]
-    print(f"time, an estimate for all from the beginning ({device}, measured for a second); half or twice is possible:")
-    for script, parts in hours.items():
+    device, seconds = durations.estimate(params, planned.films)
+    reading = {f"reading films on {counted(planned.processes, 'process')}": planned.reading_seconds}
+    seconds["prepare_data.sh"] = reading | seconds["prepare_data.sh"]
+    print(f"time, an estimate for all from the beginning ({device}, measured here); half or twice is possible:")
+    for script, parts in seconds.items():
         print(f"  {script}: {'up to ' * script.startswith('train_')}{listed(parts, duration)}")
-    print(f"  together: up to {duration(durations.together(hours))}; intervals, pages and pictures are not counted")
+    print(f"  together: up to {duration(durations.together(seconds))}, compiling included; not intervals and pictures")
     print("nothing was written")
 
 

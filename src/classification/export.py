@@ -10,6 +10,10 @@ A bundle that is there is replaced, and its changelog carried on; one with files
 are compared with Keras on the examples.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line, locks
 from cxr.core.artifacts import need, read_json, read_json_if_there, write_json
 from cxr.core.parameters import FAMILIES

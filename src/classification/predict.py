@@ -17,7 +17,10 @@ Thresholds and calibration are those of all val films pooled, or with --hospital
 Exit status 3: the run is whole, but files stand in problems.csv, or with --dicom a film has no DICOM result.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 
@@ -26,7 +29,7 @@ import pandas as pd
 
 from cxr.core import locks
 from cxr.core.artifacts import write_csv, write_json, write_problems, write_text
-from cxr.core.errors import InputError, one_line
+from cxr.core.errors import InputError, counted, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
@@ -73,7 +76,7 @@ def main(argv=None):
     from cxr.networks import backend
 
     device = backend.start(bundle.params)
-    print(f"{len(paths)} films, {bundle.name}; {device}", *told(found.not_taken), sep="\n")
+    print(f"{counted(len(paths), 'film')}, {bundle.name}; {device}", *told(found.not_taken), sep="\n")
     print(f"thresholds and calibration: {arguments.hospital}")
 
     def bar(films, doing):
@@ -172,7 +175,7 @@ def say(predicted, out):
             print(f"  {name.replace('_', ' ')}: {number} of {len(predicted.films)} films")
     for name, problem in predicted.problems.head(10).to_numpy():
         print(f"  not predicted: {one_line(name)}: {one_line(problem)}")
-    counts = f"{len(predicted.films)} films predicted, {len(predicted.problems)} not"
+    counts = f"{counted(len(predicted.films), 'film')} predicted, {len(predicted.problems)} not"
     print(f"{counts} -> {out / 'report.html'}, predictions.csv, problems.csv, overlays")
     print("Research use only. Not a medical device.")
     return 3 if len(predicted.problems) else 0

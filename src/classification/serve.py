@@ -11,6 +11,9 @@ address. Needs the package extra "serve".
 import contextlib
 import functools
 import socket
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.errors import InputError

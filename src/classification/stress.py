@@ -8,7 +8,10 @@ Writes  --out DIR (default: stress): stress.csv (AUROC, its change and flipped d
 Each film goes the whole way, lung mask and all, once as it is and once for each of 8 corruptions at 3 strengths.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 
@@ -18,7 +21,7 @@ import pandas as pd
 
 from cxr.core import locks
 from cxr.core.artifacts import write_csv
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.own_files import OwnFiles
 from cxr.core.progress import progress
 from cxr.evaluation import predictions, subgroups
@@ -52,12 +55,12 @@ def main(argv=None):
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend
 
-    print(f"{len(paths)} films, {bundle.name}; {backend.start(bundle.params)}")
+    print(f"{counted(len(paths), 'film')}, {bundle.name}; {backend.start(bundle.params)}")
     with locks.work_folder(arguments.out) as work:
         table, rows = measured(bundle, paths, known, arguments.hospital, work)
     results = pd.DataFrame(rows)
     write_csv(results.round(6), arguments.out / "stress.csv")
-    drawn = stress.figure(results, f"{bundle.family}, {len(table)} films", style=PRINT)
+    drawn = stress.figure(results, f"{bundle.family}, {counted(len(table), 'film')}", style=PRINT)
     save_png(drawn, arguments.out / "stress.png")
     groups = {name: values[table.index] for name, values in stress.slices(known, arguments.by).items()}
     replicates = bundle.params.evaluation.bootstrap_replicates
@@ -170,7 +173,8 @@ def say(results, evaluated, out):
             few = [finding for finding, values in block["findings"].items() if values["too_few"]]
             auroc = block["macro"]["auroc"]
             told = f"; too few: {', '.join(few)}" if few else ""
-            print(f"  {column} {name}: {block['films']} films, {'n/a' if auroc is None else f'{auroc:.3f}'}{told}")
+            figure = "n/a" if auroc is None else f"{auroc:.3f}"
+            print(f"  {column} {name}: {counted(block['films'], 'film')}, {figure}{told}")
     print(f"-> {out / 'stress.csv'}, stress.png" + (", slices.csv" if evaluated else ""))
 
 

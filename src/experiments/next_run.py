@@ -8,6 +8,8 @@ Standard output holds the folder only: experiment.sh calls this in a loop, and t
 
 import sys
 
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line
 from cxr.experiments import planning
 

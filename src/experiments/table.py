@@ -1,10 +1,14 @@
-"""The tables of an experiment: every variant side by side, mean and each seed; of the runs that are finished.
+"""An experiment: variants side by side, mean and each seed, in tables of the runs that are finished.
 
-sh experiment.sh calls it before and after every training; by itself it trains nothing.
+sh experiment.sh makes them before and after every training; python src/experiments/table.py trains nothing.
 
 Reads   MODELS_DIR/experiments/<member>/<variant>/seed_<n>/: metrics, predictions, splits
 Writes  MODELS_DIR/experiments/<name>_<member>.md and .json, or the two files of --out
 """
+
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_json, write_text

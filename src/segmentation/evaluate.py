@@ -8,6 +8,9 @@ Writes  MODELS_DIR/segmentation/Unet/evaluation/, with FOLDER evaluation_outside
 """
 
 import functools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 
@@ -16,11 +19,13 @@ import numpy as np
 import pandas as pd
 
 from cxr.anatomy.heart import NOT_KNOWN, OUTLINES, measure
+from cxr.anatomy.lungs import dice, iou
 from cxr.core import executors, locks
 from cxr.core.artifacts import digest, need, read_csv, write_csv, write_json, write_problems
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.own_files import OwnFiles
 from cxr.core.progress import progress
+from cxr.evaluation import bootstrap
 from cxr.preparation import packs, reading
 from cxr.tables import lung_films, lung_sets
 
@@ -85,7 +90,9 @@ def outside(arguments, settings, params, pairs, problems, target):
     write_problems(pd.concat([problems, unusable]), target / "problems.csv")
     if not whole:
         raise InputError(f"{arguments.masks}: none of its {len(jobs)} pairs can be used; the first: {wrong[0]}")
-    print(f"{len(whole)} pairs; not used: {len(problems) + len(unusable)} files -> {target / 'problems.csv'}")
+    print(
+        f"{counted(len(whole), 'pair')}; not used: {len(problems) + len(unusable)} files -> {target / 'problems.csv'}"
+    )
     pairs = pairs.iloc[whole]
     split_csv = settings.segmentation / "split.csv"
     if split_csv.is_file():
@@ -100,7 +107,6 @@ def score(films, truth, table, settings, params, target):
     """Outlines of films (N, size, size) beside the true ones (N, size, size, 2): tables, pictures, a printout."""
     need(settings.unet, TRAINED_BY)
     # Keras is imported only now: --help and wrong input answer at once.
-    from cxr.evaluation import metrics
     from cxr.networks import backend, inference, saved_models
     from cxr.report import film_pictures
 
@@ -108,22 +114,22 @@ def score(films, truth, table, settings, params, target):
     unet = saved_models.load_model(settings.unet, params.unet.unet_input_size, TRAINED_BY)
     outlined = list(inference.outlined_films(unet, films, params))
     table = table[["image_id", "set", "patient_id"]].reset_index(drop=True)
-    predicted, lungs = np.stack([film.lungs for film in outlined]), truth[..., 0]
-    table["dice"], table["iou"] = metrics.dice(lungs, predicted), metrics.iou(lungs, predicted)
+    predicted, drawn = np.stack([film.lungs for film in outlined]), truth[..., 0]
+    table["dice"], table["iou"] = dice(drawn, predicted), iou(drawn, predicted)
     table["accepted"] = [film.quality.accepted for film in outlined]
-    table = table.join(hearts(outlined, truth, metrics.dice))
+    table = table.join(hearts(outlined, truth))
     write_csv(table.round(5), target / "dice.csv")
 
     block = {
-        "all": summary(table, metrics.mean_interval, params),
-        **{name: summary(rows, metrics.mean_interval, params) for name, rows in table.groupby("set")},
+        "all": summary(table, params),
+        **{name: summary(rows, params) for name, rows in table.groupby("set")},
         "unet": digest(settings.unet),
     }
     write_json(block, target / "metrics.json")
     worst = table["dice"].nsmallest(10).index
     captions = [f"{table['image_id'][row]}  Dice {table['dice'][row]:.3f}" for row in worst]
     film_pictures.worst_masks(
-        [films[row] for row in worst], lungs[worst], predicted[worst], captions, target / "worst.png"
+        [films[row] for row in worst], drawn[worst], predicted[worst], captions, target / "worst.png"
     )
     for name, values in block.items():
         if isinstance(values, dict):
@@ -133,7 +139,7 @@ def score(films, truth, table, settings, params, target):
     print(f"-> {target / 'metrics.json'}, dice.csv, worst.png")
 
 
-def hearts(outlined, truth, dice):
+def hearts(outlined, truth):
     """heart_dice of films whose heart is known, cardiothoracic_ratio of all, cardiothoracic_ratio_true of the known."""
     rows = []
     for film, heart, lungs in zip(outlined, truth[..., 1], truth[..., 0], strict=True):
@@ -147,20 +153,22 @@ def hearts(outlined, truth, dice):
 
 def line(name, values):
     """A set's summary in words."""
-    interval = "[{:.4f}, {:.4f}]".format(*values["dice_interval"]) if values["dice_interval"] else "(no interval)"
+    limits = values["dice_interval"]
+    interval = f"[{limits[0]:.4f}, {limits[1]:.4f}]" if limits else f"(no interval: {values['no_interval']})"
     scores = f"Dice {values['dice']:.4f} {interval}  IoU {values['iou']:.4f}"
-    said = f"  {name:<12} {scores}  {values['films']} films, {values['accepted']} accepted"
+    said = f"  {name:<12} {scores}  {counted(values['films'], 'film')}, {values['accepted']} accepted"
     if values["hearts"]:
-        said += f"; heart: Dice {values['heart_dice']:.4f}, {values['hearts']} films"
+        said += f"; heart: Dice {values['heart_dice']:.4f}, {counted(values['hearts'], 'film')}"
     if values.get("ratios"):
         said += f", cardiothoracic ratio {values['ratio_error']:+.3f} (absolute {values['ratio_absolute_error']:.3f})"
     return said
 
 
-def summary(rows, mean_interval, params):
+def summary(rows, params):
     """Mean Dice and IoU of films with their intervals by patient."""
+    replicates = params.evaluation.bootstrap_replicates
     interval = [
-        mean_interval(rows[score], rows["patient_id"], params.evaluation.bootstrap_replicates, params.general.seed)
+        bootstrap.mean_interval(rows[score], rows["patient_id"], replicates, params.general.seed)
         for score in ("dice", "iou")
     ]
     return {
@@ -171,6 +179,7 @@ def summary(rows, mean_interval, params):
         "iou_interval": interval[1],
         "lowest_dice": float(rows["dice"].min()),
         "accepted": int(rows["accepted"].sum()),
+        "no_interval": bootstrap.why_none(rows["patient_id"].nunique(), replicates),
         **heart_summary(rows),
     }
 

@@ -10,6 +10,9 @@ somebody: it is kept, and said. Remove it to have it made anew.
 """
 
 import functools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 
@@ -21,7 +24,7 @@ from cxr.anatomy import drawn_masks
 from cxr.anatomy.lungs import MaskQuality, shape_of
 from cxr.core import executors
 from cxr.core.artifacts import need, write_csv
-from cxr.core.errors import InputError, one_line
+from cxr.core.errors import InputError, counted, one_line
 from cxr.core.own_files import OwnFiles, is_plain_file, listed, not_listed
 from cxr.core.progress import progress
 from cxr.imaging import decoding, geometry, listing
@@ -72,7 +75,7 @@ def main(argv=None):
         row, film, mask = of_mended(paths[number], name, out)
         rows[number] = {"film": shown_name(names[number]), **row}
         if mask is not None:
-            film_pictures.lung_outline(film, mask, out / "overlays" / mask_names[number], row["reason"])
+            film_pictures.lung_outline(film, mask, out / "overlays" / mask_names[number], note(rows[number]))
             written.append(f"overlays/{mask_names[number]}")
     outlined = progress(inference.outlined_films(unet, readable(), params), len(todo), "lung masks")
     for number, problem, found in ((todo[i], problems[i], found) for i, found in enumerate(outlined)):
@@ -84,7 +87,7 @@ def main(argv=None):
         whole = of_film(found.lungs, film.shape, params.pack.fit)
         place = PLACES[not found.quality.accepted]  # as pairs to train on those would teach the mistake
         drawn_masks.write_signed(whole, out / place / mask_names[number], place)
-        film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], found.quality.reason)
+        film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], note(rows[number]))
         written += [f"{place}/{mask_names[number]}", f"overlays/{mask_names[number]}"]
     table = pd.DataFrame([rows[number] for number in range(len(paths))]).astype({"components": "Int64"})
     write_csv(table, out / "masks.csv")
@@ -94,11 +97,17 @@ def main(argv=None):
 
 def say(table, kept, out):
     refused = table[~table["accepted"]]
-    print(f"{len(table)} films, {len(refused)} masks not accepted -> {out}")
+    doubtful = f"{(table['doubt'] != '').sum()} of a doubtful shape"
+    print(f"{counted(len(table), 'film')}, {counted(len(refused), 'mask')} not accepted, {doubtful} -> {out}")
     if kept:
-        print(f"kept: {kept} masks that are not as this script wrote them; remove one to have it made anew")
+        print(f"kept, not as this script wrote them: {counted(kept, 'mask')}; remove one to have it made anew")
     for film, reason, problem in refused[["film", "reason", "problem"]].head(10).itertuples(index=False):
         print(one_line(f"  {film}: {problem or reason}"))
+
+
+def note(row):
+    """What stands below a film: why its mask is not accepted, and what is odd in its shape."""
+    return "; ".join(filter(None, (row["reason"], row["doubt"] and f"doubtful: {row['doubt']}")))
 
 
 def of_film(mask, shape, fit):

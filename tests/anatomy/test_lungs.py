@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr.anatomy.lungs import clean_mask, mask_film, shape_of
+from cxr.anatomy.lungs import clean_mask, dice, iou, mask_film, shape_of
 from cxr.core.command_line import PROJECT
 from cxr.imaging.geometry import fit_square
 from cxr.tables import lung_sets
@@ -216,6 +216,21 @@ def test_a_lung_that_narrows_and_widens_again_near_its_top_climbs_the_neck():
     assert turned.doubt == ""
 
 
+def test_a_lung_with_the_air_below_an_arm_is_dented_and_one_with_a_sharp_angle_at_its_base_is_not():
+    lung, arm = (40, 20, 30, 90), (10, 80, 30, 30)  # the arm beside the lower third: the mask is an L
+    mask = (255 * probability(lung, arm, (78, 20, 30, 90))).astype(np.uint8)
+    # The hull's edge goes from column 40 in row 20 to 10 in row 80: half a column a row, 25 where a tenth lies deeper.
+    shape = shape_of(mask)
+    assert shape.dented == pytest.approx(25 / 30, abs=0.05)
+    assert shape.doubt == "a lung's outer edge is dented by 80.0% of its width, expected 17% or less"
+    assert shape_of(mask[:, ::-1].copy()).dented == pytest.approx(shape.dented)
+    inside = shape_of((255 * probability(lung, (78, 20, 30, 90), (70, 80, 6, 30))).astype(np.uint8))
+    assert inside.dented == 0  # towards the heart
+    angle = (30, 107, 10, 3)  # thinner than 6 % of the side
+    sharp = shape_of((255 * probability(lung, angle, (78, 20, 30, 90))).astype(np.uint8))
+    assert (sharp.dented, sharp.doubt) == (0, "")
+
+
 def test_no_lungs_and_one_lung_have_no_tops_apart():
     assert shape_of(np.zeros((SIDE, SIDE), np.uint8)).oddness == 0
     assert shape_of((255 * probability(LEFT)).astype(np.uint8)).tops_apart == 0
@@ -233,3 +248,14 @@ def test_of_real_masks_as_they_were_drawn_none_is_doubtful():
 def _files(pair, films, masks):
     film, *of_film = lung_sets.files_of(pair, films, masks)
     return film, of_film
+
+
+def test_dice_and_iou_of_half_overlapping_and_of_empty_masks():
+    truth, mask = np.zeros((3, 4, 4), dtype=np.uint8), np.zeros((3, 4, 4), dtype=np.uint8)
+    truth[0, :2], mask[0, 1:3] = 255, 255  # 8 and 8 pixels, 4 in common
+    truth[1, 0] = 255
+    assert dice(truth, mask).tolist() == [0.5, 0, 1]
+    assert iou(truth, mask).tolist() == [4 / 12, 0, 1]
+    assert float(dice(truth[0], mask[0])) == 0.5
+    with pytest.raises(ValueError, match="one shape expected"):
+        dice(truth, mask[0])

@@ -53,7 +53,7 @@ def test_a_download_is_told_beside_what_was_published_and_its_broken_files_are_l
         (folder / name).write_bytes(b"PK")
     load_script("src/checks/check_data.py").main(arguments(folder))
     told = capsys.readouterr().out
-    assert "on disk, but in no table: 1 films, such as new.png" in told
+    assert "on disk, but in no table: 1 film, such as new.png" in told
     assert "not taken: 1 .tar.gz (unpack it with gunzip), 1 .txt" in told
     assert "not taken: 1 .zip (unpack it)" in told
     assert "films in the table: 9, DIFFERS from the 112,120 published" in told
@@ -190,12 +190,12 @@ def test_a_dry_run_tells_films_disk_and_time_and_writes_nothing(folder):
     assert lines[0] == "NIH: 8 of the 9 films of its table are on disk"
     assert lines[1] == "films to prepare: 8 (left out: not on disk: 1)"
     assert lines[2].startswith("of them for train ")
-    assert lines[3] == "U-Net: to be trained on 3 lung films with masks, 1 epochs"
+    assert lines[3] == "U-Net: to be trained on 3 lung films with masks, 1 epoch"
     assert lines[4].startswith(
         "disk: films at 32 px 0.00 GB, lung masks 0.00 GB, lung films and masks 0.00 GB; together"
     )
     assert lines[5].startswith("time, an estimate for all from the beginning (Keras ")
-    assert lines[6].startswith("  prepare_data.sh: reading films on 1 process 0.0 min, training the U-Net ")
+    assert lines[6].startswith("  prepare_data.sh: reading films on 1 process 0 s, training the U-Net ")
     assert lines[7].startswith("  train_Ensemble.sh: up to tiny ")
     assert lines[8].startswith("  evaluate_ and visualization_Ensemble.sh: tiny ")
     assert lines[9].startswith("  train_Efficientnet.sh: up to efficientnetb0 ")

@@ -182,7 +182,7 @@ def test_a_patient_on_both_official_lists_is_tested_and_reported(project, capsys
     with open(project.raw / "test_list.txt", "a") as file:
         file.write("\n00000001_000.png")
     project.run(*STEPS)
-    assert "WARNING: 1 patients are in both lists" in capsys.readouterr().out
+    assert "WARNING: in both lists: 1 patient" in capsys.readouterr().out
     assert project.table("test_patients_problems")["path"].tolist() == ["nih-1"]
     assert {"nih/00000001_000", "nih/00000001_001"} <= project.of_split("test")
 

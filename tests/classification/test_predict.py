@@ -296,6 +296,7 @@ def test_flags_stand_in_columns_with_their_reasons(mixed):
     assert "sides are as 2.25 to 1" in table.loc[str(films / "long.png"), "notes"]
     assert table.loc[str(films / "flat.png"), "nearly_empty"] == "1"
     plain = table.loc[str(films / "one/film.png")]
+    assert plain["doubtful_mask"] in ("0", "1")
     assert plain[["mask_rejected", "looks_inverted", "nearly_empty", "odd_aspect"]].tolist() == ["0"] * 4
     assert set(plain[[f"{finding}_called" for finding in FINDINGS]]) <= {"0", "1"}
     assert set(plain[[f"{finding}_disagreement" for finding in FINDINGS]]) == {""}  # one member has nobody to disagree

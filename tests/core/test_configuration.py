@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import cxr
 from cxr.core import command_line, configuration
 from cxr.core.configuration import InputError, chosen_members, load_params, load_settings, params_from
 from cxr.core.errors import BusyError, MachineError
@@ -113,11 +114,15 @@ def test_whole_numbers_do_for_a_fraction():
     assert params_from({"VAL_FRACTION": 1, "ROTATE": 0}, "x").augmentation.rotate == 0
 
 
+NO_COMMA = "not valid JSON: a comma or the closing bracket is missing"
+NO_VALUE = 'not valid JSON: a value is missing, or none of JSON\'s: a number, "text", true, false, null, [ ], { }'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"EPOCHS": 3,\n "SEED": }', "not valid JSON: Expecting value, line 2, column 10."),
-        ('{"EPOCHS": 3', "not valid JSON: Expecting ',' delimiter, line 1, column 13."),
+        ('{"EPOCHS": 3,\n "SEED": }', f"{NO_VALUE}, line 2, column 10. Mend it there."),
+        ('{"EPOCHS": 3', f"{NO_COMMA}, line 1, column 13. Mend it there."),
         (
             '{"EPOCHS": 3,\n "SEED": 1,\n}',
             "not valid JSON: a comma after the last value, which must have none, line 2, column 11.",
@@ -126,9 +131,12 @@ def test_whole_numbers_do_for_a_fraction():
             '{"FINDINGS": ["Edema",\n]}',
             "not valid JSON: a comma after the last value, which must have none, line 1, column 22.",
         ),
-        ('{"EPOCHS": 3\n\n "SEED": 1}', "not valid JSON: Expecting ',' delimiter, line 1, column 13."),
-        ("", "not valid JSON: Expecting value, line 1, column 1."),
-        ("{“EPOCHS”: 3}", "not valid JSON: Expecting property name enclosed in double quotes, line 1, column 2. Curly"),
+        ('{"EPOCHS": 3\n\n "SEED": 1}', f"{NO_COMMA}, line 1, column 13."),
+        ("", f"{NO_VALUE}, line 1, column 1."),
+        (
+            "{“EPOCHS”: 3}",
+            "not valid JSON: a key in double quotes is missing; JSON has no comments, line 1, column 2. Curly",
+        ),
         ("[1, 2]", 'expected an object {"KEY": value, …}, found list.'),
         ('"EPOCHS"', 'expected an object {"KEY": value, …}, found str.'),
         ('{"EPOCHS": 3, "SEED": 1, "EPOCHS": 4}', "EPOCHS stands more than once; keep one."),
@@ -272,35 +280,53 @@ def test_a_key_of_the_other_file_is_told_so(tmp_path):
         load_settings(write(tmp_path, '{"SEED": 1}'))
 
 
-def script_in(folder: Path, code: str) -> Path:
-    """A script of a project in this folder, with a package cxr of its own."""
-    (folder / "src/cxr").mkdir(parents=True)
-    (folder / "src/cxr/__init__.py").touch()
-    script = folder / "src/a_script.py"
-    script.write_text(code)
-    return script
-
-
 def run_script(script: Path, *words: str, **options) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
     return subprocess.run([sys.executable, script, *words], env=environment, capture_output=True, text=True, **options)
 
 
-def test_a_script_of_another_copy_of_the_project_is_refused(tmp_path):
-    # A script's own folder, here src, comes first on Python's path: one folder further down, as ours lie.
-    script = script_in(tmp_path / "copy", "")
-    (script.parent / "classification").mkdir()
-    script = script.rename(script.parent / "classification/a_script.py")
-    script.write_text("from cxr.core import command_line\ncommand_line.run(lambda: print('ran'))\n")
-    result = run_script(script)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert (
-        f"is of the project {tmp_path / 'copy'}, but the cxr that Python imports is that of {PROJECT}" in result.stderr
+def scripted(name: str, at: Path, **variables: str) -> subprocess.CompletedProcess:
+    """A script of the project, where ``at`` comes first of all that is installed."""
+    environment = os.environ | {"PYTHONPATH": str(at)} | variables
+    command = [sys.executable, PROJECT / "src" / name, "--help"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", ["checks/plan_preparation.py", "classification/etl/0_nih_table.py"])
+def test_a_script_takes_the_package_of_its_own_project_whichever_is_installed(tmp_path, name):
+    (tmp_path / "cxr").mkdir()
+    (tmp_path / "cxr/__init__.py").write_text("raise SystemExit('another project')")
+    done = scripted(name, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: ")
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (
+            "ModuleNotFoundError(\"No module named 'pandas'\")",
+            "lacks our packages (No module named 'pandas'). Run",
+        ),
+        ("ImportError('libz.so.1: cannot open shared object file')", "libraries are missing or do not fit together ("),
+    ],
+    ids=["missing", "broken"],
+)
+def test_a_package_that_cannot_be_imported_is_one_line_with_what_to_run(tmp_path, raised, said):
+    (tmp_path / "pandas.py").write_text(f"raise {raised}")
+    done = scripted("checks/plan_preparation.py", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_old_python_is_told_whatever_it_stumbles_over(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    assert cxr._told(TypeError("|"), str(PROJECT / "src/classification/predict.py")).endswith(
+        "; 3.11 or newer is needed: docs/install.md"
     )
-    assert f'export PYTHONPATH="{tmp_path / "copy/src"}"' in result.stderr
-    own = tmp_path / "elsewhere.py"  # which is nobody's
-    own.write_text(script.read_text())
-    assert run_script(own).stdout == "ran\n"
+    assert cxr._told(TypeError("|"), "/home/a/script.py") is None
 
 
 @pytest.mark.parametrize("raised", ["KeyboardInterrupt", "ImportError('x') from KeyboardInterrupt()"])
@@ -398,8 +424,9 @@ def test_the_json_files_beside_the_scripts_are_the_default(tmp_path, monkeypatch
     assert not command_line.unet_parser("What it does.").parse_args([]).if_missing
 
 
-def test_files_of_one_s_own_are_used_where_they_are_there_and_named(tmp_path, monkeypatch, capsys):
+def test_files_of_one_s_own_are_used_where_they_are_there_and_named_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command_line, "PROJECT", tmp_path)
+    monkeypatch.setenv(command_line.TOLD, "")
     write(tmp_path, "{}", "SETTINGS.json")
     write(tmp_path, '{"EPOCHS": 5}')
     _, params = command_line.load(command_line.parser("A script.").parse_args([]))
@@ -409,12 +436,28 @@ def test_files_of_one_s_own_are_used_where_they_are_there_and_named(tmp_path, mo
     _, params = command_line.load(arguments)
     assert (params.training.epochs, params.general.seed) == (50, 7)  # in its place, not on top of it
     assert capsys.readouterr().err == "with PARAMS.local.json, in place of the example in git\n"
+    command_line.load(arguments)  # the next step of a shell script, or the same once more
+    assert capsys.readouterr().err == ""
     given = command_line.parser("A script.").parse_args(["--params", str(tmp_path / "PARAMS.json")])
     assert command_line.load(given)[1].general.seed == 1
     own.unlink()
     own.symlink_to("away.json")
     with pytest.raises(InputError, match=r"PARAMS.local.json: no such file"):
         command_line.load(command_line.parser("A script.").parse_args([]))
+
+
+def test_a_message_names_the_files_in_use_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(command_line, "_in_use", {})
+    monkeypatch.setattr(command_line, "PROJECT", tmp_path)
+    write(tmp_path, "{}", "SETTINGS.local.json")
+    (tmp_path / "mine").mkdir()
+    own = write(tmp_path / "mine", "{}", "few.json")
+    command_line.load(command_line.parser("A script.").parse_args(["--params", str(own)]))
+    told = command_line.with_files_in_use
+    assert told("Mend OWN_CSV in SETTINGS.json.") == "Mend OWN_CSV in SETTINGS.local.json."
+    assert told("SETTINGS.json: none, PARAMS.json says 6") == f"SETTINGS.local.json: none, {own} says 6"
+    for other in ("bundle/PARAMS.json: not there", "my_SETTINGS.json", "SETTINGS.json.gz", "a.PARAMS.json"):
+        assert told(other) == other
 
 
 @pytest.mark.parametrize("name", ["SETTINGS", "PARAMS"])

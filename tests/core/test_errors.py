@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from cxr.core.errors import composed, escaped, hint, one_line, unescaped
+from cxr.core.errors import composed, counted, escaped, hint, one_line, unescaped
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,16 @@ def test_bytes_of_a_name_that_are_no_utf8_are_escaped_and_come_back():
 
 def test_a_name_in_parts_and_the_same_composed_are_one():
     assert composed("\u1112\u1172\u11bc e\u0301") == "흉 é"
+
+
+@pytest.mark.parametrize(
+    ("number", "thing", "said"),
+    [
+        (1, "film", "1 film"),
+        (0, "box", "0 boxes"),
+        (2, "process", "2 processes"),
+        (2000, "mask", "2,000 masks"),
+    ],
+)
+def test_one_of_a_thing_is_told_as_one(number, thing, said):
+    assert counted(number, thing) == said

@@ -168,3 +168,12 @@ def test_every_produced_path_lies_below_data_or_models(tmp_path):
     assert settings.pack(64) == tmp_path / "data/classification/images_64.npy"
     assert settings.member_dir("ensemble", "tiny") == tmp_path / "models/classification/ensemble/tiny"
     assert list(tmp_path.iterdir()) == [tmp_path / "SETTINGS.json"]
+
+
+def test_dots_are_taken_out_of_a_path_unless_a_link_makes_it_another_place(tmp_path):
+    (tmp_path / "deep/er").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep/er")
+    (tmp_path / "SETTINGS.json").write_text('{"DATA_DIR": "deep/../out", "MODELS_DIR": "link/../out"}')
+    settings = load_settings(tmp_path / "SETTINGS.json")
+    assert settings.data_dir == tmp_path / "out"
+    assert settings.models_dir == tmp_path / "link/../out"  # which is deep/out

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from cxr.core.command_line import PROJECT
 from cxr.core.findings import FINDINGS
-from cxr.evaluation import figures, metrics, predictions, thresholds
+from cxr.evaluation import bootstrap, figures, metrics, predictions, thresholds
 from cxr.report import result_table
 
 REAL = PROJECT.parent / "shared" / "data"
@@ -105,8 +105,10 @@ def test_thresholds_are_fitted_per_hospital_and_fall_back_to_the_pooled_one_sayi
     assert edema["seoul"] == {
         **{"threshold": edema["pooled"]["threshold"], "fitted_on": "pooled", "films": 1, "positives": 0},
         **{"negatives": 1, "prevalence": 0.0, "reason": "no positive film in val"},
+        "few": "3 positive patients",  # of the pooled fit
     }
     assert edema["nih"]["prevalence"] == 2 / 3
+    assert edema["nih"]["few"] == "1 negative patient"
     assert fitted["val"]["films"] == 6
     assert fitted["val"]["digest"] == thresholds.fit_thresholds(val[::-1], "f1")["val"]["digest"]
     test = table([0] * 4, [0.25] * 4, ["nih/9", "chexpert/valid/p/s/v", "chexpert/train/q/s/v", "busan/1"])
@@ -125,7 +127,8 @@ def test_one_patient_has_figures_but_no_interval():
     result = metrics.evaluate(table([1, 0, 1], [0.9, 0.5, 0.25], patients=["nih-1"] * 3), at(0.5), 50, 1)
     assert result["findings"]["Edema"]["auroc"] == 0.5
     assert result["findings"]["Edema"]["auroc_interval"] is None
-    assert "AUROC without an interval: it is of one patient." in result_table.result_text(result)
+    assert "AUROC without an interval: 1 positive patient." in result_table.result_text(result)
+    assert result["findings"]["Edema"]["without_interval"]["recall"] == "it is of one patient"
 
 
 def test_without_both_classes_anywhere_in_val_the_threshold_is_one_half():
@@ -185,8 +188,9 @@ def test_weighted_replicates_equal_plain_resampling_of_the_same_draws(patients):
 
 
 def test_replicates_without_both_classes_are_dropped_and_counted():
-    values = metrics.evaluate(table([1, 0, 0, 0], [0.9, 0.3, 0.95, 0.1]), at(0.5), 300, 1)["findings"]["Effusion"]
-    assert 60 < values["replicates_dropped"] < 130  # (3/4)^4 = 32 % have no positive film
+    films = table([1] * 5 + [0] * 95, [0.9] * 4 + [0.3] + [0.2] * 50 + [0.6] * 45)
+    values = metrics.evaluate(films, at(0.5), 2000, 1)["findings"]["Effusion"]
+    assert 2 < values["replicates_dropped"] < 25  # (95/100)^100 = 0.6 % have no positive film
     low, high = values["auroc_interval"]
     assert 0 <= low <= values["auroc"] <= high <= 1
 
@@ -206,22 +210,12 @@ def test_intervals_do_not_hang_on_the_order_of_films_and_widen_when_films_share_
 
 def test_the_interval_of_a_mean_is_by_patient():
     values = np.array([1.0, 1.0, 1.0, 0.0, np.nan])
-    assert metrics.mean_interval(values, ["a", "a", "a", "b", "b"], 500, 1) == [0.0, 1.0]
-    assert metrics.mean_interval(values, ["a", "a", "a", "a", "b"], 500, 1) is None  # one patient with a value
+    assert bootstrap.mean_interval(values, ["a", "a", "a", "b", "b"], 500, 1) is None  # of two patients
+    means = bootstrap.mean_interval([0, 0, 1, 1, 1, 1], ["a", "a", *"bcde"], 2000, 1)
+    assert means == [0.25, 1.0]  # a is drawn three times of five in 5 %: 2 of 8 are 1; four times in 0.6 %
     many = np.random.default_rng(5).normal(0.9, 0.05, 400)
-    low, high = metrics.mean_interval(many, np.arange(400), 1000, 1)
+    low, high = bootstrap.mean_interval(many, np.arange(400), 1000, 1)
     assert (high - low) == pytest.approx(2 * 1.96 * many.std() / 20, rel=0.1)
-
-
-def test_dice_and_iou_of_half_overlapping_and_of_empty_masks():
-    truth, mask = np.zeros((3, 4, 4), dtype=np.uint8), np.zeros((3, 4, 4), dtype=np.uint8)
-    truth[0, :2], mask[0, 1:3] = 255, 255  # 8 and 8 pixels, 4 in common
-    truth[1, 0] = 255
-    assert metrics.dice(truth, mask).tolist() == [0.5, 0, 1]
-    assert metrics.iou(truth, mask).tolist() == [4 / 12, 0, 1]
-    assert float(metrics.dice(truth[0], mask[0])) == 0.5
-    with pytest.raises(ValueError, match="one shape expected"):
-        metrics.dice(truth, mask[0])
 
 
 def test_the_mean_auroc_is_over_defined_findings_and_nan_without_any():
@@ -289,6 +283,44 @@ def test_where_all_are_right_the_interval_of_a_share_is_exact_and_of_a_ranking_t
     text = result_table.result_text(result)
     assert f"* {', '.join(FINDINGS)}, Mean (macro): AUROC without an interval: every resample that defines it" in text
     assert "Clopper-Pearson, by films" in result["protocol"]["interval"]
+
+
+@pytest.mark.parametrize(
+    ("positives", "silent", "marked"),
+    [(1, "1 positive patient", True), (4, "4 positive patients", True), (5, None, True), (9, None, True),
+     (10, None, False), (26, "4 negative patients", True)],
+)  # fmt: skip
+def test_below_five_patients_resampling_says_nothing_and_below_ten_a_figure_is_marked(positives, silent, marked):
+    truth = np.r_[np.ones(positives), np.zeros(30 - positives)]
+    probabilities = np.r_[np.linspace(0.9, 0.3, positives), np.linspace(0.6, 0.1, 30 - positives)]
+    result = metrics.evaluate(table(truth, probabilities), at(0.5), 200, 1)
+    values, macro = result["findings"]["Edema"], result["macro"]
+    assert values["auroc"] > 0.5
+    assert values["too_few"] == marked
+    both = ("auroc", "average_precision", "f1", "balanced_accuracy", "brier", "expected_calibration_error")
+    for key in both:
+        assert values["without_interval"].get(key) == silent
+        assert (values[f"{key}_interval"] is None) == bool(silent)
+    assert values["calibration"]["before"]["without_interval"].get("in_the_large") == silent
+    # Shares of films of one kind have exact intervals, as all shares of few patients.
+    assert values["specificity_interval"][0] < values["specificity"]
+    assert macro["without_interval"].get("auroc") == (silent and "fewer than 5 patients in 6 of its 6 findings")
+    text = result_table.result_text(result)
+    if silent:
+        assert f"{', '.join(FINDINGS)}: not told from guessing: cannot be told, too few: {silent}." in text
+        assert f"{', '.join(FINDINGS)}: AUROC without an interval: {silent}." in text
+    assert ("cannot be told" in text) == bool(silent)
+
+
+def test_what_is_fitted_on_few_patients_of_val_says_so_where_it_is_used():
+    val = table([1] + [0] * 29, np.linspace(0.9, 0.1, 30), [f"own/{n}" for n in range(30)], split="val")
+    fitted = thresholds.fit_thresholds(val, "f1")
+    assert fitted["findings"]["Edema"]["own"]["few"] == "1 positive patient"
+    test = table([1, 0] * 12, np.linspace(0.9, 0.1, 24), [f"own/{n}" for n in range(24)])
+    text = result_table.result_text(metrics.evaluate(test, fitted, 0, 1))
+    assert f"* {', '.join(FINDINGS)}: threshold on films of own: fitted on 1 positive patient: too few." in text
+    enough = thresholds.fit_thresholds(test.assign(split="val"), "f1")
+    assert "fitted on" not in result_table.result_text(metrics.evaluate(test, enough, 0, 1))
 
 
 def test_a_share_of_few_patients_has_an_exact_interval_and_of_one_patient_none():

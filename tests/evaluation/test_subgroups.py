@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
-from cxr.evaluation import bootstrap, comparison, figures, predictions, subgroups, thresholds
+from cxr.evaluation import bootstrap, comparison, figures, metrics, predictions, subgroups, thresholds
 
 NONE = {"rule": "f1", "findings": thresholds.fit_thresholds(
     predictions.build([], [], [], np.empty((0, 6)), np.empty((0, 6)), FINDINGS), "f1")["findings"]}  # fmt: skip
@@ -62,17 +62,33 @@ def test_figures_of_a_group_are_those_of_its_films_alone_and_the_gap_is_their_di
     json.dumps(found, allow_nan=False)
 
 
-def test_the_interval_of_a_group_of_whole_patients_is_that_of_resampling_all_patients():
+def test_the_interval_of_a_group_is_that_of_its_films_as_a_table_of_their_own():
     table, _ = films()
     half = np.where(np.arange(600) < 300, "a", "b").astype(object)
     block = subgroups.evaluate(table, {"half": half}, NONE, 50, 3)["half"]["groups"]["a"]
     truth, probabilities = predictions.arrays(table)
-    names, owners = np.unique(table["patient_id"].to_numpy(dtype=str), return_inverse=True)
+    names, owners = np.unique(table["patient_id"].to_numpy(dtype=str)[:300], return_inverse=True)
     values = []
     for weights in bootstrap.draws(len(names), 50, 3):
-        drawn = np.repeat(np.arange(300), weights[owners[:300]])
+        drawn = np.repeat(np.arange(300), weights[owners])
         values.append(roc_auc_score(truth[drawn, 0], probabilities[drawn, 0]))
     assert block["findings"]["Consolidation"]["auroc_interval"] == pytest.approx(bootstrap.interval(np.array(values)))
+
+
+def test_a_sources_group_has_the_figures_and_intervals_of_its_own_block():
+    table, _ = films(80)
+    table["image_id"] = [f"{'nih' if n % 3 else 'own'}/{n}" for n in range(80)]
+    fitted = thresholds.fit_thresholds(table.assign(split="val"), "f1")
+    block = metrics.evaluate(table, fitted, 50, 1)["by_source"]
+    found = subgroups.evaluate(table, {"source": predictions.label_source(table)}, fitted, 50, 1)["source"]["groups"]
+    assert set(found) == {"nih", "own"}
+    for source, group in found.items():
+        for finding, values in group["findings"].items():
+            own = block[source]["findings"][finding]
+            assert values["without_interval"].items() <= own["without_interval"].items()
+            for key in ("auroc", "auroc_interval", "recall", "recall_interval", "specificity_interval", "too_few"):
+                assert values[key] == own[key]
+        assert group["macro"]["auroc_interval"] == block[source]["macro"]["auroc_interval"]
 
 
 def test_a_group_with_few_patients_is_marked_and_one_without_both_classes_has_a_reason():
@@ -107,7 +123,8 @@ def test_a_paired_difference_is_narrower_than_the_intervals_of_both_models():
     auroc = figures.replicate_scores(truth, probabilities, table["patient_id"], 200, 1)["auroc"]
     low, high = bootstrap.interval(auroc[:, 2])
     assert edema["interval"][1] - edema["interval"][0] < (high - low) / 3
-    assert found["findings"]["Effusion"]["auroc"]["interval"] == [0, 0]  # the same probabilities
+    same = found["findings"]["Effusion"]["auroc"]  # of the same probabilities
+    assert (same["interval"], same["no_interval"]) == (None, "the same")
     assert found["macro"]["auroc"]["difference"] == pytest.approx(edema["difference"] / 6)
     json.dumps(found, allow_nan=False)
 

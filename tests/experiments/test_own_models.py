@@ -49,8 +49,12 @@ def test_a_row_a_model_then_its_paired_difference_from_the_first(tmp_path):
     assert "# 2 models on the same 4 test films of 4 patients" in text
     rows = {line.split(" | ")[0]: line for line in reversed(text.splitlines()) if line.startswith("| ")}
     assert rows["| a"].startswith("| a | 0.750 (too few) | n/a | 0.750")
-    low, high = pair["findings"]["A"]["auroc"]["interval"]
-    assert rows["| b − a"].startswith(f"| b − a | +0.250 ({low:+.3f} to {high:+.3f}) | n/a | +0.250")
+    assert rows["| b − a"].startswith("| b − a | +0.250 (too few) | n/a | +0.250")
+    assert "* A: difference without an interval: 2 positive patients." in text
+    (alike,) = own_models.compare({name: models["a"] for name in "xy"}, 100, 1)
+    assert "| y − x | the same | n/a | the same |" in own_models.as_markdown(
+        {name: models["a"] for name in "xy"}, [alike]
+    )
     assert "| EPOCHS | 3 | 8 |" in text
     assert "| SEED |" not in text
 

@@ -135,7 +135,8 @@ def test_two_runs_are_compared_on_the_test_films_that_both_have(tmp_path):
     assert (same[POOLED]["films"], same["nih"]["films"], same["chexpert-valid"]["films"]) == (3, 2, 1)
     # Of the pairs (0, 1) and (2, 1) ours gets both right, theirs none.
     assert same[POOLED]["difference"] == -1.0
-    assert same["chexpert-valid"] == {"films": 1, "difference": None, "interval": None}
+    assert same[POOLED]["no_interval"] == "fewer than 5 patients in 6 of its 6 findings"
+    assert same["chexpert-valid"] == {"films": 1, "difference": None, "interval": None, "no_interval": None}
 
 
 def test_what_is_not_defined_has_no_difference():

@@ -89,7 +89,7 @@ def test_decisions_are_those_of_the_model_s_own_thresholds(tmp_path, hospital, r
         f"Thresholds and calibration came with the model (bundle x): those of its val films of {hospital}. Nothing was "
         "fitted on the films here."
     )
-    assert model.notes[-1] == "1 files could not be predicted, and are not evaluated either."
+    assert model.notes[-1] == "1 file could not be predicted, nor be evaluated."
 
 
 def test_where_no_labelled_film_could_be_predicted_there_is_no_evaluation(tmp_path):

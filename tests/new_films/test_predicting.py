@@ -76,4 +76,14 @@ def test_flags_and_what_a_file_says_stand_in_the_notes_flags_first():
     ]  # fmt: skip
     assert found["lateral"].tolist() == [1, 0, 0]
     assert found["far_from_training"].tolist() == [0, 0, 0]
-    assert found["mask_rejected"].isna().all()
+    assert found[["mask_rejected", "doubtful_mask"]].isna().all(axis=None)
+
+
+def test_a_doubtful_lung_mask_is_a_flag_with_its_reason():
+    pack = np.random.default_rng(0).integers(0, 256, (2, 32, 32)).astype(np.uint8)
+    reference = {"distance": fit_distance(thumbnails(pack), thumbnails(pack)) | {"cut": np.inf}}
+    reason = "a lung narrows by 50.0% near its top, expected 42% or less"
+    films = pd.DataFrame({"row": range(2), "mask_rejected": ["", ""], "doubtful_mask": [reason, ""]})
+    found = pd.DataFrame(predicting._flags(SimpleNamespace(reference=reference, unet="unet.keras"), films, pack))
+    assert found["notes"].tolist() == [f"doubtful mask: {reason}", ""]
+    assert found[["mask_rejected", "doubtful_mask"]].to_numpy().tolist() == [[0, 1], [0, 0]]

@@ -62,21 +62,29 @@ def test_a_rule_is_judged_by_what_it_aims_at(rule, better, worse):
 def test_the_refitted_thresholds_are_the_local_ones_and_other_hospitals_keep_theirs():
     came = fit_on_val(pd.concat([table(0.8, 0.6), table(0.9, 0.5, hospital="nearby")]), "f1")
     here = table(0.3, 0.1, hospital="there")
-    new, kept = refitting.refitted(came, here)
+    new, kept, few = refitting.refitted(came, here)
     fits = new["findings"]["Nodule"]
     assert 0.11 < fits["pooled"]["threshold"] < 0.3
     assert fits["there"] == fits["pooled"]
     assert fits["nearby"] == came["findings"]["Nodule"]["nearby"]
-    assert (new["val"]["films"], kept) == (60, [])
+    assert (new["val"]["films"], kept, few) == (60, [], [])
     assert came["findings"]["Nodule"]["pooled"]["threshold"] > 0.5  # what came is not touched
 
 
 def test_a_finding_with_too_few_films_keeps_what_came_and_is_told():
     came = fit_on_val(table(0.8, 0.6), "f1")
     here = table(0.3, 0.1).assign(Nodule_true=0.0)
-    new, kept = refitting.refitted(came, here)
+    new, kept, _ = refitting.refitted(came, here)
     assert new["findings"]["Nodule"] == came["findings"]["Nodule"]
     assert kept == [
-        "threshold of Nodule is as it came: no positive film in val",
-        "calibration of Nodule is as it came: fewer than 10 positive or negative films in val",
+        "threshold of Nodule is as it came: no positive film among the local films",
+        "calibration of Nodule is as it came: fewer than 10 positive or negative films among the local films",
     ]
+
+
+def test_a_threshold_refitted_on_one_positive_patient_is_marked():
+    came, here = fit_on_val(table(0.8, 0.6), "f1"), table(0.3, 0.1)
+    positive = here["Nodule_true"] == 1
+    one = pd.concat([here[~positive], here[positive][:1]], ignore_index=True)
+    few = refitting.refitted(came, one)[2]
+    assert few == ["threshold of Nodule: fitted on 1 positive patient: too few"]

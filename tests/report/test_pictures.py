@@ -132,7 +132,7 @@ def test_an_overlay_takes_a_fraction_of_a_second(tmp_path):
 
 
 def test_an_overview_has_a_row_an_outcome_and_says_where_there_is_no_film(tmp_path):
-    group = [film_pictures.Tile(film(), np.full((4, 4), 0.9), 0.0, f"film {number}  p 0.91") for number in (1, 2)]
+    group = [film_pictures.Tile(film(), np.full((4, 4), 0.9), 0.0, f"film {number}  p 0.91") for number in (1, 2, 3)]
     whole, colour = {"TP": group, "FP": group, "FN": group, "TN": group}, "#C3D200"
     film_pictures.overview(whole, tmp_path / "all.png", "Mass", colour)
     some = {"TP": group, "FP": [], "TN": group}
@@ -142,7 +142,7 @@ def test_an_overview_has_a_row_an_outcome_and_says_where_there_is_no_film(tmp_pa
     assert (drawn(tmp_path / "all.png")[:52] != drawn(tmp_path / "some.png")[:52]).any()  # the note
 
 
-@pytest.mark.parametrize(("films", "columns"), [(1, 3), (3, 3), (4, 4), (9, 6)])
+@pytest.mark.parametrize(("films", "columns"), [(1, 4), (2, 4), (3, 3), (4, 4), (9, 6)])
 def test_an_overview_is_filled_over_its_whole_width(films, columns, tmp_path):
     tiles = [film_pictures.Tile(np.full((64, 64), 250, np.uint8), np.zeros((4, 4)), 0.0, "") for _ in range(films)]
     film_pictures.overview({"TP": tiles, "FP": [], "FN": [], "TN": []}, tmp_path / "o.png", "Mass", "#C3D200")
@@ -150,6 +150,16 @@ def test_an_overview_is_filled_over_its_whole_width(films, columns, tmp_path):
     bright = np.flatnonzero((picture.reshape(-1, *picture.shape[1:])[150] > 240).all(axis=-1))
     assert abs(picture.shape[1] - 1446) <= 6
     assert len(bright) == pytest.approx(min(films, columns) * (1440 // columns - 6), abs=2)
+
+
+def test_of_two_films_each_positives_stand_beside_each_other_and_so_do_negatives(tmp_path):
+    white, black = (film_pictures.Tile(np.full((64, 64), v, np.uint8), np.zeros((4, 4)), 0.0, "") for v in (250, 20))
+    groups = {"TP": [white], "FP": [black, white], "FN": [], "TN": [white, white]}
+    film_pictures.overview(groups, tmp_path / "o.png", "Mass", "#C3D200")
+    picture = drawn(tmp_path / "o.png")
+    middles = [6 + 360 * place + 177 for place in range(4)]
+    for top, levels in ((122, [250, 17, 20, 250]), (122 + 354 + 46, [17, 17, 250, 250])):
+        assert [int(picture[top + 177, x].mean()) for x in middles] == pytest.approx(levels, abs=3)
 
 
 def test_an_overview_shows_known_and_detected_boxes_where_they_lie(tmp_path):
@@ -160,9 +170,9 @@ def test_an_overview_shows_known_and_detected_boxes_where_they_lie(tmp_path):
     picture = drawn(tmp_path / "o.png")[122:]  # below the header, the row's name and a gap
     assert has(picture, canvas.DETECTION)
     green = np.abs(picture.astype(int) - canvas.KNOWN_BOX).max(axis=-1) < 12
-    rows, columns = np.nonzero(green[:474, :480])
-    scale = 474 / 200  # the film is high: it stands in the middle of its square
-    assert [columns.min() - 6 - 237 / 2, columns.max() - 6 - 237 / 2] == pytest.approx([20 * scale, 70 * scale], abs=2)
+    rows, columns = np.nonzero(green[:354, :360])
+    scale = 354 / 200  # the film is high: it stands in the middle of its square
+    assert [columns.min() - 6 - 177 / 2, columns.max() - 6 - 177 / 2] == pytest.approx([20 * scale, 70 * scale], abs=2)
     assert [rows.min(), rows.max()] == pytest.approx([40 * scale, 120 * scale], abs=2)
 
 
@@ -296,7 +306,24 @@ def test_training_curves_need_one_epoch_and_no_optional_column(tmp_path, epochs)
     curves.save_training(log, tmp_path / "undefined.png", "densenet169")
     curves.save_training(log.assign(val_auroc=0.8), tmp_path / "full.png", "densenet169")
     curves.save_training(log[["epoch", "loss"]].assign(dice=0.9, val_dice=0.8), tmp_path / "unet.png", "U-Net")
-    assert len({drawn(tmp_path / f"{name}.png").shape for name in ("bare", "undefined", "full", "unet")}) == 1
+    bare, undefined, full, unet = (
+        drawn(tmp_path / f"{name}.png").shape for name in ("bare", "undefined", "full", "unet")
+    )
+    assert bare == unet
+    assert {shape[0] for shape in (bare, undefined, full)} == {bare[0]}
+    assert min(undefined[1], full[1]) > bare[1]  # the names of the findings stand beside their lines, not on them
+
+
+def test_the_legend_of_training_curves_covers_no_line():
+    log = pd.DataFrame({"epoch": [1, 2], "loss": 0.5, "val_auroc": 0.6}).assign(
+        **{f"val_auroc_{finding}": np.linspace(0.1, 0.9, 2) for finding in FINDINGS}
+    )
+    figure = curves.training(log, "tiny", style=styles.PRINT)
+    scores, (legend,) = figure.axes[-1], figure.legends
+    figure.draw_without_rendering()
+    assert scores.get_legend() is None
+    assert [text.get_text() for text in legend.get_texts()] == [*FINDINGS, "mean", "best 0.6000, epoch 1"]
+    assert not legend.get_window_extent().overlaps(scores.get_window_extent())
 
 
 def test_plots_leave_pyplot_and_keras_alone():

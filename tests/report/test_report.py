@@ -215,7 +215,7 @@ def test_as_many_films_as_a_gallery_shows_stay_below_25_megabytes():
 def test_cells_say_n_a_and_signs():
     assert page_tables.number(None).text == "n/a"
     cell = page_tables.number(-0.0123, [-0.02, 0.01], sign=True)
-    assert (cell.text, cell.below) == ("−0.012", "−0.020 to +0.010")
+    assert (cell.text, cell.below) == ("−0.012", "−0.020\u00a0to +0.010")
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_scored_maps_stand_beside_what_knowing_nothing_reaches():
     ]
     (effusion,) = hit.rows
     assert [cell.text for cell in effusion] == ["Effusion", "12", "0.000", "0.050", "0.100", "0.300", "0.350", "0.400"]
-    assert effusion[2].below == "0.010 – 0.500"
+    assert effusion[2].below == "0.010–0.500"
     assert effusion[5].below == ""
     assert len(iou.rows) == 1
     assert over.notes == hit.notes == []
@@ -306,7 +306,7 @@ def test_findings_with_few_boxes_are_grey_and_named():
     effusion = "Effusion: too few: fewer than 10 patients with a known box."
     assert [hit.notes[0], len(hit.notes)] == [effusion, 2]
     assert hit.notes[1].startswith("Exact: Clopper and Pearson's interval, by films")
-    assert hit.rows[0][2].below == "0.010 – 0.500 exact"
+    assert hit.rows[0][2].below == "0.010–0.500 exact"
     assert iou.notes == [
         effusion,
         "Effusion: Grad-CAM, Grad-CAM++, LayerCAM without an interval: it is of one patient.",
@@ -354,7 +354,7 @@ def test_detection_stands_beside_what_knows_nothing_of_the_place_and_the_page_sa
         "ensemble", "tiny", "random map", "centre prior", "mean box of val", "known box on the grid",
     ]  # fmt: skip
     assert [cell.text for cell in over.rows[0][1:6]] == ["40", "15", "1,200", "0.325", "0.325"]
-    assert over.rows[0][4].below == "0.285 – 0.365"
+    assert over.rows[0][4].below == "0.285–0.365"
     assert [row[0].text for row in by_finding.rows] == ["Effusion", "Cardiomegaly"]
     assert [cell.text for cell in beside.rows[0]] == ["Effusion", "0.350", "0.100", "0.300", "0.320", "0.900"]
     assert [row[0].text for row in beside.rows] == ["Effusion", "Cardiomegaly", "Mean"]
@@ -510,6 +510,35 @@ def test_nothing_is_wider_than_the_screen_and_text_is_legible(opened, width, sch
     assert abs(ink - ground) > 450
 
 
+TABLES = """() => [...document.querySelectorAll('.table')].map(table => {
+    const place = table.querySelector('.scroll');
+    const told = getComputedStyle(table.querySelector('figcaption'), '::after').content.includes('scroll sideways');
+    return [place.scrollWidth > place.clientWidth + 1, told];
+})"""
+
+
+def test_tables_fit_a_desktop_and_what_is_wider_than_its_place_says_that_it_scrolls(opened):
+    page = opened(1280)
+    assert set(map(tuple, page.evaluate(TABLES))) == {(False, False)}
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.wait_for_selector(".wide")
+    assert {wide for wide, _ in page.evaluate(TABLES)} == {True, False}
+    assert all(wide == told for wide, told in page.evaluate(TABLES))
+    place = page.locator(".wide").first
+    place.evaluate("place => place.scrollLeft = 200")
+    names = place.locator("tbody th, thead th:first-child")
+    left = place.evaluate("place => place.getBoundingClientRect().left + place.clientLeft")
+    assert set(names.evaluate_all("all => all.map(one => one.getBoundingClientRect().left)")) == {left}
+
+
+def test_on_paper_no_table_is_cut_and_no_line_of_totals_is_repeated(opened):
+    page = opened(1040)  # A4 across within its margins
+    page.emulate_media(media="print")
+    assert not any(wide or told for wide, told in page.evaluate(TABLES))
+    feet = "all => all.map(foot => getComputedStyle(foot).display)"
+    assert set(page.locator("tfoot").evaluate_all(feet)) == {"table-row-group"}
+
+
 def test_of_a_thousand_films_only_a_page_is_drawn_at_a_time(browser, ours, tmp_path):
     (tmp_path / "report.html").write_text(
         html_page.page("Ensemble", ours, {"ensemble": ours.metrics}, (), html_page.Extras(cards=cards(1000))),
@@ -638,3 +667,19 @@ def test_blanked_films_have_a_row_a_finding_with_differences_and_their_intervals
     assert "−0.210" in table.rows[0][6].text
     assert "−0.300" in table.rows[0][6].below
     assert "Does the answer come from where maps are hot?" in html
+
+
+@pytest.mark.parametrize(
+    ("films", "places", "why"),
+    [
+        (32, 1, "a map has 1 cells; ranks are compared of 4 or more"),
+        (1, 64, "of one film nothing is left once the mean map of the films is taken off"),
+        (32, 64, "the maps compared are the same at every cell, or not finite"),
+    ],
+)
+def test_a_correlation_of_maps_that_is_not_defined_has_its_reason(films, places, why):
+    rows = {"method": "gradcam", "shuffled": ["nothing, another film", "last layer", "all layers"]}
+    table = pd.DataFrame({**rows, "films": films, "places": places, "correlation": [np.nan, 0.5, 0.4]})
+    shown = trust_tables.randomisation_table({"tiny": table}, "gradcam")
+    assert shown.notes == [f"tiny: n/a: {why}."]
+    assert trust_tables.randomisation_table({"tiny": table.fillna(0.1)}, "gradcam").notes == []

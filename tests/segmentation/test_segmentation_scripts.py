@@ -494,7 +494,7 @@ def test_a_mask_that_was_mended_is_kept_by_the_next_run_and_one_that_was_not_is_
     drawn = (out / "masks/one.png").read_bytes()
     for _ in range(2):  # it is known again though the first run listed it
         finished[0].run("predict.py", more=(str(films), "--out", str(out)))
-        assert "kept: 1 masks that are not as this script wrote them; remove one to have it made anew" in (
+        assert "kept, not as this script wrote them: 1 mask; remove one to have it made anew" in (
             capsys.readouterr().out
         )
         assert (out / "masks/one.png").read_bytes() == drawn

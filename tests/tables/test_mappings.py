@@ -112,7 +112,7 @@ def test_mimic_cxr_jpg_refuses_rows_that_differ_and_takes_those_that_do_not_once
     other = first.replace("train", "test") if part == "split" else first + "1"  # the last label, blank or 1, is another
     csv.write_text(f"{MIMIC[part].rstrip()}\n{other}\n")
     with pytest.raises(
-        InputError, match=rf"{csv.name}: \w+_id \S+ stands in several rows that differ \(1 rows too many"
+        InputError, match=rf"{csv.name}: \w+_id \S+ stands in several rows that differ \(1 row too many"
     ):
         release_of(*given)
 

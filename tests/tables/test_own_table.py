@@ -148,7 +148,7 @@ def test_its_own_split_is_obeyed_in_any_words(tmp_path):
             [{"split": "train"}, {"split": "holdout"}],
             r"line 3: split: expected train, val, test or nothing; found 'holdout'",
         ),
-        ([{"filename": "0.png"}, {"filename": "0.png"}], r"0.png stands in several rows \(1 rows too many\)"),
+        ([{"filename": "0.png"}, {"filename": "0.png"}], r"0.png stands in several rows \(1 row too many\)"),
         ([{"Effusion": "2"}], r"line 2, column 'Effusion': expected 1, 0, -1 .*; found '2'"),
         ([{"filename": ""}], r"no row names a film"),
     ],
@@ -163,7 +163,7 @@ def test_several_rows_a_film_are_joined_by_majority_where_that_is_asked_for(tmp_
     rows = [{"filename": "0.png", "Effusion": effusion, "Edema": edema} for effusion, edema in readers]
     release = release_of(tmp_path, rows, {"rows": "majority"})
     table = release.table
-    assert "1 labels with as many yes as no: not known" in release.notes
+    assert "1 label with as many yes as no: not known" in release.notes
     assert len(table) == 1
     assert table["Effusion"].tolist() == [1]
     assert table["Edema"].isna().tolist() == [True]  # one yes, one no
@@ -223,8 +223,8 @@ def test_columns_that_look_like_a_finding_and_are_not_used_are_named(tmp_path):
 
 def test_words_that_are_not_understood_are_counted(tmp_path):
     notes = release_of(tmp_path, numbered({"sex": "weiblich"}, {"view": "seitlich"}, {})).notes
-    assert "sex: 1 values are not understood, such as 'weiblich'" in notes
-    assert "view: 1 values are not understood, such as 'seitlich'" in notes
+    assert "sex: not understood: 1 value, such as 'weiblich'" in notes
+    assert "view: not understood: 1 value, such as 'seitlich'" in notes
 
 
 def test_a_folder_that_is_not_there_is_named_with_its_key(tmp_path):
@@ -374,5 +374,5 @@ def test_of_two_files_that_a_name_may_mean_the_other_is_told_and_names_that_are_
 def test_films_that_have_no_finding_and_one_are_told(tmp_path):
     rows = numbered({"no_finding": "1"}, {"no_finding": "1", "Effusion": "0"}, {"no_finding": "0"})
     release = release_of(tmp_path, rows)
-    assert "WARNING: 1 films have 'no_finding' and a finding too; the finding counts" in release.notes
+    assert "WARNING: 'no_finding' and a finding too: 1 film; the finding counts" in release.notes
     assert release.table["Effusion"].tolist() == [1, 0, 1]

@@ -70,8 +70,8 @@ def test_a_table_is_read_however_it_is_packed_and_whichever_unicode_it_is(tmp_pa
         ("image,Edema\n1,a.png,1\n2,b.png,0\n", r"line 2 has one value more than .* '1' at the end \(2 .*row.names"),
         ("image,Edema\nb.png,0\nEdema, mild.png,a,1\n", r"line 3 has 2 values more than the header .* quotes"),
         ("image,view,Edema\na.png,PA,1\nb.png,PA\n\nc.png\n", r"line 3 has 2 cells, .* 3: Edema would be lost \(2"),
-        ("image,view,Edema\na.png,PA,1\nb.pn", "line 3 has 1 cells, the header has 3: view, Edema would be lost"),
-        ('image,Edema\n"a.png,1\nb.png,0\n', "line 3 has 1 cells.*or a quote is not closed"),
+        ("image,view,Edema\na.png,PA,1\nb.pn", "line 3 has 1 cell, the header has 3: view, Edema would be lost"),
+        ('image,Edema\n"a.png,1\nb.png,0\n', "line 3 has 1 cell.*or a quote is not closed"),
     ],
 )  # fmt: skip
 def test_what_is_no_table_is_told_by_name_with_the_remedy(tmp_path, content, said):

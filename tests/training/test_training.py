@@ -67,14 +67,21 @@ def test_soft_dice_of_a_perfect_mask_costs_nothing():
 
 
 def test_what_is_watched_is_the_mean_auroc_of_the_defined_findings():
-    truth = np.full((4, 6), 0.0)
-    truth[:2, 0] = 1  # one finding with both classes; its probabilities rank 3 of 4 pairs right
-    probabilities = np.full((4, 6), 0.5)
-    probabilities[:, 0] = [0.9, 0.4, 0.6, 0.1]
-    scores = classifier_training.classifier_score(lambda: probabilities, truth, np.ones(6), FINDINGS, np.arange(4), 1)()
+    truth, probabilities = np.zeros((12, 6)), np.full((12, 6), 0.5)
+    truth[:, 0] = [1, 1, 0, 0] * 3  # one finding with both classes; its probabilities rank 3 of 4 pairs right
+    probabilities[:, 0] = [0.9, 0.4, 0.6, 0.1] * 3
+
+    def score(films):
+        arrays = probabilities[:films], truth[:films]
+        return classifier_training.classifier_score(
+            lambda: arrays[0], arrays[1], np.ones(6), FINDINGS, np.arange(films), 1
+        )()
+
+    scores = score(12)
     assert scores["val_auroc"] == scores["val_auroc_Consolidation"] == 0.75
     assert np.isnan(scores["val_auroc_Edema"])
     assert 0 <= scores["val_low"] < 0.75
+    assert np.isnan(score(8)["val_low"])  # four patients with the finding
 
 
 def told(**best):
@@ -91,19 +98,25 @@ def test_the_last_line_of_a_training_says_where_val_does_not_tell_it_from_guessi
 
 def test_what_an_epoch_takes_is_told_once_after_five_seconds_of_steps_that_compile_nothing(monkeypatch):
     # A first step of 60 s, then 2 s each: known after the fourth, at 6 s for 3 steps.
-    told, clock = [], iter([100.0, 102.0, 104.0, 106.0])
+    told, clock = [], iter([40.0, 100.0, 102.0, 104.0, 106.0])
     monkeypatch.setattr(epoch_callback.time, "perf_counter", lambda: next(clock))
-    echo = epoch_callback.Echo(told.append, steps=300, epochs=4)
+    echo = epoch_callback.Echo(told.append, steps=300)
+    echo.set_params({"epochs": 4})
+    echo.on_train_begin()
     echo.on_epoch_begin(1)
     for batch in range(6):
         echo.on_train_batch_end(batch)
     (line,) = told
-    assert line.startswith("  the 300 steps of an epoch take about 10.0 min, those of 3 epochs 30.0 min; compiling and")
+    assert line.startswith(
+        "  the 300 steps of an epoch take about 10.0 min, those of 3 epochs 30.0 min; compiling took 1"
+    )
 
 
 def test_an_epoch_of_less_than_five_seconds_says_itself_what_it_took():
     told = []
-    echo = epoch_callback.Echo(told.append, steps=2, epochs=2)
+    echo = epoch_callback.Echo(told.append, steps=2)
+    echo.set_params({"epochs": 2})
+    echo.on_train_begin()
     for epoch in range(2):
         echo.on_epoch_begin(epoch)
         echo.on_train_batch_end(0)

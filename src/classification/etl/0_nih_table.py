@@ -7,6 +7,10 @@ Writes: <DATA_DIR>/classification/nih.csv, nih_problems.csv, boxes.csv (fraction
 FINDINGS says which labels become columns. HASH_IDS puts keyed hashes in the place of the ids of patients and films.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line
 from cxr.tables.sources.catalogue import make_table
 from cxr.tables.sources.nih import NIH

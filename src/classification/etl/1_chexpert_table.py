@@ -8,6 +8,10 @@ What -1 (uncertain) and blank mean is said by UNCERTAIN_LABELS and BLANK_LABELS;
 experts' labels, which these do not change. HASH_IDS puts keyed hashes in the place of the ids of patients and films.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line
 from cxr.tables.sources.catalogue import make_table
 from cxr.tables.sources.chexpert import CHEXPERT

@@ -7,7 +7,10 @@ OWN_COLUMNS says which column is what; the rest is guessed by usual names, and t
 means; a blank is not known. HASH_IDS puts keyed hashes in the place of the ids of patients and films.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.tables.sources.catalogue import SOURCES, make_table

@@ -7,8 +7,12 @@ Writes: <DATA_DIR>/classification/images.csv, images_problems.csv, images.json
 VIEWS says which projections are kept; ABNORMAL_ONLY drops films with none of the findings.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import artifacts, command_line
-from cxr.core.errors import one_line
+from cxr.core.errors import counted, one_line
 from cxr.core.steps import Step
 from cxr.imaging.listing import has_film_name
 from cxr.tables import merging, schema
@@ -27,14 +31,16 @@ def main(argv=None):
         merged = merging.merge(tables, on_disk, params.tables)
         artifacts.write_csv(merged.images, settings.images_csv)
         artifacts.write_problems(merged.problems, problems_csv)
-        lines = [f"left out, {reason}: {films:,} films" for reason, films in merged.left_out.items()]
+        lines = [f"left out, {reason}: {counted(films, 'film')}" for reason, films in merged.left_out.items()]
         extra = [path for path in catalogue.others_on_disk(settings, tables) if has_film_name(path)]
         if extra:
-            lines.append(f"on disk, but in no table: {len(extra):,} films, such as {one_line(extra[0])}; not used")
+            lines.append(
+                f"on disk, but in no table: {counted(len(extra), 'film')}, such as {one_line(extra[0])}; not used"
+            )
         images = merged.images
         groups = {"source": images["source"], "view": images["view"].fillna("not known")}
         lines.append(schema.count(images, groups, params.findings).to_string())
-        return [*lines, f"written: {settings.images_csv} ({len(images):,} films), {problems_csv.name}"]
+        return [*lines, f"written: {settings.images_csv} ({counted(len(images), 'film')}), {problems_csv.name}"]
 
     step = Step(
         record=settings.images_csv.with_suffix(".json"),

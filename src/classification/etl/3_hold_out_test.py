@@ -10,7 +10,12 @@ these: a share TEST_FRACTION of its patients, drawn by a hash that does not depe
 of all films, whatever the lists say; the file then holds image_id instead of patient_id.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import artifacts, command_line
+from cxr.core.errors import counted
 from cxr.core.steps import Step
 from cxr.tables import schema, splitting
 from cxr.tables.sources import catalogue
@@ -29,7 +34,9 @@ def main(argv=None):
         test = images[images[held_out.columns[0]].isin(held_out.iloc[:, 0])]
         lines = [*rule.notes, schema.count(test, {"labels of": test["label_source"]}, params.findings).to_string()]
         if len(rule.problems):
-            lines.append(f"WARNING: {len(rule.problems)} patients are in both lists; held out (see {problems_csv})")
+            lines.append(
+                f"WARNING: in both lists: {counted(len(rule.problems), 'patient')}; held out (see {problems_csv})"
+            )
         films = f"{len(test):,} of {len(images):,} films held out"
         return [*lines, f"written: {settings.test_patients_csv} ({films}), {problems_csv.name}"]
 

@@ -10,8 +10,12 @@ With "LUNG_MASKING": "none" there is nothing to do. A film whose mask fails the 
 """
 
 import functools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
+from cxr.core.errors import counted
 
 # isort: split
 import numpy as np
@@ -73,20 +77,19 @@ def main(argv=None):
         write_csv(table, masks_csv)
         masks = packs.open_pack(masks_npy, "this script")
         distances, limit = film_checks.far_from_the_rest(film_checks.thumbnails(masks))
-        for rows, picture in ((spread(np.arange(len(images)), SHOWN), preview), (odd(masks, distances), doubtful)):
-            film_pictures.preview_grid(
-                [reading.try_square(paths[row], size, params.pack.fit)[0] for row in rows],
-                [title(images["image_id"][row], table.loc[row]) for row in rows],
-                picture,
-                contours=list(masks[rows]),
-            )
+        shapes = [shape_of(mask) for mask in masks]
+        titles = [title(*about) for about in zip(images["image_id"], table.itertuples(), strict=True)]
+        found = zip(titles, table.itertuples(), shapes, distances, strict=True)
+        measured = [how_odd(*about, limit) for about in found]
+        draw_sheet(paths, masks, params.pack.fit, spread(np.arange(len(images)), SHOWN), titles, preview)
+        draw_sheet(paths, masks, params.pack.fit, odd(shapes, distances), measured, doubtful)
         rejected = ~table["accepted"]
-        counts = f"{len(table)} masks, {rejected.sum()} not accepted (whole film used), {broken} films unreadable"
+        counts = f"{counted(len(table), 'mask')}, {rejected.sum()} not accepted (whole film used)"
         shares = rejected.groupby(images["source"]).agg(["mean", "count"])
         return [
-            f"{counts} -> {masks_npy}, {preview}",
-            f"{(table['doubt'] != '').sum()} masks are doubtful by their shape (used all the same), "
-            f"{(distances > limit).sum()} far from the others: the first of both -> {doubtful}",
+            f"{counts}, {counted(broken, 'film')} unreadable -> {masks_npy}, {preview}",
+            f"doubtful by their shape (used all the same): {counted((table['doubt'] != '').sum(), 'mask')}; far from "
+            f"the others: {(distances > limit).sum()}; the first of both -> {doubtful}",
             *(f"  {name}: {share:.1%} of {count} masks not accepted" for name, share, count in shares.itertuples()),
             *ratios(table["cardiothoracic_ratio"], images),
         ]
@@ -97,16 +100,21 @@ def main(argv=None):
 def ratios(ratio, images):
     """Lines on the cardiothoracic ratio, by view: on AP films, and of those who lie, it comes out too large."""
     by_view = ratio.groupby(images["view"].fillna("view not known")).describe()
-    known = by_view[by_view["count"] > 0]
     return [
-        f"  cardiothoracic ratio, {view}: median {row['50%']:.3f} of {row['count']:.0f} films"
-        for view, row in known.iterrows()
+        f"  cardiothoracic ratio, {view}: median {row['50%']:.3f} of {counted(int(row['count']), 'film')}"
+        for view, row in by_view[by_view["count"] > 0].iterrows()
     ]
 
 
-def odd(masks, distances):
+def draw_sheet(paths, masks, fit, rows, titles, picture):
+    """Some of the films with the outlines of their masks."""
+    films = [reading.try_square(paths[row], masks.shape[1], fit)[0] for row in rows]
+    film_pictures.preview_grid(films, [titles[row] for row in rows], picture, contours=list(masks[rows]))
+
+
+def odd(shapes, distances):
     """Rows of masks to look at: those of a doubtful shape, the oddest first, then those farthest from the others."""
-    oddness = np.array([shape_of(mask).oddness for mask in masks])
+    oddness = np.array([shape.oddness for shape in shapes])
     doubtful = np.argsort(-oddness, kind="stable")[: min(SHOWN, int((oddness > 1).sum()))]
     farthest = np.argsort(-distances, kind="stable")
     return np.array(list(dict.fromkeys([*doubtful, *farthest]))[: 2 * SHOWN])
@@ -114,8 +122,18 @@ def odd(masks, distances):
 
 def title(image_id, row):
     """A film's name on a sheet, and why its mask is not accepted, or doubtful."""
-    said = row["doubt"] if row["accepted"] else f"REJECTED: {row['reason']}"
+    said = row.doubt if row.accepted else f"REJECTED: {row.reason}"
     return f"{image_id} {said}".strip()
+
+
+def how_odd(said, row, shape, distance, limit):
+    """The title, and of a mask that is neither refused nor of a doubtful shape why it is shown."""
+    far = f"{said}: distance {distance:.2f} from the other masks"
+    if row.reason or row.doubt:
+        return said
+    if distance > limit:
+        return f"{far}, expected {limit:.2f} or less"
+    return f"{far}, not doubtful: {shape.measured}"
 
 
 if __name__ == "__main__":

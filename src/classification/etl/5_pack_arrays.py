@@ -10,6 +10,9 @@ A film is decoded once for all sizes. A film that cannot be read stays black and
 
 import contextlib
 import functools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 
@@ -18,7 +21,7 @@ import numpy as np
 
 from cxr.core import executors
 from cxr.core.artifacts import digest, origin, raw_state, read_csv, write_csv
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.progress import progress
 from cxr.core.steps import Step
 from cxr.imaging import chest_films
@@ -62,7 +65,8 @@ def main(argv=None):
         print(write_beside(settings, size, table))
         steps[size].finish()
     whole, broken = int((~accepted).sum()), int((table["problem"] != "").sum())
-    print(f"masking {params.pack.lung_masking}: {whole} films whole, {broken} films unreadable (black, in no split)")
+    unreadable = f"{counted(broken, 'film')} unreadable (black, in no split)"
+    print(f"masking {params.pack.lung_masking}: {counted(whole, 'film')} whole, {unreadable}")
 
 
 def accepted_masks(settings, films):
@@ -71,7 +75,7 @@ def accepted_masks(settings, films):
     made_from = origin(settings.lung_masks.with_suffix(".json"), made_by)
     accepted = read_csv(csv, made_by, ["accepted"])["accepted"].to_numpy()
     if len(accepted) != films:
-        raise InputError(f"{csv}: {len(accepted)} masks, {films} films. Run: {made_by}")
+        raise InputError(f"{csv}: {counted(len(accepted), 'mask')}, {counted(films, 'film')}. Run: {made_by}")
     return accepted, made_from
 
 
@@ -107,7 +111,7 @@ def write_beside(settings, size, table):
     made = packs.open_pack(path, "this script")
     preview = settings.classification / f"preview_{size}.png"
     film_pictures.preview_grid(list(made[shown]), table["image_id"][shown].tolist(), preview)
-    return f"{len(table)} films at {size} px ({made.nbytes / 1e9:.2f} GB) -> {path}"
+    return f"{counted(len(table), 'film')} at {size} px ({made.nbytes / 1e9:.2f} GB) -> {path}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ draws films instead of patients, as the original did: patients are then in train
 than they are. Films of a source that is not in TRAIN_SOURCES are for the test or unused.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import artifacts, command_line
 from cxr.core.steps import Step
 from cxr.tables import schema, splitting

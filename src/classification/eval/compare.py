@@ -7,7 +7,10 @@ Writes  --out DIR (default: compared): comparison.md (the tables, also printed),
 All must have been tested on the same films, with the same labels, patients and findings; what differs is named.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_json, write_text

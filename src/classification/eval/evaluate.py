@@ -14,8 +14,13 @@ The network runs once per film and member, once more on test films without their
 weights; everything after predictions.csv is NumPy and pandas.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
+from cxr.core.errors import counted
 from cxr.core.parameters import FAMILIES
 from cxr.evaluation import assessment, comparison, predictions, scoring, shortcuts
 from cxr.new_films import bundles
@@ -57,13 +62,13 @@ def main(argv=None):
     write_csv(result_table(block), folder / "result.csv")
     test = table[table["split"] == "test"]
     sources = predictions.label_source(test)
-    curves.save_curves(test, folder, f"{family}, {len(test)} test films")
+    curves.save_curves(test, folder, f"{family}, {counted(len(test), 'test film')}")
     for source in sorted(set(sources)):
         own = test[sources == source]
-        curves.save_curves(own, folder, f"{family}, {source}, {len(own)} test films", f"_{source}")
+        curves.save_curves(own, folder, f"{family}, {source}, {counted(len(own), 'test film')}", f"_{source}")
     assessment.finish(settings, family, params.members(family))
     write_json(bundles.reference(settings, params, family), folder / "reference.json")
-    print(f"\n{family} on {len(test)} test films of {test['patient_id'].nunique()} patients:\n")
+    print(f"\n{family} on {counted(len(test), 'test film')} of {test['patient_id'].nunique()} patients:\n")
     print(result_text(block))
     if params.tables.split == "image":
         print('WARNING: SPLIT is "image": test patients are in training too; these numbers are too good.')

@@ -11,13 +11,16 @@ No row of a film or patient is written. With --aggregates findings with a cell u
 is written and no bundle is refitted. With a bundle and --home the promises are made from those films.
 """
 
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line
 from cxr.core.artifacts import digest, write_csv, write_json
-from cxr.core.errors import InputError, one_line
+from cxr.core.errors import InputError, counted, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.core.progress import progress
 from cxr.evaluation import predictions
@@ -26,7 +29,7 @@ from cxr.evaluation.source_fits import POOLED
 from cxr.external import label_tables, prediction_files
 from cxr.new_films import bundles, film_files, predicting, refitted_bundles
 from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting
-from cxr.report import html_page
+from cxr.report import html_page, table_notes
 
 TABLES = tuple(disclosure.COUNTS)
 FILES = ("report.html", "external.json", "metrics.json", *(f"{name}.csv" for name in TABLES))
@@ -64,7 +67,10 @@ def main(argv=None):
     write(arguments, came, films, shown, said, block)
     own.finish([name for name in FILES if not (arguments.aggregates and name == "metrics.json")], FILES)
     print("\n".join(line for lines in said.values() for line in lines))
-    print(one_line(f"-> {arguments.out / 'report.html'}, external.json, {len(shown)} tables"))
+    if not arguments.aggregates:
+        for note in table_notes.of_all_thresholds(block):
+            print(note)
+    print(one_line(f"-> {arguments.out / 'report.html'}, external.json, {counted(len(shown), 'table')}"))
     if arguments.films and not arguments.aggregates:  # of a file nobody knows which networks made it
         refit(arguments, bundle, came, table)
 
@@ -91,7 +97,7 @@ def local(arguments, bundle, params, labels):
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend
 
-    print(f"{len(paths)} films, {bundle.name}; {backend.start(params)}")
+    print(f"{counted(len(paths), 'film')}, {bundle.name}; {backend.start(params)}")
 
     def bar(films, doing):
         return progress(films, len(paths), doing)
@@ -174,13 +180,14 @@ def write(arguments, came, films, shown, said, block):
 
 
 def refit(arguments, bundle, came, table):
-    thresholds, kept = refitting.refitted(came.thresholds, table)
+    thresholds, kept, few = refitting.refitted(came.thresholds, table)
     films, patients = len(table), table["patient_id"].nunique()
     what = f"thresholds and calibration{', as far as they sufficed,' if kept else ''} fitted"
-    note = f"{what} on {films:,} local films of {patients:,} patients"
-    record = {"note": note, "from": bundle.name, "labels": digest(arguments.labels), "kept": kept}
+    on_few = ", some on too few (refitted.json)" if few else ""
+    note = f"{what} on {counted(films, 'local film')} of {patients:,} patients{on_few}"
+    record = {"note": note, "from": bundle.name, "labels": digest(arguments.labels), "kept": kept, "few": few}
     out = refitted_bundles.write(arguments.bundle, thresholds, record)
-    print(*kept, one_line(f"{bundles.open_bundle(out).name}: {note} -> {out}"), sep="\n")
+    print(*kept, *few, one_line(f"{bundles.open_bundle(out).name}: {note} -> {out}"), sep="\n")
 
 
 if __name__ == "__main__":

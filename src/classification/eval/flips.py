@@ -8,11 +8,14 @@ Each training decides at thresholds of its own, from its file's val films, or fr
 by a hash (--val-fraction). Labels are needed for thresholds and AUROC only.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv, write_json
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.own_files import OwnFiles
 from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import fit_thresholds
@@ -60,7 +63,7 @@ def main(argv=None):
 
 
 def say(measured, out):
-    print(f"{measured['trainings']} trainings, {measured['films']:,} films")
+    print(f"{counted(measured['trainings'], 'training')}, {counted(measured['films'], 'film')}")
     for finding, values in measured["findings"].items():
         nearest = values["bands"][0]
         near = "too few" if nearest["flips"] is None else f"{nearest['flips']:.1%}"

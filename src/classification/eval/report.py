@@ -6,10 +6,14 @@ Reads   MODELS_DIR/classification/<family>/: predictions.csv, metrics.json, thre
 Writes  MODELS_DIR/classification/<family>/: report.html, MODEL_CARD.md
 """
 
+import sys
 from dataclasses import replace
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import read_json_if_there, write_text
+from cxr.core.errors import counted
 from cxr.core.parameters import FAMILIES
 from cxr.new_hospital import split_passport
 from cxr.report import family_report, html_page, model_card
@@ -32,7 +36,7 @@ def main(argv=None):
     extras = family_report.extras(settings, params, family, arguments.films)
     size = html_page.write(html_page.page(family.capitalize(), model, blocks, compared, extras), folder / "report.html")
     write_text(model_card.of_family(settings, params, family, model.metrics), folder / "MODEL_CARD.md")
-    films = f"{len(extras.cards):,} films in the gallery" if extras.cards else "no maps"
+    films = f"{counted(len(extras.cards), 'film')} in the gallery" if extras.cards else "no maps"
     print(f"{folder / 'report.html'}: {size / 1e6:.1f} MB, {films}\n{folder / 'MODEL_CARD.md'}")
     if size > html_page.LARGEST:
         print(f"WARNING: more than {html_page.LARGEST / 1e6:.0f} MB; give fewer with --films.")

@@ -15,6 +15,10 @@ Faithfulness needs no boxes, but the networks: FAITHFULNESS_FILMS test films tha
 blanked place by place, the hottest first, the coldest first, and in random order. All else is NumPy only.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv
 from cxr.core.parameters import FAMILIES, MAP_METHODS
@@ -66,6 +70,10 @@ def against_boxes(settings, params, family):
     mean = detection[detection["finding"] == map_scores.MEAN].set_index(["network", "method"])
     shown = mean[["films", "too_few", "boxes", "detected", *detection_scores.WITH_INTERVAL, "sensitivity_at_1"]]
     print(f"detection, mean over the findings that have boxes:\n{shown.round(3).to_string()}")
+    print(
+        "detected: all boxes that are outlined on test films with a known box or without the finding, called or not; "
+        "detections.csv has those of all called test films, and so another number"
+    )
     print(f"-> {', '.join([str(scores_csv), *(path.name for path in step.outputs[1:])])}")
 
 

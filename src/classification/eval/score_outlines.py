@@ -12,7 +12,10 @@ only what it calls positive. Hit rate: the most salient point lies in the outlin
 family stand random maps and a centre prior. Nothing is fitted on TRUTH.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line  # first: from here on Ctrl-C is one line
 

@@ -15,11 +15,14 @@ A model's decisions (Edema_pred_label, Edema_binary) are no labels and no probab
 finding and was not used is told with the reason; labels that contradict each other are refused, or see --majority.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv, write_json
-from cxr.core.errors import InputError, one_line
+from cxr.core.errors import InputError, counted, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.evaluation import assessment, comparison
 from cxr.external import label_tables, prediction_files
@@ -101,7 +104,7 @@ def write(model, folder, name, models, differences):
     write_json(model.metrics, folder / "metrics.json")
     write_json(model.thresholds, folder / "thresholds.json")
     write_csv(result_table(model.metrics), folder / "result.csv")
-    curves.save_curves(model.table, folder, f"{name}, {len(model.table):,} films")
+    curves.save_curves(model.table, folder, f"{name}, {counted(len(model.table), 'film')}")
     html_page.write(html_page.of_predictions(name, model, models, differences), folder / "report.html")
 
 

@@ -9,11 +9,14 @@ A logistic regression on the stored probabilities of all findings is fitted anew
 speaks for itself. Nothing is trained again, and films of train cannot be doubted: their network has seen the label.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.own_files import OwnFiles
 from cxr.evaluation import predictions
 from cxr.external import label_tables, prediction_files
@@ -54,10 +57,12 @@ def main(argv=None):
     for finding, name in sheets.items():
         draw(listed[listed["finding"] == finding], *films, arguments.out / name)
     own.finish(["suspicious.csv", *sheets.values()], ["suspicious.csv", "sheet_*.png"])
-    print(f"{len(table):,} films of {table['patient_id'].nunique():,} patients, {len(ranked):,} labels")
+    print(
+        f"{counted(len(table), 'film')} of {table['patient_id'].nunique():,} patients, {counted(len(ranked), 'label')}"
+    )
     for finding in findings:
         doubted = ranked[(ranked["finding"] == finding) & (ranked["confident"] == 1)]
-        print(f"  {finding}: {len(doubted):,} labels that confident learning calls wrong")
+        print(f"  {finding}: {counted(len(doubted), 'label')} that confident learning calls wrong")
     print(f"-> {arguments.out / 'suspicious.csv'}" + (", a sheet a finding" if films else f"; no sheets: {why_not}"))
     print("A label that disagrees is one to look at, not one that is wrong: a network errs more often on rare looks.")
 

@@ -9,11 +9,14 @@ Without --film, OVERLAYS_PER_FINDING test films a finding: true and false positi
 first. A heatmap is what a film adds to the logit beyond the average film of val; an ensemble's is the members' mean.
 """
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv, write_json
-from cxr.core.errors import InputError, hint
+from cxr.core.errors import InputError, counted, hint
 from cxr.core.executors import process_count
 from cxr.core.findings import canonical, colours
 from cxr.core.parameters import FAMILIES, METHOD_NAMES
@@ -44,7 +47,7 @@ def main(argv=None):
         (folder / "detections.csv").unlink(missing_ok=True)
         write_json(overlays.overlays_made_from(scored, folder), folder / "gradcam" / "made_from.json")
     grids = ", ".join(f"{cam.shape[2]}x{cam.shape[3]}" for cam in scored.cams)
-    print(f"maps of {grids} cells, up to twice as fine as the networks' places; few of these tell a region at most")
+    print(f"maps of {grids} cells, up to twice as fine as the networks' own places: a map tells a region, not an edge")
     chosen = {finding: family_maps.choose_films(scored, finding, arguments.film, limit) for finding in wanted}
     jobs = [(finding, row) for finding, rows in chosen.items() for row in rows]
     with ThreadPoolExecutor(process_count(params.general.workers)) as threads:
@@ -58,14 +61,15 @@ def main(argv=None):
                 groups[outcomes[row]].append(tiles[finding, row])
             path = folder / "gradcam" / f"overview_{finding}.png"
             note = f"{METHOD_NAMES[params.evaluation.map_method]}, {scored.threshold_note(finding)}"
-            film_pictures.overview(groups, path, finding, colours(scored.findings)[finding], note)
-        print(f"{finding}: {len(rows)} overlays -> {folder / 'gradcam' / finding}")
+            colour = colours(scored.findings)[finding]
+            film_pictures.overview(groups, path, finding, colour, note, scored.scale, scored.unit)
+        print(f"{finding}: {counted(len(rows), 'overlay')} -> {folder / 'gradcam' / finding}")
     if not arguments.film and not arguments.finding:
         boxes = detections.detect(scored)
         write_csv(boxes, folder / "detections.csv")
         print(
-            f"{len(boxes)} boxes on {boxes['image_id'].nunique()} test films, in pixels of the original "
-            f"-> {folder / 'detections.csv'}"
+            f"{counted(len(boxes), 'box')} on {counted(boxes['image_id'].nunique(), 'called test film')}, in pixels of "
+            f"the original -> {folder / 'detections.csv'} (detection scores count boxes of films not called too)"
         )
 
 

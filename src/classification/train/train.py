@@ -5,6 +5,10 @@ Writes  MODELS_DIR/classification/<family>/<member>/: model.keras (best epoch by
         run.json
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line, configuration, locks, process_group
 from cxr.core.parameters import FAMILIES
 

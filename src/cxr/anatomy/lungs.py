@@ -1,4 +1,4 @@
-"""U-Net probability -> clean lung mask, its quality -> masked film."""
+"""U-Net probability -> clean lung mask, its quality -> masked film; and how far two masks agree."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,8 @@ LARGEST_LEFTOVER = 0.35  # share of the thresholded pixels that the clean-up may
 TOPS_APART = 0.09  # of the side, between the tops of both lungs (.086 at most)
 NARROWED = 0.42  # of a lung's width above, by which it narrows again in its upper part (.41 at most)
 UPPER_PART = 0.4  # of a lung's height
+DENTED = 0.17  # of a lung's width, by which its outer edge lies within its hull (.148 at most)
+THIN = 0.03  # of the side: half the width of what does not count there
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,28 @@ def _quality(mask: np.ndarray, lungs: int, thresholded: int, cleaned: int) -> Ma
 
 @dataclass(frozen=True)
 class Shape:
-    """How the lungs of a mask end above: what climbs the neck or a shoulder ends higher, or narrows and widens again.
+    """What is odd in the outline of the lungs of a mask.
 
-    tops_apart: height between the tops of both lungs, of the side; 0 of one lung. narrowed: by how much of its width
-    above a lung narrows within its upper part, the worse of both.
+    tops_apart: height between the tops of both lungs, of the side; 0 of one lung. What climbs the neck ends higher.
+    narrowed: by how much of its width above a lung narrows within its upper part, the worse of both; so it does below
+    what climbs a shoulder. dented: by how much of its width a lung's outer edge lies within the lung's hull in the
+    worst tenth of its rows, the worse of both: the air beside a body, below an arm, is no part of the lung, and between
+    both is the wall of the chest.
     """
 
     tops_apart: float
     narrowed: float
+    dented: float
 
     @property
     def oddness(self) -> float:
         """Above 1 a shape is doubtful."""
-        return max(self.tops_apart / TOPS_APART, self.narrowed / NARROWED)
+        return max(self.tops_apart / TOPS_APART, self.narrowed / NARROWED, self.dented / DENTED)
+
+    @property
+    def measured(self) -> str:
+        """Its three figures, for who looks at a mask that is not doubtful."""
+        return f"tops {self.tops_apart:.1%} apart, narrows {self.narrowed:.0%}, dented {self.dented:.0%}"
 
     @property
     def doubt(self) -> str:
@@ -103,22 +114,47 @@ class Shape:
             return f"one lung ends {self.tops_apart:.1%} of the film above the other, expected {TOPS_APART:.0%} or less"
         if self.narrowed > NARROWED:
             return f"a lung narrows by {self.narrowed:.1%} near its top, expected {NARROWED:.0%} or less"
+        if self.dented > DENTED:
+            return f"a lung's outer edge is dented by {self.dented:.1%} of its width, expected {DENTED:.0%} or less"
         return ""
 
 
 def shape_of(mask: np.ndarray) -> Shape:
-    """How the two largest pieces of a mask (H, W), uint8, lungs from 128 on, end above."""
-    _, pieces, statistics, _ = cv2.connectedComponentsWithStats((mask >= 128).astype(np.uint8), connectivity=4)
+    """The shape of the two largest pieces of a mask (H, W), uint8, lungs from 128 on."""
+    _, pieces, statistics, centres = cv2.connectedComponentsWithStats((mask >= 128).astype(np.uint8), connectivity=4)
     largest = 1 + np.argsort(-statistics[1:, cv2.CC_STAT_AREA], kind="stable")[:2]
     areas = statistics[:, cv2.CC_STAT_AREA]
+    lungs = [piece for piece in largest if areas[piece] >= SMALLEST_LUNG * areas[largest[0]]]
+    if not lungs:
+        return Shape(0.0, 0.0, 0.0)
     tops, narrowed = [], [0.0]
-    for piece in (piece for piece in largest if areas[piece] >= SMALLEST_LUNG * areas[largest[0]]):
-        top, height = (int(statistics[piece, column]) for column in (cv2.CC_STAT_TOP, cv2.CC_STAT_HEIGHT))
-        widths = (pieces[top : top + max(2, int(UPPER_PART * height))] == piece).sum(axis=1)
+    for lung in lungs:
+        top, height = (int(statistics[lung, column]) for column in (cv2.CC_STAT_TOP, cv2.CC_STAT_HEIGHT))
+        widths = (pieces[top : top + max(2, int(UPPER_PART * height))] == lung).sum(axis=1)
         above = np.maximum.accumulate(widths)
         narrowed.append(float(((above - widths) / above).max()))
         tops.append(top / mask.shape[0])
-    return Shape(max(tops) - min(tops) if tops else 0.0, max(narrowed))
+    left, *_, right = sorted([*lungs, *lungs], key=lambda lung: centres[lung][0])
+    dented = max(_dent(pieces == left), _dent((pieces == right)[:, ::-1]))
+    return Shape(max(tops) - min(tops), max(narrowed), dented)
+
+
+def _dent(lung: np.ndarray) -> float:
+    """How far the left edge of a lung (H, W), bool, lies within its hull: 90th percentile of its rows, of its width.
+
+    Without its thin parts, such as a sharp angle at the base, which is of the lung and draws the hull out.
+    """
+    radius = max(1, round(THIN * lung.shape[0]))
+    framed = cv2.copyMakeBorder(lung.astype(np.uint8), *[radius] * 4, cv2.BORDER_REPLICATE)  # a border thins nothing
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    thick = cv2.morphologyEx(framed, cv2.MORPH_OPEN, ellipse)[radius:-radius, radius:-radius]
+    outlines, _ = cv2.findContours(thick, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not outlines:
+        return 0.0
+    hull = cv2.fillConvexPoly(np.zeros_like(thick), cv2.convexHull(np.concatenate(outlines)), 1)
+    rows = np.flatnonzero(thick.any(axis=1))
+    depths = thick[rows].argmax(axis=1) - hull[rows].argmax(axis=1)
+    return float(np.percentile(depths, 90) / np.median(thick[rows].sum(axis=1)))
 
 
 def mask_film(
@@ -163,3 +199,32 @@ def mask_film(
     region = cv2.fillConvexPoly(np.zeros_like(lungs), hull, 1)
     # A pen as wide as twice the margin, led round the hull: the same to a pixel as dilating it by a disk.
     return film * cv2.polylines(region, [hull], True, 1, thickness=max(1, 2 * reach)), None
+
+
+def dice(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Dice coefficient 2·|A∩B| / (|A| + |B|) of masks (pixels > 0), 1 where both are empty.
+
+    Parameters
+    ----------
+    truth, mask : arrays of shape (H, W) or (N, H, W)
+
+    Returns
+    -------
+    dice : float array of shape () or (N,)
+    """
+    both, either = _overlap(truth, mask)
+    return np.where(either == 0, 1.0, 2 * both / np.maximum(both + either, 1))
+
+
+def iou(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Intersection over union (Jaccard) of masks (pixels > 0), 1 where both are empty; shapes as in `dice`."""
+    both, either = _overlap(truth, mask)
+    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
+
+
+def _overlap(truth: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels of the intersection and of the union, of shape () or (N,)."""
+    truth, mask = np.asarray(truth) > 0, np.asarray(mask) > 0
+    if truth.shape != mask.shape:
+        raise ValueError(f"masks of one shape expected, found {truth.shape} and {mask.shape}")
+    return (truth & mask).sum(axis=(-2, -1)), (truth | mask).sum(axis=(-2, -1))

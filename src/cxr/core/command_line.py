@@ -19,6 +19,8 @@ from cxr.core.settings import CHEST_FILMS, Settings, expanded
 
 PROJECT = Path(__file__).resolve().parents[3]
 OWN = ".local.json"  # how files end that are one user's own: no run is then of a changed checkout, no pull conflicts
+TOLD = "CXR_TOLD"  # the variable by which the steps of a shell script know that the first has told what is of all
+_in_use = {name: f"{name}.json" for name in ("SETTINGS", "PARAMS")}  # the JSON files as messages name them; see `load`
 
 
 def path(text: str) -> Path:
@@ -39,7 +41,10 @@ def count(text: str) -> int:
 def parser(description: str) -> argparse.ArgumentParser:
     """The arguments that every script takes, ready for more; what is wrong with them is an InputError."""
     arguments = argparse.ArgumentParser(
-        allow_abbrev=False, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        os.environ.get("CXR_COMMAND"),  # of the shell script that calls this one
+        allow_abbrev=False,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
     def refuse(message: str) -> None:
@@ -102,13 +107,24 @@ def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
 
     From here on the list CHEST_FILMS is in use, or none.
     """
-    own = [file.name for file in (arguments.settings, arguments.params) if file.name.endswith(OWN)]
-    if own:
+    files = {"SETTINGS": arguments.settings, "PARAMS": arguments.params}
+    _in_use.update({name: file.name if file.parent == PROJECT else str(file) for name, file in files.items()})
+    own = [file.name for file in files.values() if file.name.endswith(OWN)]
+    if own and not os.environ.get(TOLD):
+        os.environ[TOLD] = "yes"
         example = "the example" if len(own) == 1 else "the examples"
         print(f"with {' and '.join(own)}, in place of {example} in git", file=sys.stderr)
     settings, params = load_settings(arguments.settings), load_params(arguments.params)
     os.environ[CHEST_FILMS] = "" if settings.chest_films == Path() else str(settings.chest_films.absolute())
     return settings, params
+
+
+def with_files_in_use(message: str) -> str:
+    """A message that says SETTINGS.json or PARAMS.json, with the files that are read in their place.
+
+    Whoever raises an error need not know them. A path such as bundle/PARAMS.json stays as it is.
+    """
+    return re.sub(r"(?<![\w./-])(SETTINGS|PARAMS)\.json\b(?!\.\w)", lambda found: _in_use[found[1]], message)
 
 
 class Plain:
@@ -171,7 +187,7 @@ def run(main) -> None:
 def _status(main: Callable[[], int | None]) -> int | str | None:
     """The exit status of a script's main, once what went wrong is said; what nobody reads is raised on."""
     try:
-        if wrong := other_project() or machine.complaint():
+        if wrong := machine.complaint():
             raise InputError(wrong)
         try:
             status = main()
@@ -185,24 +201,9 @@ def _status(main: Callable[[], int | None]) -> int | str | None:
             traceback.print_exc()
         message, status = explained(error)
         who = f" in {process_group.name()}" if process_group.name() else ""
-        print(f"error{who}: {one_line(message)}", file=sys.stderr, flush=True)
+        print(f"error{who}: {one_line(with_files_in_use(message))}", file=sys.stderr, flush=True)
         process_group.end(status)
     return status
-
-
-def other_project() -> str | None:
-    """What is wrong where the script that runs lies in another copy of the project than this package; None else.
-
-    Python imports what is installed or on PYTHONPATH: a second copy's scripts would run the first one's code, with its
-    SETTINGS.json.
-    """
-    script = Path(getattr(sys.modules["__main__"], "__file__", None) or __file__).resolve()
-    for folder in script.parents:
-        inside = any(script.is_relative_to(folder / part) for part in ("src", "demo"))  # and not an environment there
-        if inside and folder != PROJECT and (folder / "src" / "cxr" / "__init__.py").is_file():
-            mend = f'Run: export PYTHONPATH="{folder / "src"}"'
-            return f"{script}: is of the project {folder}, but the cxr that Python imports is that of {PROJECT}. {mend}"
-    return None
 
 
 def explained(error: BaseException) -> tuple[str, int]:

@@ -1,6 +1,7 @@
 """SETTINGS.json and PARAMS.json, read and checked."""
 
 import json
+import os
 import re
 import sys
 from collections import Counter
@@ -33,6 +34,13 @@ WORDS = {
     "too_long": "must name {max_length} at most",
     "multiple_of": "must be a multiple of {multiple_of}",
 }
+# In place of the json module's "Expecting …".
+JSON_WORDS = {
+    "Expecting ',' delimiter": "a comma or the closing bracket is missing",
+    "Expecting ':' delimiter": "a colon is missing after the key",
+    "Expecting value": 'a value is missing, or none of JSON\'s: a number, "text", true, false, null, [ ], { }',
+    "Expecting property name enclosed in double quotes": "a key in double quotes is missing; JSON has no comments",
+}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -47,7 +55,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Give one with --settings / --params.") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}.") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}. Give one with --settings / --params.") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise InputError(
@@ -56,7 +64,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         advice = " A backslash? Write paths with /; in WSL D:\\films is /mnt/d/films." if "escape" in error.msg else ""
         advice += " Curly quotes? Write straight ones." if re.search("[“”„]", error.doc) else ""
-        raise InputError(f"{path}: not valid JSON: {_told(error)}.{advice}") from None
+        raise InputError(f"{path}: not valid JSON: {_told(error)}.{advice or ' Mend it there.'}") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, nesting without end
         raise InputError(f"{path}: not valid JSON: {error}.") from None
     if not isinstance(content, dict):
@@ -67,7 +75,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _told(error: json.JSONDecodeError) -> str:
     """What is wrong and where it stands: of a comma that is missing, or one too many, not the line after it."""
     before = error.doc[: error.pos].rstrip()
-    what, where = error.msg, error.pos
+    what, where = JSON_WORDS.get(error.msg, error.msg), error.pos
     if before.endswith(",") and error.doc[error.pos : error.pos + 1] in ("}", "]", ""):
         what, where = "a comma after the last value, which must have none", len(before) - 1
     elif "delimiter" in error.msg:
@@ -205,6 +213,12 @@ def load_params(path: Path) -> Params:
     return params_from(content, str(path))
 
 
+def _without_dots(path: Path) -> Path:
+    """The path without ``..``, which messages show; as it is where a link on the way makes that another place."""
+    plain = Path(os.path.normpath(path))
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
+
+
 def load_settings(path: Path) -> Settings:
     """Read and check SETTINGS.json; relative paths are relative to the file, ``~`` and variables are replaced.
 
@@ -239,7 +253,7 @@ def load_settings(path: Path) -> Settings:
     unnamed = {name for name, key in tables.items() if key not in content}
     none = {name for name, key in tables.items() if content.get(key) == ""}
     none |= unnamed if content.get("OWN_CSV") else {name for name in unnamed if getattr(settings, name) == Path()}
-    absolute = {name: folder / value for name, value in settings if isinstance(value, Path)}
+    absolute = {name: _without_dots(folder / value) for name, value in settings if isinstance(value, Path)}
     for name in ("data_dir", "models_dir"):
         if absolute[name] == absolute["dataset_dir"]:
             what = f"is the folder of the films, DATASET_DIR {absolute[name]}, where nothing is written"

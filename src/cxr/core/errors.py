@@ -50,6 +50,11 @@ def hint(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {meant}?" if meant else ""
 
 
+def counted(number: int, thing: str) -> str:
+    """A number with what it counts, such as ``1 film``, ``2,000 films`` or ``0 boxes``."""
+    return f"{number:,} {thing}{'' if number == 1 else 'es' if thing[-1] in 'sx' else 's'}"
+
+
 def one_line(text: str) -> str:
     """The text with everything that would break its line or move a terminal's cursor written as ``\\n``, ``\\x1b`` …
 

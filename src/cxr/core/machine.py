@@ -50,6 +50,17 @@ def complaint() -> str | None:
     return None
 
 
+def told_of_import(error: ImportError) -> str | None:
+    """What to say of a package that a script cannot import; None where that is not known."""
+    if not isinstance(error, ModuleNotFoundError):
+        return complaint() or told(error)
+    project, run = REQUIREMENTS.parent, "pip install -r requirements.txt"
+    if Path(sys.prefix).resolve() != (project / ".venv").resolve():
+        activate = project / ".venv/bin/activate"
+        run = f". '{activate}'" if activate.exists() else f"python3 -m venv .venv && . .venv/bin/activate && {run}"
+    return f"{sys.executable} lacks our packages ({error}). Run, in {project}: {run}"
+
+
 def _found(name: str) -> tuple[str, Path | None]:
     """The version of a package that Python would import, and the folder it is in; "" and None where there is none."""
     try:

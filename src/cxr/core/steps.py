@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cxr.core.artifacts import as_json, read_record, write_json
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 
 
 def _stamp(path: Path) -> list:
@@ -22,7 +22,7 @@ def refuse_problems(csv: Path | None) -> None:
     if len(listed):
         shown = "; ".join(f"{path}: {problem}" for path, problem in listed.head(5).itertuples(index=False))
         raise InputError(
-            f"--strict: {len(listed)} problems, listed in {csv}: {shown}{' …' if len(listed) > 5 else ''}. "
+            f"--strict: {counted(len(listed), 'problem')}, listed in {csv}: {shown}{' …' if len(listed) > 5 else ''}. "
             "Mend them, or run without --strict."
         )
 

@@ -100,31 +100,31 @@ def measure(truth, probabilities, patient_ids, replicates: int, seed: int) -> di
     -------
     figures : dict that JSON can hold, or None without such films
         ``brier`` (Brier 1950); ``expected_calibration_error``: mean over the bins, by their films, of |share of
-        positives - mean probability|; ``in_the_large``: prevalence - mean probability; an interval of each;
+        positives - mean probability|; ``in_the_large``: prevalence - mean probability; of each `bootstrap.intervals`;
         ``reliability``: a dict a bin.
     """
     known = ~(np.isnan(truth) | np.isnan(probabilities))
     if not known.any():
         return None
     labels, scores = truth[known], np.asarray(probabilities, dtype=float)[known]
+    owners = np.asarray(patient_ids)[known]
     bins = bins_of(scores)
     one_hot = np.eye(bins.max() + 1)[bins]
     # Of each film: squared error, then in the column of its bin a film, its probability, a positive.
     films = np.hstack([(scores - labels)[:, None] ** 2, one_hot, one_hot * scores[:, None], one_hot * labels[:, None]])
-    sums = bootstrap.replicate_sums(films, np.asarray(patient_ids)[known], replicates, seed)
+    sums = bootstrap.replicate_sums(films, owners, replicates, seed)
     brier, error, large = _figures(films.sum(axis=0)[None])
-    replicated = _figures(sums)
+    keys = ("brier", "expected_calibration_error", "in_the_large")
+    drawn = dict(zip(keys, _figures(sums), strict=True))
     count, expected, positives = np.split(films.sum(axis=0)[1:], 3)
     return {
         "films": int(known.sum()),
         "brier": float(brier[0]),
-        "brier_interval": bootstrap.interval(replicated[0]),
         "expected_calibration_error": float(error[0]),
-        "expected_calibration_error_interval": bootstrap.interval(replicated[1]),
         "mean_probability": float(scores.mean()),
         "prevalence": float(labels.mean()),
         "in_the_large": float(large[0]),
-        "in_the_large_interval": bootstrap.interval(replicated[2]),
+        **bootstrap.intervals(drawn, bootstrap.silence(labels, owners), len(np.unique(owners))),
         "reliability": [
             {"films": int(n), "mean_probability": float(p / n), "share_positive": float(y / n)}
             for n, p, y in zip(count, expected, positives, strict=True)

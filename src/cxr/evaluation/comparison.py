@@ -9,6 +9,8 @@ import pandas as pd
 from cxr.core.errors import InputError
 from cxr.evaluation import bootstrap, figures, metrics, predictions
 
+SAME = "the same"  # an interval from 0 to 0 would look like much certainty
+
 
 def best_on_val(tables: Mapping[str, pd.DataFrame]) -> str:
     """The model with the highest mean AUROC on val (the first of equals, or where none is defined)."""
@@ -38,7 +40,9 @@ def paired(
     -------
     differences : dict that JSON can hold
         ``films``, ``patients``; ``findings``: finding -> ``auroc`` and ``average_precision``, each with ``first``,
-        ``second``, ``difference``, ``interval``; ``macro``: the same of the mean over the findings defined.
+        ``second``, ``difference``, ``interval`` and ``no_interval``, why there is none (`SAME` where both are equal in
+        every resample); and ``too_few``, see `bootstrap.too_few`. ``macro``: the same of the mean over the findings
+        defined, ``too_few`` the findings that are.
 
     Raises
     ------
@@ -50,16 +54,27 @@ def paired(
     other_truth, other_scores = predictions.arrays(second)
     truth = np.where(np.isnan(other_truth), np.nan, truth)  # a finding that only one file has is not compared
     patients = first["patient_id"].to_numpy()
-    replicates = replicates if len(set(patients)) > 1 else 0
     drawn = [figures.replicate_scores(truth, values, patients, replicates, seed) for values in (scores, other_scores)]
-    findings: dict[str, Any] = {finding: {} for finding in scored}
-    macro = {}
+    silent = metrics.silences(truth, patients, scored)
+    findings: dict[str, Any] = {
+        finding: {"too_few": bootstrap.too_few(truth[:, f], patients)} for f, finding in enumerate(scored)
+    }
+    macro: dict[str, Any] = {}
     for figure in figures.RANKINGS:
         plain = [metrics.ranking(figure, truth, values) for values in (scores, other_scores)]
         columns = {finding: [f] for f, finding in enumerate(scored)} | {None: np.flatnonzero(~np.isnan(plain[0]))}
         for finding, chosen in columns.items():
-            change = _difference(*(values[chosen] for values in plain), *(by[figure.key][:, chosen] for by in drawn))
+            few = {scored[f]: silent[scored[f]] for f in chosen}
+            change = _difference(
+                *(values[chosen] for values in plain), *(by[figure.key][:, chosen] for by in drawn),
+                bootstrap.silence_of_mean(few) if finding is None else silent[finding], len(set(patients)),
+            )  # fmt: skip
             (macro if finding is None else findings[finding])[figure.key] = change
+    macro["too_few"] = [
+        finding
+        for finding, values in findings.items()
+        if values["too_few"] and values["auroc"]["difference"] is not None
+    ]
     return {"films": len(first), "patients": len(set(patients)), "findings": findings, "macro": macro}
 
 
@@ -89,14 +104,19 @@ def _on_common_films(first: pd.DataFrame, second: pd.DataFrame, names: Sequence[
     return first, second
 
 
-def _difference(first, second, first_replicates, second_replicates) -> dict[str, Any]:
-    """Of the mean over columns: values (F,), replicates (R, F)."""
+def _difference(first, second, first_replicates, second_replicates, silent: str | None, patients: int):
+    """Of the mean over columns: values (F,), replicates (R, F); ``silent``: see `bootstrap.silence`."""
     if not len(first) or np.isnan(first).any():
-        return {"first": None, "second": None, "difference": None, "interval": None}
+        return {"first": None, "second": None, "difference": None, "interval": None, "no_interval": None}
     change = (first_replicates - second_replicates).mean(axis=1)
+    limits = bootstrap.interval(change, silent)
+    why = silent or bootstrap.why_none(patients, len(change))
+    if np.array_equal(first, second) and not np.nan_to_num(change).any():
+        limits, why = None, SAME
     return {
         "first": float(first.mean()),
         "second": float(second.mean()),
         "difference": float(first.mean() - second.mean()),
-        "interval": bootstrap.interval(change, equal_says_nothing=False),
+        "interval": limits,
+        "no_interval": None if limits else why,
     }

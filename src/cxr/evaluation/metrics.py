@@ -1,8 +1,9 @@
-"""What a predictions table is worth: thresholds from val, metrics of test, intervals, the result table, Dice and IoU.
+"""What a predictions table is worth: thresholds from val, metrics of test, intervals, means.
 
 Films whose label is not known count nowhere. A figure that is not defined is None in the JSON and NaN in a table.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,6 @@ from cxr.evaluation.figures import RANKINGS, RATES, SHARES, Counts, Figure
 from cxr.evaluation.operating_points import at_points, none_if_nan
 from cxr.evaluation.source_fits import POOLED, fit_of
 from cxr.evaluation.thresholds import decide, label_counts, threshold_of, why_undefined
-
-mean_interval = bootstrap.mean_interval
 
 # Every figure of a finding, in the order in which tables show them.
 FIGURES = (
@@ -49,7 +48,9 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
         ``findings``, ``total`` (micro, over all film-finding cells with a known label) and ``macro`` (mean over the
         findings where a figure is defined) of all films, then ``by_source`` with the same three for each kind of label,
         then ``protocol``. None where undefined, with a ``reason`` where that is the AUROC. ``guessing``: see
-        `why_guessing`; ``too_few``: see `bootstrap.too_few`, of ``macro`` the findings that are.
+        `why_guessing`; ``too_few``: see `bootstrap.too_few`, of ``macro`` the findings that are;
+        ``without_interval``: figure -> why it has none; ``threshold_few``: source -> of which patients its threshold
+        was fitted on too few, where it was.
         Recall is sensitivity, precision the positive predictive value.
     """
     sources = predictions.label_source(test_table)
@@ -68,7 +69,8 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
         "threshold_rule": thresholds["rule"],
         "thresholds_from": thresholds["val"],
         "interval": "95 % percentile bootstrap of test patients; does not cover the variance of training; of a share "
-        f"where resampling says nothing, and of fewer than {bootstrap.FEWEST} patients: Clopper-Pearson, by films",
+        f"where resampling says nothing, and of fewer than {bootstrap.FEWEST} patients: Clopper-Pearson, by films; of "
+        f"fewer than {bootstrap.LEAST} patients with, or without, a finding: no other",
         "replicates": replicates,
         "seed": seed,
         "total": "micro: all film-finding cells with a known label",
@@ -80,9 +82,6 @@ def evaluate(test_table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
 def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
     truth, probabilities = predictions.arrays(table)
     patients = table["patient_id"].to_numpy()
-    no_interval = bootstrap.why_none(len(set(patients)), replicates)
-    if len(set(patients)) < 2:
-        replicates = 0
     drawn = figures.replicate_scores(truth, probabilities, patients, replicates, seed)
     sources, names = sorted(set(predictions.source(table))), predictions.findings_of(table)
     test = table[table["split"] == "test"]
@@ -92,33 +91,47 @@ def _block(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, see
     points = at_points(test, thresholds)
     calibrations = _calibrations(test, thresholds, replicates, seed)
     ranked = {figure.key: ranking(figure, truth, probabilities) for figure in RANKINGS}
-    findings = {}
+    findings, silent, decided_silent = {}, silences(truth, patients, names), silences(test_truth, owners, names)
     for f, finding in enumerate(names):
         reason = why_undefined(truth[:, f])
         known = ~np.isnan(truth[:, f])
         used = {name: threshold_of(thresholds, finding, name) for name in sources}
+        parts = [
+            bootstrap.intervals(
+                {figure.key: drawn[figure.key][:, f] for figure in RANKINGS}, silent[finding], len(set(patients))
+            ),
+            rate_intervals(outcomes[:, f], owners, {figure.key: drawn[figure.key][:, f] for figure in RATES}),
+            calibrations[finding],
+        ]
+        values = {key: none_if_nan(values[f]) for key, values in ranked.items()}
+        limits = parts[0]["auroc_interval"]
         findings[finding] = {
-            **{key: none_if_nan(values[f]) for key, values in ranked.items()},
+            **values,
             **_rates(test_truth[:, [f]], decisions[:, [f]]),
-            **{f"{figure.key}_interval": bootstrap.interval(drawn[figure.key][:, f]) for figure in RANKINGS},
-            **rate_intervals(outcomes[:, f], owners, {figure.key: drawn[figure.key][:, f] for figure in RATES}),
+            **{key: value for part in parts for key, value in part.items()},
+            "without_interval": {key: why for part in parts for key, why in part["without_interval"].items()},
             "threshold": {name: fitted["threshold"] for name, fitted in used.items()},
             "threshold_fitted_on": {name: fitted["fitted_on"] for name, fitted in used.items()},
+            "threshold_few": {name: fitted["few"] for name, fitted in used.items() if fitted.get("few")},
             **{key: value for key, value in label_counts(truth[:, f]).items() if key != "prevalence"},
             "unknown": int((~known).sum()),
-            "no_interval": no_interval,
             "too_few": bootstrap.too_few(truth[:, f], patients),
+            "guessing": why_guessing(values["auroc"], limits, probabilities[known, f], silent[finding]),
             "replicates_dropped": int(np.isnan(drawn["auroc"][:, f]).sum()),
             "operating_points": points[finding],
-            **calibrations[finding],
             **({"reason": reason} if reason else {}),
         }
-        limits = findings[finding]["auroc_interval"]
-        findings[finding]["guessing"] = why_guessing(findings[finding]["auroc"], limits, probabilities[known, f])
     known = ~np.isnan(test_truth)
     total = {**_rates(test_truth, decisions), "films": len(test), "cells": int(known.sum())}
     total |= {"positives": int((test_truth == 1).sum()), "unknown": int((~known).sum())}
-    return {"findings": findings, "total": total, "macro": _macro(findings, drawn)}
+    silent_of = dict.fromkeys((figure.key for figure in RANKINGS), silent)
+    silent_of |= dict.fromkeys((figure.key for figure in RATES), decided_silent)
+    return {"findings": findings, "total": total, "macro": _macro(findings, drawn, silent_of, len(set(patients)))}
+
+
+def silences(truth: np.ndarray, patients: np.ndarray, names: Sequence[str]) -> dict[str, str | None]:
+    """`bootstrap.silence` of every finding of an array of shape (N, F)."""
+    return {name: bootstrap.silence(truth[:, f], patients) for f, name in enumerate(names)}
 
 
 def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: int, seed: int) -> dict[str, Any]:
@@ -126,16 +139,23 @@ def _calibrations(table: pd.DataFrame, thresholds: dict[str, Any], replicates: i
     truth, raw = predictions.arrays(table)
     fitted = thresholds.get("calibration")
     calibrated = calibration.calibrated(table, fitted) if fitted else np.full_like(raw, np.nan)
-    brief = ("brier", "brier_interval", "expected_calibration_error", "expected_calibration_error_interval")
+    sources = sorted(set(predictions.source(table)))
+    brief = ("brier", "expected_calibration_error")
+    keys = (*brief, *(f"{key}_interval" for key in brief))
     blocks = {}
     for f, finding in enumerate(predictions.findings_of(table)):
         before, after = (
             calibration.measure(truth[:, f], scores[:, f], table["patient_id"], replicates, seed)
             for scores in (raw, calibrated)
         )
-        figures_of_raw = {key: before[key] if before else None for key in brief}
+        figures_of_raw = {key: before[key] if before else None for key in keys}
+        without = before["without_interval"] if before else {}
+        figures_of_raw["without_interval"] = {key: without[key] for key in brief if key in without}
         reason = _why_not_calibrated(table, fitted["findings"][finding], truth[:, f]) if fitted else None
-        blocks[finding] = {**figures_of_raw, "calibration": {"before": before, "after": after, "reason": reason}}
+        fits = {name: fit_of(fitted["findings"][finding], name) for name in sources} if fitted else {}
+        few = {name: fit["few"] for name, fit in fits.items() if fit.get("few")}
+        measured = {"before": before, "after": after, "reason": reason, "few": few}
+        blocks[finding] = {**figures_of_raw, "calibration": measured}
     return blocks
 
 
@@ -150,23 +170,35 @@ def _why_not_calibrated(table: pd.DataFrame, fits: dict[str, Any], truth: np.nda
     return f"{', '.join(lacking)} left out: {', '.join(reasons)}" if lacking else None
 
 
-def _macro(findings: dict[str, Any], drawn: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Means over the findings where a figure is defined; a replicate counts where all of those findings are defined."""
+def _macro(
+    findings: dict[str, Any], drawn: dict[str, np.ndarray], silent_of: Mapping[str, Mapping[str, str | None]],
+    patients: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Means over the findings where a figure is defined; a replicate counts where all of those findings are defined.
+
+    silent_of: figure -> finding -> `bootstrap.silence`.
+    """
     names = list(findings)
-    macro = {}
+    macro: dict[str, Any] = {"without_interval": {}}
     for key in (figure.key for figure in FIGURES):
         defined = [f for f, finding in enumerate(names) if findings[finding][key] is not None]
         macro[key] = float(np.mean([findings[names[f]][key] for f in defined])) if defined else None
-        if key in drawn and f"{key}_interval" in findings[names[0]]:
-            macro[f"{key}_interval"] = bootstrap.interval(drawn[key][:, defined].mean(axis=1)) if defined else None
+        if key in silent_of:
+            silent = bootstrap.silence_of_mean({names[f]: silent_of[key][names[f]] for f in defined})
+            values = drawn[key][:, defined].mean(axis=1) if defined else np.zeros(0)
+            limits = bootstrap.intervals({key: values}, silent, patients)
+            macro["without_interval"] |= limits.pop("without_interval")
+            macro |= limits
     over = [finding for finding in names if findings[finding]["auroc"] is not None]
     few = [finding for finding in over if findings[finding]["too_few"]]
-    guessing = why_guessing(macro["auroc"], macro["auroc_interval"], np.zeros(0))
-    no_interval = findings[names[0]]["no_interval"] if names else ""
-    return {**macro, "auroc_over": over, "no_interval": no_interval, "too_few": few, "guessing": guessing}
+    silent = bootstrap.silence_of_mean({name: silent_of["auroc"][name] for name in over})
+    guessing = why_guessing(macro["auroc"], macro["auroc_interval"], np.zeros(0), silent)
+    return {**macro, "auroc_over": over, "too_few": few, "guessing": guessing}
 
 
-def why_guessing(auroc: float | None, limits: list[float] | None, probabilities: np.ndarray) -> str | None:
+def why_guessing(
+    auroc: float | None, limits: list[float] | None, probabilities: np.ndarray, silent: str | None = None
+) -> str | None:
     """Why figures like these are not told from guessing, or None where they are, or where nothing can be said.
 
     Parameters
@@ -174,12 +206,16 @@ def why_guessing(auroc: float | None, limits: list[float] | None, probabilities:
     auroc, limits : of the films whose label is known
     probabilities : array of shape (N,)
         Of those films.
+    silent : str, optional
+        `bootstrap.silence`: of so few patients it cannot be told, however high the AUROC.
     """
     if auroc is None:
         return None
     scores = calibration.logit(probabilities)
     if len(scores) > 1 and np.ptp(scores) < HAIR:
         return f"all probabilities lie between {probabilities.min():.3f} and {probabilities.max():.3f}"
+    if silent:
+        return f"cannot be told, too few: {silent}"
     if limits and limits[0] <= CHANCE:
         holds = "holds 0.5" if limits[1] >= CHANCE else "lies below 0.5"
         return f"AUROC {auroc:.3f}, whose interval ({limits[0]:.3f} to {limits[1]:.3f}) {holds}"
@@ -222,20 +258,28 @@ def rate_intervals(films: np.ndarray, patients: np.ndarray, drawn: dict[str, np.
     Returns
     -------
     intervals : dict that JSON can hold
-        ``<key>_interval``, and ``exact_intervals``: the keys of those that are Clopper and Pearson's, by films, because
-        resampling says nothing (`bootstrap.interval`) or a share is of fewer than `bootstrap.FEWEST` patients. None of
-        one patient.
+        As `bootstrap.intervals`, and ``exact_intervals``: the keys of those that are Clopper and Pearson's, by films,
+        because resampling says nothing (`bootstrap.interval`) or a share is of fewer than `bootstrap.FEWEST` patients.
+        A share of one patient has none; nor has what is no share, where `bootstrap.silence` says why.
     """
-    intervals, exact = {}, []
+    known = films.any(axis=1)
+    truth = films[known][:, [0, 3]].sum(axis=1)  # hits and misses have the finding
+    silent = bootstrap.silence(truth, patients[known])
+    result: dict[str, Any] = bootstrap.intervals(drawn, silent, len(np.unique(patients)))
+    without, exact = result["without_interval"], []
     for figure in RATES:
-        limits = bootstrap.interval(drawn[figure.key])
-        if figure.share and len(drawn[figure.key]):
+        resampled = drawn[figure.key]
+        if figure.share and len(resampled):
             part, whole = figure.share(Counts(*films.T))
             owners = len(np.unique(patients[whole > 0]))
-            limits, is_exact = bootstrap.share_interval(limits, int(part.sum()), int(whole.sum()), owners)
+            limits, is_exact = bootstrap.share_interval(
+                bootstrap.interval(resampled), int(part.sum()), int(whole.sum()), owners
+            )
             exact += [figure.key] if is_exact else []
-        intervals[f"{figure.key}_interval"] = limits
-    return {**intervals, "exact_intervals": exact}
+            result[f"{figure.key}_interval"] = limits
+            without.pop(figure.key, None)
+            without |= {} if limits else {figure.key: bootstrap.why_none(owners, len(resampled))}
+    return {**result, "exact_intervals": exact}
 
 
 def ranking(figure: Figure, truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -252,32 +296,3 @@ def mean_auroc(truth: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean AUROC over the findings defined on arrays of shape (N, F); NaN where none is."""
     values = ranking(RANKINGS[0], truth, probabilities)
     return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
-
-
-def dice(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Dice coefficient 2·|A∩B| / (|A| + |B|) of masks (pixels > 0), 1 where both are empty.
-
-    Parameters
-    ----------
-    truth, mask : arrays of shape (H, W) or (N, H, W)
-
-    Returns
-    -------
-    dice : float array of shape () or (N,)
-    """
-    both, either = _overlap(truth, mask)
-    return np.where(either == 0, 1.0, 2 * both / np.maximum(both + either, 1))
-
-
-def iou(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Intersection over union (Jaccard) of masks (pixels > 0), 1 where both are empty; shapes as in `dice`."""
-    both, either = _overlap(truth, mask)
-    return np.where(either == 0, 1.0, both / np.maximum(either, 1))
-
-
-def _overlap(truth: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels of the intersection and of the union, of shape () or (N,)."""
-    truth, mask = np.asarray(truth) > 0, np.asarray(mask) > 0
-    if truth.shape != mask.shape:
-        raise ValueError(f"masks of one shape expected, found {truth.shape} and {mask.shape}")
-    return (truth & mask).sum(axis=(-2, -1)), (truth | mask).sum(axis=(-2, -1))

@@ -33,6 +33,7 @@ def cascade(classifier, stages: int, seed: int) -> Iterator[str]:
 
 
 RANDOMISED_FILMS = 32  # enough for a mean correlation
+FEWEST_PLACES = 4  # of a map whose ranks are compared
 
 
 def randomisation(network, classifier, pack: np.ndarray, rows: np.ndarray, params: Params) -> pd.DataFrame:
@@ -84,7 +85,7 @@ def mean_correlation(maps: np.ndarray, others: np.ndarray) -> float:
 
     Pairs of which one is constant or not finite are left out. NaN where none is left, or with fewer than four places.
     """
-    if maps[0, 0].size < 4:
+    if maps[0, 0].size < FEWEST_PLACES:
         return float("nan")
     flat = [stack.reshape(-1, maps[0, 0].size).astype(np.float64) for stack in (maps, others)]
     finite = np.isfinite(flat[0]).all(axis=1) & np.isfinite(flat[1]).all(axis=1)

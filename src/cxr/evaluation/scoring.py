@@ -12,7 +12,7 @@ import pandas as pd
 
 from cxr.core import executors
 from cxr.core.artifacts import digest, need, origin, read_json, write_csv
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.parameters import MAP_METHODS, Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
@@ -120,7 +120,7 @@ def _score_and_write(scoring: "Scoring", films: pd.DataFrame, written: dict[str,
     # Two threads here: one reads films or writes maps while the other has the network.
     with executors.cluster(scheduler) if scheduler else executors.threads(2) as pool:
         device, grid = pool.executor.submit(describe, scoring).result()
-        say(f"{Path(scoring.model).parent.name}: scoring {len(rows)} films; {device}")
+        say(f"{Path(scoring.model).parent.name}: scoring {counted(len(rows), 'film')}; {device}")
         table = _table(scoring, films, rows, _score(scoring, rows, grid, cams, pool))
         without = _table(scoring, films, test, _score_blanked(scoring, films, test, pool)) if blanked else None
         looked_at = pool.executor.submit(randomise, scoring, test if len(test) else rows).result()

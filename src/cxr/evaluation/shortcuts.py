@@ -62,7 +62,10 @@ def _probe(val: pd.DataFrame, test: pd.DataFrame, first: str, replicates: int, s
     truth, patients = of_first[1][:, None], test["patient_id"].to_numpy(dtype=str)
     replicated = figures.replicate_scores(truth, probability, patients, replicates, seed)["auroc"]
     auroc = float(roc_auc_score(truth, probability))
-    return {"films": len(test), "auroc": auroc, "interval": bootstrap.interval(replicated[:, 0])}
+    silent, owners = bootstrap.silence(truth[:, 0], patients), len(set(patients))
+    limits = bootstrap.intervals({"auroc": replicated[:, 0]}, silent, owners)
+    why = limits["without_interval"].get("auroc")
+    return {"films": len(test), "auroc": auroc, "interval": limits["auroc_interval"], "no_interval": why}
 
 
 def blanked(test: pd.DataFrame, without_corners: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.evaluation import predictions
+from cxr.evaluation import bootstrap, predictions
 
 POOLED = "pooled"
 
@@ -17,7 +17,7 @@ def fit_by_source(
     fallback: Sequence[str],
     unfitted: dict[str, Any] | None = None,
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """finding -> source or "pooled" -> what ``fit`` says of its films.
+    """finding -> source or "pooled" -> what ``fit`` says of its films; ``few``: `bootstrap.shortage` of what it is of.
 
     Parameters
     ----------
@@ -30,18 +30,22 @@ def fit_by_source(
         What the pooled fit holds where it could not be fitted either.
     """
     truth, probabilities = predictions.arrays(val_table)
-    sources = predictions.source(val_table)
+    sources, patients = predictions.source(val_table), val_table["patient_id"].to_numpy()
     fits: dict[str, dict[str, dict[str, Any]]] = {}
     for f, finding in enumerate(predictions.findings_of(val_table)):
         pooled = fit(truth[:, f], probabilities[:, f], POOLED)
         if "reason" in pooled:
-            pooled |= unfitted or {}
+            pooled |= {"few": None, **(unfitted or {})}  # fitted on nothing: the reason says more
+        else:
+            pooled["few"] = bootstrap.shortage(truth[:, f], patients)
         fits[finding] = {POOLED: pooled}
         for name in sorted(set(sources)):
             here = sources == name
             fitted = fit(truth[here, f], probabilities[here, f], name)
             if "reason" in fitted:
-                fitted |= {key: pooled[key] for key in fallback}
+                fitted |= {key: pooled[key] for key in (*fallback, "few")}
+            else:
+                fitted["few"] = bootstrap.shortage(truth[here, f], patients[here])
             fits[finding][name] = fitted
     return fits
 

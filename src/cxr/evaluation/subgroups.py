@@ -55,7 +55,8 @@ def evaluate(
         From `groupings`, or any other: name -> group of every film; a film of the group "" is in none.
     thresholds : dict
     replicates, seed : int
-        Patients of the whole table are drawn, so that groups that share patients can be compared.
+        A group's own patients are drawn: it has the interval that the same films have as a table of their own. For a
+        gap those of the whole table are, since patients may be in both groups.
 
     Returns
     -------
@@ -63,17 +64,16 @@ def evaluate(
         grouping -> ``groups`` (group -> films, patients, findings -> figures, macro) and, for view and sex, ``gap``
         (first minus second group: finding -> difference of AUROC with its interval).
     """
-    decided = {"test": (table["split"] == "test").to_numpy(), "called": decide(table, thresholds)}
-    results = {}
+    called = decide(table, thresholds)
+    results: dict[str, Any] = {}
     for grouping, values in groups.items():
         names = sorted(set(values) - {""}, key=_order)
-        blocks, replicated = {}, {}
-        for name in names:
-            blocks[name], replicated[name] = _group(table, values == name, decided, replicates, seed)
+        blocks = {name: _group(table[values == name], called[values == name], replicates, seed) for name in names}
         results[grouping] = {"groups": blocks}
         pair = GAPS.get(grouping, ())
         if pair and set(pair) <= set(names):
-            results[grouping]["gap"] = _gap(*pair, blocks, replicated)
+            drawn = [_replicated(table, values == name, replicates, seed) for name in pair]
+            results[grouping]["gap"] = _gap(*pair, blocks, drawn[0] - drawn[1])
     return results
 
 
@@ -82,56 +82,65 @@ def _order(name: str) -> tuple[int, str]:
     return (known.index(name) if name in known else -1, name)
 
 
-def _group(table: pd.DataFrame, here: np.ndarray, decided: dict[str, np.ndarray], replicates: int, seed: int):
-    """Figures of one group, and its AUROC in every replicate (R, F)."""
+def _replicated(table: pd.DataFrame, here: np.ndarray, replicates: int, seed: int) -> np.ndarray:
+    """AUROC of the films ``here`` in every resample of the patients of all films, shape (R, F)."""
     truth, probabilities = predictions.arrays(table)
-    names = predictions.findings_of(table)
-    patients = table["patient_id"].to_numpy()
     inside = np.where(here[:, None], truth, np.nan)  # the others' labels count as not known: draws stay the same
-    auroc = figures.replicate_scores(inside, probabilities, patients, replicates, seed)["auroc"]
-    test = here & decided["test"]
-    replicated = figures.replicate_rates(
-        np.where(test[:, None], truth, np.nan), decided["called"], patients, replicates, seed
-    )
-    outcomes, owners = figures.outcomes(truth[test], decided["called"][test]), pd.factorize(patients[test])[0]
+    return figures.replicate_scores(inside, probabilities, table["patient_id"], replicates, seed)["auroc"]
+
+
+def _group(table: pd.DataFrame, called: np.ndarray, replicates: int, seed: int) -> dict[str, Any]:
+    """Figures of one group, whose films (N) and decisions (N, F) these are."""
+    truth, probabilities = predictions.arrays(table)
+    names, patients = predictions.findings_of(table), table["patient_id"].to_numpy()
+    count = len(set(patients))
+    auroc = figures.replicate_scores(truth, probabilities, patients, replicates, seed)["auroc"]
+    test = (table["split"] == "test").to_numpy()
+    replicated = figures.replicate_rates(truth[test], called[test], patients[test], replicates, seed)
+    outcomes, owners = figures.outcomes(truth[test], called[test]), pd.factorize(patients[test])[0]
     values, shown = figures.rates(outcomes.sum(axis=0)), ("recall", "specificity")
-    findings = {}
+    findings, silent = {}, metrics.silences(truth, patients, names)
     for f, finding in enumerate(names):
-        reason = why_undefined(inside[:, f])
-        known = ~np.isnan(inside[:, f])
+        reason = why_undefined(truth[:, f])
+        known = ~np.isnan(truth[:, f])
         drawn = {name: values[:, f] for name, values in replicated.items()}
-        intervals = metrics.rate_intervals(outcomes[:, f], owners, drawn)
+        rates = metrics.rate_intervals(outcomes[:, f], owners, drawn)
+        ranked = bootstrap.intervals({"auroc": auroc[:, f]}, silent[finding], count)
+        why = {**rates["without_interval"], **ranked["without_interval"]}
         findings[finding] = {
-            "auroc": None if reason else float(roc_auc_score(inside[known, f], probabilities[known, f])),
-            "auroc_interval": None if reason else bootstrap.interval(auroc[:, f]),
+            "auroc": None if reason else float(roc_auc_score(truth[known, f], probabilities[known, f])),
+            "auroc_interval": ranked["auroc_interval"],
             **{name: none_if_nan(values[name][f]) for name in shown},
-            **{f"{name}_interval": intervals[f"{name}_interval"] for name in shown},
-            "exact_intervals": [name for name in intervals["exact_intervals"] if name in shown],
-            **label_counts(inside[:, f]),
-            "too_few": bootstrap.too_few(inside[:, f], patients),
+            **{f"{name}_interval": rates[f"{name}_interval"] for name in shown},
+            "exact_intervals": [name for name in rates["exact_intervals"] if name in shown],
+            "without_interval": {key: why[key] for key in ("auroc", *shown) if key in why},
+            **label_counts(truth[:, f]),
+            "too_few": bootstrap.too_few(truth[:, f], patients),
             **({"reason": reason} if reason else {}),
         }
-    block = {"films": int(here.sum()), "patients": len(set(patients[here])), "findings": findings}
     defined = [f for f, finding in enumerate(names) if findings[finding]["auroc"] is not None]
-    aurocs = [findings[names[f]]["auroc"] for f in defined]
-    block["macro"] = {
-        "auroc": float(np.mean(aurocs)) if defined else None,
-        "auroc_interval": bootstrap.interval(auroc[:, defined].mean(axis=1)) if defined else None,
-        "auroc_over": [names[f] for f in defined],
+    over = [names[f] for f in defined]
+    means = auroc[:, defined].mean(axis=1) if defined else np.zeros(0)
+    silent_mean = bootstrap.silence_of_mean({name: silent[name] for name in over})
+    macro = {
+        "auroc": float(np.mean([findings[name]["auroc"] for name in over])) if defined else None,
+        **bootstrap.intervals({"auroc": means}, silent_mean, count),
+        "auroc_over": over,
     }
-    return block, auroc
+    return {"films": len(table), "patients": count, "findings": findings, "macro": macro}
 
 
-def _gap(first: str, second: str, blocks: dict[str, Any], replicated: dict[str, np.ndarray]) -> dict[str, Any]:
-    differences = replicated[first] - replicated[second]
+def _gap(first: str, second: str, blocks: dict[str, Any], differences: np.ndarray) -> dict[str, Any]:
+    """First group minus second; ``differences``: of every resample, shape (R, F)."""
     gaps = {}
     for f, finding in enumerate(blocks[first]["findings"]):
         pair = [blocks[name]["findings"][finding] for name in (first, second)]
         aurocs = [group["auroc"] for group in pair]
         defined = None not in aurocs
+        limits = bootstrap.interval(differences[:, f]) if all(group["auroc_interval"] for group in pair) else None
         gaps[finding] = {
             "difference": aurocs[0] - aurocs[1] if defined else None,
-            "interval": bootstrap.interval(differences[:, f]) if defined else None,
+            "interval": limits,
             "too_few": any(group["too_few"] for group in pair),
         }
     return {"first": first, "second": second, "findings": gaps}

@@ -13,11 +13,11 @@ from cxr.core.artifacts import digest, need, read_json, read_record
 from cxr.core.errors import InputError
 from cxr.evaluation import comparison, predictions
 from cxr.evaluation.assessment import EVALUATED
-from cxr.evaluation.bootstrap import FEWEST
+from cxr.evaluation.comparison import SAME
 from cxr.evaluation.figures import RANKINGS
 from cxr.report.model_card import figure
 from cxr.report.model_card import table as markdown
-from cxr.report.page_tables import findings_and_mean
+from cxr.report.page_tables import change_notes, findings_and_mean
 
 MADE_BY = "sh evaluate_Ensemble.sh (or evaluate_Efficientnet.sh)"
 POOLED = "all test films"
@@ -151,16 +151,17 @@ def as_markdown(models: Mapping[str, Evaluated], differences: Sequence[Mapping[s
             for name, model in models.items()
         }
         pairs = [pair for pair in differences if pair["films_of"] == films_of]
+        findings = list(base.metrics["findings"])
         for ranking in RANKINGS:
             parts += [f"## {ranking.title}, {films_of}", _rankings(blocks, pairs, ranking.key)]
+        notes = [note for pair in pairs for note in change_notes(pair, findings)]
+        parts += ["\n".join(f"* {note}" for note in dict.fromkeys(notes))] if notes else []
         rows = [
             [name, *("n/a" if (v := block["macro"][key]) is None else f"{v:.3f}" for key in AT_THRESHOLDS.values())]
             for name, block in blocks.items()
         ]
         parts += [f"## At each model's own thresholds, mean over the findings, {films_of}"]
         parts += [markdown(["model", *AT_THRESHOLDS], rows)]
-    if any(values["too_few"] for values in base.metrics["findings"].values()):
-        parts.append(f"Too few: fewer than {FEWEST} patients with, or without, the finding.")
     return "\n\n".join([*parts, *_unlike(models)]) + "\n"
 
 
@@ -172,16 +173,20 @@ def _rankings(blocks: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], key
         for name, block in blocks.items()
     ]
     for pair in pairs:
-        changes = [values[key] for values in findings_and_mean(pair, findings).values()]
-        rows.append([f"{pair['model']} − {pair['minus']}", *map(_change, changes)])
+        changes = [
+            _change(values[key], values["too_few"] is True) for values in findings_and_mean(pair, findings).values()
+        ]
+        rows.append([f"{pair['model']} − {pair['minus']}", *changes])
     return markdown(["model", *findings, "mean"], rows)
 
 
-def _change(values: Mapping[str, Any]) -> str:
+def _change(values: Mapping[str, Any], few: bool) -> str:
     if values["difference"] is None:
         return "n/a"
-    limits = values["interval"]
-    return f"{values['difference']:+.3f}" + (f" ({limits[0]:+.3f} to {limits[1]:+.3f})" if limits else "")
+    if values["no_interval"] == SAME:
+        return SAME
+    limits = f" ({values['interval'][0]:+.3f} to {values['interval'][1]:+.3f})" if values["interval"] else ""
+    return f"{values['difference']:+.3f}{limits}{' (too few)' if few else ''}"
 
 
 def _unlike(models: Mapping[str, Evaluated]) -> list[str]:

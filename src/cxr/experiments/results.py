@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.artifacts import read_json
+from cxr.core.errors import counted
 from cxr.evaluation import comparison, metrics, predictions
 from cxr.experiments.planning import FAMILY, Run
 from cxr.preparation.films import load_films
@@ -68,6 +69,7 @@ def _chosen(block: dict[str, Any]) -> dict[str, dict[str, Any]]:
     rows = block["findings"] | {MACRO: block["macro"]}
     chosen = {name: {key: values[key] for key in (*FIGURES, *MARKS) if key in values} for name, values in rows.items()}
     chosen[MACRO]["auroc_interval"] = block["macro"]["auroc_interval"]
+    chosen[MACRO]["no_interval"] = block["macro"].get("without_interval", {}).get("auroc")
     chosen[MACRO].pop("too_few", None)  # a list of findings, which have their own marks
     return chosen
 
@@ -107,7 +109,7 @@ def on_same_films(run: Run, base: Run) -> dict[str, Any]:
     Returns
     -------
     dict that JSON can hold
-        all test films or a source -> ``films``, ``difference``, ``interval`` (95 %).
+        all test films or a source -> ``films``, ``difference``, ``interval`` (95 %), ``no_interval`` (why).
     """
     _, params = run.loaded()
     own, other = (predictions.read(each.results() / "predictions.csv").query("split == 'test'") for each in (run, base))
@@ -119,7 +121,10 @@ def on_same_films(run: Run, base: Run) -> dict[str, Any]:
         if len(films):
             compared = comparison.paired(films, other, params.evaluation.bootstrap_replicates, params.general.seed)
             macro = compared["macro"]["auroc"]
-            changes[name] = {"films": compared["films"], **{key: macro[key] for key in ("difference", "interval")}}
+            changes[name] = {
+                "films": compared["films"],
+                **{key: macro[key] for key in ("difference", "interval", "no_interval")},
+            }
     return changes
 
 
@@ -211,16 +216,18 @@ def marked(names: list[str], finished: list[dict[str, Any]], source: str) -> lis
         for key, said in MARKS.items():
             seeds = [str(seed) for seed, values in runs if values.get(key)]
             notes += [(row, f"{said} ({name}, seed {' '.join(seeds)})")] if seeds else []
+        for why in dict.fromkeys(values.get("no_interval") for _, values in runs):
+            notes += [(row, f"without an interval: {why} ({name})")] if why else []
     return ["\n".join(f"* {note}" for note in table_notes.grouped(notes))] if notes else []
 
 
 def _same_films(finished: list[dict[str, Any]], variant: str, source: str) -> str:
-    films, changes, intervals = (
+    films, changes, intervals, reasons = (
         values_of(finished, variant, "difference", "same_films", source, key)
-        for key in ("films", "difference", "interval")
+        for key in ("films", "difference", "interval", "no_interval")
     )
-    limits = f", {_limits(intervals, '+.3f')}" if intervals else ""
-    return f"{_mean(changes, '+.3f')}{limits}; {films[0]} films" if changes else "n/a"
+    limits = f", {_limits(intervals, '+.3f')}" if intervals else f", no interval: {reasons[0]}" if reasons else ""
+    return f"{_mean(changes, '+.3f')}{limits}; {counted(films[0], 'film')}" if changes else "n/a"
 
 
 def decisions_table(names: list[str], finished: list[dict[str, Any]]) -> str:

@@ -36,7 +36,7 @@ def find_columns(raw: pd.DataFrame, path: Path, findings: Sequence[str]) -> Colu
     named = [known for known in (read_name(column, findings) for column in raw) if known]
     columns = Columns(unused={known.column: known.why for known in named if known.why})
     for column in of_other_findings(list(raw.columns), findings):
-        columns.unused[column] = "of no finding of FINDINGS in PARAMS.json"
+        columns.unused[column] = "of no finding of FINDINGS"
     named = [known for known in named if not known.why]
     pair = merged_twice(named)
     if pair:

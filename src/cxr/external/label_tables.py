@@ -96,7 +96,7 @@ def read_labels(files: Sequence[Path], params: Params, given: bool = False, majo
     contradicted = by_film[findings].nunique() > 1
     agree = int((~contradicted.any(axis=1) & ~by_film["copied"].all()).sum())
     if agree:
-        notes.append(f"{agree:,} films or studies stand in several rows of labels, which agree")
+        notes.append(f"films or studies in several rows of labels, which agree: {agree:,}")
     if majority:
         yes, no = ((several[findings] == value).groupby(several["image_id"], sort=False).sum() for value in (1, 0))
         voted = (yes > no).astype(float).mask(yes == no)

@@ -110,8 +110,9 @@ def summary(scores: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
     -------
     DataFrame
         ``method``, ``task``; ``iou``, ``iou_low`` and ``iou_high`` (95 % interval by bootstrap of patients, NaN for
-        fewer than two), ``iou_films`` and ``iou_patients`` where it is defined; the same of ``hit``. The last row of
-        each method, task `MEAN`, is over the tasks where the figure is defined; it has an interval if each of them has.
+        fewer than `bootstrap.LEAST`), ``iou_films`` and ``iou_patients`` where it is defined; the same of ``hit``. The
+        last row of each method, task `MEAN`, is over the tasks where the figure is defined; it has an interval if each
+        of them has.
     """
     rows = []
     for method, group in scores.groupby("method", sort=False):
@@ -121,10 +122,11 @@ def summary(scores: pd.DataFrame, replicates: int, seed: int) -> pd.DataFrame:
             by_film = group.pivot(index=["film", "patient"], columns="task", values=figure)[tasks]
             patients = by_film.index.get_level_values("patient")
             means, drawn, known = _with_mean(by_film, patients, replicates, seed)
-            count = [patients[films].nunique() for films in known.T]  # of one patient alone there is no interval
-            no_interval = [*(number < 2 for number in count[:-1]), count[-1] < 2 or 1 in count[:-1]]
+            count = [patients[films].nunique() for films in known.T]  # of few alone there is no interval
+            few = [number < bootstrap.LEAST for number in count]
+            few[-1] |= any(0 < number < bootstrap.LEAST for number in count[:-1])
             for column, row in enumerate(own):
-                low_high = None if no_interval[column] else bootstrap.interval(drawn[:, column])
+                low_high = None if few[column] else bootstrap.interval(drawn[:, column])
                 row[figure] = means[column]
                 row |= dict(zip((f"{figure}_low", f"{figure}_high"), low_high or (math.nan, math.nan), strict=True))
                 row |= {f"{figure}_films": int(known[:, column].sum()), f"{figure}_patients": count[column]}

@@ -88,7 +88,7 @@ def choose(
             columns.unused[column] = "labels come from --labels, which wins; leave it out to take the file's own"
         elif bare and not np.isnan(truth[:, findings.index(finding)]).all():
             columns.unused[column] = (
-                "a label or a decision, the name does not say; the tables of SETTINGS.json have labels of these films"
+                "a label or a decision, the name does not say; the tables in use have labels of these films"
             )
         else:
             own[finding] = column

@@ -28,9 +28,11 @@ FENCE = 3  # quartile distances beyond the upper quartile: "far out", Tukey 1977
 FEWEST_FILMS = 32  # that a set must have for its films to be measured against each other
 MOST_FITTED = 4000  # films that this is fitted on
 OF_ONE_FILM = ("lateral", "looks_inverted", "nearly_empty", "odd_aspect", "low_resolution")
-FLAGS = ("mask_rejected", *OF_ONE_FILM, "far_from_training")
+OF_MASK = ("mask_rejected", "doubtful_mask")
+FLAGS = (*OF_MASK, *OF_ONE_FILM, "far_from_training")
 MEANINGS = {
     "mask_rejected": "The lung mask failed its check; the whole film was used.",
+    "doubtful_mask": "The lung mask has an odd shape above, as of one that climbs the neck; it was used all the same.",
     "lateral": "Header, file name or picture say that it is a lateral film; the networks know frontal ones.",
     "looks_inverted": "The film looks like a negative: what is dense should be bright.",
     "nearly_empty": "Few or flat grays: a mask, a blank or a nearly empty film.",

@@ -159,24 +159,26 @@ def score_all(by_network: dict[str, Scored], replicates: int, seed: int) -> pd.D
     patients[every] = index
     # The first resample is the films themselves.
     weights = np.stack([np.ones(len(names), int), *bootstrap.draws(len(names), replicates, seed)])
-    boxes_of, rows, drawn = _boxes_of(by_network), [], {}
+    boxes_of, rows, drawn, silent = _boxes_of(by_network), [], {}, {}
     for finding, films in rows_of.items():
         boxed = np.isin(films, boxed_rows(first, finding, "test"))
         few, positives = bootstrap.too_few(boxed, patients[films]), int(boxed.sum())
+        silent[finding] = bootstrap.silence(boxed, patients[films])
         for name, ranked in _ranked(first, finding, films, boxes_of, patients):
             values = drawn[name, finding] = _in_parts(ranked, weights)
             counts = dict(zip(COUNTS, (len(films), positives, ranked.known.sum(), len(ranked.patients)), strict=True))
-            owners = np.count_nonzero(ranked.known)  # one patient, drawn or not, makes no interval
-            marks = {"too_few": few, "no_interval": bootstrap.why_none(owners, replicates)}
-            rows.append(_row(finding, name, counts | marks, values[:1] if owners == 1 else values))
+            marks = {"too_few": few, "no_interval": silent[finding] or bootstrap.why_none(len(names), replicates)}
+            rows.append(_row(finding, name, counts | marks, values[:1] if silent[finding] else values))
     table = pd.DataFrame(rows)
     positives = len(np.unique(np.concatenate([boxed_rows(first, finding, "test") for finding in rows_of])))
     for name in boxes_of:
         own = table[(table["network"] == name[0]) & (table["method"] == name[1])]
         if len(own) == len(rows_of):
             counts = dict(zip(COUNTS, (len(every), positives, own["boxes"].sum(), own["detected"].sum()), strict=True))
-            marks = {"too_few": own["too_few"].any(), "no_interval": bootstrap.why_none(len(names), replicates)}
-            rows.append(_row(map_scores.MEAN, name, counts | marks, np.mean([drawn[name, f] for f in rows_of], axis=0)))
+            few, values = bootstrap.silence_of_mean(silent), np.mean([drawn[name, f] for f in rows_of], axis=0)
+            why = few or bootstrap.why_none(len(names), replicates)
+            marks = {"too_few": own["too_few"].any(), "no_interval": why}
+            rows.append(_row(map_scores.MEAN, name, counts | marks, values[:1] if few else values))
     return pd.DataFrame(rows)
 
 

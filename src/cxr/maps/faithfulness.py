@@ -63,6 +63,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
         "SEED": params.general.seed,
         "heat": heatmaps.READ_AGAINST,
         "FEWEST": bootstrap.FEWEST,  # tables from before have no mark
+        "LEAST": bootstrap.LEAST,
     }
     return Step(folder / "faithfulness.json", made_from, parameters, [folder / "faithfulness.csv"])
 
@@ -182,16 +183,19 @@ def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed
         ``finding``, ``films``, ``patients``, ``too_few`` (patients; of the mean: of a finding), ``no_interval``: why a
         difference has none, where one has, `AREAS`, and `DIFFERENCES`, deletion and insertion minus random, with
         ``_low`` and ``_high``, 95 % intervals by patient. Below 0: the probability falls sooner than in random order;
-        above 0: it rises sooner. NaN without a film; no interval for fewer than two patients.
+        above 0: it rises sooner. NaN without a film; no interval for fewer than
+        `bootstrap.LEAST` patients of a finding.
     """
     scores = scores.assign(**{name: scores[area] - scores["random"] for name, area in DIFFERENCES.items()})
     rows = []
     for name in (*findings, map_scores.MEAN):
         own = scores if name == map_scores.MEAN else scores[scores["finding"] == name]
+        owners = own.groupby("finding")["patient"].nunique()
         patients = own["patient"].nunique()
-        few = own.groupby("finding")["patient"].agg(bootstrap.few).any() if len(own) else True
+        few = bool((owners < bootstrap.FEWEST).any()) if len(own) else True
         row = {"finding": name, "films": own["film"].nunique(), "patients": patients, "too_few": few}
-        row["no_interval"] = bootstrap.why_none(patients, replicates)
+        silent = bootstrap.silence_of_mean({finding: number < bootstrap.LEAST for finding, number in owners.items()})
+        row["no_interval"] = silent if name == map_scores.MEAN and silent else bootstrap.why_none(patients, replicates)
         row |= own.groupby("finding")[[*AREAS, *DIFFERENCES]].mean().mean().to_dict()
         for difference in DIFFERENCES:
             limits = _interval(own, difference, replicates, seed) or (np.nan, np.nan)
@@ -202,7 +206,7 @@ def summary(scores: pd.DataFrame, findings: Sequence[str], replicates: int, seed
 
 def _interval(scores: pd.DataFrame, column: str, replicates: int, seed: int) -> list[float] | None:
     """Of the mean over the findings of the mean over films; a resample without a finding is the mean of the others."""
-    if scores["patient"].nunique() < 2:
+    if not len(scores) or scores.groupby("finding")["patient"].nunique().min() < bootstrap.LEAST:
         return None
     films = pd.get_dummies(scores["finding"]).to_numpy(float)
     values = np.concatenate([films * scores[[column]].to_numpy(), films], axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.artifacts import need, read_csv, read_json
-from cxr.core.errors import InputError, composed
+from cxr.core.errors import InputError, composed, counted
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
@@ -247,7 +247,7 @@ def choose_films(scored: Scored, finding: str, wanted: list[str] | None, limit: 
                     break
             else:
                 raise InputError(
-                    f"--film {name}: not among the {len(ids)} films of val and test, such as {ids.iloc[0]}"
+                    f"--film {name}: not among the {counted(len(ids), 'film')} of val and test, such as {ids.iloc[0]}"
                 )
             rows.extend(matched.tolist())
         return list(dict.fromkeys(rows))  # two threads would write one picture

@@ -47,6 +47,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
         "SEED": params.general.seed,
         "heat": heatmaps.READ_AGAINST,
         "FEWEST": bootstrap.FEWEST,  # tables from before have no mark
+        "LEAST": bootstrap.LEAST,
     }
     outputs = [folder / name for name in ("map_scores.csv", "map_scores_films.csv", "detection_scores.csv", "froc.png")]
     return Step(folder / "map_scores.json", made_from, parameters, outputs)

@@ -30,6 +30,25 @@ def forward_flops(model: keras.Model) -> int:
     return int(total)
 
 
+def measured_compiling(params: Params) -> float:
+    """Seconds a layer that the first training step of a network takes longer than another; after `backend.start`.
+
+    Of eight convolutions with batch normalisation here, too small to compute for long: Python's work on one core,
+    about a second of it, and XLA's where it is on.
+    """
+    x = film = keras.Input((16, 16, 16))
+    for _ in range(8):
+        x = keras.layers.Conv2D(16, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.Activation("relu")(keras.layers.BatchNormalization()(x))
+    model = keras.Model(film, keras.layers.Dense(1, dtype="float32")(keras.layers.GlobalAveragePooling2D()(x)))
+    model.compile(optimizer="adamw", loss="mse", jit_compile=backend.jit_compile(params))
+    model.optimizer.build(model.trainable_variables)
+    batch, truth = np.ones((4, 16, 16, 16), np.float32), np.zeros((4, 1), np.float32)
+    started = time.perf_counter()
+    model.train_on_batch(batch, truth)
+    return (time.perf_counter() - started) / len(model.layers)
+
+
 def measured_rate(params: Params) -> float:
     """FLOP a second of training four plain convolutions here, as `forward_flops` counts them; after `backend.start`.
 

@@ -17,17 +17,18 @@ from cxr.report.canvas import (
     GAP,
     MARGIN,
     MASK,
+    SEEN,
     TEXT,
     Scored,
     blank_canvas,
     blend,
     draw_boxes,
     draw_heat_key,
-    draw_legend,
     draw_outline,
     draw_seen,
     fit_panel,
     fitting_size,
+    legend,
     resize_heat,
     rgb,
     save_canvas,
@@ -110,9 +111,13 @@ def film_page(
     left = GAP + used * (SIDE + GAP)
     rows[-1][: bars.shape[0], left : left + bars.shape[1]] = bars
     foot = blank_canvas(38, rows[0].shape[1])
-    draw_heat_key(foot, MARGIN, heat_at_1, unit)
+    end = draw_heat_key(foot, MARGIN, heat_at_1, unit)
+    entries = [SEEN] * (seen is not None)
     if any(finding.called and finding.detections for finding in findings):
-        draw_legend(foot, 24, [("outline", CONTOUR, False), DETECTIONS], left=SIDE + 2 * GAP)
+        entries += [("outline", CONTOUR, False), DETECTIONS]
+    key = legend(foot.shape[1], entries, left=max(end + 22, SIDE + 2 * GAP))
+    foot[7:31, end:] = key[:24, end:]
+    foot = np.vstack([foot, key[24:]])
     save_canvas(np.vstack([_head(title, notes, rows[0].shape[1]), *rows, foot]), path)
 
 

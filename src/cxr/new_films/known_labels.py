@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import assessment, predictions
@@ -145,5 +145,5 @@ def evaluate(predicted: Predicted, known: Known) -> Model | None:
         *known.notes,
     ]
     if len(predicted.problems):
-        notes.append(f"{len(predicted.problems):,} files could not be predicted, and are not evaluated either.")
+        notes.append(f"{counted(len(predicted.problems), 'file')} could not be predicted, nor be evaluated.")
     return Model(predicted.bundle.family, block, predicted.bundle.thresholds, table, table[:0], findings, notes)

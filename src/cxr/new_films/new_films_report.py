@@ -115,7 +115,7 @@ def page(
     called = predicted.scored.decisions.sum(axis=0)
     tiles = [
         {"finding": finding, "called": int(called[column]), "threshold": threshold_shown(predicted, finding),
-         "fitted_on": used[finding]["fitted_on"]}
+         "fitted_on": used[finding]["fitted_on"], "few": used[finding].get("few")}
         for column, finding in enumerate(predicted.scored.findings)
     ]  # fmt: skip
     flags = [(name.replace("_", " "), int(films[name].fillna(0).sum()), MEANINGS[name]) for name in FLAGS]
@@ -184,7 +184,7 @@ def _table(predicted: Predicted) -> Table:
             if len(predicted.members) > 1:
                 below.append(f"{low[row, column]:.2f}–{high[row, column]:.2f}")
             if not predicted.no_flip_risk:
-                below.append(f"flips {predicted.flip_risk[row, column]:.0%}")
+                below.append(f"flips\u00a0{predicted.flip_risk[row, column]:.0%}")
             mark = "● " if predicted.scored.decisions[row, column] else ""
             cells.append(Cell(f"{mark}{predicted.scored.shown(finding, row)[0]}", value, " · ".join(below)))
         flags = flags_of(predicted, row)

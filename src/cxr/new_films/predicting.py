@@ -16,7 +16,7 @@ from cxr.evaluation import predictions, thresholds
 from cxr.evaluation.calibration import calibrated
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging import film_checks
-from cxr.imaging.film_checks import FLAGS, OF_ONE_FILM
+from cxr.imaging.film_checks import FLAGS, OF_MASK, OF_ONE_FILM
 from cxr.imaging.geometry import AFFINE
 from cxr.maps.family_maps import Scored
 from cxr.new_films.bundles import Bundle
@@ -155,7 +155,7 @@ def _each(bundle: Bundle, work: Callable, jobs: Iterable, films: int) -> Iterabl
 
 
 def _mask(bundle: Bundle, paths, work: Path, progress, network) -> tuple[np.ndarray | None, pd.DataFrame]:
-    """Step 4 of prepare_data.sh: packed lung masks (None without), and by film problem, checks, accepted, reason."""
+    """Step 4 of prepare_data.sh: packed lung masks (None without), and problem, checks, accepted, `OF_MASK`."""
     params, unet = bundle.params, None
     if bundle.unet:
         from cxr.networks import inference
@@ -179,7 +179,9 @@ def _mask(bundle: Bundle, paths, work: Path, progress, network) -> tuple[np.ndar
     with packs.written_pack(work / "masks.npy", len(paths), size) as temporary:
         for row, found in enumerate(inference.outlined_films(unet, squares(), params)):
             packs.write_rows(temporary, row, found.lungs[None])
-            said = {"accepted": found.quality.accepted, "reason": found.quality.reason}
+            quality = found.quality
+            doubt = quality.doubt if quality.accepted else ""  # else it was not used
+            said = {"accepted": quality.accepted, "mask_rejected": quality.reason, "doubtful_mask": doubt}
             qualities.append({**said, **vars(found.widths)})
     return packs.open_pack(work / "masks.npy", MADE_BY), pd.DataFrame(checks).join(pd.DataFrame(qualities))
 
@@ -213,16 +215,16 @@ def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, A
         small = film_checks.thumbnails(pack[row] for row in films["row"])
         distance = film_checks.distances(small, bundle.reference["distance"])
     cut = bundle.reference["distance"]["cut"]
-    of_film = films.reindex(columns=[*OF_ONE_FILM, "file_notes"]).astype(object).fillna("").astype(str)
-    reasons = {name: of_film[name] for name in OF_ONE_FILM}
-    reasons["mask_rejected"] = films["reason"] if "reason" in films else pd.Series("", films.index)
+    columns = [*OF_MASK, *OF_ONE_FILM, "file_notes"]
+    of_film = films.reindex(columns=columns).astype(object).fillna("").astype(str)
+    reasons = {name: of_film[name] for name in (*OF_MASK, *OF_ONE_FILM)}
     reasons["far_from_training"] = pd.Series(
         [f"distance {value:.2f} from the training films, expected {cut:.2f} or less" if value > cut else ""
          for value in distance], films.index, dtype="str",
     )  # fmt: skip
     flags = {name: (reasons[name] != "").astype("Int8") for name in FLAGS}
     if bundle.unet is None:
-        flags["mask_rejected"] = pd.Series(pd.NA, films.index, dtype="Int8")
+        flags |= dict.fromkeys(OF_MASK, pd.Series(pd.NA, films.index, dtype="Int8"))
     notes = []
     for i in films.index:
         flagged = [f"{name.replace('_', ' ')}: {reasons[name][i]}" for name in FLAGS if reasons[name][i]]

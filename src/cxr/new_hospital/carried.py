@@ -142,9 +142,9 @@ def in_the_large(truth, probabilities, patient_ids, replicates: int, seed: int) 
     drawn = [
         _line(truth, scores, weights[patients]) for weights in bootstrap.draws(len(names), replicates, seed)
     ]  # fmt: skip
-    drawn = np.array(drawn).reshape(-1, 2)
+    drawn, silent = np.array(drawn).reshape(-1, 2), bootstrap.silence(truth, patients)
     for column, (key, value) in enumerate(zip(keys, _line(truth, scores, np.ones(len(truth))), strict=True)):
-        low, high = bootstrap.interval(drawn[:, column]) or (None, None)
+        low, high = bootstrap.interval(drawn[:, column], silent) or (None, None)
         sums |= {key: value, f"{key}_low": low, f"{key}_high": high}
     return sums
 

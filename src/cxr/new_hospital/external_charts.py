@@ -33,7 +33,10 @@ def _panels(findings: Sequence[str], draw: Callable[[Axes, str, str], None], sty
     for axes in panels[: len(findings)]:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
-    figure.legend(named.values(), named, loc="outside lower center", ncols=len(named))
+    key = figure.legend(named.values(), named, loc="outside lower center", ncols=len(named))
+    for handle in key.legend_handles:
+        if handle.get_color() == colour[findings[0]]:  # each finding's own: the key tells dashes and marks
+            handle.set_color(style.ink)
     return figure
 
 
@@ -81,8 +84,8 @@ def refits(table: pd.DataFrame, *, style: Style = PAGE) -> Figure:
         for figure, rows in table[table["finding"] == finding].groupby("figure", sort=False):
             calibration = figure == CALIBRATION
             label = "new calibration (Brier score)" if calibration else f"new threshold ({figure})"
-            line = "--" if calibration else "-"
-            axes.plot(rows["patients"], rows["better"], line, color=colour, marker="o", markersize=3.5, label=label)
+            look = {"linestyle": "--", "marker": "s"} if calibration else {"linestyle": "-", "marker": "o"}
+            axes.plot(rows["patients"], rows["better"], color=colour, markersize=3.5, label=label, **look)
         axes.axhline(SURE, color=style.ink, linestyle=":", linewidth=1, label=f"{SURE:.0%} of the draws")
         axes.set_xscale("log", base=2)
         ticks = sorted(set(table["patients"]))
@@ -91,7 +94,7 @@ def refits(table: pd.DataFrame, *, style: Style = PAGE) -> Figure:
         axes.set_ylim(-0.03, 1.03)
 
     findings = list(dict.fromkeys(table["finding"]))
-    return _panels(findings, draw, style, xlabel="Local patients labelled", ylabel="Better than as it came")
+    return _panels(findings, draw, style, xlabel="Local patients labelled", ylabel="Share of draws that are better")
 
 
 @dressed
@@ -107,7 +110,7 @@ def risk_coverage(table: pd.DataFrame, *, style: Style = PAGE) -> Figure:
         axes.set_ylim(0, None)
 
     findings = list(dict.fromkeys(table["finding"]))
-    return _panels(findings, draw, style, xlabel="Share of films answered", ylabel="Wrong")
+    return _panels(findings, draw, style, xlabel="Share of films answered", ylabel="Share wrong")
 
 
 @dressed

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from cxr.evaluation import predictions
+from cxr.evaluation import bootstrap, predictions
 from cxr.new_hospital import external_charts, promises
 from cxr.new_hospital.carried import Carried, Here
 from cxr.new_hospital.disclosure import FEWEST
 from cxr.new_hospital.refitting import CALIBRATION, DRAWS, FOLDS, SURE, WORTH
-from cxr.report import curves, html_page, page_tables
+from cxr.report import curves, html_page, page_tables, table_notes
 from cxr.report.page_tables import Cell, Table
 from cxr.report.styles import as_svg
 
@@ -121,13 +121,23 @@ def _share(value: Any) -> Cell:
 
 def _as_came(shown: Mapping[str, pd.DataFrame]) -> Table:
     heads = "Finding|AUROC|Threshold|Sensitivity|Specificity|PPV|NPV|Films|With the finding|Patients with it"
+    notes = []
+    for _, row in shown["as_came"].iterrows():
+        counts = row[["patients_with", "patients_without"]]
+        few, silent = (
+            None if counts.isna().any() else bootstrap.shortage_of(*map(int, counts), needed)
+            for needed in (bootstrap.FEWEST, bootstrap.LEAST)
+        )
+        notes += [(row["finding"], table_notes.TOO_FEW)] if few else []
+        notes += [(row["finding"], f"AUROC, intercept, slope without an interval: {silent}")] if silent else []
     rows = [
         [Cell(row["finding"]), _ranged(row, "auroc"), _number(row["threshold"], 4)]
         + [_ranged(row, key) for key in ("recall", "specificity", "precision", "negative_predictive_value")]
         + [_count(row[key]) for key in ("films", "positives", "patients_with")]
         for _, row in shown["as_came"].iterrows()
     ]
-    return Table("With thresholds as they came, and 95 % intervals by patient", heads.split("|"), rows)
+    caption = "With thresholds as they came, and 95 % intervals by patient"
+    return Table(caption, heads.split("|"), rows, table_notes.grouped(notes))
 
 
 def _shift(shown: Mapping[str, pd.DataFrame]) -> Table:
@@ -170,8 +180,8 @@ def _promises(shown: Mapping[str, pd.DataFrame]) -> Table:
     rows = []
     for _, row in shown["promises"].reindex(columns=PROMISED).iterrows():
         missed = "n/a" if pd.isna(row["drawn"]) else f"{row['drawn_missed']:.0f} of {row['drawn']:,.0f}"
-        below = "" if pd.isna(row["low"]) else f"{row['low']:.1%} – {row['high']:.1%} exact"
-        luck = "n/a" if pd.isna(row["luck_low"]) else f"{row['luck_low']:.1%} – {row['luck_high']:.1%}"
+        below = "" if pd.isna(row["low"]) else f"{row['low']:.1%}–{row['high']:.1%} exact"
+        luck = "n/a" if pd.isna(row["luck_low"]) else f"{row['luck_low']:.1%}–{row['luck_high']:.1%}"
         cells = [Cell(row["finding"]), Cell(row["made"]), _count(row["patients"]), _number(row["threshold"], 4)]
         cells += [_share(row["missed"]), _share(row["missed_of_films"]), Cell(missed, below=below)]
         rows.append([*cells, Cell(row["fate"]), Cell(luck)])

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.special import owens_t
 from scipy.stats import norm
 
+from cxr.core.errors import counted
 from cxr.evaluation.bootstrap import FEWEST
 
 AUROC = 0.8  # assumed of both models where nothing is said
@@ -100,9 +101,9 @@ def table(
 def verdict(finding: str, patients_with: int, patients_without: int, auroc: float, smallest: float) -> str:
     """A row of `table` in words."""
     if patients_with < FEWEST:
-        return f"{patients_with} patients with {finding}: nothing can be said"
+        return f"{counted(patients_with, 'patient')} with {finding}: nothing can be said"
     if patients_without < FEWEST:
-        return f"{patients_without} patients without {finding}: nothing can be said"
+        return f"{counted(patients_without, 'patient')} without {finding}: nothing can be said"
     if auroc + smallest >= 1:
         return f"no better model than {auroc:g} can be told; a worse one from {smallest:.3f} below on"
     return f"differences from {smallest:.3f} on are seen with {POWER:.0%} power"

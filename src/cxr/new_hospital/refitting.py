@@ -19,6 +19,7 @@ from cxr.evaluation.operating_points import fit_on_val
 from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import best_threshold, why_undefined
 from cxr.new_hospital.carried import ONE_THREAD, Here
+from cxr.report.table_notes import fitted_on_few
 from cxr.tables.splitting import hash_fraction
 
 DRAWS = 50
@@ -189,14 +190,15 @@ def crossed(here: Here, seed: int) -> np.ndarray:
 
 
 @ONE_THREAD
-def refitted(thresholds: dict[str, Any], table: pd.DataFrame) -> tuple[dict[str, Any], list[str]]:
-    """thresholds.json with what the local films can say in place of what came, and what of it came unchanged.
+def refitted(thresholds: dict[str, Any], table: pd.DataFrame) -> tuple[dict[str, Any], list[str], list[str]]:
+    """thresholds.json with what the local films can say in place of what came; what of it came unchanged; and what was
+    fitted on too few patients (`bootstrap.shortage`).
 
     The local fit is the pooled one, which new films get, and that of the hospitals that the local films name; a finding
     with too few films keeps what came.
     """
     local = fit_on_val(table.assign(image_id=table["image_id"].str.replace("/", "_")), thresholds["rule"])
-    result, kept = copy.deepcopy(thresholds), []
+    result, kept, few = copy.deepcopy(thresholds), [], []
     result["val"] = {**local["val"], "digest": digest_of(sorted(table["image_id"]))}
     parts = {"threshold": (result["findings"], local["findings"])}
     parts |= {
@@ -206,9 +208,12 @@ def refitted(thresholds: dict[str, Any], table: pd.DataFrame) -> tuple[dict[str,
     for part, (old, new) in parts.items():
         for finding in new:
             fits, fit = old[finding], new[finding][POOLED]
+            named_part = part in ("threshold", "calibration")  # the operating points rest on the same films
             if "reason" in fit:
-                kept += [f"{part} of {finding} is as it came: {fit['reason']}"] * (part in ("threshold", "calibration"))
+                here = fit["reason"].replace(" in val", " among the local films")
+                kept += [f"{part} of {finding} is as it came: {here}"] * named_part
                 continue
+            few += [f"{part} of {finding}: {fitted_on_few(fit['few'])}"] * (named_part and fit["few"] is not None)
             named = set(fits) & {POOLED, *predictions.source(table)}
             fits.update({name: {**fit, "fitted_on": "local"} for name in named})
-    return result, kept
+    return result, kept, few

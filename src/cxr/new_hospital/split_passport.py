@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.external.column_names import film_column
 from cxr.external.label_tables import own_patients
 from cxr.tables.raw_tables import read_raw_csv
@@ -69,7 +69,9 @@ def line(image_ids: Collection[str]) -> str:
     those = "these" if len(films) == len(set(image_ids)) else f"the {len(films):,} of that release among them"
     told = f"{those} are {known}" if known else f"{those} are no known public list"
     beside = f"; published figures of the same films: {'; '.join(known.beside)}" if known and known.beside else ""
-    seen = f"; of these {len(films):,} films {', '.join(inside)}: weights trained there must not be scored here"
+    seen = (
+        f"; of these {counted(len(films), 'film')} {', '.join(inside)}: weights trained there must not be scored here"
+    )
     return f"Split passport: {told}{beside}{seen if inside else ''}."
 
 

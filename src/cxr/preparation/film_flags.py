@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cxr.anatomy.lungs import shape_of
+from cxr.anatomy.lungs import Shape, shape_of
 from cxr.core import executors
 from cxr.imaging import film_checks
 from cxr.preparation import reading
@@ -25,14 +25,14 @@ class Looked:
 
     films: how many were read. problems: ``path``, ``problem`` of those that cannot be used. flags: ``set``, ``film``,
     ``path``, ``flag`` (of `FLAGS`), ``reason``, a row a flag. shown: name -> film and mask or None, for the sheet.
-    oddness: name -> that of its mask, of those that have one.
+    shapes: name -> that of its mask, of those that have one.
     """
 
     films: int
     problems: pd.DataFrame
     flags: pd.DataFrame
     shown: dict[str, tuple[np.ndarray, np.ndarray | None]]
-    oddness: dict[str, float]
+    shapes: dict[str, Shape]
 
 
 def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterable, int, str], Iterable]) -> Looked:
@@ -44,7 +44,7 @@ def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterab
     to_show = set(spread(names, SHOWN))
     read = functools.partial(reading.try_checked, size=SIDE, fit="pad")
     results = executors.by_processes(read, [checked.films[name] for name in names], workers)
-    wrong, flags, shown, small, oddness = [], [], {}, {}, {}
+    wrong, flags, shown, small, shapes = [], [], {}, {}, {}
     for name, (film, mask, checks, problem) in zip(names, progress(results, len(names), checked.name), strict=True):
         if problem:
             wrong.append((str(checked.films[name][0]), problem))
@@ -57,8 +57,8 @@ def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterab
         if name in checked.lateral:
             reasons["lateral"] = ""
         if mask is not None:
-            shape = shape_of(mask)
-            oddness[name], reasons["doubtful_mask"] = shape.oddness, shape.doubt
+            shapes[name] = shape_of(mask)
+            reasons["doubtful_mask"] = shapes[name].doubt
         flags += [(name, flag, reason) for flag, reason in reasons.items() if reason]
     distances, limit = film_checks.far_from_the_rest(np.array(list(small.values())))
     flags += [
@@ -70,7 +70,7 @@ def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterab
     table.insert(0, "set", checked.name)
     table.insert(2, "path", [str(checked.films[name][0]) for name in table["film"]])
     problems = pd.DataFrame(wrong, columns=["path", "problem"])
-    return Looked(len(names), problems, table, shown, oddness)
+    return Looked(len(names), problems, table, shown, shapes)
 
 
 Sheet = tuple[list[np.ndarray], list[str], list[np.ndarray | None]]
@@ -90,10 +90,12 @@ def flagged_films(checked: Checked, flags: pd.DataFrame) -> Sheet:
 
 
 def oddest_masks(checked: Checked, looked: Looked) -> Sheet:
-    """The same of the `SHOWN` films with the oddest masks, the oddest first, and why they are doubtful, if so."""
-    names = sorted(looked.oddness, key=lambda name: -looked.oddness[name])[:SHOWN]
-    doubts = looked.flags[looked.flags["flag"] == "doubtful_mask"].set_index("film")["reason"]
-    return _read_again(checked, doubts.reindex(names).fillna(""))
+    """The same of the `SHOWN` films with the oddest masks, the oddest first, and why they are doubtful, or how near."""
+    names = sorted(looked.shapes, key=lambda name: -looked.shapes[name].oddness)[:SHOWN]
+    shapes = [looked.shapes[name] for name in names]
+    return _read_again(
+        checked, pd.Series([shape.doubt or f"not doubtful: {shape.measured}" for shape in shapes], names)
+    )
 
 
 def _read_again(checked: Checked, said: pd.Series) -> Sheet:

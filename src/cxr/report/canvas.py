@@ -27,7 +27,8 @@ UNSEEN = 0.45  # brightness of what the network did not see
 Box = Sequence[float]  # x, y, width, height
 Scored = tuple[Box, float]  # a detected box, and its score
 KNOWN_BOXES = ("known box", KNOWN_BOX, False)  # in legends
-DETECTIONS = ("detection, score", DETECTION, True)
+DETECTIONS = ("detection: rectangle around heat, score", DETECTION, True)
+SEEN = ("seen by the network, the rest dimmed", DIM, False)
 
 
 def blank_canvas(height: int, width: int) -> np.ndarray:
@@ -205,7 +206,9 @@ def _coloured(heat: np.ndarray, mean: float) -> tuple[np.ndarray, np.ndarray]:
     return colours[:, 0].astype(np.float32)[level], (opacity[level] * stands_out).astype(np.float32)
 
 
-def draw_colour_bar(canvas: np.ndarray, x: int, top: int, height: int, contour_level: float | None, heat_at_1: float):
+def draw_colour_bar(
+    canvas: np.ndarray, x: int, top: int, height: int, contour_level: float | None, heat_at_1: float, unit: str
+) -> None:
     heat = np.repeat(np.linspace(1, 0, height, dtype=np.float32)[:, None], BAR, axis=1)
     canvas[top : top + height, x : x + BAR] = blend(np.full((height, BAR, 3), 96, np.uint8), heat)
     for value in (0.0, 0.5, 1.0):
@@ -214,18 +217,20 @@ def draw_colour_bar(canvas: np.ndarray, x: int, top: int, height: int, contour_l
             canvas, f"{value * heat_at_1:.1f}", (x + BAR + 8, min(max(y + 5, top + 11), top + height)), 14, TEXT, 40
         )
         cv2.line(canvas, (x + BAR, y), (x + BAR + 4, y), TEXT, 1)
+    for number, word in enumerate(unit.split()):
+        write_text(canvas, word, (x + BAR + 8, top + 28 + 16 * number), 13, DIM, 48)
     if contour_level is not None:
         y = top + round((1 - min(contour_level, 1)) * (height - 1))
         cv2.line(canvas, (x, y), (x + BAR - 1, y), CONTOUR, 2)
 
 
-def draw_heat_key(canvas: np.ndarray, x: int, heat_at_1: float, unit: str) -> None:
-    """The colours of heat from left to right, with what they mean, on a strip of a page."""
+def draw_heat_key(canvas: np.ndarray, x: int, heat_at_1: float, unit: str) -> int:
+    """The colours of heat from left to right, with what they mean, on a strip of a page; returns where it ends."""
     wide = 130
     x = write_text(canvas, "0", (x, 24), 14, TEXT, 20) + 8
     heat = np.repeat(np.linspace(0, 1, wide, dtype=np.float32)[None], 14, axis=0)
     canvas[12:26, x : x + wide] = blend(np.full((14, wide, 3), 96, np.uint8), heat)
-    write_text(canvas, f"{heat_at_1:.1f}{unit}", (x + wide + 8, 24), 14, TEXT, 160)
+    return write_text(canvas, f"{heat_at_1:.1f}{unit}", (x + wide + 8, 24), 14, TEXT, 160)
 
 
 def draw_rectangle(canvas: np.ndarray, rectangle: np.ndarray, colour, dashed: bool) -> None:
@@ -250,11 +255,15 @@ def draw_line(canvas: np.ndarray, start, end, colour, dashed: bool) -> None:
             cv2.line(canvas, *ends, ink, thickness)
 
 
-def draw_legend(canvas: np.ndarray, baseline: int, entries, left: int = MARGIN) -> None:
-    x = left
+def legend(width: int, entries, left: int = MARGIN) -> np.ndarray:
+    """Lines (name, colour, dashed) from ``left`` on, on as many rows of 24 pixels as they need; of one at least."""
+    canvas, x, row = blank_canvas(24 * (len(entries) + 1), width), left, 0
     for name, colour, dashed in entries:
-        draw_line(canvas, (x, baseline - 5), (x + 26, baseline - 5), colour, dashed)
-        x = write_text(canvas, name, (x + 34, baseline), 15, TEXT, canvas.shape[1] - x - 34) + 22
+        if x > left and x + 34 + text_width(name, 15, 400) > width:
+            x, row = left, row + 1
+        draw_line(canvas, (x, 24 * row + 12), (x + 26, 24 * row + 12), colour, dashed)
+        x = write_text(canvas, name, (x + 34, 24 * row + 17), 15, TEXT, width - x - 34) + 22
+    return canvas[: 24 * (row + 1)]
 
 
 def save_canvas(canvas: np.ndarray, path: Path) -> None:

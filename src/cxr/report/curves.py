@@ -19,7 +19,17 @@ from cxr.core.findings import colours
 from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import why_undefined
 from cxr.maps.detection_scores import FALSE_BOXES, KNOW_NOTHING, SENSITIVITIES
-from cxr.report.styles import PAGE, PRINT, Style, dressed, label_of, place_legend, save_png, square, thinned
+from cxr.report.styles import (
+    PAGE,
+    PRINT,
+    Style,
+    dressed,
+    label_of,
+    place_legend,
+    save_png,
+    square,
+    thinned,
+)
 
 LINE_WIDTH = 1.7  # points
 # A dash for every eight findings: with more than eight, colour alone does not tell them apart.
@@ -121,7 +131,7 @@ def training(log: pd.DataFrame, title: str = "", *, style: Style = PAGE) -> Figu
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(True)
     place_legend(losses, style, "best")
-    place_legend(scores, style, "best")
+    place_legend(scores, style, "best", most_inside=3)  # more would lie on the lines
     if style.alone:
         figure.suptitle(one_line(title))
     return figure
@@ -176,7 +186,8 @@ def forest(
                 pale = 0.45 if few else 1
                 axes.plot(values["auroc_interval"], [height, height], color=colour, linewidth=1.6, alpha=pale)
             face = "none" if few else colour
-            axes.plot([values["auroc"]], [height], "o", markersize=4.5, color=colour, markerfacecolor=face)
+            look = {"markersize": 4.5, "color": colour, "markerfacecolor": face}
+            axes.plot([values["auroc"]], [height], "o", clip_on=False, **look)  # whole, at 1 too
     if overall["auroc"] is not None:
         axes.axvline(overall["auroc"], color=style.ink, linestyle=":", linewidth=0.8)
     axes.set_yticks(heights, [_row_name(name, values) for name, values in rows])
@@ -238,7 +249,8 @@ def froc(
     handles = {
         label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns)
+    told = "behind a name: its FROC score" if style.alone else None
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, title=told)
     if style.alone:
         figure.suptitle(one_line(title))
     return figure

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cxr.core import artifacts
 from cxr.core.artifacts import read_json, read_json_if_there
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
@@ -34,7 +34,7 @@ def model(settings: Settings, params: Params, family: str) -> html_page.Model:
     block = read_json(folder / "metrics.json", made_by)
     thresholds = read_json(folder / "thresholds.json", made_by)
     val = table[table["split"] == "val"]
-    notes = [f"Thresholds and calibration were fitted on the {len(val):,} films of val, of other patients."]
+    notes = [f"Thresholds and calibration were fitted on the {counted(len(val), 'film')} of val, of other patients."]
     if params.tables.split == "image":
         notes = ['SPLIT is "image": test patients are in training too, and in val. These numbers are too good.']
     test = table[table["split"] == "test"].reset_index(drop=True)
@@ -60,10 +60,12 @@ def extras(settings: Settings, params: Params, family: str, most: int | None = N
     """Gallery (of ``most`` films), lung masks, training curves and facts; what is missing is left out or said to be."""
     members = params.members(family)
     logs = {member: settings.member_dir(family, member) / "log.csv" for member in members}
-    worst, preview = settings.unet_dir / "evaluation" / "worst.png", settings.classification / "preview_masks.png"
+    worst, doubtful = settings.unet_dir / "evaluation/worst.png", settings.classification / "preview_doubtful_masks.png"
+    preview = settings.classification / "preview_masks.png"
     masks = [
         ("Worst lung masks of the U-Net's test films, true and predicted", gallery.picture_uri(worst, 1300)),
         ("Lung masks of 16 films of classification", gallery.picture_uri(preview, 1300)),
+        ("Masks to look at: doubtful shapes, and those most unlike the others", gallery.picture_uri(doubtful, 1300)),
     ]
     return html_page.Extras(
         **cards(settings, params, family, most),
@@ -138,15 +140,18 @@ def mask_notes(settings: Settings) -> list[str]:
             limits = values.get("dice_interval")
             interval = f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else ""
             heart = f"; heart: Dice {values['heart_dice']:.3f}" if values.get("hearts") else ""
-            films = f"{values['films']:,} {'drawn films' if name == 'drawn' else 'films'}"
+            films = counted(values["films"], "drawn film" if name == "drawn" else "film")
             notes.append(f"U-Net on {name} test films: Dice {values['dice']:.3f}{interval}{heart}, {films}.")
     path = settings.lung_masks.with_suffix(".csv")
     if path.is_file():
         table = pd.read_csv(path)
         rejected = table[~table["accepted"].astype(bool)]
         notes.append(f"{len(rejected):,} of {len(table):,} lung masks were not accepted; those films are used whole.")
-        reasons = rejected["reason"].astype(str).str.replace(r"\d+ ?%", "… %", n=1, regex=True).value_counts()
-        notes += [f"{reason}: {films:,}" for reason, films in reasons.items()]
+        reasons = rejected["reason"].astype(str).str.replace(r"[\d.]+ ?%", "… %", n=1, regex=True).value_counts()
+        notes += [f"Not accepted, {films:,}: {reason}." for reason, films in reasons.items()]
+        if "doubt" in table:  # not in a table of an older version
+            doubtful = int(table["doubt"].notna().sum())
+            notes.append(f"{doubtful:,} are of a doubtful shape, and used all the same where they are accepted.")
     return notes
 
 

@@ -18,6 +18,7 @@ from cxr.report.canvas import (
     MARGIN,
     MASK,
     PREDICTED_MASK,
+    SEEN,
     TEXT,
     TRUTH_MASK,
     Box,
@@ -26,12 +27,13 @@ from cxr.report.canvas import (
     blend,
     draw_boxes,
     draw_colour_bar,
-    draw_legend,
+    draw_heat_key,
     draw_outline,
     draw_seen,
     film_tile,
     fit_panel,
     heat_tile,
+    legend,
     resize_heat,
     rgb,
     save_canvas,
@@ -93,7 +95,7 @@ def lung_outline(film: np.ndarray, mask: np.ndarray, path: Path, note: str = "")
     film, mask : arrays of shape (H, W), uint8
     path : Path
     note : str
-        Why the mask is not accepted, written below; "" where it is.
+        What is said of the mask, written below; "": that it is accepted.
     """
     save_canvas(tile_grid([film_tile(film, 2 * PANEL, [(mask, MASK)])], [note or "mask accepted"], columns=1), path)
 
@@ -118,9 +120,8 @@ def worst_masks(
         for film, truth, mask in zip(films, truths, masks, strict=True)
     ]
     grid = tile_grid(tiles, captions, columns=min(5, max(len(tiles), 1)))
-    header = blank_canvas(40, grid.shape[1])
-    draw_legend(header, 27, [("true mask", TRUTH_MASK, False), ("predicted mask", PREDICTED_MASK, False)])
-    save_canvas(np.vstack([header, grid]), path)
+    key = legend(grid.shape[1], [("true mask", TRUTH_MASK, False), ("predicted mask", PREDICTED_MASK, False)])
+    save_canvas(np.vstack([blank_canvas(GAP, grid.shape[1]), key, grid]), path)
 
 
 def overlay(
@@ -169,19 +170,18 @@ def overlay(
         level, all_over = contour_level * heat_at_1, mean * heat_at_1
         entries.append((f"outline: {level:.1f}{unit}, mean {all_over:.1f}", CONTOUR, False))
     draw_boxes(mapped, boxes, detections, scale)
-    entries += [KNOWN_BOXES] * bool(boxes) + [DETECTIONS] * bool(detections)
+    entries += [KNOWN_BOXES] * bool(boxes) + [DETECTIONS] * bool(detections) + [SEEN] * (seen is not None)
     whole_width = 3 * MARGIN + 2 * width + BAR + 60
     lines = wrap_text(title, whole_width - 2 * MARGIN, 18, weight=600)
-    top, foot = 20 + 24 * len(lines), 36
-    canvas = blank_canvas(top + height + foot, whole_width)
+    top = 20 + 24 * len(lines)
+    canvas = blank_canvas(top + height + GAP, whole_width)
     canvas[top : top + height, MARGIN : MARGIN + width] = plain
     right = 2 * MARGIN + width
     canvas[top : top + height, right : right + width] = mapped
-    draw_colour_bar(canvas, right + width + MARGIN // 2, top, height, contour_level, heat_at_1)
+    draw_colour_bar(canvas, right + width + MARGIN // 2, top, height, contour_level, heat_at_1, unit)
     for number, line in enumerate(lines):
         write_text(canvas, line, (MARGIN, 28 + 24 * number), 18, TEXT, whole_width - 2 * MARGIN, weight=600)
-    draw_legend(canvas, canvas.shape[0] - 13, entries)
-    save_canvas(canvas, path)
+    save_canvas(np.vstack([canvas, legend(whole_width, entries)]), path)
 
 
 def overview(
@@ -190,8 +190,12 @@ def overview(
     finding: str,
     colour: str,
     note: str = "",
+    heat_at_1: float = 1.0,
+    unit: str = "",
 ) -> None:
     """A page of one finding: up to six films each of true and false positives and negatives, over its whole width.
+
+    Where there are few of each, two outcomes, or all four, stand in a row.
 
     Parameters
     ----------
@@ -202,27 +206,43 @@ def overview(
         Its name, and the colour that stands for it, as "#rrggbb".
     note : str
         Beside the title, such as the method of the maps and the threshold.
+    heat_at_1, unit : float, str
+        As of an overlay.
     """
-    columns = min(6, max(3, *map(len, groups.values())))
+    most = min(6, max(1, *map(len, groups.values())))
+    beside = {1: 4, 2: 2}.get(most, 1)
+    columns = beside * most
     side = OVERVIEW // columns - GAP
     width = columns * (side + GAP) + GAP
-    header = blank_canvas(82, width)
+    header = blank_canvas(46, width)
     cv2.rectangle(header, (MARGIN, 16), (MARGIN + 20, 36), rgb(colour), cv2.FILLED)
     x = write_text(header, finding, (MARGIN + 32, 35), 26, TEXT, width, weight=700)
     write_text(header, note, (x + 18, 35), 16, DIM, width - x - 18 - MARGIN)
     tiles = [tile for group in groups.values() for tile in group]
-    known, detected = any(tile.boxes for tile in tiles), any(tile.detections for tile in tiles)
-    draw_legend(header, 68, [KNOWN_BOXES] * known + [DETECTIONS] * detected)
-    rows = [header]
-    for outcome, meaning in OUTCOMES.items():
-        shown = list(groups.get(outcome, ()))[:columns]
+    entries = [KNOWN_BOXES] * any(tile.boxes for tile in tiles) + [DETECTIONS] * any(tile.detections for tile in tiles)
+    entries += [SEEN] * any(tile.seen is not None for tile in tiles)
+    colours = blank_canvas(36, width)
+    end = draw_heat_key(colours, MARGIN, heat_at_1, unit)
+    key = legend(width, entries, left=end + 22)
+    colours[6:30, end:] = key[:24, end:]
+    rows = [header, colours, key[24:]]
+    for start in range(0, len(OUTCOMES), beside):
+        outcomes = list(OUTCOMES)[start : start + beside]
+        shown = {outcome: list(groups.get(outcome, ()))[:most] for outcome in outcomes}
         bar = blank_canvas(34, width)
-        write_text(bar, meaning + ("" if shown else " (no such film)"), (MARGIN, 25), 17, TEXT, width, weight=600)
+        for place, outcome in enumerate(outcomes):
+            meaning, left = OUTCOMES[outcome], place * most * (side + GAP)
+            text = meaning + ("" if shown[outcome] else " (no such film)")
+            write_text(bar, text, (left + MARGIN, 25), 17, TEXT, most * (side + GAP) - MARGIN, weight=600)
         rows.append(bar)
-        if shown:
-            drawn = [
-                heat_tile(tile.film, tile.heat, tile.mean, side, tile.boxes, tile.detections, tile.seen)
-                for tile in shown
-            ]
-            rows.append(tile_grid(drawn, [tile.caption for tile in shown], columns))
+        if any(shown.values()):
+            places = [tile for group in shown.values() for tile in [*group, *[None] * (most - len(group))]]
+            drawn = [_placed(tile, side) for tile in places]
+            rows.append(tile_grid(drawn, [tile.caption if tile else "" for tile in places], columns))
     save_canvas(np.vstack(rows), path)
+
+
+def _placed(tile: Tile | None, side: int) -> np.ndarray:
+    if tile is None:
+        return blank_canvas(side, side)
+    return heat_tile(tile.film, tile.heat, tile.mean, side, tile.boxes, tile.detections, tile.seen)

@@ -123,6 +123,6 @@ def _percent(scored: Scored, box: Sequence[float], row: int) -> list[float]:
 
 def heat_key(scored: Scored) -> str:
     """What the colours of heat mean, as a small picture (data URI)."""
-    strip = blank_canvas(38, 270)
-    draw_heat_key(strip, GAP, scored.scale, scored.unit)
-    return data_uri(strip[..., ::-1], "png")
+    strip = blank_canvas(38, 360)
+    end = draw_heat_key(strip, GAP, scored.scale, scored.unit)
+    return data_uri(strip[:, : end + GAP, ::-1], "png")

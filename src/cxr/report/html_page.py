@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from cxr.core.artifacts import write_text
 from cxr.core.findings import colours
 from cxr.evaluation import metrics, predictions
-from cxr.evaluation.bootstrap import FEWEST
+from cxr.evaluation.bootstrap import FEWEST, LEAST
 from cxr.report import curves, page_tables
 from cxr.report.page_tables import Table
 from cxr.report.styles import as_svg
@@ -118,7 +118,7 @@ def page(
     content = {
         "title": title,
         "summary": _summary(model, findings),
-        "fewest": FEWEST,
+        "fewest": (FEWEST, LEAST),
         "notes": list(model.notes),
         "caveats": [*CAVEATS, *caveats(model.metrics["protocol"]["sources"])],
         **evaluation(model, blocks, compared, extras),
@@ -226,7 +226,7 @@ def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
 
 
 def _no_interval(values: Mapping[str, Any]) -> str:
-    return f"no interval: {values.get('no_interval', 'not recorded')}"
+    return f"no interval: {values.get('without_interval', {}).get('auroc', 'not recorded')}"
 
 
 def _percent(auroc: float) -> float:

@@ -162,6 +162,7 @@ def _results(metrics: dict[str, Any]) -> list[str]:
         lines.append(f"**{name}**: mean AUROC {figure(macro, 'auroc')} {over}.\n\n" + table(heads, rows))
         titles = {kind.key: kind.title for kind in shown}
         notes = table_notes.of_rows({**block["findings"], "Mean": macro}, titles)
+        notes += table_notes.of_all_thresholds(block)
         lines += [f"* {note}" for note in notes]
     return lines
 
@@ -185,16 +186,21 @@ def _text(cell: Cell) -> str:
     return cell.text + (f" ({cell.below})" if cell.below else "")
 
 
+def _why_lacking(measured: Mapping[str, Any]) -> str:
+    """Why a group's AUROC is n/a, or has no interval."""
+    if "reason" in measured:
+        return f": {measured['reason']}"
+    why = measured.get("without_interval", {}).get("auroc")
+    return f", no interval: {why}" if why else ""
+
+
 def _subgroups(metrics: dict[str, Any]) -> list[str]:
     if not metrics.get("subgroups"):
         return ["Not measured."]
     rows = []
     for grouping, values in metrics["subgroups"].items():
         for name, group in values["groups"].items():
-            cells = [
-                figure(measured, "auroc") + (f": {measured['reason']}" if "reason" in measured else "")
-                for measured in group["findings"].values()
-            ]
+            cells = [figure(measured, "auroc") + _why_lacking(measured) for measured in group["findings"].values()]
             rows.append([grouping, name, f"{group['films']:,}", f"{group['patients']:,}", *cells])
     return [
         table(["by", "group", "films", "patients", *(f"{finding}, AUROC" for finding in metrics["findings"])], rows),

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cxr.evaluation import predictions
+from cxr.evaluation.comparison import SAME
 from cxr.evaluation.figures import RANKINGS, SHARES
 from cxr.evaluation.metrics import FIGURES
 from cxr.evaluation.operating_points import POINTS, SHOWN
@@ -44,7 +45,8 @@ def number(value: float | None, interval=None, digits: int = 3, sign: bool = Fal
     def text(figure: float) -> str:
         return f"{figure:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
-    below = f"{text(interval[0])} {'to' if sign else '–'} {text(interval[1])}" if interval else ""
+    between = "\u00a0to " if sign else "–"  # behind which a narrow page breaks it
+    below = f"{text(interval[0])}{between}{text(interval[1])}" if interval else ""
     return Cell(text(value), value, below, faint)
 
 
@@ -54,9 +56,10 @@ def with_interval(values: Mapping[str, Any], key: str, sign: bool = False) -> Ce
     return replace(cell, below=f"{cell.below} exact") if key in values.get("exact_intervals", ()) else cell
 
 
-def difference(values: Mapping[str, Any]) -> Cell:
-    """A difference between two models or groups, its interval below."""
-    return number(values["difference"], values["interval"], sign=True, faint=values.get("too_few", False))
+def difference(values: Mapping[str, Any], few: bool = False) -> Cell:
+    """A difference between two models or groups, its interval below; faint where it is of too few patients."""
+    cell = number(values["difference"], values["interval"], sign=True, faint=few)
+    return replace(cell, below=SAME) if values.get("no_interval") == SAME else cell
 
 
 def count(value: int | None) -> Cell:
@@ -110,11 +113,14 @@ def models(blocks: Mapping[str, dict[str, Any]], findings: Sequence[str]) -> Tab
         [Cell(name), *(with_interval(values, "auroc") for values in findings_and_mean(block, findings).values())]
         for name, block in blocks.items()
     ]
+    of_models: dict[tuple[str, str], list[str]] = {}
+    for model, block in blocks.items():
+        for name, values in findings_and_mean(block, findings).items():
+            for note in table_notes.of_row(values, {"auroc": "AUROC"}):
+                of_models.setdefault((name, note), []).append(model)
     notes = table_notes.grouped(
-        (f"{finding} ({model})", note)
-        for model, block in blocks.items()
-        for finding in findings
-        for note in table_notes.of_row(block["findings"][finding], {"auroc": "AUROC"})
+        (name if len(whose) == len(blocks) else f"{name} ({', '.join(whose)})", note)
+        for (name, note), whose in of_models.items()
     )
     return Table("AUROC of each model", ["Model", *findings, "Mean"], rows, notes)
 
@@ -125,17 +131,32 @@ def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> 
     for pair in compared:
         rows = []
         for name, values in findings_and_mean(pair, findings).items():
+            few = values.get("too_few") is True
             cells = [Cell(name)]
             for change in (values[figure.key] for figure in RANKINGS):
-                cells += [number(change["first"]), number(change["second"]), difference(change)]
+                cells += [*(number(change[key], faint=few) for key in ("first", "second")), difference(change, few)]
             rows.append(cells)
         caption = f"{pair['first']} minus {pair['second']}: {pair['films']:,} films, {pair['patients']:,} patients"
         names = (pair["first"], pair["second"], "difference")
         heads = ["Finding"] + [f"{figure.column}, {name}" for figure in RANKINGS for name in names]
-        missing = [name for name in findings if pair["findings"][name][RANKINGS[0].key]["difference"] is None]
-        notes = [f"{', '.join(missing)}: n/a: not both classes among these films."] if missing else []
+        notes = change_notes(pair, findings)
         tables.append(Table(caption, heads, rows, [*pair.get("notes", []), *notes], foot=1))
     return tables
+
+
+def change_notes(pair: Mapping[str, Any], findings: Sequence[str]) -> list[str]:
+    """Why a paired difference is n/a or has no interval, and which are of too few patients."""
+    notes = []
+    for name, values in findings_and_mean(pair, findings).items():
+        notes += [(name, note) for note in table_notes.of_row({"too_few": values.get("too_few")}, {})]
+        changes = [values[figure.key] for figure in RANKINGS if figure.key in values]
+        if changes[0]["difference"] is None:
+            notes.append((name, "n/a: not both classes among these films"))
+        reasons = dict.fromkeys(change.get("no_interval") for change in changes)
+        notes += [
+            (name, f"difference without an interval: {reason}") for reason in reasons if reason not in (None, SAME)
+        ]
+    return table_notes.grouped(notes)
 
 
 def calibration(block: dict[str, Any], findings: Sequence[str], caption: str) -> Table:
@@ -143,16 +164,22 @@ def calibration(block: dict[str, Any], findings: Sequence[str], caption: str) ->
     heads = ["Finding", "Prevalence"]
     for when in ("before", "after"):
         heads += [f"Mean probability, {when}", f"In the large, {when}", f"Error, {when}", f"Brier, {when}"]
+    titles = {"in_the_large": "in the large", "expected_calibration_error": "error", "brier": "Brier"}
     rows, notes = [], []
     for finding in findings:
-        values = block["findings"][finding]["calibration"]
+        values, few = block["findings"][finding]["calibration"], block["findings"][finding]["too_few"]
         if values.get("reason"):
             notes.append((finding, f"not calibrated: {values['reason']}"))
-        cells = [Cell(finding), number((values["before"] or {}).get("prevalence"))]
+        notes += [
+            (finding, f"calibration on films of {name}: {table_notes.fitted_on_few(told)}")
+            for name, told in values.get("few", {}).items()
+        ]
+        notes += [(finding, note) for note in table_notes.of_row({**(values["before"] or {}), "too_few": few}, titles)]
+        cells = [Cell(finding), number((values["before"] or {}).get("prevalence"), faint=few)]
         for when in ("before", "after"):
-            measured = values[when] or {}
-            cells += [number(measured.get("mean_probability")), with_interval(measured, "in_the_large", sign=True)]
-            cells += [with_interval(measured, key) for key in ("expected_calibration_error", "brier")]
+            measured = {**(values[when] or {}), "too_few": few}
+            cells += [number(measured.get("mean_probability"), faint=few)]
+            cells += [with_interval(measured, key, sign=key == "in_the_large") for key in titles]
         rows.append(cells)
     return Table(caption, heads, rows, table_notes.grouped(notes))
 
@@ -169,6 +196,9 @@ def prevalences(thresholds: dict[str, Any], block: dict[str, Any], findings: Seq
         cells += [_prevalence(of_source["findings"][finding]) for of_source in test.values()]
         rows.append([Cell(finding), *cells])
     notes = ["n/a: no film with a known label."] if any(cell.text == "n/a" for row in rows for cell in row) else []
+    notes += table_notes.grouped(
+        (f, note) for f in findings for note in table_notes.of_thresholds(block["findings"][f])
+    )
     return Table("Prevalence of val and test", heads, rows, notes)
 
 
@@ -191,7 +221,8 @@ def operating_points(block: dict[str, Any], findings: Sequence[str], films: pd.D
     for point, meaning in POINTS.items():
         rows, shown = [], {}
         for finding in findings:
-            values = block["findings"][finding]["operating_points"].get(point)
+            of_finding = block["findings"][finding]
+            values = of_finding["operating_points"].get(point)
             if values is None:
                 continue
             scores = films[f"{finding}_prob"]
@@ -200,9 +231,13 @@ def operating_points(block: dict[str, Any], findings: Sequence[str], films: pd.D
                 for name, limit in values["threshold"].items()
             ]
             unfitted = any(origin in (POOLED, "nothing") for origin in values["fitted_on"].values())
-            note = "not fitted on val films of this source" if unfitted else ""
-            shown[finding] = values
-            rows.append([Cell(finding), Cell(", ".join(limits), None, note), *(number(values[key]) for key in SHOWN)])
+            own = ["not fitted on val films of this source"] if unfitted else []
+            own += [
+                table_notes.fitted_on_few(told) for told in dict.fromkeys(of_finding.get("threshold_few", {}).values())
+            ]
+            shown[finding] = {**values, "too_few": of_finding["too_few"]}
+            cells = [number(values[key], faint=of_finding["too_few"]) for key in SHOWN]
+            rows.append([Cell(finding), Cell(", ".join(limits), None, "; ".join(own)), *cells])
         if rows:
             notes = table_notes.of_rows(shown, dict(zip(SHOWN, heads[2:], strict=True)))
             tables.append(Table(f"{meaning[0].upper()}{meaning[1:]}, on val", heads, rows, notes))
@@ -217,17 +252,18 @@ def subgroups(block: dict[str, Any], findings: Sequence[str]) -> list[Table]:
             continue
         rows, notes = [], []
         for name, group in values["groups"].items():
-            measured = findings_and_mean(group, findings).values()
-            cells = [with_interval(auroc, "auroc") for auroc in measured]
+            measured = findings_and_mean(group, findings)
+            cells = [with_interval(auroc, "auroc") for auroc in measured.values()]
             notes += [
-                (f"{finding} ({name})", f"n/a: {of_group['reason']}")
-                for finding in findings
-                if "reason" in (of_group := group["findings"][finding])
+                (f"{finding} ({name})", note)
+                for finding, values in measured.items()
+                for note in table_notes.of_row({**values, "too_few": None}, {"auroc": "AUROC"})  # grey says so
             ]
             rows.append([Cell(name), count(group["films"]), count(group["patients"]), *cells])
         gap = values.get("gap")
         if gap:
-            cells = [difference(gap["findings"][finding]) for finding in findings]
+            gaps = [gap["findings"][finding] for finding in findings]
+            cells = [difference(change, change["too_few"]) for change in gaps]
             rows.append([Cell(f"{gap['first']} minus {gap['second']}"), Cell(""), Cell(""), *cells, Cell("")])
         heads = ["Group", "Films", "Patients", *findings, "Mean"]
         few = any(cell.faint and cell.value is not None for row in rows for cell in row)

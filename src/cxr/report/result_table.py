@@ -4,9 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from cxr.core.errors import counted
 from cxr.evaluation.figures import RANKINGS, RATES
-from cxr.evaluation.source_fits import POOLED
-from cxr.evaluation.thresholds import UNFITTED_THRESHOLD
 from cxr.report import table_notes
 
 ORIGINAL = {"Accuracy": "accuracy", "Precision": "precision", "Recall": "recall"}
@@ -57,10 +56,10 @@ def result_text(metrics: dict[str, Any]) -> str:
     sources = metrics["protocol"]["sources"]
     if len(sources) == 1:
         (only,) = sources.items()
-        return _text(metrics, f"{only[0]}: {only[1]:,} films")
+        return _text(metrics, f"{only[0]}: {counted(only[1], 'film')}")
     counts = ", ".join(f"{name} {films:,}" for name, films in sources.items())
-    texts = [_text(metrics, f"All {metrics['protocol']['films']:,} films pooled ({counts})")]
-    texts += [_text(metrics["by_source"][name], f"{name}: {films:,} films") for name, films in sources.items()]
+    texts = [_text(metrics, f"All {counted(metrics['protocol']['films'], 'film')} pooled ({counts})")]
+    texts += [_text(metrics["by_source"][name], f"{name}: {counted(films, 'film')}") for name, films in sources.items()]
     return "\n\n".join(texts)
 
 
@@ -72,7 +71,7 @@ def _text(block: dict[str, Any], title: str) -> str:
         for row, name in enumerate(table["finding"]):
             value = table[head].iloc[row]
             if pd.isna(value):
-                applies = name in findings or head in RATE_HEADS
+                applies = name in findings or head in RATE_HEADS or (name, head) == ("Mean (macro)", "95 % interval")
                 cells.loc[row, head] = "n/a" if applies else ""
             elif head != "95 % interval":
                 cells.loc[row, head] = f"{value:,}" if whole else f"{value:.3f}"
@@ -94,23 +93,18 @@ def _text(block: dict[str, Any], title: str) -> str:
 
 def _notes(block: dict[str, Any]) -> list[tuple[str, str]]:
     """(Row, what is to be said of it): why a figure is n/a, what is not told from guessing, which films are counted,
-    and where a threshold was not fitted on val films of the same hospital."""
+    and where a threshold was not fitted on val films of the same hospital, or on too few."""
     titles = {key: head for head, key in RESULT_COLUMNS.items() if head not in ("95 % interval", "Films", "Positives")}
     notes = [("Total (micro)", note) for note in table_notes.of_counts(block)]
     for finding, values in block["findings"].items():
         if values["guessing"]:
             notes.append((finding, f"not told from guessing: {values['guessing']}"))
         notes += [(finding, note) for note in table_notes.of_row(values, titles, ("auroc",))]
-        for name, origin in values["threshold_fitted_on"].items():
-            if origin == POOLED:
-                notes.append((finding, f"pooled threshold for {name}: val does not hold both classes of its films"))
-            elif origin == "nothing":
-                told = f"threshold {UNFITTED_THRESHOLD} for {name}: val does not hold both classes"
-                notes.append((finding, told))
+        notes += [(finding, note) for note in table_notes.of_thresholds(values)]
     notes += [("Total (micro)", note) for note in table_notes.of_row(block["total"], titles)]
     over, macro = block["macro"]["auroc_over"], block["macro"]
     if macro["guessing"]:
         notes.append(("Mean (macro)", f"NOT TOLD FROM GUESSING: {macro['guessing']}"))
     if 0 < len(over) < len(block["findings"]):
-        notes.append(("Mean (macro)", f"AUROC and AP are means over {len(over)} findings"))
+        notes.append(("Mean (macro)", f"AUROC and AP are means over {counted(len(over), 'finding')}"))
     return notes + [("Mean (macro)", note) for note in table_notes.of_row(macro, titles, ("auroc",))]

@@ -140,14 +140,14 @@ def thinned(style: Style, *arrays: np.ndarray) -> list[np.ndarray]:
     return [array[chosen] if len(array) > style.points else array for array in arrays]
 
 
-def place_legend(axes: Axes, style: Style, location: str, title: str = "") -> None:
-    """Names of the lines: in the axes; where they are many beside them, and the figure grows by what they take.
+def place_legend(axes: Axes, style: Style, location: str, title: str = "", most_inside: int = MOST_INSIDE) -> None:
+    """Names of the lines: in the axes; more than ``most_inside`` beside them, and the figure grows by what they take.
 
     A page has a key of all findings, so many names stand there alone.
     """
     handles, names = axes.get_legend_handles_labels()
     heading = {"title": title if style.alone else None, "alignment": "left"}
-    if len(names) <= MOST_INSIDE:
+    if len(names) <= most_inside:
         if names:
             axes.legend(loc=location, **heading)
         return

@@ -6,8 +6,10 @@ from typing import Any
 from cxr.evaluation.bootstrap import FEWEST
 from cxr.evaluation.figures import RANKINGS
 from cxr.evaluation.metrics import FIGURES
+from cxr.evaluation.source_fits import POOLED
+from cxr.evaluation.thresholds import UNFITTED_THRESHOLD
 
-UNDEFINED = {figure.key: figure.undefined for figure in FIGURES}
+UNDEFINED = {figure.key: figure.undefined for figure in FIGURES} | {"in_the_large": "no film with a known label"}
 RANKED = {figure.key for figure in RANKINGS}
 MARK = f"too few: fewer than {FEWEST} patients"
 TOO_FEW = f"{MARK} with, or without, the finding"
@@ -51,10 +53,36 @@ def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Coll
             own = values.get("undefined") or (values.get("reason") if key in RANKED else None)
             why = "not defined for any finding" if "auroc_over" in values else own or UNDEFINED[key]
             reasons.setdefault(f"n/a: {why}", []).append(title)
-        elif "no_interval" in values and values.get(f"{key}_interval", 0) is None and key in (intervals or titles):
-            reasons.setdefault(f"without an interval: {values['no_interval']}", []).append(title)
+        elif key in values.get("without_interval", ()) and key in (intervals or titles):
+            reasons.setdefault(f"without an interval: {values['without_interval'][key]}", []).append(title)
     notes += [f"{', '.join(names)} {reason}" for reason, names in reasons.items()]
     return notes
+
+
+def of_thresholds(values: Mapping[str, Any]) -> list[str]:
+    """What is to be said of the thresholds of one finding of metrics.json: of which films, and of how few."""
+    notes = []
+    for name, origin in values["threshold_fitted_on"].items():
+        few = values.get("threshold_few", {}).get(name)
+        where = f"threshold on films of {name}"
+        if origin == "nothing":
+            notes.append(f"{where}: {UNFITTED_THRESHOLD}, for val does not hold both classes")
+            continue
+        if origin == POOLED:
+            notes.append(f"{where}: the pooled one, for val does not hold both classes of them")
+        if few:
+            notes.append(f"{where}: {fitted_on_few(few)}")
+    return notes
+
+
+def of_all_thresholds(block: Mapping[str, Any]) -> list[str]:
+    """`of_thresholds` of every finding of a block of metrics.json, as sentences."""
+    return grouped((name, note) for name, values in block["findings"].items() for note in of_thresholds(values))
+
+
+def fitted_on_few(few: str) -> str:
+    """What is said of a fit whose films are of too few patients; ``few``: from `cxr.evaluation.bootstrap.shortage`."""
+    return f"fitted on {few}: too few"
 
 
 def of_rows(rows: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]) -> list[str]:

@@ -7,12 +7,22 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.parameters import METHOD_NAMES
+from cxr.evaluation.randomisation import FEWEST_PLACES
 from cxr.maps.detection_scores import BESIDE, KNOW_NOTHING, MEAN_BOX, WITH_INTERVAL
 from cxr.maps.faithfulness import AREAS, DIFFERENCES
 from cxr.maps.localisation import ALWAYS_BESIDE, THRESHOLDS
 from cxr.maps.map_scores import MEAN
 from cxr.report import table_notes
-from cxr.report.page_tables import Cell, Table, count, difference, findings_and_mean, number, with_interval
+from cxr.report.page_tables import (
+    Cell,
+    Table,
+    change_notes,
+    count,
+    difference,
+    findings_and_mean,
+    number,
+    with_interval,
+)
 
 JUDGED_BY = "ap_iou_0.3"
 TITLES = "AP, IoU > 0.1|AP, IoU > 0.3|AP, IoU > 0.5|AP, IoBB > 0.5|FROC score|Sensitivity at 1 false box".split("|")
@@ -125,14 +135,15 @@ def _interval(row: Mapping[str, Any], key: str, sign: bool = False) -> Cell:
 
 def _values(row: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     """Figures of a row of a CSV table in the form of metrics.json, for cells and notes alike."""
-    values = {"too_few": _is_few(row), "exact_intervals": []}
-    if isinstance(row["no_interval"], str):  # the mean over findings of map_scores.csv has no interval at all
-        values["no_interval"] = row["no_interval"]
+    values = {"too_few": _is_few(row), "exact_intervals": [], "without_interval": {}}
     for key in keys:
         values[key] = _known(row[key])
         if f"{key}_low" in row:
             limits = [_known(row[f"{key}_{end}"]) for end in ("low", "high")]
             values[f"{key}_interval"] = None if None in limits else limits
+            # The mean over findings of map_scores.csv has no interval at all.
+            if None in limits and isinstance(row["no_interval"], str):
+                values["without_interval"][key] = row["no_interval"]
         if row.get(f"{key}_exact") is True:
             values["exact_intervals"].append(key)
     return values
@@ -170,6 +181,8 @@ def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) ->
             of_map = _values(of_method[method], [figure])
             values |= {method: of_map[figure], f"{method}_interval": of_map[f"{figure}_interval"]}
             values["exact_intervals"] += [method] if of_map["exact_intervals"] else []
+        none = [method for method in METHOD_NAMES if values[f"{method}_interval"] is None]
+        values["without_interval"] = dict.fromkeys(none, first["no_interval"])
         beside = [number(_known(of_method[name][figure]), faint=True) for name in ALWAYS_BESIDE]
         maps = [with_interval(values, method) for method in METHOD_NAMES]
         rows.append([Cell(finding), count(int(first["films"])), *maps, *beside])
@@ -194,8 +207,7 @@ def _wang(scores: pd.DataFrame, family: str, method: str, overlap: str) -> Table
 
 def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> Table | None:
     """Correlation of maps with themselves once weights are shuffled, from each member's randomisation.csv."""
-    own = {member: table[table["method"] == method].reset_index(drop=True) for member, table in by_member.items()}
-    own = {member: table for member, table in own.items() if len(table)}
+    own = {name: rows for name, table in by_member.items() if len(rows := table[table["method"] == method])}
     if not own:
         return None
     stages = [stage.replace("nothing, another", "Another") for stage in next(iter(own.values()))["shuffled"]]
@@ -208,11 +220,22 @@ def randomisation_table(by_member: Mapping[str, pd.DataFrame], method: str) -> T
         ]
         for member, table in own.items()
     ]
-    return Table(
-        "Weights shuffled: rank correlation of a map with itself before",
-        ["Member", "Films", "Cells of a map", *names],
-        rows,
+    notes = table_notes.grouped(
+        (member, f"n/a: {_why_uncorrelated(row)}")
+        for member, table in own.items()
+        for row in table[table["correlation"].isna()].to_dict("records")[:1]
     )
+    heads = ["Member", "Films", "Cells of a map", *names]
+    return Table("Weights shuffled: rank correlation of a map with itself before", heads, rows, notes)
+
+
+def _why_uncorrelated(row: Mapping[str, Any]) -> str:
+    """Why `cxr.evaluation.randomisation.mean_correlation` is not defined."""
+    if row["places"] < FEWEST_PLACES:
+        return f"a map has {row['places']} cells; ranks are compared of {FEWEST_PLACES} or more"
+    if row["films"] < 2:
+        return "of one film nothing is left once the mean map of the films is taken off"
+    return "the maps compared are the same at every cell, or not finite"
 
 
 def _stage(stage: int, last: int) -> str:
@@ -246,11 +269,12 @@ def shortcut_tables(measured: Mapping[str, Any] | None, findings: Sequence[str])
     tables = []
     probe = measured.get("source_probe", {})
     if "all films" in probe:
-        rows = []
+        rows, notes = [], []
         for name in ("all films", "none of the findings"):
             group = probe[name]
             rows.append([Cell(name.capitalize()), count(group["films"]), number(group["auroc"], group["interval"])])
-        notes = [f"{name.capitalize()}: {probe[name]['reason']}." for name in probe if "reason" in probe[name]]
+            silent = f"without an interval: {group['no_interval']}" if group.get("no_interval") else ""
+            notes += [f"{name.capitalize()}: {told}." for told in (group.get("reason"), silent) if told]
         hospitals = " or ".join(probe["hospitals"])
         tables.append(
             Table(f"Do the scores tell the hospital ({hospitals})?", ["Test films", "Films", "AUROC"], rows, notes)
@@ -260,11 +284,13 @@ def shortcut_tables(measured: Mapping[str, Any] | None, findings: Sequence[str])
         rows = []
         for name, values in findings_and_mean(corners, findings).items():
             auroc, moved = values["auroc"], corners["mean_change"].get(name)
-            cells = [Cell(name), number(auroc["second"]), number(auroc["first"]), difference(auroc)]
+            few = values.get("too_few") is True
+            figures = (number(auroc[which], faint=few) for which in ("second", "first"))
+            cells = [Cell(name), *figures, difference(auroc, few)]
             rows.append([*cells, Cell("") if moved is None else number(moved)])
         heads = ["Finding", "AUROC", "AUROC, corners blanked", "Difference", "Mean change of a probability"]
         caption = f"Corners blanked: the scores of {corners['changed']:,} of {corners['films']:,} test films move"
-        tables.append(Table(caption, heads, rows, foot=1))
+        tables.append(Table(caption, heads, rows, change_notes(corners, findings), foot=1))
     return tables
 
 

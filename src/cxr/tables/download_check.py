@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr.core.errors import one_line
+from cxr.core.errors import counted, one_line
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.imaging.listing import has_film_name, reason_by_name, told
@@ -91,7 +91,7 @@ def _below(settings: Settings) -> list[str]:
 def _others(paths: pd.Series) -> list[str]:
     """What is on disk and in no table, in words, by its names: a folder of NIH is not opened file by file."""
     films = [path for path in paths if has_film_name(path)]
-    lines = [f"on disk, but in no table: {len(films):,} films, such as {one_line(films[0])}"] if films else []
+    lines = [f"on disk, but in no table: {counted(len(films), 'film')}, such as {one_line(films[0])}"] if films else []
     return lines + told(Counter(reason_by_name(path) for path in paths if not has_film_name(path)))
 
 
@@ -100,9 +100,8 @@ def check_lungs(settings: Settings) -> Checked:
     films_dir, masks_dir = settings.dataset_dir_segmentation, settings.mask_dir
     films, masks = sets = lung_sets.list_sets(films_dir, masks_dir)
     pairs, listed = lung_sets.pair_masks(films_dir, masks_dir, sets)
-    lines = [
-        f"{len(films.films):,} films, {len(pairs):,} of them with a mask; without a partner: {len(listed):,} files"
-    ]
+    without = counted(len(listed), "file")
+    lines = [f"{counted(len(films.films), 'film')}, {len(pairs):,} of them with a mask; without a partner: {without}"]
     lines += told(films.not_taken + masks.not_taken)
     for name, count in pairs["set"].value_counts().sort_index().items():
         published = lung_sets.PUBLISHED_PAIRS.get(name)

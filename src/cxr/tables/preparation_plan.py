@@ -14,7 +14,7 @@ import pandas as pd
 
 from cxr.core.artifacts import as_json, read_record
 from cxr.core.configuration import existing
-from cxr.core.errors import FilmError, InputError, MachineError
+from cxr.core.errors import FilmError, InputError, MachineError, counted
 from cxr.core.executors import process_count
 from cxr.core.parameters import FAMILIES, Params
 from cxr.core.settings import Settings
@@ -31,13 +31,13 @@ SAMPLE = 16  # films read to estimate the time
 class Plan:
     """lines: what to tell. bytes_needed, bytes_free: of the disk of DATA_DIR.
 
-    films: how many networks will see, as `training.durations.passes` takes them. reading_hours: of reading all films,
+    films: how many networks will see, as `training.durations.work_of` takes them. reading_seconds: of reading all,
     on so many processes.
     """
 
     lines: list[str]
     films: dict[str, int]
-    reading_hours: float
+    reading_seconds: float
     processes: int
     bytes_needed: int
     bytes_free: int
@@ -82,14 +82,15 @@ def make(settings: Settings, params: Params) -> Plan:
             kept = max(0, round(measured * (1 - unet.unet_test_fraction - unet.unet_val_fraction)))
             # Real films pass as often as makes them about as many as drawn ones.
             films["lung_train"] = epochs * (2 * drawn if real and drawn else kept)
-            said = [f"{real:,} lung films with masks"] * (real > 0) + [f"{drawn:,} drawn ones"] * (drawn > 0)
-            lines.append(f"U-Net: to be trained on {' and '.join(said)}, {epochs} epochs" + f" ({alone})" * bool(alone))
+            said = [f"{counted(real, 'lung film')} with masks"] * (real > 0) + [f"{drawn:,} drawn ones"] * (drawn > 0)
+            reason = f" ({alone})" if alone else ""
+            lines.append(f"U-Net: to be trained on {' and '.join(said)}, {counted(epochs, 'epoch')}{reason}")
             needed["lung films and masks"] = 3 * (real + drawn) * unet.unet_input_size**2
-    reading_hours = _seconds_a_film(settings, images, params) * len(images) * (2 if masked else 1) / readers / 3600
+    reading_seconds = _seconds_a_film(settings, images, params) * len(images) * (2 if masked else 1) / readers
     free = shutil.disk_usage(_nearest(settings.data_dir)).free
     total = sum(needed.values())
     lines.append(f"disk: {listed(needed, _size)}; together {_size(total)}, free in {settings.data_dir}: {_size(free)}")
-    return Plan(lines, films, reading_hours, readers, total, free)
+    return Plan(lines, films, reading_seconds, readers, total, free)
 
 
 def _refuse_what_stops_later(settings: Settings, params: Params) -> None:
@@ -177,8 +178,3 @@ def listed(parts: dict[str, float], spell: Callable[[float], str]) -> str:
 
 def _size(count: float) -> str:
     return f"{count / 1e9:.2f} GB"
-
-
-def duration(hours: float) -> str:
-    """Hours as people say them."""
-    return f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"

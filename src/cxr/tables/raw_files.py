@@ -31,7 +31,8 @@ def list_files(folder: Path, studies: bool = True, key: str = "DATASET_DIR") -> 
         The folder is not there, or one below it cannot be read.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder. {key} in SETTINGS.json must name the folder of the films.")
+        wrong = "is a file" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: {wrong}. {key} in SETTINGS.json must name the folder of the films.")
     return pd.Series(walk(folder) if studies else walk(folder, _patients_of_studies()), dtype=str)
 
 

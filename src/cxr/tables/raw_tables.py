@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.errors import InputError, hint
+from cxr.core.errors import InputError, counted, hint
 from cxr.tables.merging import first_of_each
 from cxr.tables.raw_files import leaves_raw_folder
 from cxr.tables.schema import COLUMNS, findings_of, problems, typed
@@ -64,7 +64,7 @@ class Release:
         known = self.table[findings].notna().sum()
         other = self.problems.loc[self.problems["problem"] != "missing", "problem"].value_counts()
         lines = [
-            f"{len(self.table):,} films of {self.table['patient_id'].nunique():,} patients in the table, "
+            f"{counted(len(self.table), 'film')} of {self.table['patient_id'].nunique():,} patients in the table, "
             f"{len(self.table) - self.missing.sum():,} on disk",
             *[f"not on disk: {films:,} of {folder}" for folder, films in self.missing.items()],
             *[

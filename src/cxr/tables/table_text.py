@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from cxr.core.artifacts import LARGEST_TEXT, read_ordinary
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.imaging.file_kinds import DICOM, IMAGES, UNREAD, kind_of
 
 LONGEST_NAME = 200  # letters of a column's
@@ -126,15 +126,15 @@ def check_rows(text: str, path: Path, mend: str) -> None:
         line, row = first[True]
         lost = ", ".join(header[len(row) : named])
         raise InputError(
-            f"{path}: line {line} has {len(row)} cells, the header has {named}: {lost} would be lost "
-            f"({short.total():,} such lines). A part of it is missing, or a quote is not closed. {mend}"
+            f"{path}: line {line} has {counted(len(row), 'cell')}, the header has {named}: {lost} would be lost "
+            f"({counted(short.total(), 'such line')}). A part of it is missing, or a quote is not closed. {mend}"
         )
     if long:
         line, row = first[False]
         raise InputError(
             f"{path}: line {line} has {_more(len(row) - len(header))} more than the header has columns, {row[-1]!r} at "
-            f"the end ({long.total():,} such lines). A comma within a value? Put it into quotes. Row names of R? Write "
-            "it with row.names = FALSE."
+            f"the end ({counted(long.total(), 'such line')}). A comma within a value? Put it into quotes. Row names of "
+            "R? Write it with row.names = FALSE."
         )
 
 

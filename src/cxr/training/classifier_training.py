@@ -7,7 +7,7 @@ import numpy as np
 
 from cxr.core import configuration, process_group
 from cxr.core.artifacts import digest, origin
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import bootstrap, figures, metrics
@@ -40,7 +40,7 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
     truth = schema.label_array(films, params.findings)
     train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
     splitting.refuse_untrainable(settings.split_csv, films["split"])
-    say(f"{member} at {size} px: {len(train)} films, {len(val)} for validation; {device}")
+    say(f"{member} at {size} px: {counted(len(train), 'film')}, {len(val)} for validation; {device}")
     backend.batch_must_divide(params.training.batch_size, "BATCH_SIZE")
     with backend.scope():
         classifier = classifiers.build_classifier(member, params)
@@ -123,7 +123,10 @@ def classifier_score(
         limits = None
         if len(defined):
             drawn = figures.replicate_scores(truth[:, defined], probabilities[:, defined], patients, REPLICATES, seed)
-            limits = bootstrap.interval(drawn["auroc"].mean(axis=1), equal_says_nothing=False)
+            silent = metrics.silences(truth[:, defined], patients, [findings[f] for f in defined])
+            limits = bootstrap.interval(
+                drawn["auroc"].mean(axis=1), bootstrap.silence_of_mean(silent), equal_says_nothing=False
+            )
         return {
             "val_loss": cross_entropy(truth, probabilities, weights),
             "val_auroc": float(aurocs[defined].mean()) if len(defined) else float("nan"),

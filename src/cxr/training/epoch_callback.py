@@ -179,36 +179,40 @@ class EveryEpoch(keras.callbacks.Callback):
 class Echo(keras.callbacks.Callback):
     """One readable line an epoch, for a log that is read the next morning; steps done and time left within it.
 
-    Early in the first epoch of a run that takes longer, what an epoch takes.
+    Early in the first epoch of a stage that takes longer, what an epoch takes, and what compiling took.
 
     Parameters
     ----------
     say : callable
         Takes the lines.
-    steps, epochs : int
-        Of an epoch; of the whole training, at most.
+    steps : int
+        Of an epoch.
     """
 
     async_safe = True  # it never looks at a batch's loss: waiting for it would slow a GPU down
 
-    def __init__(self, say, steps: int, epochs: int):
+    def __init__(self, say, steps: int):
         super().__init__()
-        self.say, self.steps, self.epochs = say, steps, epochs
+        self.say, self.steps = say, steps
+
+    def on_train_begin(self, logs=None):  # of a stage, which is compiled anew
+        self.end, self.begun = self.params["epochs"], time.perf_counter()
         self.since = None  # when the first step was done, which compiles; False once what an epoch takes is known
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.bar, self.left = progress(None, self.steps, f"  epoch {epoch + 1}", "step"), self.epochs - epoch
+        self.bar, self.left = progress(None, self.steps, f"  epoch {epoch + 1}", "step"), self.end - epoch
 
     def on_train_batch_end(self, batch, logs=None):
         if self.since is None:
             self.since = time.perf_counter()
+            self.compiling = self.since - self.begun
             self.bar.unpause()  # its clock begins here too: else "an hour left" after a first step of minutes
         elif self.since and (took := time.perf_counter() - self.since) >= ESTIMATE_AFTER:
             self.since, one = False, took / batch * self.steps  # batch counts from 0: so many steps since the first
             all_left = f", those of {self.left} epochs {duration(one * self.left)}" if self.left > 1 else ""
             self.say(
                 f"  the {self.steps:,} steps of an epoch take about {duration(one)}{all_left}; "
-                "compiling and scores on val come on top"
+                f"compiling took {duration(self.compiling)}; scores on val come on top"
             )
         self.bar.update()
 

@@ -91,7 +91,7 @@ def fit(
     dict
         ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
     """
-    callbacks = [every_epoch, Echo(say, len(batches), epochs)]
+    callbacks = [every_epoch, Echo(say, len(batches))]
     if params.training.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
     stages = [stage for stage in stages_of(params, epochs) if every_epoch.saved_epoch() <= stage[1]]
@@ -119,8 +119,12 @@ def fit(
                 model.fit(
                     batches, initial_epoch=state["epoch"], epochs=end, callbacks=callbacks, verbose=0, shuffle=False
                 )
-    seconds = time.perf_counter() - started
-    films = (state["epoch"] - first) * len(batches) * batches.batch_size  # the last batch is filled up
+    return _outcome(state, first, time.perf_counter() - started, len(batches) * batches.batch_size)
+
+
+def _outcome(state: dict[str, Any], first: int, seconds: float, epoch_films: int) -> dict[str, Any]:
+    """What `fit` returns; ``epoch_films`` with those that fill up the last batch."""
+    films = (state["epoch"] - first) * epoch_films
     return {
         "seconds": round(seconds, 1),
         "films_per_second": round(films / seconds, 2) if films else None,

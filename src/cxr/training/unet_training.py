@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxr.anatomy import lungs
 from cxr.anatomy.heart import NOT_KNOWN, OUTLINES
 from cxr.core import process_group
 from cxr.core.artifacts import digest, origin
+from cxr.core.errors import counted
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.evaluation import metrics
 from cxr.networks import augmentation, backend, film_batches, inference, u_net
 from cxr.preparation import packs
 from cxr.tables import lung_films
@@ -43,7 +44,8 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
     about = f"U-Net, {unet_params.unet_filters} filters at {size} px"
     films_of_sets = packed.loc[np.unique(train), "set"].value_counts().sort_index()
     sets = ", ".join(f"{name} {count}" for name, count in films_of_sets.items())
-    say(f"{about}: {len(train)} films an epoch ({sets}), {len(val)} for validation, {epochs} epochs; {device}")
+    learns = f"{counted(len(train), 'film')} an epoch ({sets}), {len(val)} for validation, {counted(epochs, 'epoch')}"
+    say(f"{about}: {learns}; {device}")
     backend.batch_must_divide(unet_params.unet_batch_size, "UNET_BATCH_SIZE")
     run_records.agree(identity)
     with backend.scope():
@@ -118,7 +120,7 @@ def unet_score(
             known = (of_outline != NOT_KNOWN).all(axis=(1, 2))
             if known.any():
                 found = probabilities[known, ..., index] >= threshold
-                scores[name] = float(metrics.dice(of_outline[known], found).mean())
+                scores[name] = float(lungs.dice(of_outline[known], found).mean())
         return scores
 
     return score

@@ -7,12 +7,16 @@ Reads   DATASET_DIR_SEGMENTATION and MASK_DIR of SETTINGS.json: Montgomery, Shen
 Writes  DATA_DIR/segmentation/pairs.csv, pairs_problems.csv (what has no partner)
 """
 
+import sys
 from collections import Counter
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 import pandas as pd
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import raw_state, write_csv, write_problems
+from cxr.core.errors import counted
 from cxr.core.steps import Step
 from cxr.imaging.listing import Listing, told
 from cxr.tables import lung_films, lung_sets, pseudonyms
@@ -48,9 +52,13 @@ def main(argv=None):
         write_csv(pairs, pairs_csv)
         write_problems(problems, problems_csv)
         counts = ", ".join(f"{name} {count}" for name, count in pairs["set"].value_counts().sort_index().items())
-        paired = f"{len(pairs)} lung films with masks ({counts}), {len(problems)} files without a partner"
+        paired = f"{counted(len(pairs), 'lung film')} with masks ({counts})"
         about = f"{alone}: the U-Net learns from drawn films" if alone else f"{hearts} real ones with the heart's mask"
-        return [f"{paired} -> {pairs_csv}", about, *told(films.not_taken + masks.not_taken)]
+        return [
+            f"{paired}, {counted(len(problems), 'file')} without a partner -> {pairs_csv}",
+            about,
+            *told(films.not_taken + masks.not_taken),
+        ]
 
     print(*step.run(make), sep="\n")
 

@@ -6,6 +6,10 @@ Writes  DATA_DIR/segmentation/split.csv
 A keyed hash of the patient decides, so a film added later moves nobody. UNET_TEST_SETS holds out whole hospitals.
 """
 
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
+
 from cxr.core import command_line, locks
 from cxr.core.artifacts import digest, need, write_csv
 from cxr.core.steps import Step

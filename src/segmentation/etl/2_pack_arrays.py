@@ -7,6 +7,9 @@ Writes  DATA_DIR/segmentation/images_<size>.npy, masks_<size>.npy (lungs and hea
 
 import functools
 import itertools
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 import numpy as np
 import pandas as pd
@@ -14,7 +17,7 @@ import pandas as pd
 from cxr.anatomy.heart import OUTLINES
 from cxr.core import command_line, executors, locks
 from cxr.core.artifacts import digest, need, raw_state, write_csv, write_problems
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.progress import progress
 from cxr.core.steps import Step
 from cxr.imaging import chest_films
@@ -79,8 +82,8 @@ def main(argv=None):
         write_csv(packed, packed_csv)
         show(packs.open_pack(images_npy, "this"), packs.open_pack(masks_npy, "this", len(OUTLINES)), packed, preview)
         unusable = len(jobs) - len(whole)
-        pairs_at = f"{len(whole)} pairs and {len(drawn)} drawn films at {size} px, {unusable} unusable"
-        return [f"{pairs_at} -> {images_npy}, {masks_npy}, {preview}"]
+        pairs_at = f"{counted(len(whole), 'pair')} and {counted(len(drawn), 'drawn film')} at {size} px"
+        return [f"{pairs_at}, {unusable} unusable -> {images_npy}, {masks_npy}, {preview}"]
 
     print(*step.run(make), sep="\n")
 

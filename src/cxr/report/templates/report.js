@@ -17,6 +17,11 @@ for (const table of document.querySelectorAll("table.sortable")) {
     body.append(...[...body.rows].sort(compare));
   }));
 }
+// A table that is wider than its place says that it scrolls.
+const wide = new ResizeObserver(entries => entries.forEach(({target}) => {
+  target.classList.toggle("wide", target.scrollWidth > target.clientWidth + 1);
+}));
+document.querySelectorAll(".scroll").forEach(table => wide.observe(table));
 // The section in sight is marked in the navigation.
 const links = new Map([...document.querySelectorAll("nav a")].map(link => [link.hash.slice(1), link]));
 const sight = new IntersectionObserver(entries => entries.forEach(entry => {

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cxr.core.artifacts import digest_of
+from cxr.core.errors import counted
 
 FOLDER = Path(__file__).parent / "lists"
 
@@ -38,7 +39,7 @@ class KnownList:
         return digest_of_films(self.films)
 
     def __str__(self) -> str:
-        return f"{self.title}, {self.split} ({len(self.films):,} films)"
+        return f"{self.title}, {self.split} ({counted(len(self.films), 'film')})"
 
 
 def digest_of_films(image_ids: Collection[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.tables.label_values import spelling, states
 from cxr.tables.raw_tables import how_to_mend, need_columns, read_raw_csv
 from cxr.tables.sources.own_table import OwnTable, listed_labels
@@ -79,7 +79,7 @@ def padchest(raw: pd.DataFrame, csv: Path, findings: Sequence[str]) -> OwnTable:
         sex=raw.get("PatientSex_DICOM", np.nan),
         age=(taken - born).astype("Int16").astype("string"),
     )
-    return OwnTable(films, labels, labelled, notes=[f"{int(unfit.sum()):,} films without usable labels"])
+    return OwnTable(films, labels, labelled, notes=[f"{counted(int(unfit.sum()), 'film')} without usable labels"])
 
 
 def vindr_cxr(raw: pd.DataFrame, csv: Path, findings: Sequence[str]) -> OwnTable:
@@ -96,7 +96,7 @@ def vindr_cxr(raw: pd.DataFrame, csv: Path, findings: Sequence[str]) -> OwnTable
     table = pd.concat(parts, ignore_index=True).rename(columns=VINDR_WORDS)
     labelled = [column for column in table if column not in ("image_id", "rad_id", "split")]
     films = _films(table["split"] + "/" + table["image_id"] + ".dicom", view="PA", split=table["split"])
-    notes = [f"{len(parts)} tables of labels; several readers a film: the majority counts"]
+    notes = [f"{counted(len(parts), 'table')} of labels; several readers a film: the majority counts"]
     values = _columns(table, spelling(findings, labelled))
     return OwnTable(films, values, labelled, majority=True, notes=notes)
 
@@ -120,8 +120,8 @@ def _once(table: pd.DataFrame, csv: Path, key: str) -> pd.DataFrame:
     again = table[key].duplicated()
     if again.any():
         raise InputError(
-            f"{csv}: {key} {table.loc[again, key].iloc[0]} stands in several rows that differ ({int(again.sum())} rows "
-            f"too many); expected one. Keep one, or download the file again."
+            f"{csv}: {key} {table.loc[again, key].iloc[0]} stands in several rows that differ "
+            f"({counted(int(again.sum()), 'row')} too many); expected one. Keep one, or download the file again."
         )
     return table
 

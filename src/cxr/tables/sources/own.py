@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr.core.errors import InputError, hint
+from cxr.core.errors import InputError, counted, hint
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.tables.column_roles import sexes, splits, views
@@ -71,7 +71,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
     patient, notes = _patients(films, csv)
     alone = patient.isna() | (patient == "")
     split = _splits(films["split"], patient.mask(alone, image_id), films["line"], csv)
-    notes = [*table.notes, *notes, *([f"{ties:,} labels with as many yes as no: not known"] if ties else [])]
+    notes = [*table.notes, *notes, *([f"{counted(ties, 'label')} with as many yes as no: not known"] if ties else [])]
     if alone.any():
         notes.append(
             f"WARNING: no patient is known of {int(alone.sum()):,} films: each counts as a patient of its own, and may "
@@ -93,7 +93,7 @@ def read_own(table: OwnTable, csv: Path, folder: Path, on_disk: pd.Series, param
         lost = full[name].isna() & films[name].notna()
         if lost.any():
             notes.append(
-                f"{name}: {int(lost.sum()):,} values are not understood, such as {films[name][lost].iloc[0]!r}"
+                f"{name}: not understood: {counted(int(lost.sum()), 'value')}, such as {films[name][lost].iloc[0]!r}"
             )
     if labels.isna().all(axis=None):
         raise InputError(f"{csv}: it holds no known label of {', '.join(params.findings)}. {MEND}")
@@ -108,8 +108,8 @@ def _one_row_a_film(films: pd.DataFrame, labels: pd.DataFrame, path: pd.Series, 
         return films, labels, path, 0
     if not majority:
         raise InputError(
-            f"{csv}: {path[again].iloc[0]} stands in several rows ({int(again.sum()):,} rows too many). Keep one "
-            'row a film, or add "rows": "majority" to OWN_COLUMNS to join them.'
+            f"{csv}: {path[again].iloc[0]} stands in several rows ({counted(int(again.sum()), 'row')} too many). Keep "
+            'one row a film, or add "rows": "majority" to OWN_COLUMNS to join them.'
         )
     by_film = labels.groupby(path.to_numpy(), sort=False)
     votes = 2 * by_film.sum() - by_film.count()  # yes minus no

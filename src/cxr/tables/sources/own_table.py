@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr.core.errors import InputError, closest
+from cxr.core.errors import InputError, closest, counted
 from cxr.core.findings import canonical
 from cxr.tables.column_roles import ROLES, role_column
 from cxr.tables.finding_columns import read_name, unused_notes
@@ -103,7 +103,7 @@ def _contradictions(others: pd.DataFrame, labels: pd.DataFrame) -> list[str]:
     for column in (column for column in others if canonical(column) == canonical("No Finding")):
         films = int(((states(others[column]) == 1) & (labels == 1).any(axis=1)).sum())
         if films:
-            notes.append(f"WARNING: {films:,} films have {column!r} and a finding too; the finding counts")
+            notes.append(f"WARNING: {column!r} and a finding too: {counted(films, 'film')}; the finding counts")
     return notes
 
 
