@@ -86,7 +86,7 @@ def main(argv=None):
         predicted = predicting.predict(bundle, paths, arguments.hospital, work, bar)
         overlays = new_films_report.overlay_names(predicted, arguments.limit)
         new_films_report.draw_overlays(predicted, overlays, arguments.out, bar)
-        write_csv(predicting.result(predicted, overlays), arguments.out / "predictions.csv")
+        write_csv(prediction_table.of(predicted, overlays), arguments.out / "predictions.csv")
         write_problems(predicted.problems, arguments.out / "problems.csv")
         dicom = dicom_results.write(predicted, arguments.out, work, bar) if arguments.dicom else pd.DataFrame()
         record = run_record.record(predicted, device, backend.versions(), listed)

@@ -87,7 +87,9 @@ def main(argv=None):
         whole = of_film(found.lungs, film.shape, params.pack.fit)
         place = PLACES[not found.quality.accepted]  # as pairs to train on those would teach the mistake
         drawn_masks.write_signed(whole, out / place / mask_names[number], place)
-        film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], note(rows[number]))
+        measured = not np.isnan(found.widths.cardiothoracic_ratio)
+        heart = of_film(found.heart, film.shape, params.pack.fit) if measured else None
+        film_pictures.lung_outline(film, whole, out / "overlays" / mask_names[number], note(rows[number]), heart)
         written += [f"{place}/{mask_names[number]}", f"overlays/{mask_names[number]}"]
     table = pd.DataFrame([rows[number] for number in range(len(paths))]).astype({"components": "Int64"})
     write_csv(table, out / "masks.csv")
@@ -106,8 +108,10 @@ def say(table, kept, out):
 
 
 def note(row):
-    """What stands below a film: why its mask is not accepted, and what is odd in its shape."""
-    return "; ".join(filter(None, (row["reason"], row["doubt"] and f"doubtful: {row['doubt']}")))
+    """What stands below a film: why its mask is not accepted, what is odd in its shape, the cardiothoracic ratio."""
+    said = [row["reason"] or "mask accepted", row["doubt"] and f"doubtful: {row['doubt']}"]
+    ratio = row.get("cardiothoracic_ratio", np.nan)
+    return "; ".join(filter(None, [*said, "" if np.isnan(ratio) else f"cardiothoracic ratio {ratio:.2f}"]))
 
 
 def of_film(mask, shape, fit):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cxr.anatomy.heart import Widths
 from cxr.core.findings import FINDINGS, colours
 from cxr.new_films.film_pages import FOOT, SIDE, FindingOnFilm, film_page
 from cxr.report import canvas
@@ -25,7 +26,7 @@ def page(tmp_path, called=(), notes=(), mask=None, name="film", findings=FINDING
         for place, finding in enumerate(findings)
     ]
     path = tmp_path / "page.png"
-    film_page(FILM, said, path, name, notes, mask, True, None, 3.2, " logits added")
+    film_page(FILM, said, path, name, notes, mask, True, Widths(), None, 3.2, " logits added")
     return cv2.imread(str(path))[..., ::-1]
 
 

@@ -7,7 +7,7 @@ import pytest
 from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
 from cxr.imaging.film_checks import FLAGS, fit_distance, thumbnails
-from cxr.new_films import predicting
+from cxr.new_films import predicting, prediction_table
 
 
 def predicted(members, called=True, calibrated=0.25, risk=0.125):
@@ -42,7 +42,7 @@ def predicted(members, called=True, calibrated=0.25, risk=0.125):
 
 
 def test_the_table_says_the_mean_of_the_members_and_how_far_they_are_apart():
-    row = predicting.result(predicted([0.2, 0.5, 0.8]), ["overlays/a.png"]).iloc[0]
+    row = prediction_table.of(predicted([0.2, 0.5, 0.8]), ["overlays/a.png"]).iloc[0]
     for finding in FINDINGS:
         assert float(row[f"{finding}_prob"]) == pytest.approx(0.5)
         assert float(row[f"{finding}_disagreement"]) == pytest.approx(0.6)
@@ -51,7 +51,7 @@ def test_the_table_says_the_mean_of_the_members_and_how_far_they_are_apart():
 
 
 def test_what_is_not_known_is_empty():
-    row = predicting.result(predicted([0.2], called=False, calibrated=np.nan, risk=np.nan), [""]).iloc[0]
+    row = prediction_table.of(predicted([0.2], called=False, calibrated=np.nan, risk=np.nan), [""]).iloc[0]
     assert {row[f"{finding}_disagreement"] for finding in FINDINGS} == {""}
     assert {row[f"{finding}_flip_risk"] for finding in FINDINGS} == {""}
     assert {row[f"{finding}_calibrated"] for finding in FINDINGS} == {""}

@@ -20,6 +20,7 @@ from cxr.core.errors import counted
 # isort: split
 import numpy as np
 
+from cxr.anatomy.heart import Widths
 from cxr.anatomy.lungs import shape_of
 from cxr.core import executors
 from cxr.core.artifacts import digest, need, raw_state, write_csv
@@ -81,8 +82,9 @@ def main(argv=None):
         titles = [title(*about) for about in zip(images["image_id"], table.itertuples(), strict=True)]
         found = zip(titles, table.itertuples(), shapes, distances, strict=True)
         measured = [how_odd(*about, limit) for about in found]
-        draw_sheet(paths, masks, params.pack.fit, spread(np.arange(len(images)), SHOWN), titles, preview)
-        draw_sheet(paths, masks, params.pack.fit, odd(shapes, distances), measured, doubtful)
+        widths = [Widths(*row) for row in table[list(vars(Widths()))].itertuples(index=False)]
+        draw_sheet(paths, masks, widths, params.pack.fit, spread(np.arange(len(images)), SHOWN), titles, preview)
+        draw_sheet(paths, masks, widths, params.pack.fit, odd(shapes, distances), measured, doubtful)
         rejected = ~table["accepted"]
         counts = f"{counted(len(table), 'mask')}, {rejected.sum()} not accepted (whole film used)"
         shares = rejected.groupby(images["source"]).agg(["mean", "count"])
@@ -106,10 +108,11 @@ def ratios(ratio, images):
     ]
 
 
-def draw_sheet(paths, masks, fit, rows, titles, picture):
-    """Some of the films with the outlines of their masks."""
+def draw_sheet(paths, masks, widths_of, fit, rows, titles, picture):
+    """Some of the films with the outlines of their masks and the widths of heart and thorax."""
     films = [reading.try_square(paths[row], masks.shape[1], fit)[0] for row in rows]
-    film_pictures.preview_grid(films, [titles[row] for row in rows], picture, contours=list(masks[rows]))
+    contours, widths = list(masks[rows]), [widths_of[row] for row in rows]
+    film_pictures.preview_grid(films, [titles[row] for row in rows], picture, contours=contours, widths=widths)
 
 
 def odd(shapes, distances):

@@ -27,7 +27,7 @@ from cxr.evaluation import predictions
 from cxr.evaluation.operating_points import fit_on_val
 from cxr.evaluation.source_fits import POOLED
 from cxr.external import label_tables, prediction_files
-from cxr.new_films import bundles, film_files, predicting, refitted_bundles
+from cxr.new_films import bundles, film_files, predicting, prediction_table, refitted_bundles
 from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting
 from cxr.report import html_page, table_notes
 
@@ -105,7 +105,7 @@ def local(arguments, bundle, params, labels):
     with tempfile.TemporaryDirectory() as work:  # which is gone at the end, with its rows
         predicted = predicting.predict(bundle, paths, POOLED, Path(work), bar)
         made = Path(work) / "predictions.csv"
-        write_csv(predicting.result(predicted, [""] * len(predicted.films)), made)
+        write_csv(prediction_table.of(predicted, [""] * len(predicted.films)), made)
         here = read(made, labels, params, "LABELS")
     for name, problem in predicted.problems.to_numpy()[:1]:
         count = f"{len(predicted.problems)} of {len(paths)} films could not be predicted, and are in no figure"

@@ -20,7 +20,7 @@ from typing import Any
 
 from cxr.core.artifacts import write_csv
 from cxr.core.errors import FilmError, one_line
-from cxr.new_films import predicting
+from cxr.new_films import predicting, prediction_table
 from cxr.new_films.bundle_texts import NOT_A_DEVICE
 from cxr.new_films.bundles import Bundle
 
@@ -81,7 +81,7 @@ def predicted_csv(bundle: Bundle, hospital: str, network: Callable[[str], Any], 
     predicted = predicting.predict(bundle, [film], hospital, film.parent, lambda films, doing: films, network)
     for problem in predicted.problems["problem"]:
         raise FilmError(one_line(problem.replace(str(film), NAME)))
-    table = predicting.result(predicted, [""]).assign(filename=NAME)
+    table = prediction_table.of(predicted, [""]).assign(filename=NAME)
     write_csv(table, film.parent / "predictions.csv")
     return (film.parent / "predictions.csv").read_bytes()
 

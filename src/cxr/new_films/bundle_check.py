@@ -10,7 +10,7 @@ import pandas as pd
 from cxr.core.artifacts import read_csv
 from cxr.core.errors import InputError
 from cxr.evaluation.source_fits import POOLED
-from cxr.new_films import predicting
+from cxr.new_films import predicting, prediction_table
 from cxr.new_films.bundles import Bundle
 from cxr.new_films.onnx_models import TOLERANCE
 
@@ -36,7 +36,7 @@ def check(bundle: Bundle, folder: Path, network: Callable[[str], Any] | None = N
         predicted = predicting.predict(bundle, paths, POOLED, Path(temporary), lambda films, doing: films, network)
         for name, problem in predicted.problems.to_numpy():
             raise InputError(f"{name}: {problem}")
-        found = predicting.result(predicted, [""] * len(paths)).set_axis(expected.index)
+        found = prediction_table.of(predicted, [""] * len(paths)).set_axis(expected.index)
     return compare(expected, found[columns].apply(pd.to_numeric), examples)
 
 

@@ -16,7 +16,7 @@ from cxr.core.findings import FINDINGS
 from cxr.core.own_files import is_plain_file
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import write_image
-from cxr.new_films import onnx_models, predicting
+from cxr.new_films import onnx_models, predicting, prediction_table
 from cxr.new_films.bundles import DIGESTS, Bundle
 from cxr.preparation import packs
 from cxr.preparation.reading import try_square
@@ -102,7 +102,7 @@ def write_examples(bundle: Bundle, folder: Path, onnx: bool) -> dict[str, float]
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         predicted = predicting.predict(bundle, paths, POOLED, work, lambda films, doing: films)
-        expected = predicting.result(predicted, [""] * len(paths))
+        expected = prediction_table.of(predicted, [""] * len(paths))
         write_csv(expected.assign(filename=[path.name for path in paths]), folder / "examples" / "expected.csv")
         return _write_onnx(bundle, folder / "onnx", work, paths) if onnx else {}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cxr.anatomy.heart import Widths
 from cxr.core.findings import colours
 from cxr.evaluation.thresholds import beside_threshold
 from cxr.report.canvas import (
@@ -26,6 +27,7 @@ from cxr.report.canvas import (
     draw_heat_key,
     draw_outline,
     draw_seen,
+    draw_widths,
     fit_panel,
     fitting_size,
     legend,
@@ -68,7 +70,7 @@ class FindingOnFilm:
 
 def film_page(
     film: np.ndarray, findings: Sequence[FindingOnFilm], path: Path, title: str, notes: Sequence[str],
-    mask: np.ndarray | None, mask_used: bool, seen: np.ndarray | None, heat_at_1: float, unit: str,
+    mask: np.ndarray | None, mask_used: bool, widths: Widths, seen: np.ndarray | None, heat_at_1: float, unit: str,
 ) -> None:  # fmt: skip
     """Draw one film's page: the film, a map each finding, then all probabilities.
 
@@ -83,6 +85,8 @@ def film_page(
         Below the title: what speaks against trusting these probabilities.
     mask : ndarray of shape (h, w), uint8, or None
         Lung mask, covering the whole film; ``mask_used`` says whether it passed its check.
+    widths : Widths
+        Of heart and thorax, as shares of the film.
     seen : ndarray of shape (h, w), bool, or None
         Where the networks saw the film; None: everywhere.
     heat_at_1, unit : float, str
@@ -90,7 +94,8 @@ def film_page(
     """
     plain, _ = fit_panel(film, SIDE)
     about = "film" if mask is None else "film, lung mask" if mask_used else "film, lung mask (not used)"
-    tiles = [(_outlined(plain, mask), about, "", None)]
+    ratio = widths.cardiothoracic_ratio
+    tiles = [(_outlined(plain, mask, widths), about, "" if np.isnan(ratio) else f"heart/thorax {ratio:.2f}", None)]
     colour_of = {name: rgb(colour) for name, colour in colours([finding.name for finding in findings]).items()}
     for finding in findings:
         heat, (height, width) = resize_heat(finding.heat, *plain.shape[:2]), plain.shape[:2]
@@ -131,10 +136,11 @@ def _head(title: str, notes: Sequence[str], width: int) -> np.ndarray:
     return head
 
 
-def _outlined(plain: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+def _outlined(plain: np.ndarray, mask: np.ndarray | None, widths: Widths) -> np.ndarray:
     shown = plain.copy()
     if mask is not None:
         draw_outline(shown, mask >= 128, MASK)
+    draw_widths(shown, widths)
     return shown
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from cxr.anatomy.heart import Widths
 from cxr.core.errors import one_line
 from cxr.core.executors import process_count
 from cxr.core.findings import colours
@@ -17,7 +18,7 @@ from cxr.evaluation import metrics
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.decoding import read_film
 from cxr.imaging.film_checks import FLAGS, MEANINGS
-from cxr.imaging.geometry import AFFINE, square_affine, square_to_film
+from cxr.imaging.geometry import AFFINE, square_affine, square_to_film, to_film
 from cxr.maps.detections import ranked_boxes
 from cxr.maps.localisation import mean_heat, on_square, outline_level, seen_on_film
 from cxr.new_films.film_files import overlay_path
@@ -82,18 +83,30 @@ def draw_overlay(predicted: Predicted, row: int, path: Path, title: str = "") ->
         )
         for column, finding in enumerate(scored.findings)
     ]  # fmt: skip
-    mask = None
+    mask, widths = None, Widths()
     if predicted.masks is not None:
         square = predicted.masks[about["row"]]
         fit = predicted.bundle.params.pack.fit
-        scale_x, scale_y, offset_x, offset_y = square_affine(film.shape, square.shape[0], fit)
+        scale_x, scale_y, offset_x, offset_y = whole = square_affine(film.shape, square.shape[0], fit)
+        widths = _on_film(Widths(*about[list(vars(widths))]), whole, film.shape, square.shape[0])
         mask = square_to_film(np.asarray(square), shape, (scale_x / scale, scale_y / scale, offset_x, offset_y))
     notes = about["notes"].split("; ") if about["notes"] else []
     seen = seen_on_film(replace(geometry, affine=affine, width=shape[1], height=shape[0]))
     film_page(
-        film, findings, path, title or one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, seen,
-        scored.scale, scored.unit,
+        film, findings, path, title or one_line(about["filename"]), notes, mask, about["mask_rejected"] != 1, widths,
+        seen, scored.scale, scored.unit,
     )  # fmt: skip
+
+
+def _on_film(widths: Widths, affine: Sequence[float], shape: tuple[int, int], size: int) -> Widths:
+    """Widths as shares of a square of a size, as shares of the film of shape (H, W)."""
+
+    def moved(left, right, y):
+        x, top, width, _ = to_film((left * size, y * size, (right - left) * size, 0), affine)
+        return x / shape[1], (x + width) / shape[1], top / shape[0]
+
+    heart = moved(widths.heart_left, widths.heart_right, widths.heart_y)
+    return Widths(widths.cardiothoracic_ratio, *heart, *moved(widths.thorax_left, widths.thorax_right, widths.thorax_y))
 
 
 def by_sureness(predicted: Predicted) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cxr.anatomy.heart import Widths
 from cxr.core import artifacts
 from cxr.core.errors import composed, one_line
 
@@ -19,6 +20,7 @@ CONTOUR = (255, 255, 255)
 KNOWN_BOX = (80, 255, 120)
 DETECTION = (255, 225, 60)
 MASK = (255, 190, 40)
+HEART = (255, 110, 110)
 TRUTH_MASK, PREDICTED_MASK = (80, 255, 120), (255, 70, 200)
 MARGIN = 14
 BAR = 14  # width of a heatmap's colour bar, pixels
@@ -77,11 +79,13 @@ def fit_panel(film: np.ndarray, side: int) -> tuple[np.ndarray, float]:
     return cv2.cvtColor(cv2.resize(film, (width, height), interpolation=interpolation), cv2.COLOR_GRAY2RGB), scale
 
 
-def film_tile(film: np.ndarray, side: int, outlines=()) -> np.ndarray:
+def film_tile(film: np.ndarray, side: int, outlines=(), widths: Widths | None = None) -> np.ndarray:
     shown, _ = fit_panel(film, side)
     for mask, colour in outlines:
         if mask is not None:
             draw_outline(shown, mask, colour)
+    if widths:
+        draw_widths(shown, widths)
     return _squared(shown, side)
 
 
@@ -103,6 +107,21 @@ def draw_seen(canvas: np.ndarray, seen: np.ndarray | None) -> None:
         shown = cv2.resize(seen.astype(np.uint8), canvas.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0
         canvas[~shown] = (canvas[~shown] * UNSEEN).astype(np.uint8)
         draw_outline(canvas, shown.astype(np.uint8) * 255, DIM)
+
+
+def draw_widths(canvas: np.ndarray, widths: Widths) -> None:
+    """The two widths of the cardiothoracic ratio, lines with ticks across a film (h, w, 3); nothing where unknown."""
+    if np.isnan(widths.cardiothoracic_ratio):
+        return
+    height, width = canvas.shape[:2]
+    for left, right, y, colour in (
+        (widths.thorax_left, widths.thorax_right, widths.thorax_y, MASK),
+        (widths.heart_left, widths.heart_right, widths.heart_y, HEART),
+    ):
+        begin, end = ((round(x * width), round(y * height)) for x in (left, right))
+        cv2.line(canvas, begin, end, colour, 1, cv2.LINE_AA)
+        for x, level in (begin, end):
+            cv2.line(canvas, (x, level - 5), (x, level + 5), colour, 1, cv2.LINE_AA)
 
 
 def draw_boxes(canvas: np.ndarray, boxes: Sequence[Box], detections: Sequence[Scored], scale: float) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cxr.anatomy.heart import Widths, measure
 from cxr.maps.family_maps import OUTCOMES
 from cxr.report.canvas import (
     BAR,
@@ -14,6 +15,7 @@ from cxr.report.canvas import (
     DETECTIONS,
     DIM,
     GAP,
+    HEART,
     KNOWN_BOXES,
     MARGIN,
     MASK,
@@ -68,6 +70,7 @@ def preview_grid(
     path: Path,
     columns: int = 4,
     contours: Sequence[np.ndarray | None] | None = None,
+    widths: Sequence[Widths] = (),
 ) -> None:
     """A grid of films for the eye.
 
@@ -81,14 +84,19 @@ def preview_grid(
     columns : int
     contours : N masks of shape (H, W) or None, optional
         Their outlines are drawn.
+    widths : N Widths, optional
+        Of heart and thorax, as shares of the film, drawn as lines.
     """
     masks = contours if contours is not None else [None] * len(films)
-    tiles = [film_tile(film, 256, [(mask, MASK)]) for film, mask in zip(films, masks, strict=True)]
+    of_films = zip(films, masks, widths or [Widths()] * len(films), strict=True)
+    tiles = [film_tile(film, 256, [(mask, MASK)], of_film) for film, mask, of_film in of_films]
     save_canvas(tile_grid(tiles, titles, columns), path)
 
 
-def lung_outline(film: np.ndarray, mask: np.ndarray, path: Path, note: str = "") -> None:
-    """A film with the outline of its lung mask.
+def lung_outline(
+    film: np.ndarray, mask: np.ndarray, path: Path, note: str = "", heart: np.ndarray | None = None
+) -> None:
+    """A film with the outlines of lungs and heart, and the two widths of the cardiothoracic ratio.
 
     Parameters
     ----------
@@ -96,8 +104,13 @@ def lung_outline(film: np.ndarray, mask: np.ndarray, path: Path, note: str = "")
     path : Path
     note : str
         What is said of the mask, written below; "": that it is accepted.
+    heart : array of shape (H, W), uint8, optional
+        None: it is not known, or not to be measured.
     """
-    save_canvas(tile_grid([film_tile(film, 2 * PANEL, [(mask, MASK)])], [note or "mask accepted"], columns=1), path)
+    outlines = [(mask, MASK)] if heart is None else [(mask, MASK), (heart, HEART)]
+    widths = Widths() if heart is None else measure(mask, heart)
+    tile = film_tile(film, 2 * PANEL, outlines, widths)
+    save_canvas(tile_grid([tile], [note or "mask accepted"], columns=1), path)
 
 
 def worst_masks(
