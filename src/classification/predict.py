@@ -44,6 +44,7 @@ from cxr.new_films import (
     known_labels,
     new_films_report,
     predicting,
+    prediction_table,
     run_record,
 )
 from cxr.report.result_table import result_table, result_text
