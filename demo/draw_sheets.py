@@ -1,7 +1,7 @@
 """Draw two sheets to look at: what the U-Net learns from without a real film, and findings of growing severity.
 
 Reads   PARAMS.json (FINDINGS, SEED)
-Writes  OUT/drawn_for_the_unet.jpg (16 films, each as if from a hospital of its own, with lungs and heart outlined),
+Writes  OUT/drawn_films.jpg (16 films, each as if from a hospital of its own, with lungs and heart outlined),
         OUT/drawn_severities.jpg (a row a finding: the same patient without it, then at five severities)
 """
 
@@ -19,7 +19,7 @@ from cxr.report import canvas
 from cxr.synthetic.phantoms import draw_film, draw_patient
 from cxr.synthetic.randomised import draw_randomised_film
 
-SIDE, SEVERITIES = 240, (0, 0.2, 0.4, 0.6, 0.8, 1.0)
+SIDE, SEVERITIES = 168, (0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def main(argv=None):
@@ -27,13 +27,13 @@ def main(argv=None):
     parser.add_argument("--out", type=command_line.path, required=True, help="folder of the two sheets")
     arguments = parser.parse_args(argv)
     seed = command_line.load(arguments)[1].general.seed
-    for name, sheet in (("drawn_for_the_unet", for_the_unet(seed)), ("drawn_severities", severities(seed))):
+    for name, sheet in (("drawn_films", for_the_unet(seed)), ("drawn_severities", severities(seed))):
         write_image(cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), arguments.out / f"{name}.jpg")
         print(f"-> {arguments.out / f'{name}.jpg'}")
 
 
 def for_the_unet(seed):
-    films = [draw_randomised_film(np.random.default_rng([seed, number]), 2 * SIDE) for number in range(16)]
+    films = [draw_randomised_film(np.random.default_rng([seed, number]), 3 * SIDE) for number in range(16)]
     outlined = [[(film.lungs, canvas.MASK), (film.heart, canvas.HEART)] for film in films]
     tiles = [canvas.film_tile(film.pixels, SIDE, outlines) for film, outlines in zip(films, outlined, strict=True)]
     return canvas.tile_grid(tiles, [f"ratio {film.cardiothoracic_ratio:.2f}" for film in films], columns=8)
@@ -45,7 +45,7 @@ def severities(seed):
         for severity in SEVERITIES:
             rng = np.random.default_rng([seed, row])  # the same patient, pose and exposure in all of a row
             present = {finding: severity} if severity else {}
-            tiles.append(canvas.film_tile(draw_film(rng, draw_patient(rng), present, size=2 * SIDE).pixels, SIDE))
+            tiles.append(canvas.film_tile(draw_film(rng, draw_patient(rng), present, size=3 * SIDE).pixels, SIDE))
             captions.append(f"{finding} {severity:.1f}" if severity else f"without {finding}")
     return canvas.tile_grid(tiles, captions, columns=len(SEVERITIES))
 
