@@ -25,7 +25,7 @@ import pandas as pd
 
 from cxr.core import configuration
 from cxr.core.findings import FINDINGS
-from cxr.synthetic.release_tables import CHEXPERT_COLUMNS, NIH_HEADER
+from cxr.releases.tables import CHEXPERT_COLUMNS, NIH_HEADER
 from cxr.tables.sources import chexpert, nih
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,7 @@ from cxr.core import locks
 from cxr.core.command_line import load, parser, run
 from cxr.core.executors import process_count
 from cxr.core.progress import progress
-from cxr.synthetic.releases import ReleaseParams, write_releases
+from cxr.releases.writing import ReleaseParams, write_releases
 
 
 def main(argv=None):

@@ -25,19 +25,25 @@ maps
 evaluation
 preparation
 tables networks
+releases
 synthetic anatomy
 imaging
 core
 """
 LEVEL = {name: level for level, row in enumerate(reversed(ROOMS.split("\n"))) for name in row.split()}
-ONLY = {"synthetic": {"core", "imaging"}}  # films are drawn by anybody, whatever the pipeline is
+ONLY = {
+    "synthetic": {"core", "imaging"},
+    "releases": {"core", "imaging", "synthetic"},
+}  # films are drawn by anybody, whatever the pipeline is
 KERAS_ROOMS = {"networks", "training"}
 CXR = PROJECT / "src/cxr"
 MODULES = sorted(path for path in CXR.rglob("*.py") if path.name != "__init__.py")
 SCRIPTS = sorted([*(PROJECT / "src").glob("*/**/*.py"), *(PROJECT / "demo").glob("*.py")])
 SCRIPTS = [path for path in SCRIPTS if CXR not in path.parents]
-NAME_SOURCES = ("core.settings", "core.parameters", "tables.sources", "synthetic")
-SPELL_FINDINGS = ("core.findings", "core.parameters", "tables.sources", "synthetic", "external.column_names")
+NAME_SOURCES = ("core.settings", "core.parameters", "tables.sources", "synthetic", "releases")
+SPELL_FINDINGS = (
+    "core.findings", "core.parameters", "tables.sources", "synthetic", "releases", "external.column_names"
+)  # fmt: skip
 
 
 def dotted(path: Path) -> str:

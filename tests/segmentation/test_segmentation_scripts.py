@@ -19,7 +19,7 @@ from cxr.imaging.decoding import write_image
 from cxr.networks.backend import keras
 from cxr.networks.inference import Outlined
 from cxr.preparation import packs
-from cxr.synthetic.releases import ReleaseParams, write_releases
+from cxr.releases.writing import ReleaseParams, write_releases
 from cxr.training import unet_training
 from tests.conftest import TINY, load_script
 
@@ -268,7 +268,7 @@ def test_without_lung_films_the_unet_learns_from_drawn_ones_and_says_so(tmp_path
     assert set(np.unique(masks)) == {0, 255}  # both outlines are known
     project.run("train.py", "evaluate.py", DRAWN_LUNG_FILMS=16, LUNG_FILMS="both", UNET_EPOCHS=9, UNET_DRAWN_EPOCHS=1)
     said = capsys.readouterr().out
-    assert "1 epochs" in said
+    assert "1 epoch;" in said
     assert "heart: Dice" in said
     assert "drawn films are no measure of real ones" in said
 

@@ -87,16 +87,21 @@ def main(argv=None):
         draw_sheet(paths, masks, widths, params.pack.fit, odd(shapes, distances), measured, doubtful)
         rejected = ~table["accepted"]
         counts = f"{counted(len(table), 'mask')}, {rejected.sum()} not accepted (whole film used)"
-        shares = rejected.groupby(images["source"]).agg(["mean", "count"])
         return [
             f"{counts}, {counted(broken, 'film')} unreadable -> {masks_npy}, {preview}",
             f"doubtful by their shape (used all the same): {counted((table['doubt'] != '').sum(), 'mask')}; far from "
             f"the others: {(distances > limit).sum()}; the first of both -> {doubtful}",
-            *(f"  {name}: {share:.1%} of {count} masks not accepted" for name, share, count in shares.itertuples()),
+            *by_source(rejected, images["source"]),
             *ratios(table["cardiothoracic_ratio"], images),
         ]
 
     print(*step.run(make), sep="\n")
+
+
+def by_source(rejected, source):
+    """Lines on the masks that are not accepted."""
+    shares = rejected.groupby(source).agg(["mean", "count"])
+    return [f"  {name}: {share:.1%} of {count} masks not accepted" for name, share, count in shares.itertuples()]
 
 
 def ratios(ratio, images):

@@ -1,4 +1,4 @@
-"""Films drawn from a seed, with the truth about them, in the layout of the real releases.
+"""Films drawn from a seed, with the truth about them.
 
-In: a seed. Out: films, masks, boxes, labels. Called by: draw_films.py, export.py (examples of a bundle).
+In: a seed. Out: films, masks, boxes. Called by: 2_pack_arrays.py of the U-Net, draw_sheets.py, export.py (examples).
 """

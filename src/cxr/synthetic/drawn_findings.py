@@ -6,6 +6,7 @@ markings blur or end, which lines it draws. `cxr.synthetic.phantoms` turns that 
 
 import numpy as np
 
+from cxr.core.findings import FINDINGS
 from cxr.synthetic.outlines import chest_half_width
 from cxr.synthetic.patients import SIDES
 from cxr.synthetic.scene import Scene, ragged, smooth_step
@@ -235,3 +236,4 @@ DRAWERS = {
     "Mass": _mass,
     "Infiltration": _infiltration,
 }
+OTHER_LABELS = tuple(name for name in DRAWERS if name not in FINDINGS)  # drawn beside the findings

@@ -10,12 +10,12 @@ import numpy as np
 
 from cxr.core.findings import FINDINGS
 from cxr.synthetic.devices import add_devices
+from cxr.synthetic.drawn_findings import OTHER_LABELS
 from cxr.synthetic.exposure import Hospital
 from cxr.synthetic.frame import Frame
 from cxr.synthetic.outlines import Pose
 from cxr.synthetic.patients import Patient, draw_patient
 from cxr.synthetic.phantoms import Film, Readers, draw_posed
-from cxr.synthetic.release_plan import DRAWN_LABELS
 from cxr.synthetic.scene import draw_severity, heart_ratio
 
 HEALTHY = 0.45  # share of films without a finding
@@ -93,7 +93,7 @@ def _readers(rng):
 def _severities(rng):
     if rng.random() < HEALTHY:
         return {}
-    names = rng.choice([*FINDINGS, *DRAWN_LABELS], rng.integers(1, 4), replace=False)
+    names = rng.choice([*FINDINGS, *OTHER_LABELS], rng.integers(1, 4), replace=False)
     return {str(name): draw_severity(rng) for name in names}
 
 

@@ -12,9 +12,12 @@ from collections import Counter
 
 sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import pandas as pd
 
-from cxr.core import command_line, locks
+from cxr.core import locks
 from cxr.core.artifacts import raw_state, write_csv, write_problems
 from cxr.core.errors import counted
 from cxr.core.steps import Step

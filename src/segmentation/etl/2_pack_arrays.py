@@ -11,11 +11,14 @@ import sys
 
 sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import numpy as np
 import pandas as pd
 
 from cxr.anatomy.heart import OUTLINES
-from cxr.core import command_line, executors, locks
+from cxr.core import executors, locks
 from cxr.core.artifacts import digest, need, raw_state, write_csv, write_problems
 from cxr.core.errors import InputError, counted
 from cxr.core.progress import progress

@@ -1,6 +1,6 @@
 """Writes synthetic films and their labels in the layout of the real releases: NIH, CheXpert, and the two lung sets.
 
-Films come from `cxr.synthetic.phantoms`, who has what from `cxr.synthetic.release_plan`. The bytes depend on the
+Films come from `cxr.synthetic.phantoms`, who has what from `cxr.releases.plan`. The bytes depend on the
 parameters only, not on the number of processes. Nothing that is not a phantom is ever overwritten.
 """
 
@@ -16,15 +16,16 @@ from cxr.core.artifacts import write_json, written_whole
 from cxr.core.errors import InputError
 from cxr.core.executors import by_processes
 from cxr.core.findings import FINDINGS
-from cxr.synthetic.phantoms import draw_film, draw_patient
-from cxr.synthetic.release_plan import DRAWN_LABELS, HOSPITAL_NUMBERS, plan_chexpert, plan_lungs, plan_nih
-from cxr.synthetic.release_tables import (
+from cxr.releases.plan import HOSPITAL_NUMBERS, plan_chexpert, plan_lungs, plan_nih
+from cxr.releases.tables import (
     _nih_name,
     _write_chexpert_tables,
     _write_nih_tables,
     _write_truth,
     chexpert_paths,
 )
+from cxr.synthetic.drawn_findings import OTHER_LABELS
+from cxr.synthetic.phantoms import draw_film, draw_patient
 
 MARKER = "phantoms.json"
 UNFINISHED = "phantoms_unfinished.json"
@@ -172,7 +173,7 @@ def draw_job(job):
     key = [job.seed, HOSPITAL_NUMBERS[planned.hospital], planned.patient]
     patient = draw_patient(np.random.default_rng([*key, 1]))
     rng = np.random.default_rng([*key, 2 + planned.number, int(planned.view == "LATERAL")])
-    drawn = {name: value for name, value in planned.others.items() if name in DRAWN_LABELS} | planned.severities
+    drawn = {name: value for name, value in planned.others.items() if name in OTHER_LABELS} | planned.severities
     film = draw_film(rng, patient, drawn, planned.view, planned.hospital, job.size)
     rows = _cut(rng, planned.hospital, job.size)
     if job.keep_film:

@@ -55,7 +55,6 @@ OTHER_LABELS = {
     "Fibrosis": (0.015, 0.014),
     "Hernia": (0.002, 0.002),
 }
-DRAWN_LABELS = ("Infiltration", "Atelectasis", "Nodule", "Mass")  # the other labels change nothing that is seen
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from cxr.core.artifacts import write_csv, write_text
 from cxr.core.findings import FINDINGS
-from cxr.synthetic.release_plan import HOSPITAL_NUMBERS
+from cxr.releases.plan import HOSPITAL_NUMBERS
 
 BOX_FRAME = 1024  # NIH's boxes are given on a film of this side
 UNCERTAIN_BELOW = 0.35  # CheXpert-like reports hedge below this severity

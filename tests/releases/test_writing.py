@@ -11,9 +11,9 @@ import pytest
 
 from cxr.core.configuration import InputError
 from cxr.core.findings import FINDINGS
-from cxr.synthetic.release_plan import PERSISTENCE, plan_chexpert, plan_films, plan_nih
-from cxr.synthetic.release_tables import CHEXPERT_COLUMNS, UNCERTAIN_BELOW, chexpert_labels
-from cxr.synthetic.releases import ReleaseParams, write_releases
+from cxr.releases.plan import PERSISTENCE, plan_chexpert, plan_films, plan_nih
+from cxr.releases.tables import CHEXPERT_COLUMNS, UNCERTAIN_BELOW, chexpert_labels
+from cxr.releases.writing import ReleaseParams, write_releases
 
 SMALL = ReleaseParams(nih_films=14, chexpert_films=12, lung_films=10, size=128, seed=2)
 
