@@ -31,10 +31,8 @@ imaging
 core
 """
 LEVEL = {name: level for level, row in enumerate(reversed(ROOMS.split("\n"))) for name in row.split()}
-ONLY = {
-    "synthetic": {"core", "imaging"},
-    "releases": {"core", "imaging", "synthetic"},
-}  # films are drawn by anybody, whatever the pipeline is
+# Films are drawn by anybody, whatever the pipeline is.
+ONLY = {"synthetic": {"core", "imaging"}, "releases": {"core", "imaging", "synthetic"}}
 KERAS_ROOMS = {"networks", "training"}
 CXR = PROJECT / "src/cxr"
 MODULES = sorted(path for path in CXR.rglob("*.py") if path.name != "__init__.py")
