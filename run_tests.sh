@@ -4,6 +4,12 @@
 #            ends with pytest's closing line. With arguments for pytest (run_tests.sh tests/core) those tests only.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+case " $* " in
+    *" -h "* | *" --help "*)
+        echo "usage: bash run_tests.sh [what pytest takes, such as tests/core -k name]"
+        exit 0
+        ;;
+esac
 . "$here/src/install.sh"
 cd "$here"
 # The report is tested in a browser where there is one; its client drives it and downloads none of its own.

@@ -152,10 +152,11 @@ def test_both_demos_read_and_write_the_same_tree_each_in_its_own_folder():
     assert "tiny" in quick.models.ensemble_members
 
 
-def test_help_of_the_experiments_installs_and_draws_nothing(here):
-    result = call(here, here / "run_experiments.sh", "--help")
+@pytest.mark.parametrize("name", ["run_experiments.sh", "run_tests.sh"])
+def test_help_of_what_installs_installs_and_runs_nothing(here, name):
+    result = call(here, here / name, "--help")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("usage: bash run_experiments.sh ")
+    assert result.stdout.startswith(f"usage: bash {name} ")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
