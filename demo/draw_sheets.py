@@ -9,10 +9,12 @@ import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/src")  # this project's cxr, whatever is installed
 
+from cxr.core import command_line  # first: from here on Ctrl-C is one line
+
+# isort: split
 import cv2
 import numpy as np
 
-from cxr.core import command_line
 from cxr.core.findings import FINDINGS
 from cxr.imaging.decoding import write_image
 from cxr.report import canvas
