@@ -53,13 +53,13 @@ def test_the_ratio_of_the_masks_is_the_drawn_one():
 
 def test_readers_habits_move_the_outline_where_they_say(monkeypatch):
     areas = {}
-    for habit in ((0.0, 0.0, 0.0), (0.06, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.0, 0.04)):
-        monkeypatch.setattr(randomised, "_readers", lambda rng, habit=habit: Readers(*habit))
+    for habit in ("none", "medial", "lateral", "base", "hilar", "blunt"):
+        drawn_so = Readers(**({} if habit == "none" else {habit: 0.05}))
+        monkeypatch.setattr(randomised, "_readers", lambda rng, drawn_so=drawn_so: drawn_so)
         areas[habit] = np.array([(film.lungs > 0).mean() for film in films(6)])
-    plain, medial, lateral, blunt = areas.values()
-    assert (medial > plain).all()
-    assert (lateral < plain).all()
-    assert (blunt < plain).all()
+    assert (areas["medial"] > areas["none"]).all()
+    for smaller in ("lateral", "base", "hilar", "blunt"):
+        assert (areas[smaller] < areas["none"]).all(), smaller
 
 
 def test_a_beam_may_be_cut_anywhere_but_across_the_lungs():

@@ -34,13 +34,16 @@ GRID = 192  # side of the grid for all that is smooth, on a film of 512 pixels
 class Readers:
     """How people outline lungs, beside where the air ends; body units. Seen on the masks of Montgomery and Shenzhen.
 
-    medial: so much nearer the midline than the great vessels. lateral: so much within the chest wall. blunt: radius of
-    the tips, such as the costophrenic angles, that are left out.
+    medial: so much nearer the midline than the great vessels, but for the aortic knob. lateral: so much within the chest
+    wall. base: so much above the diaphragm. hilar: so much of the vessels at the left hilum, and half of it at the right
+    one, is left out. blunt: radius of the tips, such as the costophrenic angles, that are left out.
     """
 
-    medial: float
-    lateral: float
-    blunt: float
+    medial: float = 0.0
+    lateral: float = 0.0
+    base: float = 0.0
+    hilar: float = 0.0
+    blunt: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -188,15 +191,20 @@ def _lung_mask(scene, size, readers):
 
 def _as_read(scene, readers):
     """Both lungs (G, G), 0..1, within the outlines that readers draw."""
-    anatomy, vessels = scene.anatomy, scene.chest.mediastinum
-    lower = smooth_step((vessels[:, 1] - anatomy.apex - 0.30 * anatomy.lung_height) / (0.25 * anatomy.lung_height))
-    x = np.sign(vessels[:, 0]) * np.maximum(np.abs(vessels[:, 0]) - readers.medial * (1 - lower), 0)
-    middle = scene.frame.fill([scene.chest.heart, np.column_stack([x, vessels[:, 1]])]).astype(np.float32) / 255
-    inwards = np.array([1 - readers.lateral / anatomy.half_width, 1.0])
-    both = sum(
-        scene.frame.fill([side * inwards]).astype(np.float32) / 255 * (sign * scene.x > 0)
-        for side, sign in zip(scene.chest.hemithorax, SIDES, strict=True)
-    )
+    anatomy, (x, y) = scene.anatomy, scene.chest.mediastinum.T
+    is_left, depth = x > 0, y - anatomy.apex
+    from_top = np.where(is_left, 0.12, 0.30 * anatomy.lung_height)  # on the left down to the knob alone
+    narrower = readers.medial * (1 - smooth_step((depth - from_top) / np.where(is_left, 0.15, 0.25)))
+    at_hilum = np.exp(-(((y - scene.chest.hilum[1][1]) / 0.16) ** 2))
+    wider = readers.hilar * np.where(is_left, 1.0, 0.5) * at_hilum
+    vessels = np.column_stack([np.sign(x) * np.maximum(np.abs(x) - narrower + wider, 0), y])
+    middle = scene.frame.fill([scene.chest.heart, vessels]).astype(np.float32) / 255
+    both = np.zeros_like(middle)
+    for side, sign in zip(scene.chest.hemithorax, SIDES, strict=True):
+        low = smooth_step((side[:, 1] - anatomy.apex) / anatomy.lung_height - 0.5)
+        outline = np.column_stack([side[:, 0] * (1 - readers.lateral / anatomy.half_width), side[:, 1]])
+        outline[:, 1] -= readers.base * np.minimum(2 * low, 1)
+        both += scene.frame.fill([outline]).astype(np.float32) / 255 * (sign * scene.x > 0)
     return both * (1 - middle)
 
 

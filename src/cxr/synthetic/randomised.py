@@ -87,7 +87,8 @@ def random_patient(rng: np.random.Generator) -> Patient:
 
 
 def _readers(rng):
-    return Readers(medial=rng.uniform(0.02, 0.06), lateral=rng.uniform(0.0, 0.02), blunt=rng.uniform(0.0, 0.03))
+    most = {"medial": 0.055, "lateral": 0.014, "base": 0.03, "hilar": 0.06, "blunt": 0.03}
+    return Readers(**{habit: float(rng.uniform(0, limit)) for habit, limit in most.items()})
 
 
 def _severities(rng):
@@ -113,13 +114,13 @@ def _pose(rng, patient, severities):
 
 def _frame(rng, patient, size):
     """Any place, size and turn in which a chest is still whole on the film; some films were squashed to squares."""
-    zoom = np.clip(rng.normal(1.06, 0.13), 0.72, 1.34) * 0.5 * size * 0.69 / max(patient.anatomy.half_width, 0.58)
+    zoom = np.clip(rng.normal(1.03, 0.17), 0.55, 1.36) * 0.5 * size * 0.69 / max(patient.anatomy.half_width, 0.58)
     squash = np.exp(rng.normal(0, 0.07))
     angle = np.deg2rad(rng.normal(0, 3.5))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn = zoom * np.diag([squash, 1 / squash]) @ turn
     middle = np.array([0.0, patient.anatomy.apex + 0.60 * patient.anatomy.lung_height])
-    shift = size * (0.5 + rng.normal(0, [0.035, 0.045]))
+    shift = size * (0.5 + rng.normal(0, [0.04, 0.06]))
     return Frame(size, np.column_stack([turn, shift - turn @ middle]))
 
 

@@ -14,6 +14,7 @@ from cxr.tables.lung_sets import PAIR_COLUMNS
 from cxr.tables.splitting import hash_fraction
 
 DRAWN = "drawn"  # the set of films that this project draws; they have no files
+SHARE_ALONE = 0.05  # of them, for val and for test each, where there are no others
 
 
 def why_skip(settings: Settings, params: Params) -> str:
@@ -82,7 +83,8 @@ def read_packed(folder: Path, size: int) -> pd.DataFrame:
 def split_pairs(pairs: pd.DataFrame, params: UnetParams, seed: int) -> list[str]:
     """train, val or test for every pair, by patient; whole sets are the test where UNET_TEST_SETS names some.
 
-    Drawn films are all trained on where there are real ones: what is measured is measured on real films.
+    Drawn films are all trained on where there are real ones: what is measured is measured on real films. Alone, few of
+    them say all that they can: that training went well.
 
     Raises
     ------
@@ -94,9 +96,10 @@ def split_pairs(pairs: pd.DataFrame, params: UnetParams, seed: int) -> list[str]
         sets = ", ".join(sorted(set(pairs["set"])))
         raise InputError(f"UNET_TEST_SETS: no film of {', '.join(sorted(missing))}; the lung folders hold {sets}.")
     test = pairs["set"].isin(params.unet_test_sets)
+    most = SHARE_ALONE if (pairs["set"] == DRAWN).all() else 1.0
     if not params.unet_test_sets:
-        test = hash_fraction("lung-test", pairs["patient_id"]) < params.unet_test_fraction
-    val = hash_fraction(f"lung-val-{seed}", pairs["patient_id"]) < params.unet_val_fraction
+        test = hash_fraction("lung-test", pairs["patient_id"]) < min(params.unet_test_fraction, most)
+    val = hash_fraction(f"lung-val-{seed}", pairs["patient_id"]) < min(params.unet_val_fraction, most)
     drawn_too = (pairs["set"] == DRAWN) & (pairs["set"] != DRAWN).any()
     split = np.select([drawn_too, test, val], ["train", "test", "val"], "train")
     for name in ("train", "val"):

@@ -78,8 +78,10 @@ def make(settings: Settings, params: Params) -> Plan:
             alone, places = lung_films.why_drawn_alone(settings, params), lung_films.places(settings)
             real, drawn = 0 if alone else len(lung_sets.pair_masks(*places)[0]), lung_films.drawn_count(params)
             measured, epochs = real or drawn, unet.unet_drawn_epochs if drawn else unet.unet_epochs
-            films["lung_val"] = epochs * round(measured * unet.unet_val_fraction)
-            kept = max(0, round(measured * (1 - unet.unet_test_fraction - unet.unet_val_fraction)))
+            most = 1.0 if real else lung_films.SHARE_ALONE
+            shares = [min(share, most) for share in (unet.unet_val_fraction, unet.unet_test_fraction)]
+            films["lung_val"] = epochs * round(measured * shares[0])
+            kept = max(0, round(measured * (1 - sum(shares))))
             # Real films pass as often as makes them about as many as drawn ones.
             films["lung_train"] = epochs * (2 * drawn if real and drawn else kept)
             said = [f"{counted(real, 'lung film')} with masks"] * (real > 0) + [f"{drawn:,} drawn ones"] * (drawn > 0)
