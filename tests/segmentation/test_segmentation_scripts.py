@@ -251,7 +251,7 @@ def test_the_dice_is_of_the_held_out_films_alone(finished):
 def drawn_alone(tmp_path, **params) -> Project:
     """A project whose folders of lung films are not there."""
     project = Project(tmp_path, tmp_path / "nowhere")
-    project.run(*ETL, DRAWN_LUNG_FILMS=16, **params)
+    project.run(*ETL, DRAWN_LUNG_FILMS=100, **params)
     return project
 
 
@@ -262,11 +262,11 @@ def test_without_lung_films_the_unet_learns_from_drawn_ones_and_says_so(tmp_path
     assert "nowhere/CXR_png is not there: the U-Net learns from drawn films" in said
     pairs = project.table("pairs.csv")
     assert set(pairs["set"]) == {"drawn"}
-    assert len(pairs) == pairs["patient_id"].nunique() == 16
+    assert len(pairs) == pairs["patient_id"].nunique() == 100
     assert {"train", "val", "test"} == set(project.table("split.csv")["split"])
     masks = packs.open_pack(project.made / "masks_32.npy", "", 2)
     assert set(np.unique(masks)) == {0, 255}  # both outlines are known
-    project.run("train.py", "evaluate.py", DRAWN_LUNG_FILMS=16, LUNG_FILMS="both", UNET_EPOCHS=9, UNET_DRAWN_EPOCHS=1)
+    project.run("train.py", "evaluate.py", DRAWN_LUNG_FILMS=100, LUNG_FILMS="both", UNET_EPOCHS=9, UNET_DRAWN_EPOCHS=1)
     said = capsys.readouterr().out
     assert "1 epoch;" in said
     assert "heart: Dice" in said
@@ -277,9 +277,9 @@ def test_drawn_films_are_the_same_again_and_others_with_another_seed(tmp_path):
     project = drawn_alone(tmp_path, LUNG_FILMS="drawn")
     before = [(project.made / name).read_bytes() for name in ("images_32.npy", "masks_32.npy", "packed_32.csv")]
     (project.made / "images_32.npy").unlink()
-    project.run(*ETL, DRAWN_LUNG_FILMS=16, LUNG_FILMS="drawn")
+    project.run(*ETL, DRAWN_LUNG_FILMS=100, LUNG_FILMS="drawn")
     assert [(project.made / name).read_bytes() for name in ("images_32.npy", "masks_32.npy", "packed_32.csv")] == before
-    project.run(*ETL, DRAWN_LUNG_FILMS=16, LUNG_FILMS="drawn", SEED=8)
+    project.run(*ETL, DRAWN_LUNG_FILMS=100, LUNG_FILMS="drawn", SEED=8)
     assert (project.made / "images_32.npy").read_bytes() != before[0]
 
 
@@ -292,15 +292,15 @@ def test_real_films_that_were_asked_for_and_are_not_there_stop_it(tmp_path):
 
 
 def test_real_and_drawn_films_train_together_and_only_real_ones_measure(project, capsys):
-    project.run(*ETL, LUNG_FILMS="both", DRAWN_LUNG_FILMS=40)
+    project.run(*ETL, LUNG_FILMS="both", DRAWN_LUNG_FILMS=100)
     table = project.table("packed_32.csv").merge(project.table("split.csv"), on="image_id")
     assert set(table.loc[table["set"] == "drawn", "split"]) == {"train"}
     assert {"train", "val", "test"} == set(table.loc[table["set"] != "drawn", "split"])
     rows, names = unet_training.rows_of_an_epoch(table)
     real = (table["set"] != "drawn") & (table["split"] == "train")
-    times = round(40 / real.sum())
+    times = round(100 / real.sum())
     assert times > 1  # real films pass as often as makes them about as many as drawn ones
-    assert len(rows) == 40 + times * real.sum()
+    assert len(rows) == 100 + times * real.sum()
     assert len(set(names)) == len(names)  # each pass is varied in its own way
 
 

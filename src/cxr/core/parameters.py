@@ -86,7 +86,7 @@ class UnetParams(Stage):
     lung_films: Literal["real", "drawn", "both"] = Field(
         "both", description="what the U-Net learns from: real lung films, drawn ones, or both"
     )
-    drawn_lung_films: int = Field(1500, ge=16, description="films drawn for the U-Net")
+    drawn_lung_films: int = Field(1500, ge=100, description="films drawn for the U-Net")
     unet_input_size: Size = Field(
         256, multiple_of=16, description="side of the U-Net's square input, pixels; a multiple of 16"
     )

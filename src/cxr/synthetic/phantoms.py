@@ -34,9 +34,9 @@ GRID = 192  # side of the grid for all that is smooth, on a film of 512 pixels
 class Readers:
     """How people outline lungs, beside where the air ends; body units. Seen on the masks of Montgomery and Shenzhen.
 
-    medial: so much nearer the midline than the great vessels, but for the aortic knob. lateral: so much within the chest
-    wall. base: so much above the diaphragm. hilar: so much of the vessels at the left hilum, and half of it at the right
-    one, is left out. blunt: radius of the tips, such as the costophrenic angles, that are left out.
+    medial: so much nearer the midline than the great vessels, but for the aortic knob. lateral: so much within the
+    chest wall. base: so much above the diaphragm. hilar: so much of the vessels at the left hilum, and half of it at
+    the right one, is left out. blunt: radius of the tips, such as the costophrenic angles, that are left out.
     """
 
     medial: float = 0.0
