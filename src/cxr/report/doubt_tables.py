@@ -101,7 +101,7 @@ def heart_table(measured: Mapping[str, Any] | None) -> Table | None:
         if group["spearman"] is None:
             notes.append((name, "rank correlation n/a: all ratios, or all probabilities, are the same"))
     heads = "Test films|Films|Positives|AUROC, ratio alone|AUROC, model|Model minus ratio|Median ratio, labelled 1"
-    more = "Labelled 0|Rank correlation of ratio and probability"
+    more = "Median ratio, labelled 0|Rank correlation of both"
     lines = [*table_notes.grouped(notes), *_heart_notes(measured), NO_MEASUREMENT]
     caption = f"{measured['finding']}: the cardiothoracic ratio alone, and the model"
     return Table(caption, f"{heads}|{more}".split("|"), rows, lines)
@@ -111,17 +111,17 @@ def heart_lines(measured: Mapping[str, Any] | None) -> list[str]:
     """The same for the terminal."""
     if not measured:
         return []
-    said = []
+    alone, model, few = [], [], []
     for name, group in measured["groups"].items():
-        alone = number(group["ratio"]["auroc"], group["ratio"]["interval"])
-        limits = f" ({alone.below})" if alone.below else ""
-        few = ", too few" if group["too_few"] else ""
-        said.append(
-            f"{name} {alone.text}{limits}, model {number(group['auroc']['first']).text} "
-            f"({counted(group['films'], 'film')}, {group['positives']:,} positive{few})"
-        )
-    first = f"{measured['finding']} by the cardiothoracic ratio alone, AUROC: {'; '.join(said)}"
-    return [first, *(f"  {note}" for note in _heart_notes(measured)), f"  {NO_MEASUREMENT}"]
+        view = "" if name == "all films" else f"{name} "
+        figure = number(group["ratio"]["auroc"], group["ratio"]["interval"])
+        alone.append(f"{view}{figure.text}" + (f" ({figure.below})" if figure.below else ""))
+        model.append(view + number(group["auroc"]["first"]).text)
+        few += [name] if group["too_few"] else []
+    films = counted(measured["films"] - sum(measured["without_ratio"].values()), "film")
+    line = f"{measured['finding']} by the cardiothoracic ratio alone, AUROC on {films}: {', '.join(alone)}"
+    told = f" (too few patients: {', '.join(few)})" if few else ""
+    return [f"{line}; the model: {', '.join(model)}{told}", *(f"  {note}" for note in _heart_notes(measured))]
 
 
 def _view(name: str) -> str:
@@ -137,8 +137,8 @@ def _heart_notes(measured: Mapping[str, Any]) -> list[str]:
     odd = measured["disagreement"]
     if odd:
         notes.append(
-            f"Ratio and model differ most on {odd['image_id']}, labelled {odd['label']}: ratio {odd['ratio']:.2f}, as "
-            f"high as or higher than on {odd['ratio_rank']:.0%} of the films; probability {odd['probability']:.3f}, "
-            f"on {odd['probability_rank']:.0%}."
+            f"Ratio and model differ most on {odd['image_id']}, labelled {odd['label']}: ratio {odd['ratio']:.2f} "
+            f"({100 * odd['ratio_rank']:.0f} % of the films are not above it), probability {odd['probability']:.3f} "
+            f"({100 * odd['probability_rank']:.0f} %)."
         )
     return notes
