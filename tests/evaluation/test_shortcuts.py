@@ -88,7 +88,7 @@ def compared(hearts, findings=(LARGE_HEART,), replicates=0, **changes):
     test = predictions.build(ids, [f"of {name}" for name in ids], ["test"] * len(ids), truth, scores, findings)
     films = pd.DataFrame({"image_id": ids, "view": views, "sex": "F", "age": 50.0})
     masks = pd.DataFrame({"image_id": ids, "accepted": [name != "g" for name in ids], "cardiothoracic_ratio": ratios})
-    masks = masks[masks["image_id"] != "j"].assign(**changes)
+    masks = masks[masks["image_id"] != "j"].assign(**{"doubt": np.nan, **changes})
     return shortcuts.heart_size(test, films, masks.sample(frac=1, random_state=1), replicates, 1)
 
 
@@ -110,10 +110,12 @@ def test_the_ratio_alone_stands_beside_the_model_for_all_films_and_each_view():
 
 
 def test_the_film_on_which_ratio_and_model_differ_most_is_named_with_both():
-    assert compared(HEARTS)["disagreement"] == {
-        "image_id": "c", "label": 1, "ratio": 0.5, "probability": pytest.approx(0.9), "ratio_rank": 0.5,
+    odd = {
+        "image_id": "c", "doubt": "", "label": 1, "ratio": 0.5, "probability": pytest.approx(0.9), "ratio_rank": 0.5,
         "probability_rank": 1.0,
     }  # fmt: skip
+    assert compared(HEARTS)["disagreement"] == odd
+    assert compared(HEARTS, doubt="one is high")["disagreement"] == odd | {"doubt": "one is high"}
     agreed = {name: (value, value, label, "PA") for name, value, label in (("a", 0.4, 0), ("b", 0.6, 1))}
     assert compared(agreed)["disagreement"] is None
 

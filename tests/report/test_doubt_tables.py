@@ -46,7 +46,7 @@ def heart(**changes):
         "ratio": {"auroc": 0.6, "interval": None, "no_interval": few},
     }  # fmt: skip
     odd = {"image_id": "nih/7", "label": 0, "ratio": 0.61, "probability": 0.0312, "ratio_rank": 0.95,
-           "probability_rank": 0.1}  # fmt: skip
+           "probability_rank": 0.1, "doubt": "of two lungs one is small"}  # fmt: skip
     without = {"lung mask not accepted": 8, "no heart found": 2}
     groups = {"all films": every, "AP": bedside}
     own = {"finding": "Cardiomegaly", "films": 100, "without_ratio": without, "groups": groups, "disagreement": odd}
@@ -65,7 +65,7 @@ def test_heart_size_alone_stands_beside_the_model_and_says_what_it_is_not():
         "AP: ratio alone, difference without an interval: 3 positive patients.",
         "Without a ratio: 10 of 100 films (8 lung mask not accepted, 2 no heart found).",
         "Ratio and model differ most on nih/7, labelled 0: ratio 0.61 (95 % of the films are not above it), "
-        "probability 0.031 (10 %).",
+        "probability 0.031 (10 %). Its lung mask: of two lungs one is small.",
         doubt_tables.NO_MEASUREMENT,
     ]
     assert "on AP films, and of patients who lie, the heart is drawn too large" in doubt_tables.NO_MEASUREMENT

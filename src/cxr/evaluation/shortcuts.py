@@ -143,7 +143,7 @@ def heart_size(
             for name, here in groups.items()
             if here.any()
         },
-        "disagreement": _disagreement(model, ratio),
+        "disagreement": _disagreement(model, ratio, outlined),
     }
 
 
@@ -174,15 +174,18 @@ def _beside_model(model: pd.DataFrame, ratio: pd.DataFrame, replicates: int, see
     }
 
 
-def _disagreement(model: pd.DataFrame, ratio: pd.DataFrame) -> dict[str, Any] | None:
+def _disagreement(model: pd.DataFrame, ratio: pd.DataFrame, outlined: pd.DataFrame) -> dict[str, Any] | None:
+    """``outlined``: lung_masks.csv by ``image_id``; what is odd in the film's mask may be why they disagree."""
     column = f"{LARGE_HEART}_prob"
     ranks = pd.DataFrame({"probability": model[column].rank(pct=True), "ratio": ratio[column].rank(pct=True)})
     apart = (ranks["probability"] - ranks["ratio"]).abs()
     row = apart.idxmax()
     if not apart[row]:
         return None
+    image_id = model["image_id"][row]
     return {
-        "image_id": model["image_id"][row],
+        "image_id": image_id,
+        "doubt": "" if pd.isna(outlined["doubt"][image_id]) else outlined["doubt"][image_id],
         "label": int(model[f"{LARGE_HEART}_true"][row]),
         "ratio": float(ratio[column][row]),
         "probability": float(model[column][row]),

@@ -139,6 +139,6 @@ def _heart_notes(measured: Mapping[str, Any]) -> list[str]:
         notes.append(
             f"Ratio and model differ most on {odd['image_id']}, labelled {odd['label']}: ratio {odd['ratio']:.2f} "
             f"({100 * odd['ratio_rank']:.0f} % of the films are not above it), probability {odd['probability']:.3f} "
-            f"({100 * odd['probability_rank']:.0f} %)."
+            f"({100 * odd['probability_rank']:.0f} %)." + (f" Its lung mask: {odd['doubt']}." if odd["doubt"] else "")
         )
     return notes
