@@ -4,6 +4,7 @@ import pytest
 
 from cxr.core.findings import FINDINGS, LARGE_HEART
 from cxr.evaluation import predictions, shortcuts
+from tests.conftest import load_script, settings_in, tiny_params
 
 
 def table(hospitals, probabilities, truth=0, split="test"):
@@ -155,3 +156,15 @@ def test_without_ratios_or_the_finding_nothing_is_compared():
     assert shortcuts.heart_size(table(["nih"], [0.5]), pd.DataFrame(), of_older_version, 0, 1) is None
     unlabelled = {name: (ratio, probability, np.nan, view) for name, (ratio, probability, _, view) in HEARTS.items()}
     assert compared(unlabelled) is None
+
+
+def test_the_evaluation_takes_ratios_from_the_table_of_masks_where_there_is_one(tmp_path):
+    settings, heart_size_of = settings_in(tmp_path), load_script("src/classification/eval/evaluate.py").heart_size_of
+    scored = pd.concat([table(["nih"] * 2, [0.2, 0.6], [[0] * 6, [1] * 6], split) for split in ("test", "val")])
+    films = pd.DataFrame({"image_id": scored["image_id"], "view": "PA", "sex": "F", "age": 50.0})
+    assert heart_size_of(scored, films, settings, tiny_params()) is None
+    settings.lung_masks.parent.mkdir(parents=True)
+    masks = films[["image_id"]].assign(accepted=True, doubt="", cardiothoracic_ratio=[0.6, 0.4, 0.4, 0.6])
+    masks.to_csv(settings.lung_masks.with_suffix(".csv"), index=False)
+    (group, _) = heart_size_of(scored, films, settings, tiny_params())["groups"].values()
+    assert (group["films"], group["ratio"]["auroc"], group["auroc"]["first"]) == (2, 0, 1)  # of test films alone
