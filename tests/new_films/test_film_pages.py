@@ -20,13 +20,13 @@ NAMES = [*FINDINGS, *PLAIN, *(f"Finding {n}" for n in range(16))]
 LONG = "A finding with a name of forty letters 0"
 
 
-def page(tmp_path, called=(), notes=(), mask=None, name="film", findings=FINDINGS, detected=()):
+def page(tmp_path, called=(), notes=(), mask=None, name="film", findings=FINDINGS, detected=(), widths=None):
     said = [
         FindingOnFilm(finding, 0.7, 0.5, place in called, HEAT, 0.0, 0.5, detected)
         for place, finding in enumerate(findings)
     ]
     path = tmp_path / "page.png"
-    film_page(FILM, said, path, name, notes, mask, True, Widths(), None, 3.2, " logits added")
+    film_page(FILM, said, path, name, notes, mask, True, widths or Widths(), None, 3.2, " logits added")
     return cv2.imread(str(path))[..., ::-1]
 
 
@@ -118,3 +118,12 @@ def test_the_lung_mask_is_outlined_on_the_film_alone(tmp_path):
     differs = (page(tmp_path, mask=mask) != page(tmp_path)).any(axis=2)
     assert differs[:, : GAP + SIDE].sum() > 500
     assert not differs[:, GAP + SIDE :].any()
+
+
+def test_both_widths_are_drawn_and_named_where_they_are_known(tmp_path):
+    plain, shown = page(tmp_path), page(tmp_path, widths=Widths(0.5, 0.3, 0.7, 0.75, 0.1, 0.9, 0.5))
+    top, drawn = (SIDE - 200) // 2, (square(plain, 0) != square(shown, 0)).any(axis=2)
+    for left, right, level in ((0.3, 0.7, 0.75), (0.1, 0.9, 0.5)):  # heart, thorax
+        line = np.flatnonzero(drawn[round(top + level * 200)])
+        assert (line[0], line[-1]) == pytest.approx((left * SIDE, right * SIDE), abs=1)
+    assert (shown[-KEY:] != plain[-KEY:]).any()  # the legend says what they are

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.anatomy.heart import Widths
 from cxr.core.findings import FINDINGS
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.film_checks import FLAGS
-from cxr.imaging.geometry import AFFINE
+from cxr.imaging.geometry import AFFINE, square_affine
 from cxr.maps.family_maps import Scored
 from cxr.new_films import new_films_report, predicting
 from tests.conftest import tiny_params
@@ -69,3 +70,24 @@ def test_what_a_file_says_stands_on_the_page_and_is_no_flag():
 def test_the_page_says_what_test_films_have_not_told_from_guessing():
     page = new_films_report.page(predicted(tiny_params()), [""], {})
     assert f"Not told from guessing: {FINDINGS[0]} (AUROC 0.480). That was on test films" in page
+
+
+def test_the_table_of_films_has_the_ratio_where_there_is_one_and_says_what_it_is_not():
+    ours = predicted(tiny_params())
+    page = new_films_report.page(ours, [""], {})
+    assert "Heart/thorax" not in page
+    ours.films["cardiothoracic_ratio"] = np.nan  # of a U-Net that outlines lungs alone
+    assert new_films_report.page(ours, [""], {}) == page
+    ours.films["cardiothoracic_ratio"] = 0.567
+    table = new_films_report._table(ours)
+    assert table.heads[-3:] == ["Heart/thorax", "Distance", "Flags"]
+    assert [cell.text for cell in table.rows[0]][-3:-1] == ["0.57", "1.00"]
+    assert "on AP films, and of patients who lie, the heart is drawn too large" in table.notes[-1]
+
+
+def test_the_two_widths_lie_on_the_film_where_they_were_measured_on_its_square():
+    """A film of 200 by 400 pixels is half as high as its square: y of 0.5 stays, 0.6 is twice as far from it."""
+    measured = Widths(0.5, 0.3, 0.7, 0.6, 0.1, 0.9, 0.5)
+    affine = square_affine((200, 400), 100, "pad")
+    found = new_films_report._on_film(measured, affine, (200, 400), 100)
+    assert vars(found) == pytest.approx(vars(Widths(0.5, 0.3, 0.7, 0.7, 0.1, 0.9, 0.5)))

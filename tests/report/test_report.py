@@ -16,8 +16,9 @@ from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation import assessment, predictions
 from cxr.maps import detection_scores, faithfulness, localisation, map_scores
 from cxr.maps.heatmaps import enlarged
-from cxr.report import family_report, gallery, html_page, model_card, page_tables, trust_tables
+from cxr.report import doubt_tables, family_report, gallery, html_page, model_card, page_tables, trust_tables
 from tests.conftest import load_script, settings_in, tiny_params
+from tests.report.test_doubt_tables import heart
 
 NASTY = '</script><script>alert("x")</script><img src=x>'
 
@@ -138,7 +139,8 @@ def html(ours):
         detection_tables=trust_tables.detection_tables(detection_scores_table(), "ensemble"),
         froc=("ensemble", detection_scores_table()),
         randomisation=trust_tables.randomisation_table({"tiny": replaced}, "gradcam"),
-        shortcuts=trust_tables.shortcut_tables(found_shortcuts(), FINDINGS),
+        shortcuts=doubt_tables.shortcut_tables(found_shortcuts(), FINDINGS),
+        heart=doubt_tables.heart_table(heart()),
     )
     return html_page.page("Ensemble", ours, {"ensemble": ours.metrics, "tiny": ours.metrics}, (), extras)
 
@@ -146,7 +148,7 @@ def html(ours):
 def test_every_section_is_there_and_the_originals_table_comes_first(html):
     sections = re.findall(r'<section id="(\w+)"', html)
     assert sections == ["summary", "results", "models", "curves", "calibration", "thresholds", "subgroups", "maps",
-                        "shortcuts", "masks", "training", "facts"]  # fmt: skip
+                        "shortcuts", "heart", "masks", "training", "facts"]  # fmt: skip
     assert set(re.findall(r'<a href="#(\w+)">', html)) <= set(sections)
     first = html[html.index("<table") : html.index("</table>")]
     heads = re.findall(r"<button[^>]*>(.*?)</button>", first)
@@ -243,6 +245,7 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
         "metrics.json": ours.metrics,
         "thresholds.json": ours.thresholds,
         "tiny/metrics.json": ours.metrics,
+        "shortcuts.json": {"heart_size": heart()},
         "tiny/run.json": {"seed": 7, "device": "CPU|x", "seconds": 1.5, "versions": {"keras": "3"}},
     }.items():
         artifacts.write_json(content, folder / path)
@@ -258,6 +261,9 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
     assert "No maps are stored beside these predictions: run evaluate_Ensemble.sh" in page
     assert '<th scope="row">tiny</th>' in page
     assert "Do maps find what is known?" not in page
+    assert '<section id="shortcuts">' not in page
+    assert "Cardiomegaly: the cardiothoracic ratio alone, and the model" in page
+    assert "| All films | 90 | 20 | 0.700 (0.610–0.790) | 0.800 |" in card
     assert "FROC" not in page
     assert "no maps" in capsys.readouterr().out
     assert "| device | CPU\\|x |" in card
@@ -398,15 +404,15 @@ def test_maps_without_learned_weights_and_shortcuts_become_tables():
     ]
     assert trust_tables.randomisation_table({"tiny": table}, "layercam") is None
 
-    hospital, corners = trust_tables.shortcut_tables(found_shortcuts(), FINDINGS)
+    hospital, corners = doubt_tables.shortcut_tables(found_shortcuts(), FINDINGS)
     assert hospital.caption == "Do the scores tell the hospital (chexpert or nih)?"
     assert [cell.text for cell in hospital.rows[0]] == ["All films", "20", "0.900"]
     assert hospital.notes == ["None of the findings: too few."]
     assert corners.caption == "Corners blanked: the scores of 4 of 20 test films move"
     assert [cell.text for cell in corners.rows[0]] == [FINDINGS[0], "0.800", "0.700", "−0.100", "0.010"]
-    assert trust_tables.shortcut_tables(None, FINDINGS) == []
+    assert doubt_tables.shortcut_tables(None, FINDINGS) == []
     lone = {"source_probe": {"hospitals": ["nih"], "reason": "there are 1"}}
-    assert trust_tables.shortcut_tables(lone, FINDINGS) == []
+    assert doubt_tables.shortcut_tables(lone, FINDINGS) == []
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Score val and test with every member, average the members, and say what that is worth.
 
-Reads   DATA_DIR/classification/…, MODELS_DIR/classification/<family>/<member>/model.keras
+Reads   DATA_DIR/classification/… (ratios: lung_masks.csv), MODELS_DIR/classification/<family>/<member>/model.keras
 Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.json, cams.npy (Grad-CAM of all
         findings), cams_gradcam++.npy, cams_layercam.npy, predictions_blanked.csv (test films without their corners),
         randomisation.csv (do maps depend on what was learned?)
@@ -8,7 +8,8 @@ Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.j
         all fitted on val, per source), metrics.json, result.csv (the table), roc.png, precision_recall.png; these two
         also for each source; comparison.json (the ensemble minus its member that is best on val, paired);
         flips.json (how often do members decide otherwise on test films?); shortcuts.json (do scores tell the hospital,
-        do they move when corners are blanked?); reference.json (what new films are compared with)
+        do they move when corners are blanked, is the cardiothoracic ratio alone as good?); reference.json (what new
+        films are compared with)
 
 The network runs once per film and member, once more on test films without their corners, and on a few with shuffled
 weights; everything after predictions.csv is NumPy and pandas.
@@ -19,13 +20,13 @@ import sys
 sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line, locks
-from cxr.core.artifacts import write_csv, write_json
+from cxr.core.artifacts import read_csv, write_csv, write_json
 from cxr.core.errors import counted
 from cxr.core.parameters import FAMILIES
 from cxr.evaluation import assessment, comparison, predictions, scoring, shortcuts
 from cxr.new_films import bundles
 from cxr.new_hospital import flip_risk
-from cxr.report import curves
+from cxr.report import curves, doubt_tables
 from cxr.report.result_table import result_table, result_text
 from cxr.tables import schema
 
@@ -54,9 +55,9 @@ def main(argv=None):
     write_json(compare(family, table, scored, params), folder / "comparison.json")
     write_json(flips_of(scored, params), folder / "flips.json")
     blanked = [without_corners for _, without_corners in results.values() if without_corners is not None]
-    write_json(
-        shortcuts_of(table, predictions.average(blanked) if blanked else None, params), folder / "shortcuts.json"
-    )
+    dependence = shortcuts_of(table, predictions.average(blanked) if blanked else None, params)
+    dependence["heart_size"] = heart_size_of(table, films, settings, params)
+    write_json(dependence, folder / "shortcuts.json")
     write_json(thresholds, folder / "thresholds.json")
     write_json(block, folder / "metrics.json")
     write_csv(result_table(block), folder / "result.csv")
@@ -70,6 +71,8 @@ def main(argv=None):
     write_json(bundles.reference(settings, params, family), folder / "reference.json")
     print(f"\n{family} on {counted(len(test), 'test film')} of {test['patient_id'].nunique()} patients:\n")
     print(result_text(block))
+    for line in doubt_tables.heart_lines(dependence["heart_size"]):
+        print(line)
     if params.tables.split == "image":
         print('WARNING: SPLIT is "image": test patients are in training too; these numbers are too good.')
     print(f"-> {folder / 'metrics.json'}, result.csv, roc.png, precision_recall.png")
@@ -109,6 +112,16 @@ def shortcuts_of(table, without_corners, params):
     if without_corners is not None and len(test):
         blocks["corners"] = shortcuts.blanked(test, without_corners, *resampling)
     return blocks
+
+
+def heart_size_of(table, films, settings, params):
+    """The cardiothoracic ratio alone beside the model; None where the lung masks have none, or there are no masks."""
+    path = settings.lung_masks.with_suffix(".csv")
+    if not path.is_file():
+        return None
+    masks = read_csv(path, "prepare_data.sh", dtype={"image_id": "str"})
+    test = table[table["split"] == "test"]
+    return shortcuts.heart_size(test, films, masks, params.evaluation.bootstrap_replicates, params.general.seed)
 
 
 def text(value):

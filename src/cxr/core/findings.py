@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 FINDINGS = ("Consolidation", "Pneumothorax", "Edema", "Effusion", "Pneumonia", "Cardiomegaly")
+LARGE_HEART = "Cardiomegaly"  # what the cardiothoracic ratio is compared with
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in print.
 COLOURS = {

@@ -1,4 +1,4 @@
-"""What scores depend on beside the finding: do they tell the hospital, do they move when corner markers are blanked?"""
+"""What scores depend on: do they tell the hospital, do they move with blanked corners; heart size alone."""
 
 from typing import Any
 
@@ -9,10 +9,14 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr.evaluation import bootstrap, comparison, figures, predictions
+from cxr.core.findings import LARGE_HEART
+from cxr.evaluation import bootstrap, comparison, figures, predictions, subgroups
 from cxr.evaluation.calibration import logit
+from cxr.evaluation.operating_points import none_if_nan
 
 FEWEST = 10  # films of each hospital that a probe needs
+WITHOUT_RATIO = {True: "no heart found", False: "lung mask not accepted"}  # by whether the lungs' mask was accepted
+NOT_OUTLINED = "not in the table of lung masks"
 
 
 def source_probe(val: pd.DataFrame, test: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:
@@ -60,12 +64,18 @@ def _probe(val: pd.DataFrame, test: pd.DataFrame, first: str, replicates: int, s
     scores = [logit(predictions.arrays(table)[1]) for table in (val, test)]
     probability = regression.fit(scores[0], of_first[0]).predict_proba(scores[1])[:, [1]]
     truth, patients = of_first[1][:, None], test["patient_id"].to_numpy(dtype=str)
-    replicated = figures.replicate_scores(truth, probability, patients, replicates, seed)["auroc"]
     auroc = float(roc_auc_score(truth, probability))
+    return {"films": len(test), "auroc": auroc, **_interval(truth, probability, patients, replicates, seed)}
+
+
+def _interval(
+    truth: np.ndarray, scores: np.ndarray, patients: np.ndarray, replicates: int, seed: int
+) -> dict[str, Any]:
+    """Of the AUROC of scores (N, 1), by patient: ``interval``, and ``no_interval``, why there is none."""
+    replicated = figures.replicate_scores(truth, scores, patients, replicates, seed)["auroc"]
     silent, owners = bootstrap.silence(truth[:, 0], patients), len(set(patients))
     limits = bootstrap.intervals({"auroc": replicated[:, 0]}, silent, owners)
-    why = limits["without_interval"].get("auroc")
-    return {"films": len(test), "auroc": auroc, "interval": limits["auroc_interval"], "no_interval": why}
+    return {"interval": limits["auroc_interval"], "no_interval": limits["without_interval"].get("auroc")}
 
 
 def blanked(test: pd.DataFrame, without_corners: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:
@@ -88,3 +98,97 @@ def blanked(test: pd.DataFrame, without_corners: pd.DataFrame, replicates: int, 
     moved = np.abs(predictions.arrays(after)[1] - predictions.arrays(test)[1])
     means = dict(zip(paired["findings"], moved.mean(axis=0).tolist(), strict=True))
     return {"changed": int((moved > 0).any(axis=1).sum()), "mean_change": means, **paired}
+
+
+def heart_size(
+    test: pd.DataFrame, films: pd.DataFrame, masks: pd.DataFrame, replicates: int, seed: int
+) -> dict[str, Any] | None:
+    """The cardiothoracic ratio alone as a score for `LARGE_HEART`, beside what the model says.
+
+    Parameters
+    ----------
+    test : predictions table
+    films : DataFrame
+        images.csv.
+    masks : DataFrame
+        lung_masks.csv.
+    replicates, seed : int
+
+    Returns
+    -------
+    compared : dict that JSON can hold, or None
+        None where the model does not look for it, or no test film with a known label has a ratio. Else ``finding``;
+        ``films`` (with a known label); ``without_ratio``: why -> how many of them; ``groups``: all films with a ratio,
+        then PA and AP -> `_beside_model`; ``disagreement``: the film whose ranks by ratio and by probability (shares
+        of the films with a ratio) differ most, None where all ranks are the same.
+    """
+    if "cardiothoracic_ratio" not in masks or LARGE_HEART not in predictions.findings_of(test):
+        return None
+    known = predictions.of_findings(test[test[f"{LARGE_HEART}_true"].notna()], [LARGE_HEART])
+    outlined = masks.set_index("image_id").reindex(known["image_id"])
+    has_ratio = outlined["cardiothoracic_ratio"].notna().to_numpy()
+    if not has_ratio.any():
+        return None
+    why = outlined.loc[~has_ratio, "accepted"].map(WITHOUT_RATIO).fillna(NOT_OUTLINED)
+    model = known[has_ratio].reset_index(drop=True)
+    ratio = model.assign(**{f"{LARGE_HEART}_prob": outlined["cardiothoracic_ratio"].to_numpy(float)[has_ratio]})
+    views = subgroups.groupings(model, films)["view"]
+    groups = {"all films": np.ones(len(model), bool), **{view: views == view for view in subgroups.GAPS["view"]}}
+    return {
+        "finding": LARGE_HEART,
+        "films": len(known),
+        "without_ratio": why.value_counts().to_dict(),
+        "groups": {
+            name: _beside_model(model[here], ratio[here], replicates, seed)
+            for name, here in groups.items()
+            if here.any()
+        },
+        "disagreement": _disagreement(model, ratio, outlined),
+    }
+
+
+def _beside_model(model: pd.DataFrame, ratio: pd.DataFrame, replicates: int, seed: int) -> dict[str, Any]:
+    """Two predictions tables of `LARGE_HEART` on the same films, the second with ratios for probabilities.
+
+    ``films``, ``patients``, ``positives``, ``too_few``; ``ratio``: ``auroc`` and its interval; ``auroc``: of the model
+    minus the ratio's, see `comparison.paired`; ``median_with``, ``median_without``: of the ratio, by label;
+    ``spearman``: of ratio and probability.
+    """
+    paired = comparison.paired(model, ratio, replicates, seed)
+    (truth, values), probabilities = predictions.arrays(ratio), predictions.arrays(model)[1]
+    interval = _interval(truth, values, ratio["patient_id"].to_numpy(), replicates, seed)
+    medians = pd.Series(values[:, 0]).groupby(truth[:, 0]).median()
+    varied = min(len(np.unique(values)), len(np.unique(probabilities))) > 1
+    correlation = pd.Series(values[:, 0]).corr(pd.Series(probabilities[:, 0]), "spearman") if varied else np.nan
+    auroc = paired["findings"][LARGE_HEART]["auroc"]
+    return {
+        "films": paired["films"],
+        "patients": paired["patients"],
+        "positives": int(truth.sum()),
+        "too_few": paired["findings"][LARGE_HEART]["too_few"],
+        "ratio": {"auroc": auroc["second"], **interval},
+        "auroc": auroc,
+        "median_with": none_if_nan(medians.get(1.0, np.nan)),
+        "median_without": none_if_nan(medians.get(0.0, np.nan)),
+        "spearman": none_if_nan(correlation),
+    }
+
+
+def _disagreement(model: pd.DataFrame, ratio: pd.DataFrame, outlined: pd.DataFrame) -> dict[str, Any] | None:
+    """``outlined``: lung_masks.csv by ``image_id``; what is odd in the film's mask may be why they disagree."""
+    column = f"{LARGE_HEART}_prob"
+    ranks = pd.DataFrame({"probability": model[column].rank(pct=True), "ratio": ratio[column].rank(pct=True)})
+    apart = (ranks["probability"] - ranks["ratio"]).abs()
+    row = apart.idxmax()
+    if not apart[row]:
+        return None
+    image_id = model["image_id"][row]
+    return {
+        "image_id": image_id,
+        "doubt": "" if pd.isna(outlined["doubt"][image_id]) else outlined["doubt"][image_id],
+        "label": int(model[f"{LARGE_HEART}_true"][row]),
+        "ratio": float(ratio[column][row]),
+        "probability": float(model[column][row]),
+        "ratio_rank": float(ranks["ratio"][row]),
+        "probability_rank": float(ranks["probability"][row]),
+    }

@@ -16,6 +16,7 @@ from cxr.report.canvas import (
     DETECTIONS,
     DIM,
     GAP,
+    HEART,
     MARGIN,
     MASK,
     SEEN,
@@ -42,6 +43,7 @@ from cxr.report.canvas import (
 SIDE = 300  # of a film on the page, pixels
 FOOT = 30  # height of the line below a film
 COLUMNS = 4  # films in a row
+WIDTHS = ("heart/thorax, by their widths: too large on AP films and of patients who lie", HEART, False)
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def film_page(
     entries = [SEEN] * (seen is not None)
     if any(finding.called and finding.detections for finding in findings):
         entries += [("outline", CONTOUR, False), DETECTIONS]
+    entries += [] if np.isnan(ratio) else [WIDTHS]
     key = legend(foot.shape[1], entries, left=max(end + 22, SIDE + 2 * GAP))
     foot[7:31, end:] = key[:24, end:]
     foot = np.vstack([foot, key[24:]])

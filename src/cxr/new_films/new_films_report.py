@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import pandas as pd
 
 from cxr.anatomy.heart import Widths
 from cxr.core.errors import one_line
@@ -26,6 +27,7 @@ from cxr.new_films.film_pages import FindingOnFilm, film_page
 from cxr.new_films.predicting import Predicted
 from cxr.new_films.run_record import threshold_shown, thresholds_used, told_of_guessing
 from cxr.report import gallery, html_page
+from cxr.report.doubt_tables import NO_MEASUREMENT
 from cxr.report.page_tables import Cell, Table, count, number
 
 PANEL = 600  # longer side of a film that maps are brought to before they are drawn
@@ -185,7 +187,8 @@ def flags_of(predicted: Predicted, row: int) -> list[str]:
 
 def _table(predicted: Predicted) -> Table:
     """Every film with its probabilities, what is called, and its flags."""
-    heads = ["Film", *predicted.scored.findings, "Distance", "Flags"]
+    ratios = _ratios(predicted.films)
+    heads = ["Film", *predicted.scored.findings, *(["Heart/thorax"] if ratios else []), "Distance", "Flags"]
     low, high = predicted.members.min(axis=0), predicted.members.max(axis=0)
     rows = []
     for row in range(min(len(predicted.films), MOST_ROWS)):
@@ -200,6 +203,7 @@ def _table(predicted: Predicted) -> Table:
                 below.append(f"flips\u00a0{predicted.flip_risk[row, column]:.0%}")
             mark = "● " if predicted.scored.decisions[row, column] else ""
             cells.append(Cell(f"{mark}{predicted.scored.shown(finding, row)[0]}", value, " · ".join(below)))
+        cells += ratios[row : row + 1]
         flags = flags_of(predicted, row)
         first, distance = Cell(one_line(about["filename"])), number(float(about["distance"]), digits=2)
         rows.append([first, *cells, distance, Cell(", ".join(flags), len(flags), about["file_notes"])])
@@ -210,6 +214,15 @@ def _table(predicted: Predicted) -> Table:
         if predicted.no_flip_risk
         else "Flips: how often one further training, made as these members were, would call otherwise."
     )
+    if ratios:
+        notes.append(f"Heart/thorax: the cardiothoracic ratio, where lungs and heart were found. {NO_MEASUREMENT}")
     if len(predicted.films) > MOST_ROWS:
         notes.append(f"The first {count(MOST_ROWS).text} films; all are in predictions.csv.")
     return Table("Probabilities of all films", heads, rows, notes)
+
+
+def _ratios(films: pd.DataFrame) -> list[Cell]:
+    """The cardiothoracic ratio of every film; no cell at all where none has one."""
+    if "cardiothoracic_ratio" not in films or films["cardiothoracic_ratio"].isna().all():
+        return []
+    return [Cell("") if np.isnan(ratio) else number(ratio, digits=2) for ratio in films["cardiothoracic_ratio"]]

@@ -14,7 +14,7 @@ from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
 from cxr.maps import faithfulness, family_maps, map_scores
 from cxr.preparation.films import load_films
-from cxr.report import flip_tables, gallery, html_page, overlays, trust_tables
+from cxr.report import doubt_tables, gallery, html_page, overlays, trust_tables
 from cxr.tables.splitting import UNUSED
 
 NO_MAPS = "No maps are stored beside these predictions: run evaluate_{}.sh, then visualization_{}.sh."
@@ -100,21 +100,23 @@ def faithfulness_of(settings: Settings, params: Params, family: str) -> pd.DataF
 
 
 def trust(settings: Settings, params: Params, family: str) -> dict[str, Any]:
-    """map_tables to shortcuts of `html_page.Extras`; nothing in them where they were not measured."""
+    """map_tables to heart of `html_page.Extras`; nothing in them where they were not measured."""
     folder, members, method = settings.family_dir(family), params.members(family), params.evaluation.map_method
     network = family if len(members) > 1 else members[0]
     scores, detection = map_scores_of(settings, params, family) or (None, None)
     blanked = faithfulness_of(settings, params, family)
     shuffled = {member: settings.member_dir(family, member) / "randomisation.csv" for member in members}
     shuffled = {member: pd.read_csv(path) for member, path in shuffled.items() if path.is_file()}
+    depends = read_json_if_there(folder / "shortcuts.json", "") or {}
     return {
         "map_tables": trust_tables.map_tables(scores, network, method) if scores is not None else [],
         "detection_tables": trust_tables.detection_tables(detection, network) if detection is not None else [],
         "froc": (network, detection) if detection is not None else None,
         "randomisation": trust_tables.randomisation_table(shuffled, method),
         "faithfulness": trust_tables.faithfulness_table(blanked, method) if blanked is not None else None,
-        "flips": flip_tables.flip_tables(read_json_if_there(folder / "flips.json", "")),
-        "shortcuts": trust_tables.shortcut_tables(read_json_if_there(folder / "shortcuts.json", ""), params.findings),
+        "flips": doubt_tables.flip_tables(read_json_if_there(folder / "flips.json", "")),
+        "shortcuts": doubt_tables.shortcut_tables(depends, params.findings),
+        "heart": doubt_tables.heart_table(depends.get("heart_size")),
     }
 
 

@@ -57,9 +57,8 @@ class Extras:
     """What only a model of our own has: films with maps, lung masks, logs of training, facts of the run.
 
     cards, heat_key: from `gallery`, their maps by ``method``, in words; or None with ``no_maps`` saying why.
-    map_tables, detection_tables, faithfulness, randomisation, flips, shortcuts: from `trust_tables`. froc: a network,
-    and detection_scores.csv. masks: pictures (title, data URI), with lines of text in mask_notes. logs: member ->
-    log.csv. facts: title -> (name, value) pairs.
+    map_tables to heart: from `trust_tables` and `doubt_tables`; froc: a network, and detection_scores.csv. masks:
+    pictures (title, data URI), lines of text in mask_notes. logs: member -> log.csv. facts: title -> (name, value).
     """
 
     cards: list[dict[str, Any]] | None = None
@@ -73,6 +72,7 @@ class Extras:
     randomisation: Table | None = None
     flips: list[Table] = field(default_factory=list)
     shortcuts: list[Table] = field(default_factory=list)
+    heart: Table | None = None
     masks: list[tuple[str, str]] = field(default_factory=list)
     mask_notes: list[str] = field(default_factory=list)
     logs: Mapping[str, pd.DataFrame] = field(default_factory=dict)

@@ -171,7 +171,7 @@ def _trust(settings: Settings, params: Params, family: str) -> list[str]:
     """What was measured of maps and shortcuts: the tables of the report, with what is below a figure in brackets."""
     extras = family_report.trust(settings, params, family)
     tables = [*extras["map_tables"][:2], *extras["detection_tables"]]
-    tables += [extras["faithfulness"], extras["randomisation"], *extras["shortcuts"]]
+    tables += [extras["faithfulness"], extras["randomisation"], *extras["shortcuts"], extras["heart"]]
     lines = [
         "\n\n".join(
             [f"**{shown.caption}**", table(shown.heads, [list(map(_text, row)) for row in shown.rows]), *shown.notes]

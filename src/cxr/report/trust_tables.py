@@ -1,6 +1,6 @@
-"""The report's tables of what to trust: maps, on blanked films, without learned weights; detection; shortcuts."""
+"""The report's tables of what to trust: maps, on blanked films, without learned weights; detection."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,7 @@ from cxr.maps.faithfulness import AREAS, DIFFERENCES
 from cxr.maps.localisation import ALWAYS_BESIDE, THRESHOLDS
 from cxr.maps.map_scores import MEAN
 from cxr.report import table_notes
-from cxr.report.page_tables import (
-    Cell,
-    Table,
-    change_notes,
-    count,
-    difference,
-    findings_and_mean,
-    number,
-    with_interval,
-)
+from cxr.report.page_tables import Cell, Table, count, number, with_interval
 
 JUDGED_BY = "ap_iou_0.3"
 TITLES = "AP, IoU > 0.1|AP, IoU > 0.3|AP, IoU > 0.5|AP, IoBB > 0.5|FROC score|Sensitivity at 1 false box".split("|")
@@ -260,38 +251,6 @@ def faithfulness_table(table: pd.DataFrame, method: str) -> Table:
     titles = dict(zip((*AREAS, *DIFFERENCES), heads[3:], strict=True))
     notes = [*_notes(table, titles, BLANKED, NOT_CALLED), *_few_in_mean(table)]
     return Table(f"Films blanked, the hottest places of {METHOD_NAMES[method]} first", heads, rows, notes, foot=1)
-
-
-def shortcut_tables(measured: Mapping[str, Any] | None, findings: Sequence[str]) -> list[Table]:
-    """What scores depend on beside the findings, from shortcuts.json."""
-    if not measured:
-        return []
-    tables = []
-    probe = measured.get("source_probe", {})
-    if "all films" in probe:
-        rows, notes = [], []
-        for name in ("all films", "none of the findings"):
-            group = probe[name]
-            rows.append([Cell(name.capitalize()), count(group["films"]), number(group["auroc"], group["interval"])])
-            silent = f"without an interval: {group['no_interval']}" if group.get("no_interval") else ""
-            notes += [f"{name.capitalize()}: {told}." for told in (group.get("reason"), silent) if told]
-        hospitals = " or ".join(probe["hospitals"])
-        tables.append(
-            Table(f"Do the scores tell the hospital ({hospitals})?", ["Test films", "Films", "AUROC"], rows, notes)
-        )
-    if "corners" in measured:
-        corners = measured["corners"]
-        rows = []
-        for name, values in findings_and_mean(corners, findings).items():
-            auroc, moved = values["auroc"], corners["mean_change"].get(name)
-            few = values.get("too_few") is True
-            figures = (number(auroc[which], faint=few) for which in ("second", "first"))
-            cells = [Cell(name), *figures, difference(auroc, few)]
-            rows.append([*cells, Cell("") if moved is None else number(moved)])
-        heads = ["Finding", "AUROC", "AUROC, corners blanked", "Difference", "Mean change of a probability"]
-        caption = f"Corners blanked: the scores of {corners['changed']:,} of {corners['films']:,} test films move"
-        tables.append(Table(caption, heads, rows, change_notes(corners, findings), foot=1))
-    return tables
 
 
 def _known(value: float) -> float | None:
