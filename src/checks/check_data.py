@@ -22,7 +22,7 @@ from cxr.core.steps import refuse_problems
 from cxr.imaging import chest_films
 from cxr.preparation import film_flags
 from cxr.report import film_pictures
-from cxr.tables import download_check
+from cxr.tables import download_check, lung_films
 
 
 def main(argv=None):
@@ -52,6 +52,8 @@ def main(argv=None):
             print(f"  flag {flag.replace('_', ' ')}: {int(count):,} of {looked.films:,} films read")
         problems += [checked.problems, looked.problems]
         flags.append(looked.flags)
+    if params.pack.lung_masking != "none" and (alone := lung_films.why_drawn_alone(settings, params)):
+        print(f"lungs: {alone}; the U-Net will learn from drawn films")
     table = pd.concat([pd.DataFrame(columns=["path", "problem"]), *problems], ignore_index=True)
     write_problems(table, folder / "problems.csv")
     columns = pd.DataFrame(columns=["set", "film", "path", "flag", "reason"])

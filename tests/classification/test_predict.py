@@ -495,14 +495,14 @@ def test_a_machine_that_computes_what_a_bundle_expects_passes_its_check_and_anot
     predict(f"--bundle={exported}", "--check")
     assert "4 examples, 18 figures each: as expected.csv has them" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
-    compared = bundle_check.predicting.result
+    compared = bundle_check.prediction_table.of
 
     def shifted(*given):
         table = compared(*given)
         table.loc[1, "Edema_prob"] = f"{float(table.at[1, 'Edema_prob']) + 0.001:.6g}"
         return table
 
-    monkeypatch.setattr(bundle_check.predicting, "result", shifted)
+    monkeypatch.setattr(bundle_check.prediction_table, "of", shifted)
     with pytest.raises(
         InputError, match=r"synthetic_2\.png: Edema_prob is .* expected a difference of 0\.0001 or less"
     ):

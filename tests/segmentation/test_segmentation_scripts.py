@@ -259,7 +259,7 @@ def test_without_lung_films_the_unet_learns_from_drawn_ones_and_says_so(tmp_path
     project = drawn_alone(tmp_path, LUNG_FILMS="both")
     said = capsys.readouterr().out
     assert "no real lung films: " in said
-    assert "nowhere/CXR_png is not there: the U-Net learns from drawn films" in said
+    assert "nowhere/masks are not there: the U-Net learns from drawn films" in said
     pairs = project.table("pairs.csv")
     assert set(pairs["set"]) == {"drawn"}
     assert len(pairs) == pairs["patient_id"].nunique() == 100
@@ -289,6 +289,16 @@ def test_real_films_that_were_asked_for_and_are_not_there_stop_it(tmp_path):
     (tmp_path / "nowhere/CXR_png").mkdir(parents=True)  # films without the folder of their masks: a mistake, told
     with pytest.raises(InputError, match="nowhere"):
         drawn_alone(tmp_path, LUNG_FILMS="both")
+
+
+def test_where_no_film_has_a_heart_s_mask_the_unet_outlines_lungs_alone(own_lungs, capsys):
+    shutil.rmtree(own_lungs.lungs / "masks/heart")
+    own_lungs.run(*ETL, "train.py", "evaluate.py")
+    assert "no film has a mask of the heart: lungs alone" in capsys.readouterr().out
+    model = keras.saving.load_model(own_lungs.unet / "weights/model.keras", compile=False)
+    assert model.output_shape == (None, 32, 32, 1)
+    table = pd.read_csv(own_lungs.unet / "evaluation/dice.csv")
+    assert table[["heart_dice", "cardiothoracic_ratio"]].isna().all(axis=None)
 
 
 def test_real_and_drawn_films_train_together_and_only_real_ones_measure(project, capsys):

@@ -12,7 +12,7 @@ from cxr.core.artifacts import write_csv
 from cxr.core.errors import InputError
 from cxr.imaging.decoding import write_image
 from cxr.tables.lung_films import split_pairs, why_skip
-from cxr.tables.lung_sets import files_of, mask_names, pair_masks, read_pair
+from cxr.tables.lung_sets import files_of, mask_names, pair_masks, read_heart, read_pair
 from tests.conftest import PROJECT, settings_in, tiny_params
 
 SHARED = PROJECT.parent / "shared" / "data"
@@ -114,6 +114,19 @@ def test_a_heart_s_mask_is_the_film_s_and_masks_of_other_organs_are_left_out_by_
     assert problems["problem"].tolist() == ["a mask of something else than lungs or heart, by its name"]
     pairs, problems = pair_masks(*folders(["b.png"], ["b_heart.png", "b_lungs.png"]))
     assert pairs.set_index("image_id").loc["own/b", ["masks", "hearts"]].tolist() == ["b_lungs.png", "b_heart.png"]
+
+
+def test_a_film_whose_own_name_holds_the_word_heart_keeps_its_lungs(folders):
+    pairs, problems = pair_masks(*folders(["heart_failure_01.png", "z.png"], ["heart_failure_01.png", "z_heart.png"]))
+    assert pairs[["masks", "hearts"]].to_numpy().tolist() == [["heart_failure_01.png", ""]]
+    assert problems["problem"].tolist() == ["no mask of this name but the heart's"]
+
+
+@pytest.mark.parametrize("mask", [np.zeros((60, 60), np.uint8), np.full((60, 60), 255, np.uint8)])
+def test_a_heart_s_mask_that_covers_what_no_heart_does_is_refused(tmp_path, mask):
+    write_image(mask, tmp_path / "heart.png")
+    with pytest.raises(InputError, match=r"heart.png: covers \d+% of the film; expected the heart, 1% to 35%"):
+        read_heart(np.full((60, 60), 7, np.uint8), tmp_path / "film.png", [tmp_path / "heart.png"])
 
 
 def test_names_with_dots_stay_apart(folders):

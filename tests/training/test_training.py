@@ -363,6 +363,37 @@ def test_the_lung_loss_by_hand():
     assert number(losses.dice_and_cross_entropy(truth, half)) == pytest.approx(math.log(2) + 0.4, rel=1e-5)
 
 
+def test_a_mask_that_is_not_known_counts_for_nothing_in_the_lung_loss():
+    random = np.random.default_rng(0)
+    truth = (random.random((3, 4, 4, 2)) < 0.5).astype(np.float32)
+    probability = random.uniform(0.1, 0.9, truth.shape).astype(np.float32)
+    truth[1:, ..., 1] = NAN  # two of three hearts
+    of_masks = [
+        number(
+            losses.dice_and_cross_entropy(
+                truth[film, None, ..., outline, None], probability[film, None, ..., outline, None]
+            )
+        )
+        for film, outline in ((0, 0), (1, 0), (2, 0), (0, 1))
+    ]
+    assert number(losses.dice_and_cross_entropy(truth, probability)) == pytest.approx(np.mean(of_masks), rel=1e-5)
+    assert number(losses.dice_and_cross_entropy(np.full_like(truth, NAN), probability)) == 0
+
+
+def test_an_unknown_mask_has_no_gradient_and_a_known_one_has(monkeypatch):
+    """By training one step: the weight behind the unknown heart stays, the one behind the lungs moves."""
+    film = keras.Input((4, 4, 1))
+    outlines = keras.layers.Conv2D(2, 1, use_bias=False, kernel_initializer="ones", activation="sigmoid")(film)
+    network = keras.Model(film, outlines)
+    network.compile(keras.optimizers.SGD(1.0), losses.dice_and_cross_entropy)
+    truth = np.zeros((2, 4, 4, 2), np.float32)
+    truth[..., 1] = NAN
+    network.train_on_batch(np.ones((2, 4, 4, 1), np.float32), truth)
+    lungs, heart = np.asarray(network.get_weights()[0]).ravel()
+    assert lungs < 1
+    assert heart == 1
+
+
 # What happens around an epoch, without training
 
 

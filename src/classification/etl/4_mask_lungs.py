@@ -108,7 +108,7 @@ def ratios(ratio, images):
     """Lines on the cardiothoracic ratio, by view: on AP films, and of those who lie, it comes out too large."""
     if ratio.isna().all():
         return [
-            "  no film has a cardiothoracic ratio: a U-Net of an earlier version outlines lungs alone; train it anew"
+            "  no film has a cardiothoracic ratio: no mask is accepted, or the U-Net outlines no heart (LUNG_FILMS)"
         ]
     by_view = ratio.groupby(images["view"].fillna("view not known")).describe()
     return [

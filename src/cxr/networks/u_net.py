@@ -6,7 +6,7 @@ from cxr.networks.backend import keras
 from cxr.networks.classifiers import set_batch_norm_momentum
 
 
-def build_unet(params: Params) -> keras.Model:
+def build_unet(params: Params, outlines: int = len(OUTLINES)) -> keras.Model:
     """The original's U-Net: four levels of two convolutions, batch normalisation, dropout at the bottom.
 
     Ronneberger 2015. A film is standardised by its own mean and deviation inside the network, so that a darker or
@@ -15,7 +15,7 @@ def build_unet(params: Params) -> keras.Model:
     Returns
     -------
     keras.Model
-        (N, size, size, 1) 0..255 -> probabilities (N, size, size, 2), float32, in the order of `OUTLINES`:
+        (N, size, size, 1) 0..255 -> probabilities (N, size, size, outlines), float32, of the first so many `OUTLINES`:
         of lung, and of heart, which may lie before a lung or the diaphragm.
     """
     size, filters = params.unet.unet_input_size, params.unet.unet_filters
@@ -36,7 +36,7 @@ def build_unet(params: Params) -> keras.Model:
         x = keras.layers.BatchNormalization()(x)
         x = keras.layers.Activation("relu")(x)
         x = _two_convolutions(keras.layers.Concatenate()([skipped[level], x]), filters * 2**level)
-    logit = keras.layers.Conv2D(len(OUTLINES), 1, dtype="float32", name="logit")(x)
+    logit = keras.layers.Conv2D(outlines, 1, dtype="float32", name="logit")(x)
     model = keras.Model(film, keras.layers.Activation("sigmoid", dtype="float32", name="outlines")(logit), name="unet")
     set_batch_norm_momentum(model, params.models.batch_norm_momentum)
     return model

@@ -15,6 +15,7 @@ from cxr.evaluation.assessment import check_evaluated
 from cxr.maps import faithfulness, family_maps, map_scores
 from cxr.preparation.films import load_films
 from cxr.report import doubt_tables, gallery, html_page, overlays, trust_tables
+from cxr.tables import lung_films
 from cxr.tables.splitting import UNUSED
 
 NO_MAPS = "No maps are stored beside these predictions: run evaluate_{}.sh, then visualization_{}.sh."
@@ -137,13 +138,15 @@ def mask_notes(settings: Settings) -> list[str]:
     """How good the U-Net is on its test films, and how many masks of classification were not accepted, and why."""
     notes = []
     metrics = read_json_if_there(settings.unet_dir / "evaluation" / "metrics.json", "") or {}
-    for name, values in metrics.items():
-        if isinstance(values, dict) and "dice" in values:
+    sets = {name: values for name, values in metrics.items() if isinstance(values, dict) and "dice" in values}
+    for name, values in sets.items():
+        if name != "all" or len(sets) != 2:  # of one set alone both are the same
             limits = values.get("dice_interval")
             interval = f" ({limits[0]:.3f} to {limits[1]:.3f})" if limits else ""
             heart = f"; heart: Dice {values['heart_dice']:.3f}" if values.get("hearts") else ""
-            films = counted(values["films"], "drawn film" if name == "drawn" else "film")
-            notes.append(f"U-Net on {name} test films: Dice {values['dice']:.3f}{interval}{heart}, {films}.")
+            films = counted(values["films"], "film")
+            drawn = " Drawn films are no measure of real ones." if name == lung_films.DRAWN else ""
+            notes.append(f"U-Net on {name} test films: Dice {values['dice']:.3f}{interval}{heart}, {films}.{drawn}")
     path = settings.lung_masks.with_suffix(".csv")
     if path.is_file():
         table = pd.read_csv(path)

@@ -70,6 +70,7 @@ def preview_grid(
     path: Path,
     columns: int = 4,
     contours: Sequence[np.ndarray | None] | None = None,
+    hearts: Sequence[np.ndarray] = (),
     widths: Sequence[Widths] = (),
 ) -> None:
     """A grid of films for the eye.
@@ -84,12 +85,14 @@ def preview_grid(
     columns : int
     contours : N masks of shape (H, W) or None, optional
         Their outlines are drawn.
+    hearts : N masks of shape (H, W), optional
+        The same, in another colour.
     widths : N Widths, optional
         Of heart and thorax, as shares of the film, drawn as lines.
     """
     masks = contours if contours is not None else [None] * len(films)
-    of_films = zip(films, masks, widths or [Widths()] * len(films), strict=True)
-    tiles = [film_tile(film, 256, [(mask, MASK)], of_film) for film, mask, of_film in of_films]
+    of_films = zip(films, masks, hearts or [None] * len(films), widths or [Widths()] * len(films), strict=True)
+    tiles = [film_tile(film, 256, [(mask, MASK), (heart, HEART)], own) for film, mask, heart, own in of_films]
     save_canvas(tile_grid(tiles, titles, columns), path)
 
 

@@ -58,6 +58,7 @@ def expose(rng: np.random.Generator, stopped: np.ndarray, site: Hospital, lung: 
     dark, bright = max(12.0, site.dark + rng.normal(0, 13)), site.bright + rng.normal(0, 12)
     if rng.random() < 0.12:  # washed-out films
         dark = dark + 45
+    dark = min(dark, bright - 30)
     gamma = np.exp(rng.normal(0, 0.12))
     table = _tone((np.linspace(-0.5, 2.5, 4096) - lung) / (middle - lung), dark, bright, gamma)
     index = np.clip((stopped + 0.5) * (4095 / 3), 0, 4095).astype(np.uint16)
@@ -68,7 +69,7 @@ def _tone(share, dark, bright, gamma):
     """Gray levels (n,) uint8 for rays stopped (n,), 0 in the lungs and 1 in the mediastinum, with foot and shoulder."""
     gray = dark + (bright - dark) * np.where(share > 0, np.abs(share) ** gamma, 1.3 * share)
     high, low = 252.0, 4.0
-    knee, foot = bright - 0.2 * (bright - dark), 0.6 * dark
+    knee, foot = min(bright - 0.2 * (bright - dark), high - 4), 0.6 * dark
     above = knee + (high - knee) * (1 - np.exp(-(gray - knee) / (high - knee)))
     below = low + (foot - low) * np.exp(np.minimum(gray - foot, 0) / (foot - low))
     return np.where(gray > knee, above, np.where(gray < foot, below, gray)).astype(np.uint8)

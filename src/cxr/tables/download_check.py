@@ -10,7 +10,7 @@ from cxr.core.errors import counted, one_line
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.imaging.listing import has_film_name, reason_by_name, told
-from cxr.tables import lung_sets
+from cxr.tables import lung_films, lung_sets
 from cxr.tables.schema import findings_of, problems
 from cxr.tables.sources.catalogue import check_findings, film_paths, in_use
 from cxr.tables.sources.source import Checked, Source, beside_published
@@ -22,7 +22,7 @@ def checks(settings: Settings, params: Params) -> list[Callable[[], Checked]]:
     wanted: list[Callable[[], Checked]] = [
         lambda source=source: check_source(source, settings, params) for source in in_use(settings)
     ]
-    if params.pack.lung_masking != "none":
+    if params.pack.lung_masking != "none" and not lung_films.why_drawn_alone(settings, params):
         wanted.append(lambda: check_lungs(settings))
     return wanted
 

@@ -1,5 +1,6 @@
 """What the U-Net learns from: real lung films, drawn ones, which of them train, and whether it is due at all."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from cxr.core.settings import Settings
 from cxr.tables.lung_sets import PAIR_COLUMNS
 from cxr.tables.splitting import hash_fraction
 
+MADE_BY = [f"src/segmentation/etl/{step}.py" for step in ("0_pair_masks", "1_split_patients", "2_pack_arrays")]
+MOST_PASSES = 8  # an epoch, over a real film beside drawn ones
 DRAWN = "drawn"  # the set of films that this project draws; they have no files
 SHARE_ALONE = 0.05  # of them, for val and for test each, where there are no others
 
@@ -37,14 +40,30 @@ def drawn_count(params: Params) -> int:
     return 0 if params.unet.lung_films == "real" else params.unet.drawn_lung_films
 
 
+def passes_of_real(real: int, drawn: int) -> int:
+    """How often an epoch passes over a real film, at most `MOST_PASSES`: they are about as many as drawn ones then."""
+    return min(MOST_PASSES, max(1, round(drawn / real))) if real and drawn else 1
+
+
+def check_packed(packed: pd.DataFrame, params: Params) -> None:
+    """Raise an InputError where the packed films are not those that LUNG_FILMS and DRAWN_LUNG_FILMS ask for."""
+    drawn = int((packed["set"] == DRAWN).sum())
+    if drawn != drawn_count(params) or (params.unet.lung_films == "drawn" and drawn < len(packed)):
+        raise InputError(
+            f"the packed lung films are {drawn} drawn and {len(packed) - drawn} real ones, LUNG_FILMS is "
+            f'"{params.unet.lung_films}" and DRAWN_LUNG_FILMS {params.unet.drawn_lung_films}. Make them again with: '
+            f"{', then '.join(MADE_BY)}"
+        )
+
+
 def why_drawn_alone(settings: Settings, params: Params) -> str:
     """Why the U-Net learns from drawn films alone; "" where real ones are to be read."""
     if params.unet.lung_films == "drawn":
         return '"LUNG_FILMS": "drawn"'
     folders = places(settings)
-    # One of both folders missing is a mistake to be told, both is somebody without lung films.
-    if params.unet.lung_films == "both" and not any(folder.is_dir() for folder in folders):
-        return f"no real lung films: {folders[0]} is not there"
+    # One of both folders missing, or a link to nowhere, is a mistake to be told; nothing there is no lung films.
+    if params.unet.lung_films == "both" and not any(os.path.lexists(folder) for folder in folders):
+        return f"no real lung films: DATASET_DIR_SEGMENTATION {folders[0]} and MASK_DIR {folders[1]} are not there"
     return ""
 
 
@@ -94,14 +113,16 @@ def split_pairs(pairs: pd.DataFrame, params: UnetParams, seed: int) -> list[str]
     missing = set(params.unet_test_sets) - set(pairs["set"])
     if missing:
         sets = ", ".join(sorted(set(pairs["set"])))
-        raise InputError(f"UNET_TEST_SETS: no film of {', '.join(sorted(missing))}; the lung folders hold {sets}.")
-    test = pairs["set"].isin(params.unet_test_sets)
-    most = SHARE_ALONE if (pairs["set"] == DRAWN).all() else 1.0
+        raise InputError(
+            f"UNET_TEST_SETS: no film of {', '.join(sorted(missing))}; LUNG_FILMS and the lung folders give {sets}."
+        )
+    is_drawn, test = pairs["set"] == DRAWN, pairs["set"].isin(params.unet_test_sets)
+    alone = (is_drawn | test).all()  # no real film is left to train and to choose on
+    most = SHARE_ALONE if alone else 1.0
     if not params.unet_test_sets:
         test = hash_fraction("lung-test", pairs["patient_id"]) < min(params.unet_test_fraction, most)
     val = hash_fraction(f"lung-val-{seed}", pairs["patient_id"]) < min(params.unet_val_fraction, most)
-    drawn_too = (pairs["set"] == DRAWN) & (pairs["set"] != DRAWN).any()
-    split = np.select([drawn_too, test, val], ["train", "test", "val"], "train")
+    split = np.select([is_drawn & (not alone), test, val], ["train", "test", "val"], "train")
     for name in ("train", "val"):
         if name not in split:
             raise InputError(

@@ -21,6 +21,7 @@ SET_OF_PREFIX = {"MCUCXR": "montgomery", "CHNCXR": "shenzhen", "JPC": "jsrt"}
 PUBLISHED_PAIRS = {"montgomery": 138, "shenzhen": 566, "jsrt": 247}
 # Words behind a mask's name, and of folders that hold masks of the heart or of something else (SCR's of JSRT).
 OF_A_MASK = re.compile(r"(?:[ ._-]*(?:masks?|msk|lungs?|heart|left|right|labels?|seg(?:mentation)?))+$", re.IGNORECASE)
+HEART_COVERS = (0.01, 0.35)  # of the film
 OF_HEART = re.compile("heart", re.IGNORECASE)
 OF_OTHER_ORGANS = re.compile("clavicle|trachea|spine|rib", re.IGNORECASE)
 PAIR_COLUMNS = ["image_id", "set", "patient_id", "film", "masks", "hearts"]
@@ -138,13 +139,15 @@ def pair_masks(
         elif stem is None:
             problems.append([str(mask), "no film of this name"])
         else:
-            (hearts_of if OF_HEART.search(inside) else masks_of)[stem].append(mask.relative_to(masks_dir))
+            beyond = re.sub(re.escape(stem), "", inside, flags=re.IGNORECASE)  # a film's own name may hold the word
+            (hearts_of if OF_HEART.search(beyond) else masks_of)[stem].append(mask.relative_to(masks_dir))
     for film in films:
         stem = _stem(film)
         if stem in seen:
             problems.append([str(film), f"same name as {seen[stem]}; the first is used"])
         elif stem not in masks_of:
-            problems.append([str(film), "no mask of this name"])
+            only = " but the heart's" if stem in hearts_of else ""
+            problems.append([str(film), f"no mask of this name{only}"])
         else:
             seen[stem] = film
             # One patient a subfolder: the mask in the film's own. Else all of this name: left and right are two files.
@@ -194,9 +197,18 @@ def read_pair(film_path: Path, mask_paths: Sequence[Path]) -> tuple[np.ndarray, 
 def read_heart(film: np.ndarray, film_path: Path, mask_paths: Sequence[Path]) -> np.ndarray:
     """The heart's mask of a film (H, W): uint8, 0 or 255, of its shape; `NOT_KNOWN` all over without a file.
 
-    Raises as `read_pair` does.
+    Raises as `read_pair` does, and an InputError for what covers another share of the film than hearts do.
     """
-    return _united(film, film_path, mask_paths) if mask_paths else np.full(film.shape, NOT_KNOWN, np.uint8)
+    if not mask_paths:
+        return np.full(film.shape, NOT_KNOWN, np.uint8)
+    heart = _united(film, film_path, mask_paths)
+    low, high = HEART_COVERS
+    if not low < (heart > 0).mean() < high:
+        raise InputError(
+            f"{mask_paths[0]}: covers {(heart > 0).mean():.0%} of the film; expected the heart, {low:.0%} to "
+            f"{high:.0%} of it, white on black"
+        )
+    return heart
 
 
 def _united(film, film_path, mask_paths):

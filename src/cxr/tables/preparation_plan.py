@@ -82,8 +82,8 @@ def make(settings: Settings, params: Params) -> Plan:
             shares = [min(share, most) for share in (unet.unet_val_fraction, unet.unet_test_fraction)]
             films["lung_val"] = epochs * round(measured * shares[0])
             kept = max(0, round(measured * (1 - sum(shares))))
-            # Real films pass as often as makes them about as many as drawn ones.
-            films["lung_train"] = epochs * (2 * drawn if real and drawn else kept)
+            passes = drawn + kept * lung_films.passes_of_real(kept, drawn) if real else kept
+            films["lung_train"] = epochs * passes
             said = [f"{counted(real, 'lung film')} with masks"] * (real > 0) + [f"{drawn:,} drawn ones"] * (drawn > 0)
             reason = f" ({alone})" if alone else ""
             lines.append(f"U-Net: to be trained on {' and '.join(said)}, {counted(epochs, 'epoch')}{reason}")

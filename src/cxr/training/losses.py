@@ -66,7 +66,7 @@ def dice_and_cross_entropy(truth, probability):
     overlap = ops.sum(truth * probability, axis=(1, 2))
     area = ops.sum(truth, axis=(1, 2)) + ops.sum(probability, axis=(1, 2))
     dice = (2 * overlap + 1) / (area + 1)
-    cross_entropy = ops.mean(keras.losses.binary_crossentropy(truth[..., None], probability[..., None]), axis=(1, 2))
+    cross_entropy = ops.mean(ops.binary_crossentropy(truth, probability), axis=(1, 2))
     of_masks = ops.where(known[:, 0, 0], cross_entropy + 1 - dice, 0.0)
     number = backend.sum_of_replicas(ops.sum(ops.cast(known[:, 0, 0], "float32")))
     return ops.sum(of_masks) / ops.maximum(number, 1.0)

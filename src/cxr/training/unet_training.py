@@ -35,21 +35,25 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
     films = packs.open_pack(folder / f"images_{size}.npy", PACKED_BY)
     masks = packs.open_pack(folder / f"masks_{size}.npy", PACKED_BY, len(OUTLINES))
     packed = lung_films.read_packed(folder, size)
+    lung_films.check_packed(packed, params)
     val = packed.index[packed["split"] == "val"].to_numpy()
     train, names = rows_of_an_epoch(packed)
     is_drawn = (packed["set"] == lung_films.DRAWN).any()
     epochs = unet_params.unet_drawn_epochs if is_drawn else unet_params.unet_epochs
+    knows_hearts = is_drawn or (packed.loc[train, "hearts"] != "").any()
+    masks = masks[..., : 1 + knows_hearts]  # an outline that nobody teaches would be noise
     device = backend.start(params, together=True)
     target, identity = settings.unet.parent, identity_of(settings, params)
     about = f"U-Net, {unet_params.unet_filters} filters at {size} px"
     films_of_sets = packed.loc[np.unique(train), "set"].value_counts().sort_index()
     sets = ", ".join(f"{name} {count}" for name, count in films_of_sets.items())
     learns = f"{counted(len(train), 'film')} an epoch ({sets}), {len(val)} for validation, {counted(epochs, 'epoch')}"
+    learns += "" if knows_hearts else "; no film has a mask of the heart: lungs alone"
     say(f"{about}: {learns}; {device}")
     backend.batch_must_divide(unet_params.unet_batch_size, "UNET_BATCH_SIZE")
     run_records.agree(identity)
     with backend.scope():
-        unet = u_net.build_unet(params)
+        unet = u_net.build_unet(params, masks.shape[-1])
     batches = film_batches.FilmBatches(
         films, train, names, masks, unet_params.unet_batch_size, seed=params.general.seed,
         augmentation=augmentation.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
@@ -71,11 +75,11 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
 def rows_of_an_epoch(packed: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
     """Rows of train that an epoch passes over, and a name of each pass that seeds its augmentation.
 
-    Real films pass as often as makes them about as many as the drawn ones.
+    Real films pass more often than drawn ones where they are fewer: `lung_films.passes_of_real`.
     """
     train = packed[packed["split"] == "train"]
     is_drawn = train["set"] == lung_films.DRAWN
-    times = max(1, round(is_drawn.sum() / max(1, (~is_drawn).sum()))) if is_drawn.any() else 1
+    times = lung_films.passes_of_real(int((~is_drawn).sum()), int(is_drawn.sum()))
     repeats = [1 if drawn else times for drawn in is_drawn]
     names = [
         f"{image_id}#{again}" if again else image_id
@@ -114,8 +118,8 @@ def unet_score(
 
     def score() -> dict[str, float]:
         probabilities = predict()
-        scores = {"val_loss": losses.cross_entropy(film_batches.known_masks(truth), probabilities)}
-        for index, name in enumerate(("val_dice", "val_heart_dice")):
+        scores = {"val_loss": losses.cross_entropy(film_batches.known_masks(truth), probabilities), "val_dice": np.nan}
+        for index, name in enumerate(("val_dice", "val_heart_dice")[: truth.shape[-1]]):
             of_outline = truth[..., index]
             known = (of_outline != NOT_KNOWN).all(axis=(1, 2))
             if known.any():

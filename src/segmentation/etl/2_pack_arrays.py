@@ -95,9 +95,8 @@ def show(films, masks, packed, preview):
     """Sixteen of the films, real and drawn, with the outlines that are known."""
     rows = np.unique(np.linspace(0, len(packed) - 1, 16).astype(int))
     lungs, hearts = (np.where(masks[rows][..., channel] == 255, np.uint8(255), np.uint8(0)) for channel in (0, 1))
-    film_pictures.preview_grid(
-        list(films[rows]), packed["image_id"].iloc[rows].tolist(), preview, contours=list(lungs | hearts)
-    )
+    names = packed["image_id"].iloc[rows].tolist()
+    film_pictures.preview_grid(list(films[rows]), names, preview, contours=list(lungs), hearts=list(hearts))
 
 
 if __name__ == "__main__":
