@@ -11,14 +11,16 @@ import numpy as np
 from cxr.core.findings import FINDINGS
 from cxr.synthetic.devices import add_devices
 from cxr.synthetic.drawn_findings import OTHER_LABELS
-from cxr.synthetic.exposure import Hospital
+from cxr.synthetic.exposure import HOSPITALS, Hospital
 from cxr.synthetic.frame import Frame
 from cxr.synthetic.outlines import Pose
 from cxr.synthetic.patients import Patient, draw_patient
 from cxr.synthetic.phantoms import Film, Readers, draw_posed
 from cxr.synthetic.scene import draw_severity, heart_ratio
 
-HEALTHY = 0.45  # share of films without a finding
+HEALTHY = 0.5  # share of films without a finding
+# Half of all is as usual: a network that sees nothing but extremes learns more slowly what most films look like.
+USUAL = 0.5
 
 
 VERSION = 1  # raise it when the same numbers give other films
@@ -45,12 +47,14 @@ def draw_randomised_film(rng: np.random.Generator, size: int = 512) -> Film:
         readers=_readers(posing), devices=devices,
     )  # fmt: skip
     pixels = shuttered(graying, film.pixels, film.lungs) if graying.random() < 0.3 else film.pixels
-    return replace(film, pixels=regrayed(graying, pixels))
+    return replace(film, pixels=pixels if graying.random() < USUAL / 2 else regrayed(graying, pixels))
 
 
 def random_patient(rng: np.random.Generator) -> Patient:
     """A patient of any age and shape: children, obesity, emphysema, a bent spine, high domes, a lung that shrank."""
     patient = draw_patient(rng)
+    if rng.random() < USUAL:
+        return replace(patient, anatomy=replace(patient.anatomy, gas=float(rng.uniform(0.7, 2.0))))
     a = patient.anatomy
     spread = {
         "half_width": a.half_width * rng.uniform(0.88, 1.12),
@@ -87,8 +91,8 @@ def random_patient(rng: np.random.Generator) -> Patient:
 
 
 def _readers(rng):
-    most = {"medial": 0.055, "lateral": 0.014, "base": 0.03, "hilar": 0.06, "blunt": 0.03}
-    return Readers(**{habit: float(rng.uniform(0, limit)) for habit, limit in most.items()})
+    mean = {"medial": 0.028, "lateral": 0.006, "base": 0.014, "hilar": 0.03, "blunt": 0.014}
+    return Readers(**{habit: float(middle * rng.uniform(0.7, 1.3)) for habit, middle in mean.items()})
 
 
 def _severities(rng):
@@ -126,6 +130,8 @@ def _frame(rng, patient, size):
 
 def _hospital(rng):
     """Tube, grid, detector and processing: gray levels, edges, noise; where the marker stands."""
+    if rng.random() < USUAL:
+        return HOSPITALS[str(rng.choice(sorted(HOSPITALS)))]
     dark = rng.uniform(15, 140)
     return Hospital(
         dark=dark,
