@@ -23,13 +23,17 @@ HEALTHY = 0.5  # share of films without a finding
 USUAL = 0.5
 
 
+LEAST = 128  # side at which outlines are still drawn well; smaller films are made smaller
 VERSION = 1  # raise it when the same numbers give other films
 
 
 def film_and_masks(number: int, seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The film of a number (size, size), and its masks of lungs and heart (size, size, 2): uint8, 0 or 255."""
-    film = draw_randomised_film(np.random.default_rng([seed, number]), size)
-    return film.pixels, np.stack([film.lungs, film.heart], axis=-1)
+    film = draw_randomised_film(np.random.default_rng([seed, number]), max(size, LEAST))
+    pictures = [film.pixels, film.lungs, film.heart]
+    if size < LEAST:
+        pictures = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in pictures]
+    return pictures[0], np.where(np.stack(pictures[1:], axis=-1) > 127, np.uint8(255), np.uint8(0))
 
 
 def draw_randomised_film(rng: np.random.Generator, size: int = 512) -> Film:
