@@ -10,7 +10,7 @@ import numpy as np
 
 from cxr.core.findings import FINDINGS
 from cxr.synthetic.devices import add_devices
-from cxr.synthetic.drawn_findings import OTHER_LABELS
+from cxr.synthetic.drawn_findings import DRAWN_LABELS
 from cxr.synthetic.exposure import HOSPITALS, Hospital
 from cxr.synthetic.frame import Frame
 from cxr.synthetic.outlines import Pose
@@ -102,7 +102,7 @@ def _readers(rng):
 def _severities(rng):
     if rng.random() < HEALTHY:
         return {}
-    names = rng.choice([*FINDINGS, *OTHER_LABELS], rng.integers(1, 4), replace=False)
+    names = rng.choice([*FINDINGS, *DRAWN_LABELS], rng.integers(1, 4), replace=False)
     return {str(name): draw_severity(rng) for name in names}
 
 
