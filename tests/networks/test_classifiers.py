@@ -288,6 +288,14 @@ def test_a_weights_file_that_is_not_there_is_named(tmp_path):
         classifiers.build_classifier("tiny", params_of(WEIGHTS=str(missing)))
 
 
+def test_a_whole_network_of_another_kind_is_refused_in_one_line_without_keras_warnings(tmp_path, recwarn):
+    u_net.build_unet(params_of()).save(tmp_path / "unet.keras")
+    recwarn.clear()
+    with pytest.raises(InputError, match=r"WEIGHTS: '.*unet\.keras' could not be loaded for tiny"):
+        classifiers.build_classifier("tiny", params_of(WEIGHTS=str(tmp_path / "unet.keras")))
+    assert not [warning for warning in recwarn if "Skipping" in str(warning.message)]
+
+
 def test_weights_that_do_not_fit_or_are_broken_are_refused(tmp_path):
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     other.save_weights(tmp_path / "other.weights.h5")

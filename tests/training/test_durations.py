@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cxr.core.errors import InputError
 from cxr.networks import backend, workload
 from cxr.training import durations
 from cxr.training.durations import FORWARD, LAST_ALONE
@@ -16,7 +17,7 @@ def test_films_are_counted_as_often_as_they_go_through_a_network():
     """A film in training counts three times; of the test 30 twice (corners), and 10 thirty times more."""
     found = durations.work_of(tiny_params(**KEYS), FILMS)
     assert found == {
-        "prepare_data.sh": {"training the U-Net": (5 * (3 * 8 + 2), 1 + FORWARD), "lung masks": (150, FORWARD)},
+        "prepare_data.sh": {"training the U-Net": (3 * 8 + 2, 1 + FORWARD), "lung masks": (150, FORWARD)},
         "train_Ensemble.sh": {"tiny": (4 * (300 + 20), 1 + FORWARD)},
         "evaluate_ and visualization_Ensemble.sh": {"tiny": (20 + 60 + 300, FORWARD)},
         "train_Efficientnet.sh": {"efficientnetb0": (300 + 20, 1 + FORWARD)},
@@ -70,3 +71,10 @@ def test_the_networks_are_counted_as_they_are_built_and_by_how_they_are_computed
     assert set(found) == {"unet", "tiny", "efficientnetb0"}
     assert found["tiny"].flops == by_hand * durations.SLOWER["tiny"]
     assert all(np.isfinite(network.flops) and network.layers > 10 for network in found.values())
+
+
+@pytest.mark.parametrize("name", ["tiny.csv", "tiny.weights.h5", "tiny.safetensors"])
+def test_a_file_that_cannot_be_loaded_as_first_weights_is_refused_before_films_are_prepared(tmp_path, name):
+    (tmp_path / name).write_text("film,Edema")
+    with pytest.raises(InputError, match=f"WEIGHTS: '.*{name}' (could not be loaded for tiny|is a PyTorch file)"):
+        durations.networks_of(tiny_params(WEIGHTS={"tiny": str(tmp_path / name)}))

@@ -293,6 +293,18 @@ def test_a_finished_run_is_known_by_its_record_and_its_model(tmp_path):
     assert not run_records.is_finished(tmp_path, IDENTITY)
 
 
+def test_a_finished_run_is_kept_until_the_first_epoch_of_another_is_whole(tmp_path):
+    run = Run(tmp_path, EPOCHS=1)
+    run_records.finish(tmp_path, run_records.run_record(run.params, "CPU", IDENTITY, run.fit()))
+    assert run_records.is_due(tmp_path, {"run": "two"})
+    with pytest.raises(KeyboardInterrupt):
+        Run(tmp_path, stop_after=0).fit()
+    assert not run_records.is_due(tmp_path, IDENTITY)
+    with pytest.raises(KeyboardInterrupt):
+        Run(tmp_path, stop_after=1).fit()
+    assert not (tmp_path / "run.json").exists()
+
+
 def test_the_same_seed_trains_the_same_weights(tmp_path):
     one = Run(tmp_path / "one", EPOCHS=2)
     one.fit()

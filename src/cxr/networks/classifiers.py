@@ -1,5 +1,6 @@
 """The classifiers and their contract: gray 0..255 in; layers features, logits, probabilities."""
 
+import warnings
 from pathlib import Path
 
 from cxr.core.artifacts import need
@@ -124,12 +125,15 @@ def _load_first_weights(backbone: keras.Model, constructor, weights: str, size: 
     if weights != "imagenet":
         need(Path(weights), ANOTHER)
     try:
-        donor = constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
+        with warnings.catch_warnings(record=True) as said:  # a line for every layer of another network's file
+            donor = constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
     except Exception as error:  # whatever h5py, the download or Keras' loader raise
         raise InputError(
             f"WEIGHTS: {weights!r} could not be loaded for {backbone.name} ({reason_of(error, Path(weights))}). "
             'Set WEIGHTS in PARAMS.json to "none" or to a weights file of this backbone without its top.'
         ) from None
+    for warning in said:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
     def weighted(model):
         skipped = keras.layers.Normalization

@@ -34,7 +34,7 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
     films, pack = load_films(settings, params, size)
     identity = identity_of(settings, params, member)
     device = backend.start(params, together=True)
-    if not run_records.begin(folder, identity):
+    if not run_records.is_due(folder, identity):
         say(f"{folder / 'model.keras'}: up to date")
         return
     truth = schema.label_array(films, params.findings)

@@ -47,11 +47,18 @@ def network(name: str, model) -> Network:
 
 
 def networks_of(params: Params) -> dict[str, Network]:
-    """The members of both families and ``unet``: each is built, without weights."""
+    """The members of both families and ``unet``: each is built, with first weights only where a file of them is named.
+
+    Raises
+    ------
+    InputError
+        Such a file cannot be read, or does not fit: better told now than when films are prepared.
+    """
     found = {"unet": network("unet", u_net.build_unet(params))}
     plain = params.model_copy(update={"models": params.models.model_copy(update={"weights": "none"})})
     for member in dict.fromkeys(member for family in FAMILIES for member in params.members(family)):
-        found[member] = network(member, classifiers.build_classifier(member, plain))
+        named = params.first_weights(member) not in ("imagenet", "none")
+        found[member] = network(member, classifiers.build_classifier(member, params if named else plain))
         backend.keras.backend.clear_session()
     return found
 

@@ -142,6 +142,10 @@ class EveryEpoch(keras.callbacks.Callback):
         state["epoch"] = epoch + 1
         if state["best"] is None or value > state["best"]:
             state.update(best=value, best_epoch=epoch + 1, waited=0)
+            if process_group.is_first():
+                # An older run's record must not vouch for this model. It goes no sooner: first weights that do not fit,
+                # or an interruption, cost nothing that was finished.
+                (self.folder / "run.json").unlink(missing_ok=True)
             self._save(self.best_model.save, self.folder / "model.keras")
         else:
             state["waited"] += 1

@@ -69,16 +69,11 @@ def agree(identity: dict[str, Any]) -> None:
         )
 
 
-def begin(folder: Path, identity: dict[str, Any]) -> bool:
-    """False where the folder holds the whole result of a run of this very identity; else it is made ready for one."""
+def is_due(folder: Path, identity: dict[str, Any]) -> bool:
+    """False where the folder holds the whole result of a run of this very identity; nothing in it is touched."""
     agree(identity)
     # What the first process says: a file system may show the others an older state.
-    if backend.gathered(np.array(is_finished(folder, identity)))[0]:
-        return False
-    if process_group.is_first():
-        # The record of an older run must not vouch for a model that is being replaced.
-        (folder / "run.json").unlink(missing_ok=True)
-    return True
+    return not backend.gathered(np.array(is_finished(folder, identity)))[0]
 
 
 def is_finished(folder: Path, identity: dict[str, Any]) -> bool:
