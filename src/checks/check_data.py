@@ -40,9 +40,10 @@ def main(argv=None):
         try:
             checked = check()
         except InputError as error:  # one set that is not there is no reason not to look at the others
-            problems.append(pd.DataFrame({"path": [str(arguments.settings)], "problem": [str(error)]}))
-            absent.append(str(error))
-            print(f"PROBLEM: {error}")
+            told = command_line.with_files_in_use(str(error))
+            problems.append(pd.DataFrame({"path": [str(arguments.settings)], "problem": [told]}))
+            absent.append(told)
+            print(f"PROBLEM: {told}")
             continue
         workers = executors.process_count(params.general.workers)
         looked = film_flags.look(checked, arguments.sample, workers, progress)

@@ -148,6 +148,19 @@ def test_a_set_that_is_not_there_does_not_hide_the_others(folder, capsys):
     assert "montgomery: 3" in told
 
 
+def test_a_set_that_is_not_there_is_told_with_the_settings_file_that_is_read(folder, capsys):
+    own = folder / "s4.json"
+    own.write_text(json.dumps(json.loads((folder / "SETTINGS.json").read_text()) | {"DATASET_DIR": "nowhere"}))
+    with pytest.raises(InputError, match="1 of the data sets"):
+        load_script("src/checks/check_data.py").main([f"--settings={own}", arguments(folder)[1]])
+    told = capsys.readouterr().out
+    assert f"DATASET_DIR in {own} must name" in told
+    listed = pd.read_csv(folder / "data/check/problems.csv").iloc[0]
+    assert listed["path"] == str(own)
+    assert f"DATASET_DIR in {own} must name" in listed["problem"]
+    assert "SETTINGS.json" not in told + listed["problem"]
+
+
 @pytest.mark.parametrize(("label", "positives"), [("1.0", 2), ("0.0", 0)])
 def test_chexperts_tables_are_told_beside_what_was_published(tmp_path, capsys, label, positives):
     findings = [name.replace("Effusion", "Pleural Effusion") for name in FINDINGS]

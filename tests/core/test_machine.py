@@ -112,6 +112,12 @@ def test_other_errors_are_not_the_machines(error):
     assert command_line.explained(error)[1] == 1
 
 
+def test_a_folder_that_cannot_be_written_may_be_the_one_of_out():
+    for number in (errno.EACCES, errno.EROFS, errno.ENOSPC):
+        said = machine.told(OSError(number, os.strerror(number), "results/.cxr-lock"))
+        assert "change --out, or DATA_DIR or MODELS_DIR in SETTINGS.json" in said
+
+
 def test_only_the_line_that_says_it_is_shown_of_a_long_message():
     pages = "Graph execution error:\n\nDetected at node x\nOOM when allocating tensor with shape[1]\n" + "more\n" * 999
     said = machine.told(raised("ResourceExhaustedError", pages))

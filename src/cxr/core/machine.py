@@ -87,8 +87,8 @@ def _opencv() -> tuple[str, Path | None]:
 
 
 AGAIN = "what is finished stays whole, the same command goes on."
-_ROOM = f"Free some room, or change DATA_DIR or MODELS_DIR; {AGAIN}"
-_ALLOW = "Make it writable, or change DATA_DIR or MODELS_DIR in SETTINGS.json; what is finished stays whole."
+_ROOM = f"Free some room, or change --out, or DATA_DIR or MODELS_DIR in SETTINGS.json; {AGAIN}"
+_ALLOW = "Make it writable, or change --out, or DATA_DIR or MODELS_DIR in SETTINGS.json; what is finished stays whole."
 _GONE = f"A disk of the network or a connection is away: see that it is there again (ls, mount); {AGAIN}"
 _FEWER = "Lower BATCH_SIZE, SCORE_BATCH_SIZE, WORKERS or an input size in PARAMS.json."
 _LIMIT = "Raise the limit (ulimit -u, docker run --pids-limit), or lower WORKERS in PARAMS.json."
