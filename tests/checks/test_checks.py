@@ -230,9 +230,10 @@ def test_a_dry_run_counts_the_films_of_each_split_without_writing_it(folder):
     """Film 1 is on the official test list; VAL_FRACTION 1 puts the others into val."""
     (folder / "PARAMS.json").write_text(json.dumps(TINY | {"VAL_FRACTION": 1.0}))
     planned = preparation_plan.make(load_settings(folder / "SETTINGS.json"), load_params(folder / "PARAMS.json"))
-    expected = {"train": 0, "val": 7, "test": 1, "masked": 8, "lung_train": 3, "lung_val": 0}
+    expected = {"train": 0, "val": 7, "test": 1, "masked": 8, "lung_train": 2, "lung_val": 0}
     assert planned.films == expected
     assert "of them for train 0, val 7, test 1" in planned.lines
+    assert any(line.startswith("WARNING: nothing can be trained: 0 films for training and 7") for line in planned.lines)
 
 
 def test_a_dry_run_tells_of_weights_that_are_not_there(folder):

@@ -226,8 +226,25 @@ def test_another_rule_of_the_test_is_refused_until_the_patients_are_set_aside_an
 
 def test_a_finding_without_a_positive_film_is_warned_of(project, capsys):
     project.settings.update(DATASET_CHEXPERT_TRAIN_CSV_DIR="", DATASET_CHEXPERT_VAL_CSV_DIR="")
-    project.run(*STEPS, VAL_FRACTION=0.0)
+    table = project.raw / "Data_Entry_2017.csv"
+    table.write_text(table.read_text().replace("Cardiomegaly|Edema", "Cardiomegaly"))
+    project.run(*STEPS)
     assert "WARNING: no film with Edema in val" in capsys.readouterr().out
+
+
+def test_where_only_test_films_are_on_disk_one_line_says_that_nothing_can_be_trained(project, capsys):
+    project.settings |= {"DATASET_CHEXPERT_TRAIN_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": ""}
+    listed = (project.raw / "test_list.txt").read_text().split()
+    for film in (project.raw / "images_001/images").iterdir():
+        if film.name not in listed:
+            film.unlink()
+    project.run(NIH, MERGE, HOLD_OUT, SPLIT)
+    warned = [line for line in capsys.readouterr().out.splitlines() if "WARNING" in line]
+    assert warned[0].startswith(
+        "WARNING: nothing can be trained: 0 films for training and 0 for validation (11 for the "
+    )
+    assert warned[1:3] == ["WARNING: no film in train", "WARNING: no film in val"]
+    assert not [line for line in warned if line.endswith((" in train", " in val")) and "film with" in line]
 
 
 def test_a_step_that_is_run_too_early_names_what_comes_before_it(project):

@@ -296,7 +296,10 @@ def test_counts_are_positives_of_known_ones_and_gaps_are_named():
 @pytest.mark.parametrize(
     ("counts", "mend"),
     [
-        ({"test": 5}, r"0 films for training and 0 for validation \(5 for the test.*lower TEST_FRACTION"),
+        (
+            {"test": 5},
+            r"0 films for training and 0 for validation \(5 for the test.*add films of .* that no test list names",
+        ),
         ({"test": 1, "unused": 4}, r".*4 of sources not trained on\).*Name more in TRAIN_SOURCES"),
         ({"train": 3, "test": 2}, "3 films for training and 0 for validation.*Raise VAL_FRACTION"),
         ({"val": 3, "test": 2}, "0 films for training and 3 for validation.*Lower VAL_FRACTION"),
@@ -306,3 +309,4 @@ def test_a_split_with_nothing_to_train_on_names_the_key_that_is_to_blame(counts,
     split = pd.Series([name for name, count in counts.items() for _ in range(count)])
     with pytest.raises(InputError, match=rf"split\.csv: {mend}.* and run: sh prepare_data\.sh"):
         splitting.refuse_untrainable(Path("split.csv"), split)
+    assert splitting.why_untrainable(pd.Series(["train", "val"])) == ""

@@ -25,6 +25,11 @@ def test_films_are_counted_as_often_as_they_go_through_a_network():
     }
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_where_nothing_can_be_trained_only_preparation_takes_time(split):
+    assert list(durations.work_of(tiny_params(), FILMS | {split: 0})) == ["prepare_data.sh"]
+
+
 def test_what_is_not_asked_for_is_not_counted():
     keys = {"BLANK_CORNERS": False, "TEST_TIME_AUGMENTATION": True, "FAITHFULNESS_FILMS": 0}
     found = durations.work_of(tiny_params(**KEYS | keys), FILMS | {"lung_train": 0, "lung_val": 0})

@@ -30,8 +30,13 @@ def main(argv=None):
         artifacts.write_csv(table, settings.split_csv)
         counts = schema.count(images, {"split": split, "labels of": images["label_source"]}, params.findings)
         lines = ["films, patients, and positives/known:", counts.to_string()]
+        if why := splitting.why_untrainable(split):
+            lines.append(f"WARNING: nothing can be trained: {why}.")
+        empty = [name for name in splitting.SPLITS if not (split == name).any()]
+        lines += [f"WARNING: no film in {name}" for name in empty]
         for name, finding in splitting.without_positives(images, split, params.findings):
-            lines.append(f"WARNING: no film with {finding} in {name}")
+            if name not in empty:
+                lines.append(f"WARNING: no film with {finding} in {name}")
         return [*lines, *notes(images, split, params), f"written: {settings.split_csv}"]
 
     step = Step(

@@ -154,6 +154,8 @@ def _films(settings: Settings, params: Params) -> tuple[pd.DataFrame, list[str],
     split = splitting.split_images(merged.images, held_out, params.general.seed, params.tables)["split"]
     films = {name: int((split == name).sum()) for name in splitting.SPLITS}
     lines.append("of them for " + ", ".join(f"{name} {count:,}" for name, count in films.items()))
+    if why := splitting.why_untrainable(split):
+        lines.append(f"WARNING: nothing can be trained: {why}.")
     return merged.images, lines, films
 
 

@@ -148,12 +148,12 @@ def without_positives(images: pd.DataFrame, split: pd.Series, findings: Sequence
     return [(name, finding) for name in SPLITS for finding in findings if positives.at[name, finding] == 0]
 
 
-def refuse_untrainable(path: Path, split: pd.Series) -> None:
-    """Raise an InputError where split.csv leaves no film to train on or to validate with: it names the key to blame."""
+def why_untrainable(split: pd.Series) -> str:
+    """Why a split leaves no film to train on or to validate with, and the key to blame; "" where it leaves some."""
     count = split.value_counts()
     train, val, test, unused = (int(count.get(name, 0)) for name in ("train", "val", "test", UNUSED))
     if train and val:
-        return
+        return ""
     if train:
         mend = "Raise VAL_FRACTION"
     elif val:
@@ -161,11 +161,20 @@ def refuse_untrainable(path: Path, split: pd.Series) -> None:
     elif unused:
         mend = "Name more in TRAIN_SOURCES"
     else:
-        mend = "All are held out: lower TEST_FRACTION, or hold out less by a test list or a table of your own"
-    raise InputError(
-        f"{path}: {train} films for training and {val} for validation ({test} for the test, {unused} of sources not "
-        f"trained on); one or more of each are needed. {mend}, and run: sh prepare_data.sh"
+        mend = (
+            "All are held out: add films of patients that no test list names, or hold out less (without a list lower "
+            "TEST_FRACTION, or say it in a table of your own)"
+        )
+    return (
+        f"{train} films for training and {val} for validation ({test} for the test, {unused} of sources not "
+        f"trained on); one or more of each are needed. {mend}"
     )
+
+
+def refuse_untrainable(path: Path, split: pd.Series) -> None:
+    """Raise an InputError where split.csv leaves no film to train on or to validate with."""
+    if why := why_untrainable(split):
+        raise InputError(f"{path}: {why}, and run: sh prepare_data.sh")
 
 
 def shared_with_training(images: pd.DataFrame, split: pd.Series) -> int:

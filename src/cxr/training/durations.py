@@ -80,6 +80,8 @@ def learning(params: Params, train: int, val: int) -> Work:
 def work_of(params: Params, films: Mapping[str, int]) -> dict[str, dict[str, Work]]:
     """What there is to compute, by script and by the network or what it does; nothing where there are no films.
 
+    Where nothing can be trained, no script after prepare_data.sh can begin.
+
     Parameters
     ----------
     params : Params
@@ -93,7 +95,7 @@ def work_of(params: Params, films: Mapping[str, int]) -> dict[str, dict[str, Wor
     scored = films["val"] + films["test"] * (2 if params.evaluation.blank_corners else 1)
     scored *= 2 if params.evaluation.test_time_augmentation else 1
     scored += BLANKINGS * min(params.evaluation.faithfulness_films, films["test"])
-    for family in FAMILIES:
+    for family in FAMILIES if films["train"] and films["val"] else ():
         name, members = family.capitalize(), params.members(family)
         learned = {member: learning(params.for_member(member), films["train"], films["val"]) for member in members}
         found[f"train_{name}.sh"] = learned
