@@ -106,7 +106,9 @@ def test_films_that_the_model_learned_from_are_warned_of(tmp_path):
     pd.DataFrame({"image_id": ids, "split": ["train", "test", "train", "val"]}).to_csv(settings.split_csv, index=False)
     by_film, by_patient = known_labels.learned_from(found, settings)
     assert by_film.startswith("WARNING: 1 of the films with a known label are among those that the networks")
+    assert by_film.endswith("Leave them out: own/a")
     assert by_patient.startswith("WARNING: 1 of the films with a known label are of patients with films among those")
+    assert by_patient.endswith("Leave them out: own/b")
 
 
 def test_the_report_of_new_films_holds_the_evaluation_and_says_whose_thresholds_they_are(tmp_path):

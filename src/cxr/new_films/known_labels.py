@@ -20,6 +20,8 @@ from cxr.report.html_page import Model
 from cxr.tables.schema import label_array
 from cxr.tables.sources.catalogue import name_films
 
+MOST_NAMED = 20  # films in a warning
+
 
 @dataclass(frozen=True)
 class Known:
@@ -91,11 +93,13 @@ def learned_from(known: Known, settings: Settings) -> list[str]:
         return []
     learned, notes = used[used["split"] != "test"], []
     for column, of_whom in (("image_id", "are among those"), ("patient_id", "are of patients with films among those")):
-        films = int((known.labelled & known.films[column].isin(learned[column])).sum())
-        if films:
+        films = known.films.loc[known.labelled & known.films[column].isin(learned[column]), "image_id"]
+        if len(films):
+            more = f", … (train and val of {settings.split_csv})" if len(films) > MOST_NAMED else ""
+            names = ", ".join(films[:MOST_NAMED]) + more
             notes.append(
-                f"WARNING: {films:,} of the films with a known label {of_whom} that the networks were trained or "
-                "chosen on, by name: figures on them are too good. Leave them out."
+                f"WARNING: {len(films):,} of the films with a known label {of_whom} that the networks were trained or "
+                f"chosen on, by name: figures on them are too good. Leave them out: {names}"
             )
     return notes
 
