@@ -456,6 +456,9 @@ def test_a_message_names_the_files_in_use_and_no_other(tmp_path, monkeypatch):
     told = command_line.with_files_in_use
     assert told("Mend OWN_CSV in SETTINGS.json.") == "Mend OWN_CSV in SETTINGS.local.json."
     assert told("SETTINGS.json: none, PARAMS.json says 6") == f"SETTINGS.local.json: none, {own} says 6"
+    assert told("Run: sh prepare_data.sh") == f"Run: sh prepare_data.sh --params {own}"
+    for other in ("sh run_demo.sh", "sh evaluate_Ensemble.sh, with the --settings of that folder"):
+        assert told(other) == other
     for other in ("bundle/PARAMS.json: not there", "my_SETTINGS.json", "SETTINGS.json.gz", "a.PARAMS.json"):
         assert told(other) == other
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -20,7 +21,9 @@ from cxr.core.settings import CHEST_FILMS, Settings, expanded
 PROJECT = Path(__file__).resolve().parents[3]
 OWN = ".local.json"  # how files end that are one user's own: no run is then of a changed checkout, no pull conflicts
 TOLD = "CXR_TOLD"  # the variable by which the steps of a shell script know that the first has told what is of all
-_in_use = {name: f"{name}.json" for name in ("SETTINGS", "PARAMS")}  # the JSON files as messages name them; see `load`
+# The JSON files as messages name them, and the arguments that named them; see `load`.
+_in_use = {"SETTINGS": "SETTINGS.json", "PARAMS": "PARAMS.json", "arguments": ""}
+STEPS = re.compile(r"\bsh (?:prepare_data|train_\w+|evaluate_\w+|visualization_\w+)\.sh(?! --)")
 
 
 def path(text: str) -> Path:
@@ -109,6 +112,8 @@ def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
     """
     files = {"SETTINGS": arguments.settings, "PARAMS": arguments.params}
     _in_use.update({name: file.name if file.parent == PROJECT else str(file) for name, file in files.items()})
+    named = [f" --{name.lower()} {shlex.quote(str(file))}" for name, file in files.items() if file != _usual(name)]
+    _in_use["arguments"] = "".join(named)
     own = [file.name for file in files.values() if file.name.endswith(OWN)]
     if own and not os.environ.get(TOLD):
         os.environ[TOLD] = "yes"
@@ -122,8 +127,11 @@ def load(arguments: argparse.Namespace) -> tuple[Settings, Params]:
 def with_files_in_use(message: str) -> str:
     """A message that says SETTINGS.json or PARAMS.json, with the files that are read in their place.
 
-    Whoever raises an error need not know them. A path such as bundle/PARAMS.json stays as it is.
+    What it advises to run gets the arguments that named them. Whoever raises an error need not know them. A path such
+    as bundle/PARAMS.json stays as it is, and a command beside which --settings is spoken of.
     """
+    if "--settings" not in message:
+        message = STEPS.sub(lambda found: found[0] + _in_use["arguments"], message)
     return re.sub(r"(?<![\w./-])(SETTINGS|PARAMS)\.json\b(?!\.\w)", lambda found: _in_use[found[1]], message)
 
 

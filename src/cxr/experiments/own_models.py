@@ -19,7 +19,7 @@ from cxr.report.model_card import figure
 from cxr.report.model_card import table as markdown
 from cxr.report.page_tables import change_notes, findings_and_mean
 
-MADE_BY = "sh evaluate_Ensemble.sh (or evaluate_Efficientnet.sh)"
+MADE_BY = "sh evaluate_Ensemble.sh (or evaluate_Efficientnet.sh), with the --settings and --params of this folder"
 POOLED = "all test films"
 AT_THRESHOLDS = {"Accuracy": "accuracy", "Precision": "precision", "Recall": "recall", "F1": "f1"}
 
