@@ -125,6 +125,16 @@ def test_an_epoch_of_less_than_five_seconds_says_itself_what_it_took():
     assert told == ["  epoch 1: seconds 0.5", "  epoch 2: seconds 0.5"]
 
 
+def test_an_epoch_s_line_says_why_a_score_is_no_number():
+    told = []
+    echo = epoch_callback.Echo(told.append, steps=2)
+    echo.set_params({"epochs": 1})
+    echo.on_train_begin()
+    echo.on_epoch_begin(0)
+    echo.on_epoch_end(0, {"val_auroc": 0.75, "val_low": NAN, "val_auroc_Edema": NAN})
+    assert told == ["  epoch 1: val_auroc 0.75  val_low not known (too few val patients)"]
+
+
 def test_a_diverged_training_says_so():
     score = classifier_training.classifier_score(
         lambda: np.full((2, 6), NAN), np.zeros((2, 6)), np.ones(6), FINDINGS, np.arange(2), 1

@@ -1,6 +1,7 @@
 """What happens around an epoch: seeds, score, log, best model, schedule, stopping, backup."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -223,5 +224,9 @@ class Echo(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
         self.since = False
-        values = "  ".join(f"{key} {logs[key]:.4g}" for key in logs if not key.startswith("val_auroc_"))
+        values = "  ".join(
+            f"{key} not known (too few val patients)" if math.isnan(value) else f"{key} {value:.4g}"
+            for key, value in logs.items()
+            if not key.startswith("val_auroc_")
+        )
         self.say(f"  epoch {epoch + 1}: {values}")
