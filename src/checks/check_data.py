@@ -61,7 +61,7 @@ def main(argv=None):
     flagged = pd.concat([columns, *flags], ignore_index=True)
     write_problems(flagged, folder / "flags.csv")
     of_films = table.loc[~table["problem"].isin(absent), "problem"]
-    for problem, rows in of_films.str.replace(r"^.*/\S+: ", "", regex=True).value_counts().head(10).items():
+    for problem, rows in alike(of_films).value_counts().head(10).items():
         print(f"problem: {problem}: {rows:,}")
     sheets = "; look at the sheets beside it" if any(folder.glob("*.png")) else ""
     print(f"problems: {len(table):,} -> {folder / 'problems.csv'}{sheets}")
@@ -72,6 +72,13 @@ def main(argv=None):
         raise InputError(f"{len(absent)} of the data sets could not be looked at: see PROBLEM above.")
     if arguments.strict:
         refuse_problems(folder / "problems.csv")
+
+
+def alike(said):
+    """Problems without what is of one film alone, its path and its grays, so that the same ones can be counted."""
+    for own, common in ((r"^.*/\S+: ", ""), (r" /\S+", ""), (r"(its grays are )[^;]+", r"\1…")):
+        said = said.str.replace(own, common, regex=True)
+    return said
 
 
 def draw(checked, looked, folder):

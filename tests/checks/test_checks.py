@@ -138,6 +138,18 @@ def test_strict_makes_a_check_fail_and_a_sample_reads_fewer_films(folder, capsys
     assert "unreadable or unfit: 0" in capsys.readouterr().out.split("nih:")[-1].split("lungs:")[0]
 
 
+def test_films_and_masks_that_are_swapped_are_one_problem_however_many_they_are(folder, capsys):
+    keys = json.loads((folder / "SETTINGS.json").read_text())
+    films, masks = keys["DATASET_DIR_SEGMENTATION"], keys["MASK_DIR"]
+    for n in range(3):
+        write_image(GRAYS // (n + 1), folder / films / f"MCUCXR_000{n}_0.png")
+        write_image(MASK, folder / masks / f"MCUCXR_000{n}_0.png")
+    (folder / "SETTINGS.json").write_text(json.dumps(keys | {"DATASET_DIR_SEGMENTATION": masks, "MASK_DIR": films}))
+    load_script("src/checks/check_data.py").main(arguments(folder))
+    said = "its grays are …; expected two, black and white lungs. Its film is a mask: swapped?"
+    assert f"problem: {said}: 3\n" in capsys.readouterr().out
+
+
 def test_a_set_that_is_not_there_does_not_hide_the_others(folder, capsys):
     (folder / "raw/Data_Entry_2017.csv").unlink()
     with pytest.raises(InputError, match="1 of the data sets could not be looked at: see PROBLEM above"):
@@ -195,6 +207,7 @@ def test_an_archive_that_is_missing_is_named(tmp_path):
 
 
 def test_a_dry_run_tells_films_disk_and_time_and_writes_nothing(folder):
+    (folder / "PARAMS.json").write_text(json.dumps(TINY | {"VAL_FRACTION": 0.5}))
     before = snapshot(folder)
     command = ["sh", PROJECT / "prepare_data.sh", "--dry-run", "--settings", "SETTINGS.json", "--params", "PARAMS.json"]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
@@ -203,7 +216,7 @@ def test_a_dry_run_tells_films_disk_and_time_and_writes_nothing(folder):
     assert lines[0] == "NIH: 8 of the 9 films of its table are on disk"
     assert lines[1] == "films to prepare: 8 (left out: not on disk: 1)"
     assert lines[2].startswith("of them for train ")
-    assert lines[3] == "U-Net: to be trained on 3 lung films with masks, 1 epoch"
+    assert lines[3] == "U-Net: to be trained on 3 lung films with masks (1 file without a partner), 1 epoch"
     assert lines[4].startswith(
         "disk: films at 32 px 0.00 GB, lung masks 0.00 GB, lung films and masks 0.00 GB; together"
     )

@@ -35,3 +35,13 @@ def test_a_terminal_shows_a_bar(monkeypatch):
     with progress.progress(None, 2, "epoch 1", "step") as bar:
         bar.update(2)
     assert "epoch 1: 100%" in terminal.getvalue()
+
+
+def test_a_bar_that_an_error_leaves_open_ends_before_the_error_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    bar = progress.progress(None, 3, "epoch 1", "step")
+    progress.end_bars()
+    told = sys.stderr.getvalue()
+    assert told.endswith("\n")
+    bar.close()
+    assert sys.stderr.getvalue() == told

@@ -104,7 +104,9 @@ def test_one_folder_twice_what_is_not_evaluated_and_what_is_of_two_evaluations_a
     with pytest.raises(InputError, match=r"none/classification/ensemble/evaluation\.json"):
         own_models.read([first, tmp_path / "none"], "ensemble")
     (second / "classification/ensemble/metrics.json").write_text("{}")
-    with pytest.raises(InputError, match=r"metrics\.json: is of another evaluation than the rest\. Run: sh evaluate.*--settings"):
+    with pytest.raises(
+        InputError, match=r"metrics\.json: is of another evaluation than the rest\. Run: sh evaluate.*--settings"
+    ):
         own_models.read([first, second], "ensemble")
 
 

@@ -20,6 +20,12 @@ def progress(items: Iterable | None, total: int, what: str, unit: str = "film") 
     return tqdm(items, total=total, desc=what, unit=unit, bar_format=line, **seldom)
 
 
+def end_bars() -> None:
+    """Let every bar that an error left open say its last, so that the error stands below it."""
+    for bar in list(tqdm._instances):
+        bar.close()
+
+
 def duration(seconds: float) -> str:
     """A time as a person says it: 40 s, 2.5 min, 36.0 h."""
     for unit, length in (("h", 3600), ("min", 60)):

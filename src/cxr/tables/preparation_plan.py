@@ -76,7 +76,8 @@ def make(settings: Settings, params: Params) -> Plan:
             lines.append(f"U-Net: {reason}")
         else:
             alone, places = lung_films.why_drawn_alone(settings, params), lung_films.places(settings)
-            real, drawn = 0 if alone else len(lung_sets.pair_masks(*places)[0]), lung_films.drawn_count(params)
+            pairs, without = ([], []) if alone else lung_sets.pair_masks(*places)
+            real, drawn = len(pairs), lung_films.drawn_count(params)
             measured, epochs = real or drawn, unet.unet_drawn_epochs if drawn else unet.unet_epochs
             most = 1.0 if real else lung_films.SHARE_ALONE
             shares = [min(share, most) for share in (unet.unet_val_fraction, unet.unet_test_fraction)]
@@ -84,9 +85,12 @@ def make(settings: Settings, params: Params) -> Plan:
             kept = max(0, round(measured * (1 - sum(shares))))
             passes = drawn + kept * lung_films.passes_of_real(kept, drawn) if real else kept
             films["lung_train"] = epochs * passes
-            said = [f"{counted(real, 'lung film')} with masks"] * (real > 0) + [counted(drawn, "drawn lung film")] * (
-                drawn > 0
-            )
+            left = f" ({counted(len(without), 'file')} without a partner)" if len(without) else ""
+            parts = [
+                (real, f"{counted(real, 'lung film')} with masks{left}"),
+                (drawn, counted(drawn, "drawn lung film")),
+            ]
+            said = [words for count, words in parts if count]
             reason = f" ({alone})" if alone else ""
             lines.append(f"U-Net: to be trained on {' and '.join(said)}, {counted(epochs, 'epoch')}{reason}")
             needed["lung films and masks"] = 3 * (real + drawn) * unet.unet_input_size**2
