@@ -1,17 +1,20 @@
 """What stands below a table of figures: why one is n/a or has no interval, which are of too few patients or exact."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from cxr.evaluation.bootstrap import FEWEST
+import numpy as np
+
+from cxr.evaluation.bootstrap import FEWEST, too_few
 from cxr.evaluation.figures import RANKINGS
 from cxr.evaluation.metrics import FIGURES
 from cxr.evaluation.source_fits import POOLED
-from cxr.evaluation.thresholds import UNFITTED_THRESHOLD
+from cxr.evaluation.thresholds import UNFITTED_THRESHOLD, why_undefined
 
 UNDEFINED = {figure.key: figure.undefined for figure in FIGURES} | {"in_the_large": "no film with a known label"}
 RANKED = {figure.key for figure in RANKINGS}
-MARK = f"too few: fewer than {FEWEST} patients"
+FEW = "too few"
+MARK = f"{FEW}: fewer than {FEWEST} patients"
 TOO_FEW = f"{MARK} with, or without, the finding"
 EXACT = (
     "exact: Clopper and Pearson's interval, by films, where resampling patients says nothing (all or none right) or "
@@ -57,6 +60,22 @@ def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Coll
             reasons.setdefault(f"without an interval: {values['without_interval'][key]}", []).append(title)
     notes += [f"{', '.join(names)} {reason}" for reason, names in reasons.items()]
     return notes
+
+
+def of_labels(truth: np.ndarray, patients: np.ndarray, findings: Sequence[str]) -> dict[str, str]:
+    """What a legend says of each finding: why it has no curve, or `FEW` where that is of too few patients, or "".
+
+    Parameters
+    ----------
+    truth : array of shape (N, F)
+        1, 0 or NaN = not known.
+    patients : array of shape (N,)
+    findings : sequence of F str
+    """
+    return {
+        finding: f"n/a ({reason})" if (reason := why_undefined(labels)) else FEW if too_few(labels, patients) else ""
+        for finding, labels in zip(findings, truth.T, strict=True)
+    }
 
 
 def of_thresholds(values: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from cxr.evaluation import bootstrap, figures, metrics
 from cxr.networks import backend, classifiers, film_batches, inference, recomputation
 from cxr.networks.output_stride import PUBLISHED
 from cxr.preparation.films import load_films
+from cxr.report import table_notes
 from cxr.tables import schema, splitting
 from cxr.training import epoch_callback, loop, losses, run_records
 from cxr.training.losses import cross_entropy
@@ -56,7 +57,8 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
     predict = inference.predictor(classifier, pack, val, params)
     resampled = films["patient_id"].to_numpy()[val], params.general.seed
     score = classifier_score(predict, truth[val], positive, params.findings, *resampled)
-    every_epoch = epoch_callback.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity)
+    marks = table_notes.of_labels(truth[val], resampled[0], params.findings)
+    every_epoch = epoch_callback.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity, marks)
     loss = losses.masked_cross_entropy(positive)
     outcome = loop.fit(logits, loss, batches, every_epoch, params.training.epochs, params, say)
     run_records.finish(folder, run_records.run_record(params, device, identity, outcome))
