@@ -174,7 +174,7 @@ def _rankings(blocks: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], key
     ]
     for pair in pairs:
         changes = [
-            _change(values[key], values["too_few"] is True) for values in findings_and_mean(pair, findings).values()
+            _change(values[key], bool(values["too_few"])) for values in findings_and_mean(pair, findings).values()
         ]
         rows.append([f"{pair['model']} − {pair['minus']}", *changes])
     return markdown(["model", *findings, "mean"], rows)

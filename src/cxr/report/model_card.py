@@ -76,13 +76,13 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def figure(values: Mapping[str, Any], key: str) -> str:
-    """A figure of metrics.json with its interval, and whether that is exact or the figure of too few patients."""
+    """A figure of metrics.json with its interval: whether exact; whether it, or a part of a mean, is of too few."""
     value, interval = values[key], values.get(f"{key}_interval")
     if value is None:
         return "n/a"
     exact = ", exact" if key in values.get("exact_intervals", ()) else ""
     limits = f" ({interval[0]:.3f} to {interval[1]:.3f}{exact})" if interval else ""
-    return f"{value:.3f}{limits}" + (" (too few)" if values.get("too_few") is True else "")
+    return f"{value:.3f}{limits}" + (" (too few)" if values.get("too_few") else "")
 
 
 def _model(settings: Settings, params: Params, family: str) -> list[str]:

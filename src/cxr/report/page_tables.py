@@ -51,8 +51,8 @@ def number(value: float | None, interval=None, digits: int = 3, sign: bool = Fal
 
 
 def with_interval(values: Mapping[str, Any], key: str, sign: bool = False) -> Cell:
-    """A figure of metrics.json, its interval below; faint where it is of too few patients."""
-    cell = number(values.get(key), values.get(f"{key}_interval"), sign=sign, faint=values.get("too_few") is True)
+    """A figure of metrics.json, its interval below; faint where it, or a part of a mean, is of too few patients."""
+    cell = number(values.get(key), values.get(f"{key}_interval"), sign=sign, faint=bool(values.get("too_few")))
     return replace(cell, below=f"{cell.below} exact") if key in values.get("exact_intervals", ()) else cell
 
 
@@ -80,7 +80,7 @@ def original_form(block: dict[str, Any], caption: str, findings: Sequence[str]) 
     mean = named.popitem()
     for name, values in [*named.items(), ("Total (micro)", block["total"]), mean]:
         rows.append(
-            [Cell(name), *(number(values[key], faint=values.get("too_few") is True) for key in keys)]
+            [Cell(name), *(number(values[key], faint=bool(values.get("too_few"))) for key in keys)]
             + [with_interval(values, key) if key in values else Cell("") for key in ("auroc", "average_precision")]
             + [count(values.get(key)) for key in ("films", "positives")]
         )
@@ -131,7 +131,7 @@ def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> 
     for pair in compared:
         rows = []
         for name, values in findings_and_mean(pair, findings).items():
-            few = values.get("too_few") is True
+            few = bool(values.get("too_few"))
             cells = [Cell(name)]
             for change in (values[figure.key] for figure in RANKINGS):
                 cells += [*(number(change[key], faint=few) for key in ("first", "second")), difference(change, few)]
@@ -264,9 +264,17 @@ def subgroups(block: dict[str, Any], findings: Sequence[str]) -> list[Table]:
         if gap:
             gaps = [gap["findings"][finding] for finding in findings]
             cells = [difference(change, change["too_few"]) for change in gaps]
-            rows.append([Cell(f"{gap['first']} minus {gap['second']}"), Cell(""), Cell(""), *cells, Cell("")])
+            name = f"{gap['first']} minus {gap['second']}"
+            notes += [
+                (f"{finding} ({name})", f"difference without an interval: {why}")
+                for finding, change in zip(findings, gaps, strict=True)
+                if (why := change.get("no_interval"))
+            ]
+            rows.append([Cell(name), Cell(""), Cell(""), *cells, Cell("")])
         heads = ["Group", "Films", "Patients", *findings, "Mean"]
         few = any(cell.faint and cell.value is not None for row in rows for cell in row)
-        told = table_notes.grouped(notes) + ([f"Grey: {table_notes.TOO_FEW}."] if few else [])
+        told = table_notes.grouped(notes) + (
+            [f"Grey: {table_notes.TOO_FEW}; a mean, of a finding in it."] if few else []
+        )
         tables.append(Table(f"AUROC by {grouping}", heads, rows, told, foot=1 if gap else 0))
     return tables
