@@ -161,7 +161,7 @@ def _results(metrics: dict[str, Any]) -> list[str]:
         over = f"over {len(macro['auroc_over'])} findings"
         lines.append(f"**{name}**: mean AUROC {figure(macro, 'auroc')} {over}.\n\n" + table(heads, rows))
         titles = {kind.key: kind.title for kind in shown}
-        notes = table_notes.of_rows({**block["findings"], "Mean": macro}, titles)
+        notes = table_notes.of_rows({**block["findings"], "Mean": table_notes.mean_of(block)}, titles)
         notes += table_notes.of_all_thresholds(block)
         lines += [f"* {note}" for note in notes]
     return lines

@@ -68,7 +68,7 @@ def count(value: int | None) -> Cell:
 
 def findings_and_mean(block: Mapping[str, Any], findings: Sequence[str]) -> dict[str, Any]:
     """Name of a row -> its part of a block: the findings, then the mean over them."""
-    return {**{finding: block["findings"][finding] for finding in findings}, "Mean (macro)": block["macro"]}
+    return {**{finding: block["findings"][finding] for finding in findings}, "Mean (macro)": table_notes.mean_of(block)}
 
 
 def original_form(block: dict[str, Any], caption: str, findings: Sequence[str]) -> Table:
@@ -78,7 +78,8 @@ def original_form(block: dict[str, Any], caption: str, findings: Sequence[str]) 
     rows = []
     named = findings_and_mean(block, findings)
     mean = named.popitem()
-    for name, values in [*named.items(), ("Total (micro)", block["total"]), mean]:
+    named = dict([*named.items(), ("Total (micro)", block["total"]), mean])
+    for name, values in named.items():
         rows.append(
             [Cell(name), *(number(values[key], faint=bool(values.get("too_few"))) for key in keys)]
             + [with_interval(values, key) if key in values else Cell("") for key in ("auroc", "average_precision")]
@@ -87,9 +88,7 @@ def original_form(block: dict[str, Any], caption: str, findings: Sequence[str]) 
     titles = dict(zip((*keys, "auroc", "average_precision"), heads.split("|")[1:8], strict=True))
     ranked = titles.keys() - set(keys)
     notes = [f"{note}." for note in table_notes.of_counts(block)] + table_notes.grouped(
-        (name, note)
-        for name, values in {**named, "Total (micro)": block["total"], "Mean (macro)": block["macro"]}.items()
-        for note in table_notes.of_row(values, titles, ranked)
+        (name, note) for name, values in named.items() for note in table_notes.of_row(values, titles, ranked)
     )
     return Table(caption, heads.split("|"), rows, notes, foot=2)
 
@@ -113,16 +112,21 @@ def models(blocks: Mapping[str, dict[str, Any]], findings: Sequence[str]) -> Tab
         [Cell(name), *(with_interval(values, "auroc") for values in findings_and_mean(block, findings).values())]
         for name, block in blocks.items()
     ]
+    notes = model_notes(blocks, findings, {"auroc": "AUROC"})
+    return Table("AUROC of each model", ["Model", *findings, "Mean"], rows, notes)
+
+
+def model_notes(blocks: Mapping[str, dict[str, Any]], findings: Sequence[str], titles: Mapping[str, str]) -> list[str]:
+    """`table_notes.of_row` of some figures of several models, which are named where it is not said of all."""
     of_models: dict[tuple[str, str], list[str]] = {}
     for model, block in blocks.items():
         for name, values in findings_and_mean(block, findings).items():
-            for note in table_notes.of_row(values, {"auroc": "AUROC"}):
+            for note in table_notes.of_row(values, titles):
                 of_models.setdefault((name, note), []).append(model)
-    notes = table_notes.grouped(
+    return table_notes.grouped(
         (name if len(whose) == len(blocks) else f"{name} ({', '.join(whose)})", note)
         for (name, note), whose in of_models.items()
     )
-    return Table("AUROC of each model", ["Model", *findings, "Mean"], rows, notes)
 
 
 def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> list[Table]:
@@ -148,7 +152,8 @@ def change_notes(pair: Mapping[str, Any], findings: Sequence[str]) -> list[str]:
     """Why a paired difference is n/a or has no interval, and which are of too few patients."""
     notes = []
     for name, values in findings_and_mean(pair, findings).items():
-        notes += [(name, note) for note in table_notes.of_row({"too_few": values.get("too_few")}, {})]
+        titles = {figure.key: figure.column for figure in RANKINGS}
+        notes += [(name, note) for note in table_notes.of_row(values, titles)]
         changes = [values[figure.key] for figure in RANKINGS if figure.key in values]
         if changes[0]["difference"] is None:
             notes.append((name, "n/a: not both classes among these films"))

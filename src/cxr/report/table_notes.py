@@ -36,7 +36,7 @@ def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Coll
     Parameters
     ----------
     values : mapping
-        A finding's part of a block, a group's, the total or the mean. ``few_of``, ``undefined``: what is said instead
+        A finding's part of a block, a group's, the total or `mean_of`. ``few_of``, ``undefined``: what is said instead
         of `TOO_FEW`, and of why a figure is n/a, where it is none of metrics.json.
     titles : mapping
         Key of a figure that is shown -> its name there.
@@ -58,8 +58,20 @@ def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Coll
             reasons.setdefault(f"n/a: {why}", []).append(title)
         elif key in values.get("without_interval", ()) and key in (intervals or titles):
             reasons.setdefault(f"without an interval: {values['without_interval'][key]}", []).append(title)
+        over = sum(_is_defined(part.get(key)) for part in values.get("parts", ()))
+        if 0 < over < len(values.get("parts", ())):
+            reasons.setdefault(f"over {over} of {len(values['parts'])} findings", []).append(title)
     notes += [f"{', '.join(names)} {reason}" for reason, names in reasons.items()]
     return notes
+
+
+def mean_of(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The mean of a block of metrics.json, or of `comparison.paired`, with the ``parts`` it is of, for `of_row`."""
+    return {**block["macro"], "parts": list(block["findings"].values())}
+
+
+def _is_defined(value: Any) -> bool:
+    return (value["difference"] if isinstance(value, Mapping) else value) is not None
 
 
 def of_labels(truth: np.ndarray, patients: np.ndarray, findings: Sequence[str]) -> dict[str, str]:
