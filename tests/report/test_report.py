@@ -16,7 +16,16 @@ from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation import assessment, predictions
 from cxr.maps import detection_scores, faithfulness, localisation, map_scores
 from cxr.maps.heatmaps import enlarged
-from cxr.report import doubt_tables, family_report, gallery, html_page, model_card, page_tables, trust_tables
+from cxr.report import (
+    doubt_tables,
+    family_report,
+    gallery,
+    html_page,
+    model_card,
+    page_tables,
+    table_notes,
+    trust_tables,
+)
 from tests.conftest import load_script, settings_in, tiny_params
 from tests.report.test_doubt_tables import heart
 
@@ -212,6 +221,13 @@ def test_as_many_films_as_a_gallery_shows_stay_below_25_megabytes():
     for findings in (1, 6, 14, 30):
         assert gallery.most_films(findings) * (len(film) + findings * len(layer)) + 1e6 < html_page.LARGEST
     assert gallery.most_films(30) > 300
+
+
+def test_a_figure_is_rounded_alike_on_a_terminal_page_and_card():
+    assert table_notes.as_text(pd.DataFrame({"ap": [0.0125, np.nan], "films": [3, 4]})).split()[2:] == (
+        ["0", "0.013", "3", "1", "n/a", "4"]
+    )
+    assert model_card.figure({"ap": 0.0125}, "ap") == page_tables.number(0.0125).text == "0.013"
 
 
 def test_cells_say_n_a_and_signs():

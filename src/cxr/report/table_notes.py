@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cxr.evaluation.bootstrap import FEWEST, too_few
 from cxr.evaluation.figures import RANKINGS
@@ -28,6 +29,11 @@ def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
     for name, note in notes:
         together.setdefault(note, []).append(name)
     return [f"{', '.join(names)}: {note}." for note, names in together.items()]
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """A table for a terminal, its figures rounded as the page's are: ``round`` would make other ones of some halves."""
+    return table.to_string(float_format="{:.3f}".format, na_rep="n/a")
 
 
 def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Collection[str] | None = None) -> list[str]:
