@@ -262,9 +262,17 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
         "thresholds.json": ours.thresholds,
         "tiny/metrics.json": ours.metrics,
         "shortcuts.json": {"heart_size": heart()},
-        "tiny/run.json": {"seed": 7, "device": "CPU|x", "seconds": 1.5, "versions": {"keras": "3"}},
+        "tiny/run.json": {
+            "seed": 7,
+            "device": "CPU|x",
+            "seconds": 1.5,
+            "versions": {"keras": "3"},
+            "best": 0.5545808966861598,
+            "best_epoch": 2,
+        },
     }.items():
         artifacts.write_json(content, folder / path)
+    artifacts.write_csv(pd.DataFrame({"epoch": [1, 2], "loss": 1.0, "val_low": [0.6, np.nan]}), folder / "tiny/log.csv")
     for member in params["ENSEMBLE_MEMBERS"]:
         predictions.write(pd.concat([ours.val, ours.table]), folder / member / "predictions.csv")
     assessment.finish(configuration.load_settings(tmp_path / "SETTINGS.json"), "ensemble", params["ENSEMBLE_MEMBERS"])
@@ -283,6 +291,8 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
     assert "FROC" not in page
     assert "no maps" in capsys.readouterr().out
     assert "| device | CPU\\|x |" in card
+    for told in (page, card):
+        assert "0.5546. Whether it has learned is NOT KNOWN: val has too few patients" in told
     assert "xception: no run.json; how it was trained is not recorded." in card
     assert "The tables of films are not there: not recorded." in card
     assert "* LayerCAM shows where evidence for the network's answer lies" in card

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from cxr.core.artifacts import read_json_if_there
 from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
 from cxr.evaluation.metrics import FIGURES, guessing_of, told_of_guessing
@@ -90,7 +89,7 @@ def _model(settings: Settings, params: Params, family: str) -> list[str]:
     what = f"The mean of {len(members)} networks' probabilities: " if len(members) > 1 else "One network: "
     lines = [what + ", ".join(f"{member} at {params.input_size(member)} px" for member in members) + "."]
     for member in members:
-        run = read_json_if_there(settings.member_dir(family, member) / "run.json", "")
+        run = family_report.run_of(settings.member_dir(family, member))
         if run is None:
             lines.append(f"{member}: no run.json; how it was trained is not recorded.")
         else:

@@ -8,11 +8,12 @@ import pandas as pd
 
 from cxr.evaluation.bootstrap import FEWEST, too_few
 from cxr.evaluation.figures import RANKINGS
-from cxr.evaluation.metrics import FIGURES
+from cxr.evaluation.metrics import CHANCE, FIGURES
 from cxr.evaluation.source_fits import POOLED
 from cxr.evaluation.thresholds import UNFITTED_THRESHOLD, why_undefined
 
 UNDEFINED = {figure.key: figure.undefined for figure in FIGURES} | {"in_the_large": "no film with a known label"}
+VAL_LOW = "val_low"  # column of log.csv: where the 95 % interval of the mean AUROC on val begins
 RANKED = {figure.key for figure in RANKINGS}
 FEW = "too few"
 MARK = f"{FEW}: fewer than {FEWEST} patients"
@@ -94,6 +95,15 @@ def of_labels(truth: np.ndarray, patients: np.ndarray, findings: Sequence[str]) 
         finding: f"n/a ({reason})" if (reason := why_undefined(labels)) else FEW if too_few(labels, patients) else ""
         for finding, labels in zip(findings, truth.T, strict=True)
     }
+
+
+def of_val(low: float | None) -> str:
+    """What is to be said of the best epoch where `VAL_LOW` does not tell it from guessing; "" where it does."""
+    if low is None or np.isnan(low):
+        return "Whether it has learned is NOT KNOWN: val has too few patients for an interval of the AUROC"
+    if low > CHANCE:
+        return ""
+    return f"NOT TOLD FROM GUESSING: on val the mean AUROC's interval begins at {low:.3f}, at or below 0.5"
 
 
 def of_thresholds(values: Mapping[str, Any]) -> list[str]:
