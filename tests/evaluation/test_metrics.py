@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from cxr.core.command_line import PROJECT
 from cxr.core.findings import FINDINGS
 from cxr.evaluation import bootstrap, figures, metrics, predictions, thresholds
-from cxr.report import result_table
+from cxr.report import model_card, page_tables, result_table
 
 REAL = PROJECT.parent / "shared" / "data"
 
@@ -64,6 +64,12 @@ def test_total_is_micro_over_known_cells_and_macro_the_mean_of_defined_findings(
     assert macro["precision"] == pytest.approx((4 * 2 / 3 + 1 / 4) / 5)
     assert macro["auroc_over"] == [f for f in FINDINGS if f != "Pneumonia"]
     assert result["findings"]["Pneumonia"]["reason"] == "no film with a known label"
+    said = "Accuracy, Precision, Recall, Prevalence, Always-no accuracy, AUROC, AP, F1 over 5 of 6 findings"
+    assert f"* Mean (macro): {said}." in result_table.result_text(result)
+    assert said in result_table.result_table(result)["Notes"].iloc[-1]  # of result.csv
+    (mean,) = (note for note in page_tables.all_figures(result, FINDINGS).notes if "over 5 of 6 findings" in note)
+    assert mean.startswith("Mean (macro): AUROC, ")
+    assert "over 5 of 6 findings" in "\n".join(model_card._results(result))
     json.dumps(result, allow_nan=False)
 
 

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.evaluation import bootstrap, comparison, figures, metrics, predictions, subgroups, thresholds
+from cxr.report import page_tables
 
 NONE = {"rule": "f1", "findings": thresholds.fit_thresholds(
     predictions.build([], [], [], np.empty((0, 6)), np.empty((0, 6)), FINDINGS), "f1")["findings"]}  # fmt: skip
@@ -99,6 +100,23 @@ def test_a_group_with_few_patients_is_marked_and_one_without_both_classes_has_a_
     assert found["small"]["findings"]["Edema"]["auroc"] is None
     assert found["small"]["findings"]["Edema"]["reason"] == "no positive film"
     assert found["small"]["findings"]["Effusion"]["too_few"]
+    assert "Effusion" in found["small"]["macro"]["too_few"]
+
+
+def test_a_gap_without_an_interval_says_why_and_a_mean_over_marked_groups_is_grey():
+    table, facts = films(60)
+    facts["view"] = "AP"
+    facts.loc[table.index[table["Edema_true"] == 1][:3], "view"] = "PA"
+    facts.loc[table.index[table["Edema_true"] == 0][:20], "view"] = "PA"
+    found = subgroups.evaluate(table, subgroups.groupings(table, facts), NONE, 10, 1)
+    gap = found["view"]["gap"]["findings"]["Edema"]
+    assert (gap["interval"], gap["no_interval"]) == (None, "3 positive patients")
+    names = predictions.findings_of(table)
+    (by_view,) = (one for one in page_tables.subgroups({"subgroups": found}, names) if one.caption == "AUROC by view")
+    assert any("Edema (PA minus AP)" in note and "difference without an interval" in note for note in by_view.notes)
+    assert by_view.rows[1][-1].faint  # of PA
+    found = subgroups.evaluate(table, subgroups.groupings(table, facts), NONE, 0, 1)["view"]["gap"]["findings"]
+    assert all(change["no_interval"] for change in found.values() if change["difference"] is not None)
 
 
 def test_sensitivity_is_of_the_films_that_nothing_was_fitted_on():

@@ -48,9 +48,13 @@ def test_a_row_a_model_then_its_paired_difference_from_the_first(tmp_path):
     text = own_models.as_markdown(models, [pair])
     assert "# 2 models on the same 4 test films of 4 patients" in text
     rows = {line.split(" | ")[0]: line for line in reversed(text.splitlines()) if line.startswith("| ")}
-    assert rows["| a"].startswith("| a | 0.750 (too few) | n/a | 0.750")
-    assert rows["| b − a"].startswith("| b − a | +0.250 (too few) | n/a | +0.250")
+    assert rows["| a"].startswith("| a | 0.750 (too few) † | n/a | 0.750 (too few) †")
+    assert rows["| b − a"].startswith("| b − a | +0.250 (too few) | n/a | +0.250 (too few)")
     assert "* A: difference without an interval: 2 positive patients." in text
+    assert "* A: AUROC, Average precision without an interval: 2 positive patients." in text  # of each alone
+    assert "over 1 of 2 findings" in text
+    assert "* † a: NOT TOLD FROM GUESSING: the mean over the findings (cannot be told, too few" in text
+    assert "| a | 0.500 (too few) |" in text.split("thresholds, mean")[1]
     (alike,) = own_models.compare({name: models["a"] for name in "xy"}, 100, 1)
     assert "| y − x | the same | n/a | the same |" in own_models.as_markdown(
         {name: models["a"] for name in "xy"}, [alike]

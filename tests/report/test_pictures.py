@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from cxr.core.findings import FINDINGS, colours
 from cxr.maps.detection_scores import SENSITIVITIES
-from cxr.report import canvas, curves, film_pictures, styles
+from cxr.report import canvas, curves, film_pictures, styles, table_notes
 
 # NIH's fourteen, more of CheXpert's, and names as long as they may be.
 NAMES = [
@@ -191,10 +191,10 @@ def names_in(figure) -> list[str]:
 
 
 def numbers(findings, films=120):
-    """Truth and probabilities (films, findings)."""
+    """Truth and probabilities (films, findings), and a patient for each film."""
     random = np.random.default_rng(2)
     truth = (random.random((films, findings)) < 0.4).astype(float)
-    return truth, np.clip(0.3 * truth + 0.7 * random.random((films, findings)), 0, 1)
+    return truth, np.clip(0.3 * truth + 0.7 * random.random((films, findings)), 0, 1), np.arange(films)
 
 
 def training_log(findings, epochs=20):
@@ -232,7 +232,7 @@ def test_each_findings_line_has_the_colour_of_its_finding_and_from_the_ninth_on_
     lines = {line.get_label(): line for line in curves.roc(*numbers(30), NAMES).axes[0].lines}
     assert {finding: lines[finding].get_color() for finding in NAMES} == colours(NAMES)
     assert [lines[finding].is_dashed() for finding in NAMES] == [False] * 8 + [True] * 22
-    key = curves.dashes(NAMES)
+    key = styles.dashes(NAMES)
     assert [key[finding] for finding in NAMES[:9]] == [""] * 8 + ["8.5 2.55"]
     assert len(set(key.values())) == 4
 
@@ -242,7 +242,8 @@ def test_each_findings_line_has_the_colour_of_its_finding_and_from_the_ninth_on_
 def test_froc_has_a_panel_for_each_finding_with_boxes_what_knows_nothing_gray_beside_it(number, style):
     networks = {("ensemble", "gradcam"): 0.6, ("none", "centre prior"): 0.4, ("none", "mean box of val"): 0.2}
     rows = [
-        {"finding": finding, "network": network, "method": method, **dict.fromkeys(("froc", *SENSITIVITIES), value)}
+        {"finding": finding, "network": network, "method": method, "too_few": number == 2}
+        | dict.fromkeys(("froc", *SENSITIVITIES), value)
         for finding in NAMES[1 : number + 1]
         for (network, method), value in networks.items()
     ]
@@ -251,6 +252,8 @@ def test_froc_has_a_panel_for_each_finding_with_boxes_what_knows_nothing_gray_be
     for axes, finding in zip(figure.axes, NAMES[1:], strict=False):
         prior, mean_box, own = axes.lines
         assert own.get_color() == colours(NAMES)[finding]
+        assert (own.get_alpha() or 1) == (styles.PALE["alpha"] if number == 2 else 1)
+        assert axes.get_title(loc="left").endswith(", too few") == (number == 2 and style.alone)
         assert (own.get_ydata()[0], prior.get_ydata()[0], mean_box.get_ydata()[0]) == (0.6, 0.4, 0.2)
     figure.draw_without_rendering()
     boxes = [axes.get_tightbbox() for axes in figure.axes]
@@ -287,15 +290,16 @@ def test_curves_are_drawn_for_findings_with_both_classes_and_survive_those_witho
     truth[:, 0], truth[:, 1], truth[5, 2] = np.nan, 0, np.nan
     probabilities = random.random((80, 6))
     for draw in (curves.roc, curves.precision_recall):
-        figure = draw(truth, probabilities, FINDINGS, "Ensemble · test films", style=styles.PRINT)
+        figure = draw(truth, probabilities, np.arange(80), FINDINGS, "Ensemble · test films", style=styles.PRINT)
         styles.save_png(figure, tmp_path / "curve.png")
         assert min(drawn(tmp_path / "curve.png").shape[:2]) > 700
         shown = dict(name.split("  ", 1) for name in names_in(figure))
         assert shown[FINDINGS[0]] == "n/a (no film with a known label)"
         assert shown[FINDINGS[1]] == "n/a (no positive film)"
-        assert names_in(draw(truth, probabilities, FINDINGS)) == list(FINDINGS[2:])
+        assert names_in(draw(truth, probabilities, np.arange(80), FINDINGS)) == list(FINDINGS[2:])
     auroc = roc_auc_score(truth[:, 3], probabilities[:, 3])
-    assert f"{FINDINGS[3]}  {auroc:.3f}" in names_in(curves.roc(truth, probabilities, FINDINGS, style=styles.PRINT))
+    figure = curves.roc(truth, probabilities, np.arange(80), FINDINGS, style=styles.PRINT)
+    assert f"{FINDINGS[3]}  {auroc:.3f}" in names_in(figure)
 
 
 @pytest.mark.parametrize("epochs", [1, 40])
@@ -326,6 +330,27 @@ def test_the_legend_of_training_curves_covers_no_line():
     assert not legend.get_window_extent().overlaps(scores.get_window_extent())
 
 
+def test_curves_of_too_few_patients_are_pale_and_say_so():
+    truth = np.tile([[1.0, 1.0], [0.0, 0.0]], (10, 1))  # of 20 films of 20 patients
+    truth[18:, 1] = np.nan  # of the second finding, nine have it and nine have not
+    probabilities = np.tile([[0.9], [0.1]], (10, 2))
+    figure = curves.roc(truth, probabilities, np.arange(20), ["a", "b"], style=styles.PRINT)
+    assert names_in(figure) == ["chance  0.500", "a  1.000", "b  1.000, too few"]
+    assert [line.get_alpha() for line in figure.axes[0].lines[1:]] == [None, styles.PALE["alpha"]]
+    names = names_in(curves.precision_recall(truth, probabilities, np.arange(20), ["a", "b"], style=styles.PRINT))
+    assert names == ["a  1.000  (0.500)", "b  1.000  (0.500), too few"]
+    names = names_in(curves.roc(truth, probabilities, np.arange(20) // 4, ["a", "b"], style=styles.PRINT))
+    assert names[1] == "a  1.000, too few"  # five patients of four films
+
+
+def test_training_curves_mark_too_few_patients_of_val_and_say_why_a_finding_has_no_line():
+    truth = np.column_stack([np.arange(20) % 2, np.arange(20) < 9, np.zeros(20)]).astype(float)
+    marks = table_notes.of_labels(truth, np.arange(20), ["a", "b", "c"])
+    log = training_log(["a", "b", "c"]).assign(val_auroc_c=np.nan)
+    names = [text.get_text() for text in curves.training(log, "tiny", marks, style=styles.PRINT).legends[0].get_texts()]
+    assert names[:4] == ["a", "b  too few", "c  n/a (no positive film)", "mean, of too few"]
+
+
 def test_plots_leave_pyplot_and_keras_alone():
     code = "import sys, cxr.report.curves; print('matplotlib.pyplot' in sys.modules, 'keras' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]
@@ -338,7 +363,7 @@ import numpy as np
 from pathlib import Path
 from cxr.report import curves, styles
 truth, scores = np.eye(2)[[0, 1] * 9], np.linspace(0, 1, 36).reshape(18, 2)
-figure = curves.roc(truth, scores, ["$x_{{$", "a$b$"], "costs $5 and $6_{{", style=styles.PRINT)
+figure = curves.roc(truth, scores, np.arange(18), ["$x_{{$", "a$b$"], "costs $5 and $6_{{", style=styles.PRINT)
 styles.save_png(figure, Path({str(tmp_path / "roc.png")!r}))
 print(styles.as_svg(curves.reliability("$x_{{$", None, None, "red"), "key", "label"))
 """
@@ -355,7 +380,9 @@ print(styles.as_svg(curves.reliability("$x_{{$", None, None, "red"), "key", "lab
 def test_letters_that_no_font_here_has_are_told_once_for_a_picture_and_stand_in_a_page(tmp_path, capfd):
     truth, scores = np.eye(2)[[0, 1] * 9], np.linspace(0, 1, 36).reshape(18, 2)
     never = "\U00012000"  # a cuneiform sign
-    styles.save_png(curves.roc(truth, scores, [never, "b"], never, style=styles.PRINT), tmp_path / "roc.png")
+    styles.save_png(
+        curves.roc(truth, scores, np.arange(18), [never, "b"], never, style=styles.PRINT), tmp_path / "roc.png"
+    )
     told = capfd.readouterr().err
     assert told.startswith("roc.png: no font here has all of its letters, boxes stand for some. Install one")
     assert told.count("\n") == 1
@@ -366,7 +393,9 @@ def test_letters_that_no_font_here_has_are_told_once_for_a_picture_and_stand_in_
 def test_a_title_may_be_a_file_s_name_in_any_encoding(tmp_path):
     title = os.fsdecode("폐".encode("cp949"))
     truth, scores = np.eye(2)[[0, 1] * 9], np.linspace(0, 1, 36).reshape(18, 2)
-    styles.save_png(curves.roc(truth, scores, ["a", "b"], title, style=styles.PRINT), tmp_path / "roc.png")
+    styles.save_png(
+        curves.roc(truth, scores, np.arange(18), ["a", "b"], title, style=styles.PRINT), tmp_path / "roc.png"
+    )
     film_pictures.preview_grid([film()] * 2, [title, "폐"], tmp_path / "films.png")
     assert canvas.text_width(title, 14, 400) == canvas.text_width(r"\udcc6\udcf3", 14, 400)
 

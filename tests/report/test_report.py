@@ -16,7 +16,16 @@ from cxr.core.findings import FINDINGS, colours
 from cxr.evaluation import assessment, predictions
 from cxr.maps import detection_scores, faithfulness, localisation, map_scores
 from cxr.maps.heatmaps import enlarged
-from cxr.report import doubt_tables, family_report, gallery, html_page, model_card, page_tables, trust_tables
+from cxr.report import (
+    doubt_tables,
+    family_report,
+    gallery,
+    html_page,
+    model_card,
+    page_tables,
+    table_notes,
+    trust_tables,
+)
 from tests.conftest import load_script, settings_in, tiny_params
 from tests.report.test_doubt_tables import heart
 
@@ -214,6 +223,13 @@ def test_as_many_films_as_a_gallery_shows_stay_below_25_megabytes():
     assert gallery.most_films(30) > 300
 
 
+def test_a_figure_is_rounded_alike_on_a_terminal_page_and_card():
+    assert table_notes.as_text(pd.DataFrame({"ap": [0.0125, np.nan], "films": [3, 4]})).split()[2:] == (
+        ["0", "0.013", "3", "1", "n/a", "4"]
+    )
+    assert model_card.figure({"ap": 0.0125}, "ap") == page_tables.number(0.0125).text == "0.013"
+
+
 def test_cells_say_n_a_and_signs():
     assert page_tables.number(None).text == "n/a"
     cell = page_tables.number(-0.0123, [-0.02, 0.01], sign=True)
@@ -246,9 +262,17 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
         "thresholds.json": ours.thresholds,
         "tiny/metrics.json": ours.metrics,
         "shortcuts.json": {"heart_size": heart()},
-        "tiny/run.json": {"seed": 7, "device": "CPU|x", "seconds": 1.5, "versions": {"keras": "3"}},
+        "tiny/run.json": {
+            "seed": 7,
+            "device": "CPU|x",
+            "seconds": 1.5,
+            "versions": {"keras": "3"},
+            "best": 0.5545808966861598,
+            "best_epoch": 2,
+        },
     }.items():
         artifacts.write_json(content, folder / path)
+    artifacts.write_csv(pd.DataFrame({"epoch": [1, 2], "loss": 1.0, "val_low": [0.6, np.nan]}), folder / "tiny/log.csv")
     for member in params["ENSEMBLE_MEMBERS"]:
         predictions.write(pd.concat([ours.val, ours.table]), folder / member / "predictions.csv")
     assessment.finish(configuration.load_settings(tmp_path / "SETTINGS.json"), "ensemble", params["ENSEMBLE_MEMBERS"])
@@ -267,6 +291,8 @@ def test_a_familys_report_and_model_card_are_filled_from_what_is_there(ours, tmp
     assert "FROC" not in page
     assert "no maps" in capsys.readouterr().out
     assert "| device | CPU\\|x |" in card
+    for told in (page, card):
+        assert "0.5546. Whether it has learned is NOT KNOWN: val has too few patients" in told
     assert "xception: no run.json; how it was trained is not recorded." in card
     assert "The tables of films are not there: not recorded." in card
     assert "* LayerCAM shows where evidence for the network's answer lies" in card
@@ -318,11 +344,12 @@ def test_findings_with_few_boxes_are_grey_and_named():
         "Effusion: Grad-CAM, Grad-CAM++, LayerCAM without an interval: it is of one patient.",
     ]
     assert wang.notes == [effusion]
+    assert all(cell.faint for cell in over.rows[0][2:])
     assert all(cell.faint for cell in [*hit.rows[0][2:], *wang.rows[0][1:]])
 
 
 def test_detection_and_blanked_films_are_marked_as_all_tables_are():
-    effusion = detection_scores_table()["finding"] == "Effusion"
+    effusion = detection_scores_table()["finding"].isin(["Effusion", map_scores.MEAN])
     few = detection_scores_table().assign(too_few=effusion, froc_low=np.nan)
     over, by_finding, beside = trust_tables.detection_tables(few, "ensemble")
     bare = "FROC score without an interval: BOOTSTRAP_REPLICATES is 0."
@@ -335,6 +362,7 @@ def test_detection_and_blanked_films_are_marked_as_all_tables_are():
         "Effusion, Cardiomegaly: " + bare,
     ]
     assert [row[4].faint for row in by_finding.rows] == [True, False]
+    assert all(cell.faint for cell in [*over.rows[0][4:], *beside.rows[-1][1:]])  # the mean's
     assert [cell.faint for cell in beside.rows[0][1:]] == [True] * 5
 
     table = faithfulness_table()

@@ -24,6 +24,7 @@ from cxr.core.artifacts import write_csv
 from cxr.core.parameters import FAMILIES, MAP_METHODS
 from cxr.maps import detection_scores, faithfulness, family_maps, map_scores
 from cxr.report import curves
+from cxr.report.table_notes import as_text
 
 
 def main(argv=None):
@@ -66,10 +67,10 @@ def against_boxes(settings, params, family):
     shown = mean[
         ["films", "too_few", "hit", "iou", "iobb_0.1", "iobb_0.5", "iou_0.1", "iou_0.5", "in_lungs", "lungs_area"]
     ]
-    print(f"maps against known boxes, mean over the findings that have any:\n{shown.round(3).to_string()}")
+    print(f"maps against known boxes, mean over the findings that have any:\n{as_text(shown)}")
     mean = detection[detection["finding"] == map_scores.MEAN].set_index(["network", "method"])
     shown = mean[["films", "too_few", "boxes", "detected", *detection_scores.WITH_INTERVAL, "sensitivity_at_1"]]
-    print(f"detection, mean over the findings that have boxes:\n{shown.round(3).to_string()}")
+    print(f"detection, mean over the findings that have boxes:\n{as_text(shown)}")
     print(
         "detected: all boxes that are outlined on test films with a known box or without the finding, called or not; "
         "detections.csv has those of all called test films, and so another number"
@@ -98,7 +99,7 @@ def blank_films(settings, params, family):
     step.finish()
     print("probability of a finding while its film is blanked: areas under it, and differences from random order")
     shown = table.set_index("finding")[["films", "patients", *faithfulness.AREAS, *faithfulness.DIFFERENCES]]
-    print(shown.round(3).to_string(na_rep="n/a"))  # intervals, and why there is none, in the CSV
+    print(as_text(shown))  # intervals, and why there is none, in the CSV
     print(f"-> {step.outputs[0]}")
 
 

@@ -62,7 +62,7 @@ def evaluate(
     -------
     subgroups : dict that JSON can hold
         grouping -> ``groups`` (group -> films, patients, findings -> figures, macro) and, for view and sex, ``gap``
-        (first minus second group: finding -> difference of AUROC with its interval).
+        (first minus second group: finding -> difference of AUROC with its interval, or why it has none).
     """
     called = decide(table, thresholds)
     results: dict[str, Any] = {}
@@ -126,6 +126,7 @@ def _group(table: pd.DataFrame, called: np.ndarray, replicates: int, seed: int) 
         "auroc": float(np.mean([findings[name]["auroc"] for name in over])) if defined else None,
         **bootstrap.intervals({"auroc": means}, silent_mean, count),
         "auroc_over": over,
+        "too_few": [name for name in over if findings[name]["too_few"]],
     }
     return {"films": len(table), "patients": count, "findings": findings, "macro": macro}
 
@@ -138,9 +139,12 @@ def _gap(first: str, second: str, blocks: dict[str, Any], differences: np.ndarra
         aurocs = [group["auroc"] for group in pair]
         defined = None not in aurocs
         limits = bootstrap.interval(differences[:, f]) if all(group["auroc_interval"] for group in pair) else None
+        reasons = dict.fromkeys(filter(None, (group["without_interval"].get("auroc") for group in pair)))
+        why = ", ".join(reasons) or bootstrap.why_none(bootstrap.LEAST, len(differences))
         gaps[finding] = {
             "difference": aurocs[0] - aurocs[1] if defined else None,
             "interval": limits,
+            "no_interval": why if defined and not limits else None,
             "too_few": any(group["too_few"] for group in pair),
         }
     return {"first": first, "second": second, "findings": gaps}

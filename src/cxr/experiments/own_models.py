@@ -15,9 +15,10 @@ from cxr.evaluation import comparison, predictions
 from cxr.evaluation.assessment import EVALUATED
 from cxr.evaluation.comparison import SAME
 from cxr.evaluation.figures import RANKINGS
+from cxr.evaluation.metrics import guessing_of, told_of_guessing
 from cxr.report.model_card import figure
 from cxr.report.model_card import table as markdown
-from cxr.report.page_tables import change_notes, findings_and_mean
+from cxr.report.page_tables import change_notes, findings_and_mean, model_notes
 
 MADE_BY = "sh evaluate_Ensemble.sh (or evaluate_Efficientnet.sh), with the --settings and --params of this folder"
 POOLED = "all test films"
@@ -154,14 +155,21 @@ def as_markdown(models: Mapping[str, Evaluated], differences: Sequence[Mapping[s
         findings = list(base.metrics["findings"])
         for ranking in RANKINGS:
             parts += [f"## {ranking.title}, {films_of}", _rankings(blocks, pairs, ranking.key)]
-        notes = [note for pair in pairs for note in change_notes(pair, findings)]
+        rankings = {ranking.key: ranking.title for ranking in RANKINGS}
+        notes = [
+            f"† {name}: {told}" for name, block in blocks.items() for told in told_of_guessing(**guessing_of(block))
+        ]
+        notes += model_notes(blocks, findings, rankings)
+        notes += [note for pair in pairs for note in change_notes(pair, findings)]
         parts += ["\n".join(f"* {note}" for note in dict.fromkeys(notes))] if notes else []
         rows = [
-            [name, *("n/a" if (v := block["macro"][key]) is None else f"{v:.3f}" for key in AT_THRESHOLDS.values())]
-            for name, block in blocks.items()
+            [name, *(figure(block["macro"], key) for key in AT_THRESHOLDS.values())] for name, block in blocks.items()
         ]
+        titles = {key: head for head, key in AT_THRESHOLDS.items()}
         parts += [f"## At each model's own thresholds, mean over the findings, {films_of}"]
         parts += [markdown(["model", *AT_THRESHOLDS], rows)]
+        notes = [f"* {note}" for note in model_notes(blocks, [], titles)]
+        parts += ["\n".join(notes)] if notes else []
     return "\n\n".join([*parts, *_unlike(models)]) + "\n"
 
 
@@ -169,15 +177,19 @@ def _rankings(blocks: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], key
     """A row a model, then a row a difference; a column a finding, and the mean."""
     findings = list(next(iter(blocks.values()))["findings"])
     rows = [
-        [name, *(figure(values, key) for values in findings_and_mean(block, findings).values())]
+        [name, *(_ranked(values, key) for values in findings_and_mean(block, findings).values())]
         for name, block in blocks.items()
     ]
     for pair in pairs:
         changes = [
-            _change(values[key], values["too_few"] is True) for values in findings_and_mean(pair, findings).values()
+            _change(values[key], bool(values["too_few"])) for values in findings_and_mean(pair, findings).values()
         ]
         rows.append([f"{pair['model']} − {pair['minus']}", *changes])
     return markdown(["model", *findings, "mean"], rows)
+
+
+def _ranked(values: Mapping[str, Any], key: str) -> str:
+    return figure(values, key) + (" †" if values.get("guessing") and key == "auroc" else "")
 
 
 def _change(values: Mapping[str, Any], few: bool) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from cxr.evaluation import bootstrap, predictions
+from cxr.evaluation import bootstrap
 from cxr.new_hospital import external_charts, promises
 from cxr.new_hospital.carried import Carried, Here
 from cxr.new_hospital.disclosure import FEWEST
@@ -73,9 +73,9 @@ def page(
 
 
 def _whole(whole: Whole, findings: Sequence[str]) -> dict[str, Any]:
-    truth, raw = predictions.arrays(whole.here.table)
+    numbers = curves.numbers(whole.here.table)
     return {
-        "roc": _svg(curves.roc(truth, raw, whole.here.findings), "roc", "ROC curves of each finding"),
+        "roc": _svg(curves.roc(*numbers, whole.here.findings), "roc", "ROC curves of each finding"),
         "tables": [
             page_tables.all_figures(whole.block, findings),
             page_tables.calibration(whole.block, findings, "Calibration as it came"),

@@ -6,6 +6,7 @@ Each is drawn once for both `Style`s; `styles.save_png` writes it, `styles.as_sv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,39 +16,40 @@ from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from cxr.core.errors import one_line
-from cxr.core.findings import colours
 from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import why_undefined
 from cxr.maps.detection_scores import FALSE_BOXES, KNOW_NOTHING, SENSITIVITIES
+from cxr.report import table_notes
 from cxr.report.styles import (
     PAGE,
+    PALE,
     PRINT,
     Style,
     dressed,
     label_of,
+    looks,
     place_legend,
     save_png,
     square,
     thinned,
 )
 
-LINE_WIDTH = 1.7  # points
-# A dash for every eight findings: with more than eight, colour alone does not tell them apart.
-DASHES = ("-", (0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (6, 1, 1, 1, 1, 1)))
 BESIDE_FROC = dict(zip(KNOW_NOTHING[1:], ("--", ":"), strict=True))  # random maps say no more than the centre prior
 
 
 @dressed
 def roc(
-    truth: np.ndarray, probabilities: np.ndarray, findings: Sequence[str], title: str = "", *, style: Style = PAGE
-) -> Figure:
-    """ROC curves of the findings, with AUROC.
+    truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, findings: Sequence[str], title: str = "",
+    *, style: Style = PAGE,
+) -> Figure:  # fmt: skip
+    """ROC curves of the findings, with AUROC; pale, and named too few, where `bootstrap.too_few`.
 
     Parameters
     ----------
     truth : array of shape (N, F)
         1, 0 or NaN = not known.
     probabilities : array of shape (N, F)
+    patients : array of shape (N,)
     findings : sequence of F str
     title : str
         Of a figure that stands alone.
@@ -55,9 +57,9 @@ def roc(
     figure, axes = square(style, title, "1 − specificity (false positive rate)", "Sensitivity (recall)")
     chance = "chance  0.500" if style.alone else None
     axes.plot([0, 1], [0, 1], color=style.line, linestyle=":", linewidth=1.2, label=chance)
-    for finding, look, labels, scores in _defined(axes, truth, probabilities, findings, style):
+    for finding, look, labels, scores, few in _defined(axes, truth, probabilities, patients, findings, style):
         false_rate, true_rate, _ = roc_curve(labels, scores)
-        label = label_of(style, finding, f"{roc_auc_score(labels, scores):.3f}")
+        label = label_of(style, finding, f"{roc_auc_score(labels, scores):.3f}{few}")
         axes.plot(*thinned(style, false_rate, true_rate), label=label, **look)
     place_legend(axes, style, "lower right", "AUROC")
     return figure
@@ -65,16 +67,17 @@ def roc(
 
 @dressed
 def precision_recall(
-    truth: np.ndarray, probabilities: np.ndarray, findings: Sequence[str], title: str = "", *, style: Style = PAGE
-) -> Figure:
+    truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, findings: Sequence[str], title: str = "",
+    *, style: Style = PAGE,
+) -> Figure:  # fmt: skip
     """Precision-recall curves with average precision; dotted: prevalence, a blind guess. Parameters as of `roc`."""
     figure, axes = square(style, title, "Recall (sensitivity)", "Precision (positive predictive value)")
-    for finding, look, labels, scores in _defined(axes, truth, probabilities, findings, style):
+    for finding, look, labels, scores, few in _defined(axes, truth, probabilities, patients, findings, style):
         precision, recall, _ = precision_recall_curve(labels, scores)
         # The last point, (0, 1), is a convention. Those before it, with a handful of films called, jump between 0 and 1
         # and tell nothing.
         shown = recall[:-1] * labels.sum() >= min(5, 0.02 * labels.sum())
-        figures = f"{average_precision_score(labels, scores):.3f}  ({labels.mean():.3f})"
+        figures = f"{average_precision_score(labels, scores):.3f}  ({labels.mean():.3f}){few}"
         axes.plot(
             *thinned(style, recall[:-1][shown], precision[:-1][shown]),
             drawstyle="steps-post", label=label_of(style, finding, figures), **look,
@@ -84,15 +87,24 @@ def precision_recall(
     return figure
 
 
+def numbers(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `roc` and `precision_recall` take of a predictions table: labels, probabilities, patients."""
+    return *predictions.arrays(table), table["patient_id"].to_numpy()
+
+
 def save_curves(table: pd.DataFrame, folder: Path, title: str, suffix: str = "") -> None:
     """Both curves of a predictions table as pictures: ``roc<suffix>.png``, ``precision_recall<suffix>.png``."""
-    arrays, findings = predictions.arrays(table), predictions.findings_of(table)
     for draw in (roc, precision_recall):
-        save_png(draw(*arrays, findings, title, style=PRINT), folder / f"{draw.__name__}{suffix}.png")
+        save_png(
+            draw(*numbers(table), predictions.findings_of(table), title, style=PRINT),
+            folder / f"{draw.__name__}{suffix}.png",
+        )
 
 
 @dressed
-def training(log: pd.DataFrame, title: str = "", *, style: Style = PAGE) -> Figure:
+def training(
+    log: pd.DataFrame, title: str = "", marks: Mapping[str, str] = MappingProxyType({}), *, style: Style = PAGE
+) -> Figure:
     """Loss, score of val and, where it stands alone, learning rate by epoch; quick enough for after every epoch.
 
     Parameters
@@ -102,6 +114,8 @@ def training(log: pd.DataFrame, title: str = "", *, style: Style = PAGE) -> Figu
         ``val_auroc_<finding>``; or ``val_dice`` (and ``dice``) of a U-Net. Missing columns are left out.
     title : str
         Of a figure that stands alone.
+    marks : mapping
+        From `table_notes.of_labels`, of val: what the legend says of a finding.
     """
     metric, name = ("val_dice", "Dice") if "val_dice" in log else ("val_auroc", "AUROC")
     findings = [column.removeprefix(f"{metric}_") for column in log if column.startswith(f"{metric}_")]
@@ -113,11 +127,13 @@ def training(log: pd.DataFrame, title: str = "", *, style: Style = PAGE) -> Figu
     _by_epoch(losses, log, "loss", **pale)
     _by_epoch(losses, log, "val_loss", **ink, label="val")
     thin = {"linewidth": 1, "markersize": 3, "marker": "o" if len(log) <= 3 else None}
-    for finding, look in _looks(findings).items():
+    for finding, look in looks(findings).items():
         # On the page the colours have a key of their own.
-        _by_epoch(scores, log, f"{metric}_{finding}", **look | thin, label=finding if style.alone else None)
+        label, pale_or_not = (label_of(style, finding, marks[finding]), PALE) if marks.get(finding) else (finding, {})
+        _by_epoch(scores, log, f"{metric}_{finding}", **look | thin | pale_or_not, label=label if style.alone else None)
     _by_epoch(scores, log, metric.removeprefix("val_"), **pale)
-    _by_epoch(scores, log, metric, **ink, label="mean" if findings else "val")
+    few = ", of too few" if table_notes.FEW in marks.values() else ""
+    _by_epoch(scores, log, metric, **ink, label=f"mean{few}" if findings else "val")
     if metric in log and log[metric].notna().any():
         best = log.loc[log[metric].idxmax()]
         for axes, label in ((losses, None), (scores, f"best {best[metric]:.4f}, epoch {best['epoch']:.0f}")):
@@ -137,8 +153,8 @@ def training(log: pd.DataFrame, title: str = "", *, style: Style = PAGE) -> Figu
     return figure
 
 
-def save_training(log: pd.DataFrame, path: Path, title: str) -> None:
-    save_png(training(log, title, style=PRINT), path)
+def save_training(log: pd.DataFrame, path: Path, title: str, marks: Mapping[str, str] = MappingProxyType({})) -> None:
+    save_png(training(log, title, marks, style=PRINT), path)
 
 
 def _by_epoch(axes: Axes, log: pd.DataFrame, column: str, **look: Any) -> None:
@@ -224,26 +240,30 @@ def froc(
     title : str
         Of a figure that stands alone.
     """
-    looks = {finding: look for finding, look in _looks(findings).items() if finding in set(scores["finding"])}
-    columns = min(3, len(looks))
-    rows = math.ceil(len(looks) / columns)
+    shown = {finding: look for finding, look in looks(findings).items() if finding in set(scores["finding"])}
+    columns = min(3, len(shown))
+    rows = math.ceil(len(shown) / columns)
     figure = Figure(figsize=(2.5 * columns + 0.6, 2.3 * rows + 0.7), layout="constrained")
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-    for axes, (finding, look) in zip(panels, looks.items(), strict=False):
-        own = scores[scores["finding"] == finding].set_index(["network", "method"])[["froc", *SENSITIVITIES]]
+    for axes, (finding, look) in zip(panels, shown.items(), strict=False):
+        own = scores[scores["finding"] == finding].set_index(["network", "method"])
+        few = f", {table_notes.FEW}" if own["too_few"].any() else ""  # of all networks alike
+        own = own[["froc", *SENSITIVITIES]]
         pale = {"color": style.ink, "alpha": 0.5, "linewidth": 1}
         for name, line in BESIDE_FROC.items():
             if ("none", name) in own.index:
                 axes.plot(FALSE_BOXES, own.loc[("none", name)].iloc[1:], linestyle=line, label=name, **pale)
         score, *sensitivities = own.loc[network].iloc[0]
-        axes.plot(FALSE_BOXES, sensitivities, marker="o", markersize=3.5, **look)
+        axes.plot(FALSE_BOXES, sensitivities, marker="o", markersize=3.5, **look | (PALE if few else {}))
         axes.set_xscale("log", base=2)
         axes.set_xticks(FALSE_BOXES, ["⅛", "¼", "½", "1", "2", "4", "8"])
-        axes.set(ylim=(-0.03, 1.03), yticks=(0, 0.25, 0.5, 0.75, 1), title=label_of(style, finding, f"{score:.3f}"))
+        axes.set(
+            ylim=(-0.03, 1.03), yticks=(0, 0.25, 0.5, 0.75, 1), title=label_of(style, finding, f"{score:.3f}{few}")
+        )
         axes.grid(True)
-    for axes in panels[: len(looks)][-columns:]:
+    for axes in panels[: len(shown)][-columns:]:
         axes.set_xlabel("False boxes a film")
-    for axes in panels[len(looks) :]:
+    for axes in panels[len(shown) :]:
         axes.remove()
     figure.supylabel("Sensitivity", fontsize="medium")
     handles = {
@@ -260,28 +280,16 @@ def save_froc(scores: pd.DataFrame, network: str, findings: Sequence[str], path:
     save_png(froc(scores, network, findings, f"{network}, FROC at IoU > 0.3", style=PRINT), path)
 
 
-def dashes(findings: Sequence[str]) -> dict[str, str]:
-    """Dash of each finding's line as SVG writes it, for a key; "" = none."""
-    looks = {finding: look["linestyle"] for finding, look in _looks(findings).items()}
-    scaled = {finding: [] if line == "-" else line[1] for finding, line in looks.items()}
-    return {finding: " ".join(f"{LINE_WIDTH * part:g}" for part in parts) for finding, parts in scaled.items()}
-
-
-def _looks(findings: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dash of each finding's line."""
-    return {
-        finding: {"color": colour, "linestyle": DASHES[index // 8 % len(DASHES)], "linewidth": LINE_WIDTH}
-        for index, (finding, colour) in enumerate(colours(findings).items())
-    }
-
-
 def _defined(
-    axes: Axes, truth: np.ndarray, probabilities: np.ndarray, findings: Sequence[str], style: Style
-) -> Iterator[tuple[str, dict[str, Any], np.ndarray, np.ndarray]]:
-    """Finding, look, known labels and their probabilities, where a curve is defined; the legend names the others."""
-    for f, (finding, look) in enumerate(_looks(findings).items()):
-        known, reason = ~np.isnan(truth[:, f]), why_undefined(truth[:, f])
-        if reason is None:
-            yield finding, look, truth[known, f], probabilities[known, f]
+    axes: Axes, truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, findings: Sequence[str],
+    style: Style,
+) -> Iterator[tuple[str, dict[str, Any], np.ndarray, np.ndarray, str]]:  # fmt: skip
+    """Finding, look, known labels, probabilities and mark, where a curve is defined; the legend names the others."""
+    marks = table_notes.of_labels(truth, patients, findings)
+    for f, (finding, look) in enumerate(looks(findings).items()):
+        known, mark = ~np.isnan(truth[:, f]), marks[finding]
+        if why_undefined(truth[:, f]) is None:
+            marked = (look | PALE, f", {mark}") if mark else (look, "")
+            yield finding, marked[0], truth[known, f], probabilities[known, f], marked[1]
         elif style.alone:
-            axes.plot([], [], label=label_of(style, finding, f"n/a ({reason})"), **look)
+            axes.plot([], [], label=label_of(style, finding, mark), **look)

@@ -1,6 +1,7 @@
 """What the report and the model card of a family are filled with: everything that the pipeline wrote about it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
 from cxr.maps import faithfulness, family_maps, map_scores
 from cxr.preparation.films import load_films
-from cxr.report import doubt_tables, gallery, html_page, overlays, trust_tables
+from cxr.report import doubt_tables, gallery, html_page, overlays, table_notes, trust_tables
 from cxr.tables import lung_films
 from cxr.tables.splitting import UNUSED
 
@@ -175,14 +176,25 @@ def facts(settings: Settings, params: Params, family: str) -> dict[str, list[tup
         ]
     }  # fmt: skip
     for member in params.members(family):
-        run = read_json_if_there(settings.member_dir(family, member) / "run.json", "")
-        if run:
+        if run := run_of(settings.member_dir(family, member)):
             sections[member] = run_facts(run)
     return sections
 
 
+def run_of(folder: Path) -> dict[str, Any] | None:
+    """run.json of a member's folder; ``best`` as training's last line says it, doubts and all."""
+    run, log = read_json_if_there(folder / "run.json", ""), folder / "log.csv"
+    if run and "best" in run:
+        run["best"] = f"{run['best']:.4f}"
+        epochs = pd.read_csv(log).set_index("epoch") if log.is_file() else pd.DataFrame()
+        if table_notes.VAL_LOW in epochs:  # not in a log of an older version
+            told = table_notes.of_val(epochs[table_notes.VAL_LOW].get(run["best_epoch"]))
+            run["best"] += f". {told}" if told else ""
+    return run
+
+
 def run_facts(run: dict[str, Any]) -> list[tuple[str, str]]:
-    """The facts of one training, as pairs of text; what run.json does not say is left out."""
+    """The facts of one training, from `run_of`, as pairs of text; what run.json does not say is left out."""
     names = {
         "device": "device", "cpu_cores": "CPU cores", "seconds": "seconds of training",
         "films_per_second": "films a second", "epochs": "epochs", "best_epoch": "best epoch",

@@ -17,9 +17,9 @@ from cxr.core.artifacts import write_text
 from cxr.core.findings import colours
 from cxr.evaluation import metrics, predictions
 from cxr.evaluation.bootstrap import FEWEST, LEAST
-from cxr.report import curves, page_tables
+from cxr.report import curves, page_tables, table_notes
 from cxr.report.page_tables import Table
-from cxr.report.styles import as_svg
+from cxr.report.styles import as_svg, dashes
 from cxr.tables.sources.catalogue import caveats
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -135,7 +135,7 @@ def evaluation(model: Model, blocks, compared, extras: Extras) -> dict[str, Any]
     return {
         "tables": _tables(model, blocks, compared, findings),
         "charts": _charts(model, findings, extras),
-        "colours": colours(every), "dashes": curves.dashes(every), "findings": findings,
+        "colours": colours(every), "dashes": dashes(every), "findings": findings,
     }  # fmt: skip
 
 
@@ -195,8 +195,7 @@ def _summary(model: Model, findings: Sequence[str]) -> dict[str, Any]:
     protocol, macro = model.metrics["protocol"], model.metrics["macro"]
     tiles = []
     for finding in findings:
-        values = model.metrics["findings"][finding]
-        interval = values["auroc_interval"]
+        interval = (values := model.metrics["findings"][finding])["auroc_interval"]
         tiles.append(
             {
                 "finding": finding,
@@ -230,7 +229,7 @@ def _no_interval(values: Mapping[str, Any]) -> str:
 
 
 def _percent(auroc: float) -> float:
-    """Position of an AUROC on a bar that goes from 0.5 to 1."""
+    """Position of an AUROC on a bar from 0.5 to 1."""
     return round(200 * (min(max(auroc, 0.5), 1.0) - 0.5), 2)
 
 
@@ -259,16 +258,17 @@ def _tables(model: Model, blocks, compared, findings: Sequence[str]) -> dict[str
 
 def _charts(model: Model, findings: Sequence[str], extras: Extras) -> dict[str, Any]:
     """Curves as SVG: of all findings of the table, whose place in it says their colour; then of those shown."""
-    every, (truth, probabilities) = predictions.findings_of(model.table), predictions.arrays(model.table)
+    every, numbers = predictions.findings_of(model.table), curves.numbers(model.table)
+    of_val = table_notes.of_labels(*curves.numbers(model.val)[::2], every)
     values, colour, groups = model.metrics["findings"], colours(every), model.metrics.get("subgroups")
     calibrations = {finding: values[finding]["calibration"] for finding in findings}
     return {
         "roc": _svg(
-            curves.roc(truth, probabilities, every), "roc",
+            curves.roc(*numbers, every), "roc",
             "ROC curves: sensitivity against 1 - specificity of each finding",
         ),
         "precision_recall": _svg(
-            curves.precision_recall(truth, probabilities, every), "pr", "Precision against recall of each finding"
+            curves.precision_recall(*numbers, every), "pr", "Precision against recall of each finding"
         ),
         "reliability": [
             _svg(
@@ -290,7 +290,7 @@ def _charts(model: Model, findings: Sequence[str], extras: Extras) -> dict[str, 
             "Share of known boxes found against false boxes a film, a panel for each finding",
         ),
         "training": [
-            (member, _svg(curves.training(log), f"training-{member}", f"Loss and val AUROC of {member} by epoch"))
+            (member, _svg(curves.training(log, "", of_val), f"training-{member}", f"Loss and AUROC of {member}"))
             for member, log in extras.logs.items()
         ],
     }  # fmt: skip

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from cxr.core.artifacts import read_json_if_there
 from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
 from cxr.evaluation.metrics import FIGURES, guessing_of, told_of_guessing
@@ -76,13 +75,13 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def figure(values: Mapping[str, Any], key: str) -> str:
-    """A figure of metrics.json with its interval, and whether that is exact or the figure of too few patients."""
+    """A figure of metrics.json with its interval: whether exact; whether it, or a part of a mean, is of too few."""
     value, interval = values[key], values.get(f"{key}_interval")
     if value is None:
         return "n/a"
     exact = ", exact" if key in values.get("exact_intervals", ()) else ""
     limits = f" ({interval[0]:.3f} to {interval[1]:.3f}{exact})" if interval else ""
-    return f"{value:.3f}{limits}" + (" (too few)" if values.get("too_few") is True else "")
+    return f"{value:.3f}{limits}" + (" (too few)" if values.get("too_few") else "")
 
 
 def _model(settings: Settings, params: Params, family: str) -> list[str]:
@@ -90,7 +89,7 @@ def _model(settings: Settings, params: Params, family: str) -> list[str]:
     what = f"The mean of {len(members)} networks' probabilities: " if len(members) > 1 else "One network: "
     lines = [what + ", ".join(f"{member} at {params.input_size(member)} px" for member in members) + "."]
     for member in members:
-        run = read_json_if_there(settings.member_dir(family, member) / "run.json", "")
+        run = family_report.run_of(settings.member_dir(family, member))
         if run is None:
             lines.append(f"{member}: no run.json; how it was trained is not recorded.")
         else:
@@ -161,7 +160,7 @@ def _results(metrics: dict[str, Any]) -> list[str]:
         over = f"over {len(macro['auroc_over'])} findings"
         lines.append(f"**{name}**: mean AUROC {figure(macro, 'auroc')} {over}.\n\n" + table(heads, rows))
         titles = {kind.key: kind.title for kind in shown}
-        notes = table_notes.of_rows({**block["findings"], "Mean": macro}, titles)
+        notes = table_notes.of_rows({**block["findings"], "Mean": table_notes.mean_of(block)}, titles)
         notes += table_notes.of_all_thresholds(block)
         lines += [f"* {note}" for note in notes]
     return lines

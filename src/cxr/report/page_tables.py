@@ -51,8 +51,8 @@ def number(value: float | None, interval=None, digits: int = 3, sign: bool = Fal
 
 
 def with_interval(values: Mapping[str, Any], key: str, sign: bool = False) -> Cell:
-    """A figure of metrics.json, its interval below; faint where it is of too few patients."""
-    cell = number(values.get(key), values.get(f"{key}_interval"), sign=sign, faint=values.get("too_few") is True)
+    """A figure of metrics.json, its interval below; faint where it, or a part of a mean, is of too few patients."""
+    cell = number(values.get(key), values.get(f"{key}_interval"), sign=sign, faint=bool(values.get("too_few")))
     return replace(cell, below=f"{cell.below} exact") if key in values.get("exact_intervals", ()) else cell
 
 
@@ -68,7 +68,7 @@ def count(value: int | None) -> Cell:
 
 def findings_and_mean(block: Mapping[str, Any], findings: Sequence[str]) -> dict[str, Any]:
     """Name of a row -> its part of a block: the findings, then the mean over them."""
-    return {**{finding: block["findings"][finding] for finding in findings}, "Mean (macro)": block["macro"]}
+    return {**{finding: block["findings"][finding] for finding in findings}, "Mean (macro)": table_notes.mean_of(block)}
 
 
 def original_form(block: dict[str, Any], caption: str, findings: Sequence[str]) -> Table:
@@ -78,18 +78,17 @@ def original_form(block: dict[str, Any], caption: str, findings: Sequence[str]) 
     rows = []
     named = findings_and_mean(block, findings)
     mean = named.popitem()
-    for name, values in [*named.items(), ("Total (micro)", block["total"]), mean]:
+    named = dict([*named.items(), ("Total (micro)", block["total"]), mean])
+    for name, values in named.items():
         rows.append(
-            [Cell(name), *(number(values[key], faint=values.get("too_few") is True) for key in keys)]
+            [Cell(name), *(number(values[key], faint=bool(values.get("too_few"))) for key in keys)]
             + [with_interval(values, key) if key in values else Cell("") for key in ("auroc", "average_precision")]
             + [count(values.get(key)) for key in ("films", "positives")]
         )
     titles = dict(zip((*keys, "auroc", "average_precision"), heads.split("|")[1:8], strict=True))
     ranked = titles.keys() - set(keys)
     notes = [f"{note}." for note in table_notes.of_counts(block)] + table_notes.grouped(
-        (name, note)
-        for name, values in {**named, "Total (micro)": block["total"], "Mean (macro)": block["macro"]}.items()
-        for note in table_notes.of_row(values, titles, ranked)
+        (name, note) for name, values in named.items() for note in table_notes.of_row(values, titles, ranked)
     )
     return Table(caption, heads.split("|"), rows, notes, foot=2)
 
@@ -113,16 +112,21 @@ def models(blocks: Mapping[str, dict[str, Any]], findings: Sequence[str]) -> Tab
         [Cell(name), *(with_interval(values, "auroc") for values in findings_and_mean(block, findings).values())]
         for name, block in blocks.items()
     ]
+    notes = model_notes(blocks, findings, {"auroc": "AUROC"})
+    return Table("AUROC of each model", ["Model", *findings, "Mean"], rows, notes)
+
+
+def model_notes(blocks: Mapping[str, dict[str, Any]], findings: Sequence[str], titles: Mapping[str, str]) -> list[str]:
+    """`table_notes.of_row` of some figures of several models, which are named where it is not said of all."""
     of_models: dict[tuple[str, str], list[str]] = {}
     for model, block in blocks.items():
         for name, values in findings_and_mean(block, findings).items():
-            for note in table_notes.of_row(values, {"auroc": "AUROC"}):
+            for note in table_notes.of_row(values, titles):
                 of_models.setdefault((name, note), []).append(model)
-    notes = table_notes.grouped(
+    return table_notes.grouped(
         (name if len(whose) == len(blocks) else f"{name} ({', '.join(whose)})", note)
         for (name, note), whose in of_models.items()
     )
-    return Table("AUROC of each model", ["Model", *findings, "Mean"], rows, notes)
 
 
 def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> list[Table]:
@@ -131,7 +135,7 @@ def differences(compared: Sequence[dict[str, Any]], findings: Sequence[str]) -> 
     for pair in compared:
         rows = []
         for name, values in findings_and_mean(pair, findings).items():
-            few = values.get("too_few") is True
+            few = bool(values.get("too_few"))
             cells = [Cell(name)]
             for change in (values[figure.key] for figure in RANKINGS):
                 cells += [*(number(change[key], faint=few) for key in ("first", "second")), difference(change, few)]
@@ -148,7 +152,8 @@ def change_notes(pair: Mapping[str, Any], findings: Sequence[str]) -> list[str]:
     """Why a paired difference is n/a or has no interval, and which are of too few patients."""
     notes = []
     for name, values in findings_and_mean(pair, findings).items():
-        notes += [(name, note) for note in table_notes.of_row({"too_few": values.get("too_few")}, {})]
+        titles = {figure.key: figure.column for figure in RANKINGS}
+        notes += [(name, note) for note in table_notes.of_row(values, titles)]
         changes = [values[figure.key] for figure in RANKINGS if figure.key in values]
         if changes[0]["difference"] is None:
             notes.append((name, "n/a: not both classes among these films"))
@@ -264,9 +269,17 @@ def subgroups(block: dict[str, Any], findings: Sequence[str]) -> list[Table]:
         if gap:
             gaps = [gap["findings"][finding] for finding in findings]
             cells = [difference(change, change["too_few"]) for change in gaps]
-            rows.append([Cell(f"{gap['first']} minus {gap['second']}"), Cell(""), Cell(""), *cells, Cell("")])
+            name = f"{gap['first']} minus {gap['second']}"
+            notes += [
+                (f"{finding} ({name})", f"difference without an interval: {why}")
+                for finding, change in zip(findings, gaps, strict=True)
+                if (why := change.get("no_interval"))
+            ]
+            rows.append([Cell(name), Cell(""), Cell(""), *cells, Cell("")])
         heads = ["Group", "Films", "Patients", *findings, "Mean"]
         few = any(cell.faint and cell.value is not None for row in rows for cell in row)
-        told = table_notes.grouped(notes) + ([f"Grey: {table_notes.TOO_FEW}."] if few else [])
+        told = table_notes.grouped(notes) + (
+            [f"Grey: {table_notes.TOO_FEW}; a mean, of a finding in it."] if few else []
+        )
         tables.append(Table(f"AUROC by {grouping}", heads, rows, told, foot=1 if gap else 0))
     return tables

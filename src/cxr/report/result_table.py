@@ -102,9 +102,7 @@ def _notes(block: dict[str, Any]) -> list[tuple[str, str]]:
         notes += [(finding, note) for note in table_notes.of_row(values, titles, ("auroc",))]
         notes += [(finding, note) for note in table_notes.of_thresholds(values)]
     notes += [("Total (micro)", note) for note in table_notes.of_row(block["total"], titles)]
-    over, macro = block["macro"]["auroc_over"], block["macro"]
+    macro = table_notes.mean_of(block)
     if macro["guessing"]:
         notes.append(("Mean (macro)", f"NOT TOLD FROM GUESSING: {macro['guessing']}"))
-    if 0 < len(over) < len(block["findings"]):
-        notes.append(("Mean (macro)", f"AUROC and AP are means over {counted(len(over), 'finding')}"))
     return notes + [("Mean (macro)", note) for note in table_notes.of_row(macro, titles, ("auroc",))]

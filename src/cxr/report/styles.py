@@ -7,7 +7,7 @@ import re
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,12 @@ from matplotlib.font_manager import get_font_names
 
 from cxr.core import artifacts
 from cxr.core.errors import composed, one_line
+from cxr.core.findings import colours
 
+LINE_WIDTH = 1.7  # points
+PALE = {"alpha": 0.4}  # of too few patients
+# A dash for every eight findings: with more than eight, colour alone does not tell them apart.
+DASHES = ("-", (0, (5, 1.5)), (0, (6, 1.5, 1.5, 1.5)), (0, (6, 1, 1, 1, 1, 1)))
 INK, LINE = "#010203", "#040506"  # stand-ins that become the page's text colour and its colour of thin lines
 MOST_INSIDE = 8  # names of a legend within the axes
 SPARE = 0.5  # inches around a legend outside them: with none to spare Matplotlib's layout does not settle in one pass
@@ -133,6 +138,21 @@ def square(style: Style, title: str, x_label: str, y_label: str) -> tuple[Figure
 
 def label_of(style: Style, name: str, figures: str) -> str:
     return f"{name}  {figures}" if style.alone else name
+
+
+def dashes(findings: Sequence[str]) -> dict[str, str]:
+    """Dash of each finding's line as SVG writes it, for a key; "" = none."""
+    lines = {finding: look["linestyle"] for finding, look in looks(findings).items()}
+    scaled = {finding: [] if line == "-" else line[1] for finding, line in lines.items()}
+    return {finding: " ".join(f"{LINE_WIDTH * part:g}" for part in parts) for finding, parts in scaled.items()}
+
+
+def looks(findings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and dash of each finding's line."""
+    return {
+        finding: {"color": colour, "linestyle": DASHES[index // 8 % len(DASHES)], "linewidth": LINE_WIDTH}
+        for index, (finding, colour) in enumerate(colours(findings).items())
+    }
 
 
 def thinned(style: Style, *arrays: np.ndarray) -> list[np.ndarray]:

@@ -1,17 +1,22 @@
 """What stands below a table of figures: why one is n/a or has no interval, which are of too few patients or exact."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from cxr.evaluation.bootstrap import FEWEST
+import numpy as np
+import pandas as pd
+
+from cxr.evaluation.bootstrap import FEWEST, too_few
 from cxr.evaluation.figures import RANKINGS
-from cxr.evaluation.metrics import FIGURES
+from cxr.evaluation.metrics import CHANCE, FIGURES
 from cxr.evaluation.source_fits import POOLED
-from cxr.evaluation.thresholds import UNFITTED_THRESHOLD
+from cxr.evaluation.thresholds import UNFITTED_THRESHOLD, why_undefined
 
 UNDEFINED = {figure.key: figure.undefined for figure in FIGURES} | {"in_the_large": "no film with a known label"}
+VAL_LOW = "val_low"  # column of log.csv: where the 95 % interval of the mean AUROC on val begins
 RANKED = {figure.key for figure in RANKINGS}
-MARK = f"too few: fewer than {FEWEST} patients"
+FEW = "too few"
+MARK = f"{FEW}: fewer than {FEWEST} patients"
 TOO_FEW = f"{MARK} with, or without, the finding"
 EXACT = (
     "exact: Clopper and Pearson's interval, by films, where resampling patients says nothing (all or none right) or "
@@ -27,13 +32,18 @@ def grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{', '.join(names)}: {note}." for note, names in together.items()]
 
 
+def as_text(table: pd.DataFrame) -> str:
+    """A table for a terminal, its figures rounded as the page's are: ``round`` would make other ones of some halves."""
+    return table.to_string(float_format="{:.3f}".format, na_rep="n/a")
+
+
 def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Collection[str] | None = None) -> list[str]:
     """What is to be said of one finding of metrics.json, or of the mean, in a table of some figures.
 
     Parameters
     ----------
     values : mapping
-        A finding's part of a block, a group's, the total or the mean. ``few_of``, ``undefined``: what is said instead
+        A finding's part of a block, a group's, the total or `mean_of`. ``few_of``, ``undefined``: what is said instead
         of `TOO_FEW`, and of why a figure is n/a, where it is none of metrics.json.
     titles : mapping
         Key of a figure that is shown -> its name there.
@@ -55,8 +65,45 @@ def of_row(values: Mapping[str, Any], titles: Mapping[str, str], intervals: Coll
             reasons.setdefault(f"n/a: {why}", []).append(title)
         elif key in values.get("without_interval", ()) and key in (intervals or titles):
             reasons.setdefault(f"without an interval: {values['without_interval'][key]}", []).append(title)
+        over = sum(_is_defined(part.get(key)) for part in values.get("parts", ()))
+        if 0 < over < len(values.get("parts", ())):
+            reasons.setdefault(f"over {over} of {len(values['parts'])} findings", []).append(title)
     notes += [f"{', '.join(names)} {reason}" for reason, names in reasons.items()]
     return notes
+
+
+def mean_of(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The mean of a block of metrics.json, or of `comparison.paired`, with the ``parts`` it is of, for `of_row`."""
+    return {**block["macro"], "parts": list(block["findings"].values())}
+
+
+def _is_defined(value: Any) -> bool:
+    return (value["difference"] if isinstance(value, Mapping) else value) is not None
+
+
+def of_labels(truth: np.ndarray, patients: np.ndarray, findings: Sequence[str]) -> dict[str, str]:
+    """What a legend says of each finding: why it has no curve, or `FEW` where that is of too few patients, or "".
+
+    Parameters
+    ----------
+    truth : array of shape (N, F)
+        1, 0 or NaN = not known.
+    patients : array of shape (N,)
+    findings : sequence of F str
+    """
+    return {
+        finding: f"n/a ({reason})" if (reason := why_undefined(labels)) else FEW if too_few(labels, patients) else ""
+        for finding, labels in zip(findings, truth.T, strict=True)
+    }
+
+
+def of_val(low: float | None) -> str:
+    """What is to be said of the best epoch where `VAL_LOW` does not tell it from guessing; "" where it does."""
+    if low is None or np.isnan(low):
+        return "Whether it has learned is NOT KNOWN: val has too few patients for an interval of the AUROC"
+    if low > CHANCE:
+        return ""
+    return f"NOT TOLD FROM GUESSING: on val the mean AUROC's interval begins at {low:.3f}, at or below 0.5"
 
 
 def of_thresholds(values: Mapping[str, Any]) -> list[str]:

@@ -50,7 +50,13 @@ def _over_findings(scores: pd.DataFrame) -> Table:
     for row in means.to_dict("records"):
         beside = row["method"] in ALWAYS_BESIDE
         name = row["method"] if beside else f"{row['network']}, {METHOD_NAMES[row['method']]}"
-        rows.append([Cell(name, faint=beside), count(row["films"]), *(number(_known(row[key])) for key in keys)])
+        rows.append(
+            [
+                Cell(name, faint=beside),
+                count(row["films"]),
+                *(number(_known(row[key]), faint=_is_few(row)) for key in keys),
+            ]
+        )
     heads = (
         "Maps|Films|Hit rate|IoU|IoBB > 0.1|False boxes a film|IoBB > 0.5|IoU > 0.1|IoU > 0.5|In the lungs|Lungs' area"
     )
@@ -78,7 +84,7 @@ def detection_tables(scores: pd.DataFrame, network: str) -> list[Table]:
             knows = row["network"] == "none"
             name = row["method"] if knows else row["network"]
             over.append([Cell(name, faint=knows), *cells])
-            means[name] = _values(row, DETECTION)
+            means[name] = _values(row, DETECTION) | {"too_few": None}
         elif row["network"] == network:
             by_finding.append([Cell(row["finding"]), *cells])
         if row["network"] == network:
@@ -145,14 +151,15 @@ def _name(finding: str) -> str:
 
 
 def _is_few(row: Mapping[str, Any]) -> bool:
-    """Of a mean the note says which findings are."""
-    return bool(row["too_few"]) and row["finding"] != MEAN
+    """Of a mean: whether a finding is; `_few_in_mean` says which."""
+    return bool(row["too_few"])
 
 
 def _notes(table: pd.DataFrame, titles: Mapping[str, str], few: str = BOXED, undefined: str = "") -> list[str]:
     """What is to be said of the rows of a CSV table, by finding."""
     said = {"few_of": few, "undefined": undefined}
     rows = {_name(row["finding"]): _values(row, titles) | said for row in table.to_dict("records")}
+    rows |= {"Mean": rows["Mean"] | {"too_few": None}} if "Mean" in rows else {}
     return table_notes.of_rows(rows, titles)
 
 

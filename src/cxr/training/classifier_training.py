@@ -14,11 +14,12 @@ from cxr.evaluation import bootstrap, figures, metrics
 from cxr.networks import backend, classifiers, film_batches, inference, recomputation
 from cxr.networks.output_stride import PUBLISHED
 from cxr.preparation.films import load_films
+from cxr.report import table_notes
+from cxr.report.table_notes import VAL_LOW
 from cxr.tables import schema, splitting
 from cxr.training import epoch_callback, loop, losses, run_records
 from cxr.training.losses import cross_entropy
 
-AUROC_LOW = "val_low"  # column of log.csv
 REPLICATES = 200
 
 
@@ -56,7 +57,8 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
     predict = inference.predictor(classifier, pack, val, params)
     resampled = films["patient_id"].to_numpy()[val], params.general.seed
     score = classifier_score(predict, truth[val], positive, params.findings, *resampled)
-    every_epoch = epoch_callback.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity)
+    marks = table_notes.of_labels(truth[val], resampled[0], params.findings)
+    every_epoch = epoch_callback.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity, marks)
     loss = losses.masked_cross_entropy(positive)
     outcome = loop.fit(logits, loss, batches, every_epoch, params.training.epochs, params, say)
     run_records.finish(folder, run_records.run_record(params, device, identity, outcome))
@@ -92,12 +94,8 @@ def identity_of(settings: Settings, params: Params, member: str) -> dict[str, An
 
 def guessing(state: dict[str, Any]) -> str:
     """What the last line adds where val does not tell the best epoch from guessing; "" where it does."""
-    low = state["log"][state["best_epoch"] - 1].get(AUROC_LOW)
-    if low is None:
-        return ". Whether it has learned is NOT KNOWN: val has too few patients for an interval of the AUROC"
-    if low > metrics.CHANCE:
-        return ""
-    return f". NOT TOLD FROM GUESSING: on val the mean AUROC's interval begins at {low:.3f}, at or below 0.5"
+    told = table_notes.of_val(state["log"][state["best_epoch"] - 1].get(VAL_LOW))
+    return f". {told}" if told else ""
 
 
 def classifier_score(
@@ -107,7 +105,7 @@ def classifier_score(
     """What is watched: scikit-learn's AUROC on val, the mean and each finding's, and the loss on val.
 
     ``predict`` gives the current probabilities (N, F) of the films that ``truth`` (N, F) and ``patients`` (N,) belong
-    to. `AUROC_LOW` is where the mean's 95 % interval begins: it tells what has learned from what guesses.
+    to. `VAL_LOW` is where the mean's 95 % interval begins: it tells what has learned from what guesses.
     """
 
     def score() -> dict[str, Any]:
@@ -130,7 +128,7 @@ def classifier_score(
         return {
             "val_loss": cross_entropy(truth, probabilities, weights),
             "val_auroc": float(aurocs[defined].mean()) if len(defined) else float("nan"),
-            AUROC_LOW: limits[0] if limits else float("nan"),
+            VAL_LOW: limits[0] if limits else float("nan"),
             **each,
         }
 

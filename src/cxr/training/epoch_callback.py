@@ -3,8 +3,9 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,16 @@ class EveryEpoch(keras.callbacks.Callback):
     batches : FilmBatches
     identity : dict
         What the run depends on; a backup of another run is not continued.
+    marks : mapping
+        What the legend of ``curves.png`` says of findings.
     """
 
-    def __init__(self, folder: Path, best_model, score, watch: str, params: Params, batches, identity: dict[str, Any]):
+    def __init__(
+        self, folder: Path, best_model, score, watch: str, params: Params, batches, identity: dict[str, Any],
+        marks: Mapping[str, str] = MappingProxyType({}),
+    ):  # fmt: skip
         super().__init__()
+        self.marks = marks
         self.folder, self.best_model, self.score, self.watch = folder, best_model, score, watch
         self.parameters, self.batches, self.identity = params, batches, identity
         self.state: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": 0}
@@ -172,7 +179,7 @@ class EveryEpoch(keras.callbacks.Callback):
             return
         log = pd.DataFrame(self.state["log"])
         write_csv(log, self.folder / "log.csv")
-        curves.save_training(log, self.folder / "curves.png", self.best_model.name)
+        curves.save_training(log, self.folder / "curves.png", self.best_model.name, self.marks)
         self._save(self.model.save_weights, self._backup / f"epoch_{row['epoch']:04d}.weights.h5")
         # Only now does the state point to it: an interruption before this line resumes from the epoch before.
         write_json({**self.state, "identity": self.identity}, self._backup / "state.json")
