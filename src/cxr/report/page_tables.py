@@ -91,6 +91,7 @@ def original_form(block: dict[str, Any], caption: str, findings: Sequence[str]) 
         for name, values in {**named, "Total (micro)": block["total"], "Mean (macro)": block["macro"]}.items()
         for note in table_notes.of_row(values, titles, ranked)
     )
+    notes += table_notes.of_all_thresholds(block)
     return Table(caption, heads.split("|"), rows, notes, foot=2)
 
 
