@@ -1,5 +1,5 @@
 #!/bin/sh
-# Goes in:  NIH and/or CheXpert films and tables, lung films with masks, as SETTINGS.json says. They are only read.
+# Goes in:  NIH and/or CheXpert films and tables, lung films with masks if any, as SETTINGS.json says. Only read.
 # Comes out: tables, U-Net, lung masks, packed films and the split, under DATA_DIR and MODELS_DIR; --dry-run: only the plan.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)

@@ -157,7 +157,9 @@ def line(name, values):
     interval = f"[{limits[0]:.4f}, {limits[1]:.4f}]" if limits else f"(no interval: {values['no_interval']})"
     scores = f"Dice {values['dice']:.4f} {interval}  IoU {values['iou']:.4f}"
     said = f"  {name:<12} {scores}  {counted(values['films'], 'film')}, {values['accepted']} accepted"
-    if values["hearts"]:
+    if not values["hearts"]:
+        said += "; heart: no mask to measure it by"
+    else:
         said += f"; heart: Dice {values['heart_dice']:.4f}, {counted(values['hearts'], 'film')}"
     if values.get("ratios"):
         said += f", cardiothoracic ratio {values['ratio_error']:+.3f} (absolute {values['ratio_absolute_error']:.3f})"

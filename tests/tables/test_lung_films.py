@@ -60,9 +60,7 @@ def test_packs_of_other_films_than_those_asked_for_are_refused():
     both = pairs_of(5, 100)
     check_packed(both, tiny_params(LUNG_FILMS="both", DRAWN_LUNG_FILMS=100))
     for keys in ({"LUNG_FILMS": "real"}, {"LUNG_FILMS": "both", "DRAWN_LUNG_FILMS": 200}, {"LUNG_FILMS": "drawn"}):
-        with pytest.raises(
-            InputError, match=r"are 100 drawn and 5 real ones.*0_pair_masks.py, then .*2_pack_arrays.py"
-        ):
+        with pytest.raises(InputError, match=r"are 100 drawn and 5 real ones.*0_pair_masks\.py, then "):
             check_packed(both, tiny_params(**{"DRAWN_LUNG_FILMS": 100} | keys))
 
 

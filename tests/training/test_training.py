@@ -368,14 +368,9 @@ def test_a_mask_that_is_not_known_counts_for_nothing_in_the_lung_loss():
     truth = (random.random((3, 4, 4, 2)) < 0.5).astype(np.float32)
     probability = random.uniform(0.1, 0.9, truth.shape).astype(np.float32)
     truth[1:, ..., 1] = NAN  # two of three hearts
-    of_masks = [
-        number(
-            losses.dice_and_cross_entropy(
-                truth[film, None, ..., outline, None], probability[film, None, ..., outline, None]
-            )
-        )
-        for film, outline in ((0, 0), (1, 0), (2, 0), (0, 1))
-    ]
+    known = ((0, 0), (1, 0), (2, 0), (0, 1))  # film, outline
+    alone = [[array[film, None, ..., outline, None] for array in (truth, probability)] for film, outline in known]
+    of_masks = [number(losses.dice_and_cross_entropy(*one)) for one in alone]
     assert number(losses.dice_and_cross_entropy(truth, probability)) == pytest.approx(np.mean(of_masks), rel=1e-5)
     assert number(losses.dice_and_cross_entropy(np.full_like(truth, NAN), probability)) == 0
 

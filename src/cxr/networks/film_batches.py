@@ -86,7 +86,7 @@ class FilmBatches(keras.utils.PyDataset):
                 random = np.random.default_rng([self.seed, self.epoch, self.keys[item]])
                 films[position], varied = augment(films[position], random, self.augmentation, masks[position])
                 if self.has_masks:
-                    masks[position] = varied
+                    masks[position] = varied.reshape(masks[position].shape)  # OpenCV drops a last axis of one
         if self.targets is None:
             return (films[..., None],)
         if self.has_masks:

@@ -1,4 +1,4 @@
-"""What patients wear and carry, whatever the finding: leads, tubes, pacemakers, wires and clips."""
+"""What patients wear and carry, whatever the finding: pacemakers, wires, clips, tubes, chains."""
 
 import itertools
 

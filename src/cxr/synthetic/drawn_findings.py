@@ -236,4 +236,4 @@ DRAWERS = {
     "Mass": _mass,
     "Infiltration": _infiltration,
 }
-OTHER_LABELS = tuple(name for name in DRAWERS if name not in FINDINGS)  # drawn beside the findings
+DRAWN_LABELS = tuple(name for name in DRAWERS if name not in FINDINGS)  # drawn beside the findings

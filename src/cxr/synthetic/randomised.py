@@ -10,24 +10,30 @@ import numpy as np
 
 from cxr.core.findings import FINDINGS
 from cxr.synthetic.devices import add_devices
-from cxr.synthetic.drawn_findings import OTHER_LABELS
-from cxr.synthetic.exposure import Hospital
+from cxr.synthetic.drawn_findings import DRAWN_LABELS
+from cxr.synthetic.exposure import HOSPITALS, Hospital
 from cxr.synthetic.frame import Frame
 from cxr.synthetic.outlines import Pose
 from cxr.synthetic.patients import Patient, draw_patient
 from cxr.synthetic.phantoms import Film, Readers, draw_posed
 from cxr.synthetic.scene import draw_severity, heart_ratio
 
-HEALTHY = 0.45  # share of films without a finding
+HEALTHY = 0.5  # share of films without a finding
+# Half of all is as usual: a network that sees nothing but extremes learns more slowly what most films look like.
+USUAL = 0.5
 
 
+LEAST = 128  # side at which outlines are still drawn well; smaller films are made smaller
 VERSION = 1  # raise it when the same numbers give other films
 
 
 def film_and_masks(number: int, seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The film of a number (size, size), and its masks of lungs and heart (size, size, 2): uint8, 0 or 255."""
-    film = draw_randomised_film(np.random.default_rng([seed, number]), size)
-    return film.pixels, np.stack([film.lungs, film.heart], axis=-1)
+    film = draw_randomised_film(np.random.default_rng([seed, number]), max(size, LEAST))
+    pictures = [film.pixels, film.lungs, film.heart]
+    if size < LEAST:
+        pictures = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in pictures]
+    return pictures[0], np.where(np.stack(pictures[1:], axis=-1) > 127, np.uint8(255), np.uint8(0))
 
 
 def draw_randomised_film(rng: np.random.Generator, size: int = 512) -> Film:
@@ -45,12 +51,14 @@ def draw_randomised_film(rng: np.random.Generator, size: int = 512) -> Film:
         readers=_readers(posing), devices=devices,
     )  # fmt: skip
     pixels = shuttered(graying, film.pixels, film.lungs) if graying.random() < 0.3 else film.pixels
-    return replace(film, pixels=regrayed(graying, pixels))
+    return replace(film, pixels=pixels if graying.random() < USUAL / 2 else regrayed(graying, pixels))
 
 
 def random_patient(rng: np.random.Generator) -> Patient:
     """A patient of any age and shape: children, obesity, emphysema, a bent spine, high domes, a lung that shrank."""
     patient = draw_patient(rng)
+    if rng.random() < USUAL:
+        return replace(patient, anatomy=replace(patient.anatomy, gas=float(rng.uniform(0.7, 2.0))))
     a = patient.anatomy
     spread = {
         "half_width": a.half_width * rng.uniform(0.88, 1.12),
@@ -87,14 +95,14 @@ def random_patient(rng: np.random.Generator) -> Patient:
 
 
 def _readers(rng):
-    most = {"medial": 0.055, "lateral": 0.014, "base": 0.03, "hilar": 0.06, "blunt": 0.03}
-    return Readers(**{habit: float(rng.uniform(0, limit)) for habit, limit in most.items()})
+    mean = {"medial": 0.028, "lateral": 0.006, "base": 0.014, "hilar": 0.03, "blunt": 0.014}
+    return Readers(**{habit: float(middle * rng.uniform(0.7, 1.3)) for habit, middle in mean.items()})
 
 
 def _severities(rng):
     if rng.random() < HEALTHY:
         return {}
-    names = rng.choice([*FINDINGS, *OTHER_LABELS], rng.integers(1, 4), replace=False)
+    names = rng.choice([*FINDINGS, *DRAWN_LABELS], rng.integers(1, 4), replace=False)
     return {str(name): draw_severity(rng) for name in names}
 
 
@@ -126,6 +134,8 @@ def _frame(rng, patient, size):
 
 def _hospital(rng):
     """Tube, grid, detector and processing: gray levels, edges, noise; where the marker stands."""
+    if rng.random() < USUAL:
+        return HOSPITALS[str(rng.choice(sorted(HOSPITALS)))]
     dark = rng.uniform(15, 140)
     return Hospital(
         dark=dark,

@@ -139,7 +139,8 @@ def pair_masks(
         elif stem is None:
             problems.append([str(mask), "no film of this name"])
         else:
-            beyond = re.sub(re.escape(stem), "", inside, flags=re.IGNORECASE)  # a film's own name may hold the word
+            name = mask.name[len(stem) if mask.name.lower().startswith(stem.lower()) else 0 :]
+            beyond = str(mask.relative_to(masks_dir).with_name(f"_{name}"))  # a film's own name may hold the word
             (hearts_of if OF_HEART.search(beyond) else masks_of)[stem].append(mask.relative_to(masks_dir))
     for film in films:
         stem = _stem(film)

@@ -84,7 +84,9 @@ def make(settings: Settings, params: Params) -> Plan:
             kept = max(0, round(measured * (1 - sum(shares))))
             passes = drawn + kept * lung_films.passes_of_real(kept, drawn) if real else kept
             films["lung_train"] = epochs * passes
-            said = [f"{counted(real, 'lung film')} with masks"] * (real > 0) + [f"{drawn:,} drawn ones"] * (drawn > 0)
+            said = [f"{counted(real, 'lung film')} with masks"] * (real > 0) + [counted(drawn, "drawn lung film")] * (
+                drawn > 0
+            )
             reason = f" ({alone})" if alone else ""
             lines.append(f"U-Net: to be trained on {' and '.join(said)}, {counted(epochs, 'epoch')}{reason}")
             needed["lung films and masks"] = 3 * (real + drawn) * unet.unet_input_size**2
