@@ -41,7 +41,8 @@ def scored_films(tmp_path, truth, probabilities, splits=None, ids=None, film=(10
     thresholds = {"findings": {finding: {"pooled": {"threshold": 0.5}} for finding in FINDINGS}}
     films["source"] = "nih"
     return family_maps.Scored(
-        params=tiny_params(), table=table, thresholds=thresholds, decisions=scores >= 0.5, cams=[cam],
+        params=tiny_params(LUNG_MASKING="none"), table=table, thresholds=thresholds, decisions=scores >= 0.5,
+        cams=[cam],
         means=[{"pooled": np.zeros((6, *cam.shape[2:]), np.float32)}], scale=float(SIZE * SIZE),
         outlines={finding: {"share": 0.7} for finding in FINDINGS}, films=films, boxes=boxes, size=SIZE,
     )  # fmt: skip
@@ -236,6 +237,18 @@ def test_on_a_film_that_is_not_called_heat_is_drawn_and_neither_outline_nor_dete
     write_image(np.eye(100, 200, dtype=np.uint8) * 99, settings.dataset_dir / "00000000_000.png")
     tile = overlays.draw_overlay(scored, F0, 0, settings, tmp_path / "gradcam")
     assert (tile.heat.max() > 0, tile.detections, drawn["contour_level"]) == (True, [], None)
+
+
+def test_an_overlay_says_where_the_whole_film_was_used_for_a_mask_that_was_rejected(tmp_path, monkeypatch):
+    masks = {0: None, 1: np.full((8, 8), 255, np.uint8)}
+    scored = replace(scored_films(tmp_path, [1, 1], [0.9, 0.8]), params=tiny_params(), masks=masks.get)
+    settings, titles = settings_in(tmp_path), []
+    monkeypatch.setattr(overlays.film_pictures, "overlay", lambda *given, **_: titles.append(given[3]))
+    for name in ("00000000_000", "00000001_000"):
+        write_image(np.eye(100, dtype=np.uint8) * 99, settings.dataset_dir / f"{name}.png")
+    captions = [overlays.draw_overlay(scored, F0, row, settings, tmp_path).caption for row in (0, 1)]
+    assert captions == ["0.90  00000000_000, lung mask rejected", "0.80  00000001_000"]
+    assert [title.endswith("; lung mask rejected, whole film used") for title in titles] == [True, False]
 
 
 # --- loading what evaluation left

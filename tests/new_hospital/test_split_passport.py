@@ -12,7 +12,7 @@ from tests.conftest import PROJECT
 
 def test_public_lists_have_their_films_and_overlap_as_counted():
     by_name = {(known.title, known.split): known.films for known in known_lists()}
-    official, train = by_name["NIH's official lists", "test"], by_name["public lists A", "train"]
+    official, train = by_name["NIH's official lists", "test"], by_name["arnoweng/CheXNet's lists", "train"]
     assert (len(official), len(train), len(official & train)) == (25596, 78468, 17920)
 
 
@@ -25,7 +25,7 @@ def test_a_list_is_recognised_in_any_order_and_not_when_a_film_is_missing():
     films = sorted(known_lists()[1].films, reverse=True)
     assert split_passport.recognise(films).split == "test"
     assert split_passport.recognise(films[1:]) is None
-    assert "17,920 in public lists A, train" in split_passport.line(films)
+    assert "17,920 in arnoweng/CheXNet's lists, train" in split_passport.line(films)
 
 
 def test_films_of_other_releases_are_left_aside():

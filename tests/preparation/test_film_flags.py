@@ -92,7 +92,7 @@ def test_masks_of_a_doubtful_shape_are_flagged_and_their_sheet_has_the_oddest_fi
         "ward/c": "one lung ends 10.2% of the film above the other, expected 9% or less",
     }
     _, titles, masks = film_flags.oddest_masks(masked, looked)
-    near = "not doubtful: tops 0.0% apart, narrows 0%, dented 0%"
+    near = "passes: tops 0.0% apart (9% at most), narrows 0% (42%), dented 0% (17%)"
     assert titles == [f"b: {doubtful['ward/b']}", f"c: {doubtful['ward/c']}; none F PA", f"a: {near}"]
     assert [int((mask > 0).sum()) for mask in masks] == [60 * (140 + 100), 60 * (140 + 114), 60 * 280]
     assert film_flags.shown_films(masked, looked)[1] == ["a", "b", "c: none F PA"]

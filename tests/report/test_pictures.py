@@ -266,6 +266,13 @@ def test_froc_has_a_panel_for_each_finding_with_boxes_what_knows_nothing_gray_be
         assert box.y1 <= figure.bbox.y1
 
 
+@pytest.mark.parametrize(("lowest", "begins"), [(0.66, 0.5), (0.3, 0)])
+def test_groups_of_every_finding_stand_on_an_axis_from_guessing_or_from_0_to_1(lowest, begins):
+    overall = {"auroc": 0.7, "auroc_interval": [lowest, 0.74], "positives": 20, "films": 40}
+    axes = curves.forest("Edema", overall, {}, "#000000").axes[0]
+    assert axes.get_xlim() == (begins, 1)
+
+
 def test_training_curves_of_thirty_findings_take_a_moment():
     log = training_log(NAMES, 50)
     begin = time.process_time()

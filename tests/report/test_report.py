@@ -1,6 +1,7 @@
 """The report: whole, escaped, offline; sorted and filtered in a browser where there is one."""
 
 import base64
+import copy
 import hashlib
 import json
 import re
@@ -680,6 +681,13 @@ def test_every_table_with_an_n_a_says_why(html, ours):
             and not caption.startswith(("Maps", "Hit", "IoU", "Accuracy at"))
         ):
             assert re.search("n/a: |n/a|calibrated: |too few", notes), caption
+
+
+def test_a_threshold_that_was_fitted_on_few_patients_is_told_below_the_table_of_what_it_decides(ours):
+    metrics = copy.deepcopy(ours.metrics)
+    metrics["findings"]["Edema"]["threshold_few"] = {"nih": "2 positive patients"}
+    table = page_tables.original_form(metrics, "All films", FINDINGS)
+    assert "Edema: threshold on films of nih: fitted on 2 positive patients: too few." in table.notes
 
 
 def test_differences_name_the_models_and_a_mean_stays_in_sight(ours):

@@ -1,6 +1,9 @@
+import json
+
 import pandas as pd
 import pytest
 
+from cxr.core.configuration import load_settings
 from cxr.core.errors import InputError
 from cxr.tables.lung_films import SHARE_ALONE, check_packed, drawn_pairs, passes_of_real, split_pairs, why_drawn_alone
 from tests.conftest import settings_in, tiny_params
@@ -9,6 +12,13 @@ from tests.conftest import settings_in, tiny_params
 def pairs_of(own: int, drawn: int) -> pd.DataFrame:
     rows = [[f"own/{n}", "own", f"own-{n}", f"{n}.png", f"{n}.png", ""] for n in range(own)]
     return pd.concat([pd.DataFrame(rows, columns=drawn_pairs(0).columns), drawn_pairs(drawn)], ignore_index=True)
+
+
+def lungs_in(folder, films: str, masks: str):
+    """Settings of ``folder`` that name these as the folders of lung films and of their masks."""
+    path = folder / "SETTINGS.json"
+    path.write_text(json.dumps({"DATASET_DIR_SEGMENTATION": films, "MASK_DIR": masks}))
+    return load_settings(path)
 
 
 def splits(pairs, **keys) -> pd.Series:
@@ -63,3 +73,27 @@ def test_a_link_to_nowhere_is_no_sign_of_no_lung_films(tmp_path):
     (tmp_path / "lungs").mkdir()
     (tmp_path / "lungs/masks").symlink_to(tmp_path / "unmounted")
     assert why_drawn_alone(settings, params) == ""  # what reads it says that it is not there
+
+
+@pytest.mark.parametrize(
+    ("films", "masks", "asked", "said"),
+    [
+        ("", "masks", "both", "^DATASET_DIR_SEGMENTATION in SETTINGS.json: expected a folder.*leave both empty"),
+        ("films", "", "both", '^MASK_DIR in SETTINGS.json: expected a folder, for "LUNG_FILMS" is "both"'),
+        ("", "", "real", '^DATASET_DIR_SEGMENTATION and MASK_DIR in SETTINGS.json: expected.*or set "LUNG_FILMS"'),
+    ],
+)
+def test_an_empty_folder_of_lung_films_where_one_is_to_be_read_is_refused_by_its_key(
+    tmp_path, films, masks, asked, said
+):
+    with pytest.raises(InputError, match=said):
+        why_drawn_alone(lungs_in(tmp_path, films, masks), tiny_params(LUNG_FILMS=asked))
+
+
+def test_both_folders_of_lung_films_empty_mean_that_there_are_none(tmp_path):
+    settings = lungs_in(tmp_path, "", "")
+    assert why_drawn_alone(settings, tiny_params(LUNG_FILMS="both")) == (
+        "no real lung films: DATASET_DIR_SEGMENTATION and MASK_DIR are empty"
+    )
+    own = lungs_in(tmp_path, ".", "masks")  # "." is the folder of SETTINGS.json
+    assert why_drawn_alone(own, tiny_params(LUNG_FILMS="both")) == ""

@@ -105,8 +105,9 @@ class Shape:
 
     @property
     def measured(self) -> str:
-        """Its three figures, for who looks at a mask that is not doubtful."""
-        return f"tops {self.tops_apart:.1%} apart, narrows {self.narrowed:.0%}, dented {self.dented:.0%}"
+        """Its three figures with their limits, for who looks at a mask that is not doubtful."""
+        tops = f"tops {self.tops_apart:.1%} apart ({TOPS_APART:.0%} at most)"
+        return f"{tops}, narrows {self.narrowed:.0%} ({NARROWED:.0%}), dented {self.dented:.0%} ({DENTED:.0%})"
 
     @property
     def doubt(self) -> str:

@@ -247,11 +247,13 @@ def load_settings(path: Path) -> Settings:
             content[name.upper()] = expanded(given, f"{path}: {name.upper()}")
     settings = _checked(Settings, {key: value for key, value in content.items() if key in known}, str(path))
     folder = path.resolve().parent
-    # "" for a table means that there is none; "" and "." for a folder, which Path does not tell apart, the file's own.
+    # "" for a table, and for the lung films, means that there is none; "" and "." for another folder, which Path does
+    # not tell apart, the file's own.
     tables = {name: name.upper() for name, _ in settings if "csv" in name or name == "chest_films"}
     # Beside a table of the user's own a release counts only where the file names it.
     unnamed = {name for name, key in tables.items() if key not in content}
     none = {name for name, key in tables.items() if content.get(key) == ""}
+    none |= {name for name in ("dataset_dir_segmentation", "mask_dir") if content.get(name.upper()) == ""}
     none |= unnamed if content.get("OWN_CSV") else {name for name in unnamed if getattr(settings, name) == Path()}
     absolute = {name: _without_dots(folder / value) for name, value in settings if isinstance(value, Path)}
     for name in ("data_dir", "models_dir"):

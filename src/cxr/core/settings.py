@@ -67,10 +67,10 @@ class Settings(Stage):
         Path(), description='a list of DICOM files that are chest films whatever their header says; "" = none'
     )
     dataset_dir_segmentation: Path = Field(
-        Path("data/segmentation/dataset/LungSegmentation/CXR_png"), description="films with a lung mask; only read"
+        Path("data/segmentation/dataset/LungSegmentation/CXR_png"), description='films with a lung mask; "" = none'
     )
     mask_dir: Path = Field(
-        Path("data/segmentation/dataset/LungSegmentation/masks"), description="their masks; only read"
+        Path("data/segmentation/dataset/LungSegmentation/masks"), description='their masks; "" = none'
     )
     data_dir: Path = Field(Path("data"), description="where tables, masks and packed films go")
     models_dir: Path = Field(Path("models"), description="where weights, predictions, metrics and pictures go")

@@ -215,7 +215,7 @@ def why_guessing(
     if len(scores) > 1 and np.ptp(scores) < HAIR:
         return f"all probabilities lie between {probabilities.min():.3f} and {probabilities.max():.3f}"
     if silent:
-        return f"cannot be told, too few: {silent}"
+        return f"{silent}, too few to tell"
     if limits and limits[0] <= CHANCE:
         holds = "holds 0.5" if limits[1] >= CHANCE else "lies below 0.5"
         return f"AUROC {auroc:.3f}, whose interval ({limits[0]:.3f} to {limits[1]:.3f}) {holds}"

@@ -128,6 +128,10 @@ class Scored:
         sides = (int(side) for side in self.films[["width", "height"]].iloc[row])
         return FilmGeometry(self.size, self.affine(row), *sides)
 
+    def mask_rejected(self, row: int) -> bool:
+        """Whether a film was packed whole, for its lung mask failed its check."""
+        return self.params.pack.lung_masking != "none" and self.masks(row) is None
+
     def lungs(self, row: int) -> np.ndarray | None:
         """The lungs on the packed square (size, size), bool; None without a mask that was accepted."""
         mask = self.masks(row)

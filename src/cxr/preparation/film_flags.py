@@ -93,9 +93,7 @@ def oddest_masks(checked: Checked, looked: Looked) -> Sheet:
     """The same of the `SHOWN` films with the oddest masks, the oddest first, and why they are doubtful, or how near."""
     names = sorted(looked.shapes, key=lambda name: -looked.shapes[name].oddness)[:SHOWN]
     shapes = [looked.shapes[name] for name in names]
-    return _read_again(
-        checked, pd.Series([shape.doubt or f"not doubtful: {shape.measured}" for shape in shapes], names)
-    )
+    return _read_again(checked, pd.Series([shape.doubt or f"passes: {shape.measured}" for shape in shapes], names))
 
 
 def _read_again(checked: Checked, said: pd.Series) -> Sheet:

@@ -210,8 +210,8 @@ def forest(
     for tick, (_, values) in zip(axes.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if values is None else "normal")
     axes.tick_params(axis="y", length=0)
-    low, high = axes.get_xlim()
-    axes.set(xlabel="AUROC", xlim=(max(0.0, low), min(1.0, max(high, low + 0.1))), title=finding)
+    # From guessing or, where something is worse, from 0: no stretch of .03 looks large.
+    axes.set(xlabel="AUROC", xlim=(0.5 if axes.dataLim.x0 >= 0.5 else 0.0, 1.0), title=finding)
     axes.set_ylim(heights[-1] - 0.7, 0.7)
     axes.grid(True)
     return figure

@@ -79,7 +79,7 @@ def film_cards(
     cards : list of dicts that JSON can hold
         id, film (data URI), and by finding: maps (data URI), probabilities, shown (those as text), outcomes, called,
         boxes (percent of the square), detections (of what is called; the same with a score behind), overlays (relative
-        link or nothing).
+        link or nothing). notes: what is to be said of the film.
     """
     cards, findings = [], scored.findings
     for row in rows:
@@ -104,6 +104,7 @@ def film_cards(
                     else []
                     for f in findings
                 ],
+                "notes": ["lung mask rejected"] * scored.mask_rejected(row),
                 "overlays": [link if folder and (folder / link).is_file() else "" for link in links],
             }
         )

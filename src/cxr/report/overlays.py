@@ -62,6 +62,8 @@ def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, fol
     probability, threshold = scored.shown(finding, row)
     decision = f"{'' if called else 'not '}called from {threshold}"
     title = f"{image_id}   {finding}: {truth}, {probability}, {decision} ({scored.outcome(finding, row) or '?'})"
+    rejected = scored.mask_rejected(row)
+    title += "; lung mask rejected, whole film used" * rejected
     known, share = known_boxes(scored, finding, row), scored.share(finding)
     # As everywhere: only what is called is outlined.
     level = localisation.outline_level(on_square, share, geometry) if called else None
@@ -78,7 +80,7 @@ def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, fol
     # The probability first: CheXpert's long names are cut.
     return film_pictures.Tile(
         small, resize_heat(heat, *small.shape), mean,
-        f"{probability}  {image_id.split('/', 1)[-1]}",
+        f"{probability}  {image_id.split('/', 1)[-1]}" + ", lung mask rejected" * rejected,
         boxes=[np.multiply(box, scale) for box in known],
         detections=[(np.multiply(box, scale), score) for box, score in detected],
         seen=None if seen is None else cv2.resize(seen.astype(np.uint8), small.shape[::-1]) > 0,

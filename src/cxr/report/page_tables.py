@@ -90,6 +90,7 @@ def original_form(block: dict[str, Any], caption: str, findings: Sequence[str]) 
     notes = [f"{note}." for note in table_notes.of_counts(block)] + table_notes.grouped(
         (name, note) for name, values in named.items() for note in table_notes.of_row(values, titles, ranked)
     )
+    notes += table_notes.of_all_thresholds(block)
     return Table(caption, heads.split("|"), rows, notes, foot=2)
 
 

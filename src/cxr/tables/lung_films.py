@@ -17,6 +17,7 @@ from cxr.tables.splitting import hash_fraction
 MADE_BY = [f"src/segmentation/etl/{step}.py" for step in ("0_pair_masks", "1_split_patients", "2_pack_arrays")]
 MOST_PASSES = 8  # an epoch, over a real film beside drawn ones
 DRAWN = "drawn"  # the set of films that this project draws; they have no files
+FOLDERS = ("DATASET_DIR_SEGMENTATION", "MASK_DIR")  # of the real ones, as SETTINGS.json names them
 SHARE_ALONE = 0.05  # of them, for val and for test each, where there are no others
 
 
@@ -57,13 +58,29 @@ def check_packed(packed: pd.DataFrame, params: Params) -> None:
 
 
 def why_drawn_alone(settings: Settings, params: Params) -> str:
-    """Why the U-Net learns from drawn films alone; "" where real ones are to be read."""
-    if params.unet.lung_films == "drawn":
+    """Why the U-Net learns from drawn films alone; "" where real ones are to be read.
+
+    Raises
+    ------
+    InputError
+        A folder that is to be read is "" in SETTINGS.json.
+    """
+    wanted = params.unet.lung_films
+    if wanted == "drawn":
         return '"LUNG_FILMS": "drawn"'
     folders = places(settings)
+    empty = [key for key, folder in zip(FOLDERS, folders, strict=True) if folder == Path()]
+    if empty == list(FOLDERS) and wanted == "both":
+        return f"no real lung films: {' and '.join(FOLDERS)} are empty"
+    if empty:
+        mend = "or leave both empty" if wanted == "both" else 'or set "LUNG_FILMS": "both" or "drawn" in PARAMS.json'
+        raise InputError(
+            f'{" and ".join(empty)} in SETTINGS.json: expected a folder, for "LUNG_FILMS" is "{wanted}"; found "". '
+            f"Name it, {mend}."
+        )
     # One of both folders missing, or a link to nowhere, is a mistake to be told; nothing there is no lung films.
-    if params.unet.lung_films == "both" and not any(os.path.lexists(folder) for folder in folders):
-        return f"no real lung films: DATASET_DIR_SEGMENTATION {folders[0]} and MASK_DIR {folders[1]} are not there"
+    if wanted == "both" and not any(os.path.lexists(folder) for folder in folders):
+        return f"no real lung films: {FOLDERS[0]} {folders[0]} and {FOLDERS[1]} {folders[1]} are not there"
     return ""
 
 
