@@ -41,6 +41,9 @@ def hint(word: str, known: Iterable[str]) -> str:
     """
     known = sorted(known)
     ending = [name for name in known if name.lower().endswith(f"_{word.lower()}")]
+    same = [name for name in known if name.lower() == word.lower()]
+    if same:
+        return f" Did you mean {same[0]}?"
     if 1 < len(ending) <= MOST_MEANT:  # THRESHOLD, INPUT_SIZE: naming one of them would be a guess
         return f" Did you mean {', '.join(ending[:-1])} or {ending[-1]}?"
     if len(word) < 5:
