@@ -166,6 +166,10 @@ def test_every_section_is_there_and_the_originals_table_comes_first(html):
     assert "Pneumonia: Recall, AUROC, Average precision n/a: no positive film." in html
 
 
+def test_training_curves_say_which_findings_have_no_line(html):
+    assert '<p class="note">Pneumonia: n/a (no positive film).</p>' in html[html.index('<section id="training">') :]
+
+
 def test_the_page_names_the_method_of_its_maps_and_the_line_of_each_finding(html):
     assert "Where the evidence for a finding lies (Grad-CAM++), on the film" in html
     key = html[html.index('<ul class="key"') : html.index("</ul>", html.index('<ul class="key"'))]

@@ -263,10 +263,7 @@ def _charts(model: Model, findings: Sequence[str], extras: Extras) -> dict[str, 
     values, colour, groups = model.metrics["findings"], colours(every), model.metrics.get("subgroups")
     calibrations = {finding: values[finding]["calibration"] for finding in findings}
     return {
-        "roc": _svg(
-            curves.roc(*numbers, every), "roc",
-            "ROC curves: sensitivity against 1 - specificity of each finding",
-        ),
+        "roc": _svg(curves.roc(*numbers, every), "roc", "ROC: sensitivity against 1 - specificity of each finding"),
         "precision_recall": _svg(
             curves.precision_recall(*numbers, every), "pr", "Precision against recall of each finding"
         ),
@@ -293,6 +290,7 @@ def _charts(model: Model, findings: Sequence[str], extras: Extras) -> dict[str, 
             (member, _svg(curves.training(log, "", of_val), f"training-{member}", f"Loss and AUROC of {member}"))
             for member, log in extras.logs.items()
         ],
+        "val_marks": table_notes.grouped((finding, mark) for finding, mark in of_val.items() if mark),
     }  # fmt: skip
 
 
