@@ -233,7 +233,7 @@ def test_the_disk_that_a_plan_needs_is_films_times_size_squared(folder, monkeypa
     sizes = {"DENSENET_INPUT_SIZE": 64, "EFFICIENTNET_INPUT_SIZE": 32, "UNET_INPUT_SIZE": 48}
     (folder / "PARAMS.json").write_text(json.dumps(TINY | sizes))
     settings, params = load_settings(folder / "SETTINGS.json"), load_params(folder / "PARAMS.json")
-    assert preparation_plan.make(settings, params).bytes_needed == 8 * (64**2 + 32**2 + 48**2) + 2 * 3 * 48**2
+    assert preparation_plan.make(settings, params).bytes_needed == 8 * (64**2 + 32**2 + 48**2) + 3 * 3 * 48**2
     monkeypatch.setattr("shutil.disk_usage", lambda place: type("Usage", (), {"free": 100})())
     with pytest.raises(MachineError, match=r"data: needs 0.0 GB, 0.0 are free. Free some, change DATA_DIR, or choose"):
         load_script("src/checks/plan_preparation.py").main(arguments(folder))
