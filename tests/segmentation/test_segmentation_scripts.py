@@ -22,7 +22,7 @@ from cxr.preparation import packs
 from cxr.releases.writing import ReleaseParams, write_releases
 from cxr.tables import lung_films
 from cxr.training import unet_training
-from tests.conftest import TINY, load_script
+from tests.conftest import TINY, load_script, tiny_params
 
 ETL = ("etl/0_pair_masks.py", "etl/1_split_patients.py", "etl/2_pack_arrays.py")
 STEPS = (*ETL, "train.py", "evaluate.py")
@@ -290,6 +290,13 @@ def test_real_films_that_were_asked_for_and_are_not_there_stop_it(tmp_path):
     (tmp_path / "nowhere/CXR_png").mkdir(parents=True)  # films without the folder of their masks: a mistake, told
     with pytest.raises(InputError, match="nowhere"):
         drawn_alone(tmp_path, LUNG_FILMS="both")
+
+
+def test_films_are_mirrored_only_where_no_heart_is_learned():
+    unet = tiny_params(UNET_AUGMENTATION=0.7).unet
+    assert unet_training.augmentation_of(unet, knows_hearts=True).flip == 0
+    assert unet_training.augmentation_of(unet, knows_hearts=False).flip == 0.5
+    assert unet_training.augmentation_of(unet, knows_hearts=True).augmentation == 0.7
 
 
 def test_where_no_film_has_a_heart_s_mask_the_unet_outlines_lungs_alone(own_lungs, capsys):

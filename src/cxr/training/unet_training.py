@@ -11,7 +11,7 @@ from cxr.anatomy.heart import NOT_KNOWN, OUTLINES
 from cxr.core import process_group
 from cxr.core.artifacts import digest, origin
 from cxr.core.errors import counted
-from cxr.core.parameters import Params
+from cxr.core.parameters import AugmentParams, Params, UnetParams
 from cxr.core.settings import Settings
 from cxr.networks import augmentation, backend, film_batches, inference, u_net
 from cxr.preparation import packs
@@ -56,7 +56,7 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
         unet = u_net.build_unet(params, masks.shape[-1])
     batches = film_batches.FilmBatches(
         films, train, names, masks, unet_params.unet_batch_size, seed=params.general.seed,
-        augmentation=augmentation.LUNG_AUGMENTATION.model_copy(update={"augmentation": unet_params.unet_augmentation}),
+        augmentation=augmentation_of(unet_params, knows_hearts),
         workers=loop.loader_threads(params), share=(process_group.index(), process_group.count()),
     )  # fmt: skip
     score = unet_score(inference.predictor(unet, films, val, params), masks[val], params.pack.lung_threshold)
@@ -70,6 +70,12 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
     run_records.finish(target, run_records.run_record(params, device, identity, outcome))
     best = f"Dice on val {outcome['best']:.4f} in epoch {outcome['best_epoch']}"
     say(f"{best}, {outcome['seconds']} s -> {settings.unet}")
+
+
+def augmentation_of(unet_params: UnetParams, knows_hearts: bool) -> AugmentParams:
+    """Strong variations of lung films; mirrored ones only where no heart is learned, for hearts lie on the left."""
+    own = {"augmentation": unet_params.unet_augmentation} | ({"flip": 0.0} if knows_hearts else {})
+    return augmentation.LUNG_AUGMENTATION.model_copy(update=own)
 
 
 def rows_of_an_epoch(packed: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
