@@ -59,7 +59,7 @@ def trapped(tmp_path):
     keys = {"DATASET_DIR": ".", "DATASET_CSV_DIR": "Data_Entry_2017.csv", "DATA_DIR": "../a", "MODELS_DIR": "../a",
             "DATASET_CHEXPERT_TRAIN_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": ""}  # fmt: skip
     (folder / "SETTINGS.json").write_text(json.dumps(keys))
-    (folder / "PARAMS.json").write_text('{"WORKERS": 2}')
+    (folder / "PARAMS.json").write_text('{"WORKERS": 2, "LUNG_FILMS": "real"}')  # the U-Net's first step stops it
     return folder, marks
 
 
