@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.anatomy.heart import Widths
 from cxr.core import configuration
 from cxr.core.artifacts import digest
 from cxr.core.errors import InputError
@@ -300,7 +301,7 @@ def test_tables_and_records_have_the_columns_that_are_written_down(finished):
     assert list(pd.read_csv(tables / "split.csv")) == ["image_id", "split"]
     assert list(pd.read_csv(tables / "test_patients.csv")) == ["patient_id"]
     assert list(pd.read_csv(tables / "boxes.csv")) == ["image_id", "finding", "x", "y", "width", "height"]
-    masks = ["image_id", "area_fraction", "components", "accepted", "reason", "doubt"]
+    masks = ["image_id", "area_fraction", "components", "accepted", "reason", "doubt", *vars(Widths())]
     assert list(pd.read_csv(tables / "lung_masks.csv")) == masks
     affine = {"width", "height", "scale_x", "scale_y", "offset_x", "offset_y", "mask_used", "problem"}
     assert affine <= set(pd.read_csv(tables / "images_32.csv"))

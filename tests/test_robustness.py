@@ -151,7 +151,9 @@ def test_a_read_only_disk_is_said_and_steps_that_are_up_to_date_still_answer(tmp
     assert "up to date" in project.run(*TABLES).stdout
     failed = project.run("etl/5_pack_arrays.py")
     assert failed.returncode == 5
-    assert re.fullmatch(r"error: .*Read-only file system\. Make it writable, or change DATA_DIR.*\n", failed.stderr)
+    assert re.fullmatch(
+        r"error: .*Read-only file system\. Make it writable, or change --out, or DATA_DIR.*\n", failed.stderr
+    )
 
 
 def test_training_on_a_full_disk_stops_with_one_line_and_goes_on_when_there_is_room(tmp_path, disk):

@@ -104,32 +104,35 @@ def rows(task, ious, patients, method="m"):
 
 
 def test_intervals_are_by_patient_not_by_film():
-    # Of two patients with eight films each a resample has both, or one twice: its mean is 0, .5 or 1. By film, sixteen
-    # would be drawn, and a mean of 0 or 1 would come once in 65,536 resamples.
-    table = summary(rows("Edema", [0.0] * 8 + [1.0] * 8, [1] * 8 + [2] * 8), 200, 0)
+    # Of six patients with eight films each, three all right and three all wrong, a resample has 0 to 6 right ones: its
+    # mean is a sixth of that, below .17 or above .83 in one of 9 resamples. By film, 48 would be drawn, and a mean as
+    # far from a half would come once in a million.
+    table = summary(rows("Edema", [0.0] * 24 + [1.0] * 24, np.repeat(np.arange(6), 8).tolist()), 400, 0)
     edema = table.iloc[0]
-    assert (edema["iou"], edema["iou_low"], edema["iou_high"]) == (0.5, 0, 1)
-    assert (edema["iou_films"], edema["iou_patients"]) == (16, 2)
+    assert edema["iou"] == 0.5
+    assert (edema["iou_low"], edema["iou_high"]) == (pytest.approx(1 / 6, abs=0.1), pytest.approx(5 / 6, abs=0.1))
+    assert (edema["iou_films"], edema["iou_patients"]) == (48, 6)
     assert (edema["hit_films"], edema["hit_patients"]) == (0, 0)
     assert math.isnan(edema["hit"])
 
 
 def test_the_mean_is_over_the_tasks_however_many_films_each_has():
     scores = pd.concat(
-        [rows("Edema", [1.0, 1.0, 1.0], [1, 2, 3]), rows("Atelectasis", [0.0, math.nan, 0.5], [1, 2, 3])]
+        [rows("Edema", [1.0] * 6, range(6)), rows("Atelectasis", [0.0, math.nan, 0.5, 0.0, 0.5, 0.25], range(6))]
     )
-    table = summary(pd.concat([scores, rows("Edema", [0.2, 0.2, 0.2], [1, 2, 3], "n")]), 50, 0)
+    table = summary(pd.concat([scores, rows("Edema", [0.2] * 6, range(6), "n")]), 50, 0)
     assert table["method"].tolist() == ["m", "m", "m", "n", "n"]
     assert table["task"].tolist() == ["Atelectasis", "Edema", outline_scores.MEAN, "Edema", outline_scores.MEAN]
     assert table["iou"].tolist() == pytest.approx([0.25, 1, 0.625, 0.2, 0.2])
-    assert table["iou_films"].tolist() == [2, 3, 3, 3, 3]
-    # Of Edema all are alike, of which resampling says nothing; Atelectasis alone varies, from 0 to .5.
-    assert table["iou_low"][1:3].tolist() == pytest.approx([math.nan, 0.5], nan_ok=True)
-    assert "0.625 (0.500 to 0.750)" in outline_scores.text(table)
+    assert table["iou_films"].tolist() == [5, 6, 6, 6, 6]
+    # Of Edema all are alike, of which resampling says nothing; Atelectasis alone varies, and the mean half as much.
+    assert math.isnan(table["iou_low"][1])
+    assert 0.5 <= table["iou_low"][2] < 0.6
+    assert "0.625 (0.5" in outline_scores.text(table)
 
 
 def test_one_patient_alone_makes_no_interval_of_its_task_or_of_the_mean():
-    scores = pd.concat([rows("Edema", [1.0, 0.0], [1, 2]), rows("Atelectasis", [1.0, math.nan], [1, 2])])
+    scores = pd.concat([rows("Edema", [1.0, 0.0] * 3, range(6)), rows("Atelectasis", [1.0] + [math.nan] * 5, range(6))])
     table = summary(scores, 50, 0)
     assert table["iou_low"].isna().tolist() == [True, False, True]
     assert summary(scores, 0, 0)["iou_low"].isna().all()

@@ -9,7 +9,7 @@ import pytest
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_csv
-from cxr.core.errors import FilmError, InputError
+from cxr.core.errors import FilmError, InputError, counted
 from cxr.core.findings import FINDINGS
 from cxr.imaging import chest_films
 from cxr.imaging.decoding import open_film
@@ -106,6 +106,6 @@ def test_a_pack_reads_listed_films_names_them_in_its_record_and_is_made_anew_whe
         (settings.dataset_dir / "films.txt").write_text(lines)
         chest_films._read.cache_clear()  # a run reads the list once
         load_script("src/classification/etl/5_pack_arrays.py").main(given)
-        assert f"{unreadable} films unreadable" in capsys.readouterr().out
+        assert f"{counted(unreadable, 'film')} unreadable" in capsys.readouterr().out
         record = json.loads(settings.pack(32).with_suffix(".json").read_text())
         assert record["inputs"]["chest_films"] == sorted(lines.split())

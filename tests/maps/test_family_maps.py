@@ -98,7 +98,7 @@ def test_a_film_that_is_asked_for_twice_is_drawn_once(tmp_path):
 
 def test_a_film_that_was_not_scored_is_refused_by_name(tmp_path):
     scored = scored_films(tmp_path, [1], [0.9])
-    with pytest.raises(InputError, match=r"--film 0001_000: not among the 1 films of val and test, such as nih/000000"):
+    with pytest.raises(InputError, match=r"--film 0001_000: not among the 1 film of val and test, such as nih/000000"):
         family_maps.choose_films(scored, F0, ["0001_000"], 0)
 
 

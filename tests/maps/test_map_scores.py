@@ -8,7 +8,7 @@ from cxr.core.artifacts import write_csv
 from cxr.core.findings import FINDINGS
 from cxr.maps import lung_regions, map_scores
 from cxr.preparation.packs import write_rows, written_pack
-from tests.conftest import settings_in
+from tests.conftest import settings_in, tiny_params
 from tests.maps.test_family_maps import BOX_COLUMNS, SIZE, scored_films
 
 F0, F1 = FINDINGS[:2]
@@ -71,7 +71,7 @@ def test_a_mask_that_was_not_accepted_says_nothing_of_the_lungs(scored, tmp_path
     accepted = pd.DataFrame({"image_id": scored.table["image_id"], "accepted": [True, False, True]})
     write_csv(accepted, path.with_suffix(".csv"))
     masks = lung_regions.masks_of(settings_in(tmp_path), scored.table["image_id"])
-    scored = dataclasses.replace(scored, masks=masks)
+    scored = dataclasses.replace(scored, masks=masks, params=tiny_params(LUNG_MASKING="loose"))
     scores = map_scores.score_all({"gradcam": scored}, ["tiny"], "ensemble")
     own = scores[scores["network"] == "tiny"].set_index("film")
     assert own["in_lungs"].iloc[0] == pytest.approx(1, abs=0.03)
