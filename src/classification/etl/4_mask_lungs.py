@@ -78,13 +78,11 @@ def main(argv=None):
         write_csv(table, masks_csv)
         masks = packs.open_pack(masks_npy, "this script")
         distances, limit = film_checks.far_from_the_rest(film_checks.thumbnails(masks))
-        shapes = [shape_of(mask) for mask in masks]
-        titles = [title(*about) for about in zip(images["image_id"], table.itertuples(), strict=True)]
-        found = zip(titles, table.itertuples(), shapes, distances, strict=True)
-        measured = [how_odd(*about, limit) for about in found]
-        widths = [Widths(*row) for row in table[list(vars(Widths()))].itertuples(index=False)]
-        draw_sheet(paths, masks, widths, params.pack.fit, spread(np.arange(len(images)), SHOWN), titles, preview)
-        draw_sheet(paths, masks, widths, params.pack.fit, odd(shapes, distances), measured, doubtful)
+        shown = table.iloc[spread(np.arange(len(images)), SHOWN)]
+        draw_sheet(paths, masks, params.pack.fit, shown, [title(row) for row in shown.itertuples()], preview)
+        shown = table.iloc[odd(masks, table["doubt"], distances)]
+        titles = [how_odd(row, masks[row.Index], distances[row.Index], limit) for row in shown.itertuples()]
+        draw_sheet(paths, masks, params.pack.fit, shown, titles, doubtful)
         rejected = ~table["accepted"]
         counts = f"{counted(len(table), 'mask')}, {rejected.sum()} not accepted (whole film used)"
         return [
@@ -117,35 +115,36 @@ def ratios(ratio, images):
     ]
 
 
-def draw_sheet(paths, masks, widths_of, fit, rows, titles, picture):
-    """Some of the films with the outlines of their masks and the widths of heart and thorax."""
-    films = [reading.try_square(paths[row], masks.shape[1], fit)[0] for row in rows]
-    contours, widths = list(masks[rows]), [widths_of[row] for row in rows]
-    film_pictures.preview_grid(films, [titles[row] for row in rows], picture, contours=contours, widths=widths)
+def draw_sheet(paths, masks, fit, shown, titles, picture):
+    """The films of some rows of the table with the outlines of their masks and the widths of heart and thorax."""
+    films = [reading.try_square(paths[row], masks.shape[1], fit)[0] for row in shown.index]
+    widths = [Widths(*row) for row in shown[list(vars(Widths()))].itertuples(index=False)]
+    film_pictures.preview_grid(films, titles, picture, contours=list(masks[shown.index]), widths=widths)
 
 
-def odd(shapes, distances):
+def odd(masks, doubt, distances):
     """Rows of masks to look at: those of a doubtful shape, the oddest first, then those farthest from the others."""
-    oddness = np.array([shape.oddness for shape in shapes])
-    doubtful = np.argsort(-oddness, kind="stable")[: min(SHOWN, int((oddness > 1).sum()))]
+    doubtful = np.flatnonzero(doubt != "")  # their shapes alone are measured again
+    oddness = np.array([shape_of(masks[row]).oddness for row in doubtful])
+    doubtful = doubtful[np.argsort(-oddness, kind="stable")][:SHOWN]
     farthest = np.argsort(-distances, kind="stable")
     return np.array(list(dict.fromkeys([*doubtful, *farthest]))[: 2 * SHOWN])
 
 
-def title(image_id, row):
+def title(row):
     """A film's name on a sheet, and why its mask is not accepted, or doubtful."""
     said = row.doubt if row.accepted else f"REJECTED: {row.reason}"
-    return f"{image_id} {said}".strip()
+    return f"{row.image_id} {said}".strip()
 
 
-def how_odd(said, row, shape, distance, limit):
+def how_odd(row, mask, distance, limit):
     """The title, and of a mask that is neither refused nor of a doubtful shape why it is shown."""
-    far = f"{said}: distance {distance:.2f} from the other masks"
     if row.reason or row.doubt:
-        return said
+        return title(row)
+    far = f"{title(row)}: distance {distance:.2f} from the other masks"
     if distance > limit:
         return f"{far}, expected {limit:.2f} or less"
-    return f"{far}, not doubtful: {shape.measured}"
+    return f"{far}, not doubtful: {shape_of(mask).measured}"
 
 
 if __name__ == "__main__":

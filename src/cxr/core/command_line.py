@@ -16,7 +16,6 @@ from cxr.core import locks, machine, process_group
 from cxr.core.configuration import load_params, load_settings
 from cxr.core.errors import InputError, MachineError, hint, one_line, printable
 from cxr.core.parameters import Params
-from cxr.core.progress import end_bars
 from cxr.core.settings import CHEST_FILMS, Settings, expanded
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -206,7 +205,8 @@ def _status(main: Callable[[], int | None]) -> int | str | None:
     except (Exception, KeyboardInterrupt) as error:
         if sys.stdout.unread or sys.stderr.unread:
             raise
-        end_bars()
+        if bars := sys.modules.get("cxr.core.progress"):  # else none was drawn; importing it would delay each start
+            bars.end_bars()
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()
         message, status = explained(error)

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
+from cxr.core.errors import counted
+
 FEWEST = 10  # patients with a finding, and without it, below which a figure is marked: one film moves it by much
 LEAST = 5  # below which resampling says nothing of it
 NO_WIDTH = 1e-12  # rounding of a mean of equal numbers
@@ -129,7 +131,7 @@ def shortage_of(positive: int, negative: int, needed: int = FEWEST) -> str | Non
     """`shortage` of so many patients with the finding, and without it."""
     counts = {"positive": positive, "negative": negative}
     rarer = min(counts, key=counts.get)
-    return None if counts[rarer] >= needed else f"{counts[rarer]} {rarer} patient{'' if counts[rarer] == 1 else 's'}"
+    return None if counts[rarer] >= needed else counted(counts[rarer], f"{rarer} patient")
 
 
 def too_few(truth: np.ndarray, patients: np.ndarray) -> bool:

@@ -97,7 +97,7 @@ def _others(paths: pd.Series) -> list[str]:
 
 def check_lungs(settings: Settings) -> Checked:
     """The lung sets, paired: what has no partner, and how many pairs each set has."""
-    films_dir, masks_dir = settings.dataset_dir_segmentation, settings.mask_dir
+    films_dir, masks_dir = lung_films.places(settings)
     films, masks = sets = lung_sets.list_sets(films_dir, masks_dir)
     pairs, listed = lung_sets.pair_masks(films_dir, masks_dir, sets)
     without = counted(len(listed), "file")
