@@ -241,7 +241,7 @@ def test_of_real_masks_as_they_were_drawn_none_is_doubtful():
     films, masks = SHARED / "CXR_png", SHARED / "masks"
     pairs = lung_sets.pair_masks(films, masks)[0].iloc[::6]
     drawn = [lung_sets.read_pair(*_files(pair, films, masks))[1] for pair in pairs.itertuples()]
-    shapes = [shape_of(fit_square(mask, 256, "pad", nearest=True)[0]) for mask in drawn]
+    shapes = [shape_of(fit_square(mask, 256, "pad", is_mask=True)[0]) for mask in drawn]
     assert (len(shapes), [shape for shape in shapes if shape.doubt]) == (69, [])
 
 

@@ -373,7 +373,7 @@ def test_a_box_is_cut_out_before_it_is_fitted():
 def test_a_mask_stays_black_and_white():
     mask = np.where(GRAYS > 100, 255, 0).astype(np.uint8)
     for size in (20, 40, 100):
-        square, _ = fit_square(mask, size, nearest=True)
+        square, _ = fit_square(mask, size, is_mask=True)
         assert set(np.unique(square)) == {0, 255}
 
 
@@ -464,7 +464,7 @@ def test_a_dot_of_a_packed_film_lands_where_its_table_says(tmp_path, masking, fi
 
     write_image(film_with_dot(), tmp_path / "film.png")
     with written_pack(tmp_path / "masks.npy", 2, 64) as temporary:
-        write_rows(temporary, 1, fit_square(drawn_lungs(), 64, fit, nearest=True)[0][None])
+        write_rows(temporary, 1, fit_square(drawn_lungs(), 64, fit, is_mask=True)[0][None])
     sizes = (96, 128)
     for size in sizes:
         with written_pack(tmp_path / f"images_{size}.npy", 2, size):

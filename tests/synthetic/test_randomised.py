@@ -53,11 +53,12 @@ def test_the_ratio_of_the_masks_is_the_drawn_one():
 
 def test_readers_habits_move_the_outline_where_they_say(monkeypatch):
     areas = {}
-    for habit in ("none", "medial", "lateral", "base", "hilar", "blunt"):
+    for habit in ("none", "medial", "lateral", "base", "hilar", "blunt", "apex"):
         drawn_so = Readers(**({} if habit == "none" else {habit: 0.05}))
         monkeypatch.setattr(randomised, "_readers", lambda rng, drawn_so=drawn_so: drawn_so)
         areas[habit] = np.array([(film.lungs > 0).mean() for film in films(6)])
-    assert (areas["medial"] > areas["none"]).all()
+    for larger in ("medial", "apex"):
+        assert (areas[larger] > areas["none"]).all(), larger
     for smaller in ("lateral", "base", "hilar", "blunt"):
         assert (areas[smaller] < areas["none"]).all(), smaller
 

@@ -10,7 +10,7 @@ CORNER = 0.16  # of either side: markers lie within, costophrenic angles do not
 
 
 def fit_square(
-    film: np.ndarray, size: int, fit: str = "pad", box: tuple[int, int, int, int] | None = None, nearest: bool = False
+    film: np.ndarray, size: int, fit: str = "pad", box: tuple[int, int, int, int] | None = None, is_mask: bool = False
 ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """Bring a film, or a box of it, to a square.
 
@@ -23,12 +23,14 @@ def fit_square(
         Black margins around the centred film, or another scale for each axis.
     box : (x, y, width, height), pixels, optional
         What is kept of the film; the whole film where None.
-    nearest : bool
-        Nearest neighbour, for masks; else area averages (smaller) or linear interpolation (larger).
+    is_mask : bool
+        The film holds 0 and 255, and so does the square: 255 where at least half of a pixel is. (Its nearest pixel
+        would move a mask: by a quarter of a pixel where two become one.)
 
     Returns
     -------
     square : ndarray of shape (size, size), uint8
+        Area averages (smaller) or linear interpolation (larger).
     affine : (scale_x, scale_y, offset_x, offset_y)
         ``x_square = scale_x * x_film + offset_x``, in coordinates where pixel i covers [i, i + 1).
     """
@@ -42,8 +44,9 @@ def fit_square(
             part, margin_y, side - height - margin_y, margin_x, side - width - margin_x, cv2.BORDER_CONSTANT, value=0
         )
     smaller = affine[0] < 1 or affine[1] < 1
-    method = cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    square = cv2.resize(part, (size, size), interpolation=method)
+    square = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    if is_mask:
+        square = np.where(square > 127, np.uint8(255), np.uint8(0))
     return square, affine
 
 

@@ -50,7 +50,7 @@ def try_pair(
         return None, None, f"{UNREADABLE}{error}"
     except InputError as error:
         return None, None, str(error)
-    squares = [fit_square(mask, size, fit, nearest=True)[0] for mask in (lungs, heart)]
+    squares = [fit_square(mask, size, fit, is_mask=True)[0] for mask in (lungs, heart)]
     if not masks[1]:
         squares[1][:] = NOT_KNOWN  # beside the film, too
     return fit_square(film, size, fit)[0], np.stack(squares, axis=-1), ""
@@ -100,7 +100,7 @@ def try_checked(
     path, *masks = files
     try:
         film = open_film(path)
-        mask = fit_square(read_pair(path, masks)[1], size, fit, nearest=True)[0] if masks else None
+        mask = fit_square(read_pair(path, masks)[1], size, fit, is_mask=True)[0] if masks else None
     except FilmError as error:
         return None, None, None, f"{UNREADABLE}{error}"
     except InputError as error:

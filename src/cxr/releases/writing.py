@@ -30,7 +30,7 @@ from cxr.synthetic.phantoms import draw_film, draw_patient
 MARKER = "phantoms.json"
 UNFINISHED = "phantoms_unfinished.json"
 HEARTS = "heart"  # folder of the hearts' masks, within that of the lungs': SCR keeps JSRT's in one of this name
-VERSION = 3  # raise it when the same parameters give other films
+VERSION = 4  # raise it when the same parameters give other files
 FILMS_PER_FOLDER = 600  # NIH: images_001, images_002, …
 
 

@@ -112,7 +112,7 @@ def _mediastinum(anatomy, pose, heart, hilum_y):
     right_x = np.append(right_x, [0.85 * right_edge, 0.9 * right_edge, -0.05])
     right_y = np.array([top, anatomy.apex + 0.03, anatomy.apex + 0.15, knob_y + 0.02, hilum_y - 0.05])
     right_y = np.append(right_y, [hilum_y + 0.20, hilum_y + 0.36, bottom])
-    swell = 1.15 * anatomy.knob
+    swell = 1.15 * anatomy.knob + 2 * min(wide, 0.0)
     left_edge = heart[:, 0].max()
     left_x = [0.05, 0.55 * left_edge, 0.175 + wide, 0.165 + wide, 0.130 + wide, 0.09 + swell, 0.08 + swell]
     left_x += [0.105 + 0.5 * wide, 0.115 + wide, 0.14 + wide, 0.20 + wide]

@@ -24,7 +24,7 @@ class Anatomy:
     dome_arch: float  # height of the domes above the costophrenic angles, 1 as usual
     dome_peak: float  # where the domes are highest, 0 midline … 1 chest wall
     dome_round: float  # 0 a dome that falls at its very side, 1 one that falls all the way
-    girth: float  # extra half width of the great vessels above the heart
+    girth: float  # extra half width of the great vessels above the heart; negative: narrower
     habitus: float  # soft tissue: 0 thin, 1 obese
     breast: float  # radius of the breast shadow, 0 for none
     shoulder: float  # y of the shoulders, relative to the apices
@@ -38,6 +38,8 @@ class Anatomy:
     lung_markings: float  # contrast of the vessels
     tree_seed: int  # seed of the vessel tree
     gas: float = 1.0  # in stomach and bowel: how much darker and larger than usual
+    shoulders: float = 0.76  # thickness of the trunk at the shoulders, 1 as of the chest
+    flank: float = 1.0  # soft tissue beside the chest: times the usual
 
 
 @dataclass(frozen=True)

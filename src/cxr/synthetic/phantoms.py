@@ -37,6 +37,7 @@ class Readers:
     medial: so much nearer the midline than the great vessels, but for the aortic knob. lateral: so much within the
     chest wall. base: so much above the diaphragm. hilar: so much of the vessels at the left hilum, and half of it at
     the right one, is left out. blunt: radius of the tips, such as the costophrenic angles, that are left out.
+    apex: so much above the apices.
     """
 
     medial: float = 0.0
@@ -44,6 +45,7 @@ class Readers:
     base: float = 0.0
     hilar: float = 0.0
     blunt: float = 0.0
+    apex: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ def draw_posed(
     boxes = {
         name: tuple(_scaled(box, size / scene.frame.size) for box in of_name) for name, of_name in scene.boxes.items()
     }
-    heart = np.where(frame.fill([chest.heart]) > 127, np.uint8(255), np.uint8(0))
+    # On the lungs' grid, so that its mask lies as theirs do over what the rays show.
+    heart = _enlarged(scene.frame.fill([chest.heart]) / 255, size)
     return Film(pixels, _lung_mask(scene, size, readers), heart, boxes, ratio)
 
 
@@ -181,12 +184,16 @@ def _lung_mask(scene, size, readers):
         drowned = (scene.filled > 0.85) & (scene.y > scene.chest.angle_y - 0.30)
         if drowned[lungs > 0.5].mean() > 0.08:
             lungs = np.where(drowned, 0, lungs)
-    full = cv2.resize(lungs.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
-    mask = np.where(full > 0.5, 255, 0).astype(np.uint8)
+    mask = _enlarged(lungs, size)
     if readers and (radius := round(readers.blunt * scene.frame.scale * size / scene.frame.size)):
         disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk)
     return mask
+
+
+def _enlarged(share, size):
+    """A mask (size, size) uint8, 0 or 255, of shares (G, G) of 0..1."""
+    return np.where(upsampled(share, size) > 0.5, np.uint8(255), np.uint8(0))
 
 
 def _as_read(scene, readers):
@@ -204,6 +211,7 @@ def _as_read(scene, readers):
         low = smooth_step((side[:, 1] - anatomy.apex) / anatomy.lung_height - 0.5)
         outline = np.column_stack([side[:, 0] * (1 - readers.lateral / anatomy.half_width), side[:, 1]])
         outline[:, 1] -= readers.base * np.minimum(2 * low, 1)
+        outline[:, 1] -= readers.apex * (1 - smooth_step((side[:, 1] - anatomy.apex) / 0.3))
         both += scene.frame.fill([outline]).astype(np.float32) / 255 * (sign * scene.x > 0)
     return both * (1 - middle)
 

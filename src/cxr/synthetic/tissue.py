@@ -24,7 +24,8 @@ def _tissue(rng, frame, scene, patient):
     depth = _depth(coarse.fill([torso]), coarse.scale, 1.6)
     trunk = 1.30 - 0.95 * np.exp(-depth / 0.16) - 0.35 * np.exp(-depth / 0.024)
     limbs = 0.85 * (1 - np.exp(-_depth(coarse.fill(arms), coarse.scale, 1.6) / 0.07))
-    trunk *= 0.76 + 0.24 * smooth_step((scene.y - anatomy.apex - 0.05) / 0.45)  # shoulders are thinner than the chest
+    below = smooth_step((scene.y - anatomy.apex - 0.05) / 0.45)
+    trunk *= anatomy.shoulders + (1 - anatomy.shoulders) * below
     stopped = np.maximum(trunk, limbs) * (0.93 + 0.16 * anatomy.habitus)
     belly = np.clip((scene.y - 0.25) / 0.8, 0, 1) * np.clip(3 * trunk - 0.6, 0, 1)
     liver = smooth_step(0.5 - scene.x / 0.5) * smooth_step((scene.y - chest.dome_y[0]) / 0.3)
@@ -62,7 +63,7 @@ def _tissue(rng, frame, scene, patient):
 
 def _outlines(anatomy, pose, chest):
     """Outline of the trunk with neck and shoulders (n, 2), and of both arms."""
-    fat = 0.085 + 0.19 * anatomy.habitus
+    fat = (0.085 + 0.19 * anatomy.habitus) * anatomy.flank
     wide = anatomy.half_width
     top = anatomy.apex + anatomy.shoulder
     x = np.array([0.31, 0.29, 0.36, 0.62, 1.18 * wide, 1.50 * wide, 1.62 * wide, 1.45 * wide, wide + fat + 0.05])
