@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxr.anatomy.heart import Widths, clean_heart, measure
+from cxr.anatomy.heart import Widths, clean_heart, measure, share_between, why_no_room
 from cxr.synthetic.patients import draw_patient
 from cxr.synthetic.phantoms import draw_film
 
@@ -45,3 +45,35 @@ def test_the_ratio_of_a_drawn_film_is_the_one_that_was_drawn(seed):
     rng = np.random.default_rng(seed)
     film = draw_film(rng, draw_patient(rng), {"Cardiomegaly": 0.5} if seed % 2 else {}, size=512)
     assert measure(film.lungs, film.heart).cardiothoracic_ratio == pytest.approx(film.cardiothoracic_ratio, abs=0.02)
+
+
+HEART = mask_of((42, 40, 16, 40))  # its upper half, rows 40 to 59, has both lungs of LUNGS beside it
+
+
+def test_a_heart_between_the_lungs_has_room():
+    assert share_between(LUNGS, HEART) == 1
+    assert why_no_room(LUNGS, HEART) == ""
+    below = mask_of((42, 40, 16, 20), (42, 60, 16, 20))  # where its lower half lies does not matter
+    assert share_between(mask_of((10, 20, 30, 40), (60, 20, 30, 40)), below) == 1
+
+
+@pytest.mark.parametrize(
+    ("lungs", "share"),
+    [
+        (mask_of((10, 20, 80, 60)), 0),  # grown across the heart
+        (mask_of((10, 20, 40, 60), (60, 20, 30, 60)), 0),  # over half of it
+        (mask_of((10, 20, 39, 60), (60, 20, 30, 60)), 1),  # over less
+        (mask_of((10, 20, 30, 60), (60, 20, 30, 30)), 0.5),  # rows 40 to 49 alone have the second lung beside them
+        (mask_of((10, 20, 30, 60)), 0),  # one lung
+    ],
+)
+def test_lungs_that_leave_the_heart_no_room_are_odd(lungs, share):
+    assert share_between(lungs, HEART) == share
+    assert share_between(lungs[:, ::-1], HEART[:, ::-1]) == share
+    said = f"{share:.0%} of the heart's upper half lies between the lungs, expected 80% or more"
+    assert why_no_room(lungs, HEART) == ("" if share == 1 else said)
+
+
+def test_without_a_heart_nothing_is_said():
+    assert np.isnan(share_between(LUNGS, mask_of()))
+    assert why_no_room(LUNGS, mask_of()) == ""

@@ -72,6 +72,23 @@ def test_lung_masks_come_in_the_order_of_the_films_and_none_is_lost():
         assert each.quality.accepted
 
 
+class WithHeart(BrightIsLung):
+    """The same, and a heart where a film is gray; there lung is no less likely."""
+
+    def predict_on_batch(self, films):
+        lung = super().predict_on_batch(films)
+        return np.concatenate([lung, (lung > 0.6) & (lung < 0.8)], axis=-1)
+
+
+def test_lungs_that_are_grown_over_the_heart_are_doubtful_and_accepted():
+    film = lung_film()
+    film[12:22, 12:18] = 180
+    (found,) = outlined_films(WithHeart(), [film], params_of())
+    assert found.heart.any()
+    assert found.quality.accepted
+    assert found.quality.doubt == "0% of the heart's upper half lies between the lungs, expected 80% or more"
+
+
 def test_every_batch_of_lung_films_has_the_same_shape_and_the_last_is_padded_with_black():
     unet = BrightIsLung()
     found = list(outlined_films(unet, (lung_film() for _ in range(6)), params_of()))

@@ -11,9 +11,9 @@ import pytest
 
 from cxr.core.configuration import InputError
 from cxr.core.findings import FINDINGS
-from cxr.releases.plan import PERSISTENCE, plan_chexpert, plan_films, plan_nih
+from cxr.releases.plan import OTHER_LABELS, PERSISTENCE, PlannedFilm, plan_chexpert, plan_films, plan_nih
 from cxr.releases.tables import CHEXPERT_COLUMNS, UNCERTAIN_BELOW, chexpert_labels
-from cxr.releases.writing import ReleaseParams, write_releases
+from cxr.releases.writing import Job, ReleaseParams, draw_job, write_releases
 
 SMALL = ReleaseParams(nih_films=14, chexpert_films=12, lung_films=10, size=128, seed=2)
 
@@ -192,3 +192,13 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
         write(tmp_path)
     assert mine.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["Data_Entry_2017.csv", "dataset"]
+
+
+def test_hospitals_draw_some_labels_beside_the_findings_and_only_name_the_others(tmp_path):
+    drawn = set()
+    for label in ("nothing", *OTHER_LABELS):
+        others = {} if label == "nothing" else {label: 0.9}
+        draw_job(Job(PlannedFilm("nih", 1, 0, "PA", {}, others), tmp_path / f"{label}.png", None, seed=3, size=128))
+        if (tmp_path / f"{label}.png").read_bytes() != (tmp_path / "nothing.png").read_bytes():
+            drawn.add(label)
+    assert drawn == {"Infiltration", "Atelectasis", "Nodule", "Mass"}

@@ -8,6 +8,7 @@ import numpy as np
 OUTLINES = ("lungs", "heart")  # of a film, in the order of the masks' last axis
 NOT_KNOWN = 128  # gray all over a mask that nobody drew
 LEAST_HEART = 0.2  # of the thorax, below which what was found is no heart
+LEAST_BETWEEN = 0.8  # of the heart's upper half, below which the lungs leave it no room
 NAN = float("nan")
 
 
@@ -65,6 +66,29 @@ def measure(lungs: np.ndarray, heart: np.ndarray) -> Widths:
         thorax_right=right[widest] / side,
         thorax_y=(rows[widest] + 0.5) / height,
     )
+
+
+def share_between(lungs: np.ndarray, heart: np.ndarray) -> float:
+    """Share of the rows of the heart's upper half with lung on both of its sides, and not over half of it or more.
+
+    The lower half may lie below the diaphragm. lungs, heart: masks (H, W), uint8, set from 128 on. NaN without a heart.
+    """
+    rows, (left, right) = _spans(heart)
+    if not len(rows):
+        return NAN
+    upper = slice((len(rows) + 1) // 2)
+    lung, of_heart = lungs[rows[upper]] >= 128, heart[rows[upper]] >= 128
+    column = np.arange(heart.shape[1])
+    beside = [(lung & side).any(axis=1) for side in (column < left[upper, None], column >= right[upper, None])]
+    return float(np.mean(beside[0] & beside[1] & (2 * (lung & of_heart).sum(axis=1) < of_heart.sum(axis=1))))
+
+
+def why_no_room(lungs: np.ndarray, heart: np.ndarray) -> str:
+    """What is odd about lungs that leave a heart no room, "" where nothing is; masks (H, W), uint8, set from 128 on."""
+    share = share_between(lungs, heart)
+    if not share < LEAST_BETWEEN:
+        return ""
+    return f"{share:.0%} of the heart's upper half lies between the lungs, expected {LEAST_BETWEEN:.0%} or more"
 
 
 def _spans(mask):

@@ -33,7 +33,7 @@ FLAGS = (*OF_MASK, *OF_ONE_FILM, "far_from_training")
 MEANINGS = {
     "mask_rejected": "The lung mask failed its check; the whole film was used.",
     "doubtful_mask": "The lung mask has an odd shape, as of one that takes the air beside an arm (its outer edge is "
-    "dented) or climbs the neck; it was used all the same.",
+    "dented), climbs the neck or leaves the heart no room; it was used all the same.",
     "lateral": "Header, file name or picture say that it is a lateral film; the networks know frontal ones.",
     "looks_inverted": "The film looks like a negative: what is dense should be bright.",
     "nearly_empty": "Few or flat grays: a mask, a blank or a nearly empty film.",

@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from cxr.anatomy.heart import OUTLINES, Widths, clean_heart, measure
+from cxr.anatomy.heart import OUTLINES, Widths, clean_heart, measure, why_no_room
 from cxr.anatomy.lungs import MaskQuality, clean_mask
 from cxr.core import process_group
 from cxr.core.parameters import MAP_METHODS, Params
@@ -80,6 +80,7 @@ def _outlined(probabilities: np.ndarray, threshold: float) -> Outlined:
     if probabilities.shape[-1] < len(OUTLINES):
         return Outlined(lungs, None, quality, Widths())
     heart = clean_heart(probabilities[..., 1], threshold)
+    quality = replace(quality, doubt=quality.doubt or why_no_room(lungs, heart))
     return Outlined(lungs, heart, quality, measure(lungs, heart) if quality.accepted else Widths())
 
 

@@ -24,7 +24,7 @@ from cxr.releases.tables import (
     _write_truth,
     chexpert_paths,
 )
-from cxr.synthetic.drawn_findings import DRAWN_LABELS
+from cxr.synthetic.drawn_findings import DEMO_LABELS
 from cxr.synthetic.phantoms import draw_film, draw_patient
 
 MARKER = "phantoms.json"
@@ -173,7 +173,7 @@ def draw_job(job):
     key = [job.seed, HOSPITAL_NUMBERS[planned.hospital], planned.patient]
     patient = draw_patient(np.random.default_rng([*key, 1]))
     rng = np.random.default_rng([*key, 2 + planned.number, int(planned.view == "LATERAL")])
-    drawn = {name: value for name, value in planned.others.items() if name in DRAWN_LABELS} | planned.severities
+    drawn = {name: value for name, value in planned.others.items() if name in DEMO_LABELS} | planned.severities
     film = draw_film(rng, patient, drawn, planned.view, planned.hospital, job.size)
     rows = _cut(rng, planned.hospital, job.size)
     if job.keep_film:

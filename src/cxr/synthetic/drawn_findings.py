@@ -7,6 +7,7 @@ markings blur or end, which lines it draws. `cxr.synthetic.phantoms` turns that 
 import numpy as np
 
 from cxr.core.findings import FINDINGS
+from cxr.synthetic.chronic import CHRONIC
 from cxr.synthetic.outlines import chest_half_width
 from cxr.synthetic.patients import SIDES
 from cxr.synthetic.scene import Scene, ragged, smooth_step
@@ -235,5 +236,7 @@ DRAWERS = {
     "Nodule": _nodule,
     "Mass": _mass,
     "Infiltration": _infiltration,
+    **CHRONIC,  # last: a film's other findings stay as they are
 }
 DRAWN_LABELS = tuple(name for name in DRAWERS if name not in FINDINGS)  # drawn beside the findings
+DEMO_LABELS = tuple(name for name in DRAWN_LABELS if name not in CHRONIC)  # those that the demo's hospitals draw

@@ -178,13 +178,13 @@ def _scene(frame, anatomy, pose, chest):
 
 
 def _lung_mask(scene, size, readers):
-    """Both lungs as people outline them: opacities belong to the lung, a large effusion does not."""
+    """Both lungs as people outline them: opacities belong to the lung, a large effusion and thick pleura do not."""
     lungs = scene.lungs[0] + scene.lungs[1] if readers is None else _as_read(scene, readers)
     if "Effusion" in scene.boxes and not scene.pose.supine:
         drowned = (scene.filled > 0.85) & (scene.y > scene.chest.angle_y - 0.30)
         if drowned[lungs > 0.5].mean() > 0.08:
             lungs = np.where(drowned, 0, lungs)
-    mask = _enlarged(lungs, size)
+    mask = _enlarged(lungs * (1 - scene.rind), size)
     if readers and (radius := round(readers.blunt * scene.frame.scale * size / scene.frame.size)):
         disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disk)

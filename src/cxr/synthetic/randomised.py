@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from cxr.core.findings import FINDINGS
+from cxr.synthetic.chronic import changed_body
 from cxr.synthetic.devices import add_devices
 from cxr.synthetic.drawn_findings import DRAWN_LABELS
 from cxr.synthetic.exposure import HOSPITALS, Hospital
@@ -39,8 +40,8 @@ def film_and_masks(number: int, seed: int, size: int) -> tuple[np.ndarray, np.nd
 def draw_randomised_film(rng: np.random.Generator, size: int = 512) -> Film:
     """A frontal film (size, size) with its masks; the same state of ``rng`` gives the same bytes."""
     body, finding, posing, framing, site, marking, drawing, exposing, labelling, graying = rng.spawn(10)
-    patient = random_patient(body)
     severities = _severities(finding)
+    patient = changed_body(random_patient(body), severities)
     pose = _pose(posing, patient, severities)
     frame = _frame(framing, patient, size)
     devices = (
@@ -55,7 +56,7 @@ def draw_randomised_film(rng: np.random.Generator, size: int = 512) -> Film:
 
 
 def random_patient(rng: np.random.Generator) -> Patient:
-    """A patient of any age and shape: children, obesity, emphysema, a bent spine, high domes, a lung that shrank."""
+    """A patient of any age and shape: children, obesity, a bent spine, high domes, a lung that shrank."""
     patient = draw_patient(rng)
     a = patient.anatomy
     # Where the real films of Montgomery and Shenzhen end beside the great vessels, at the shoulders, below the arms.
@@ -87,11 +88,8 @@ def random_patient(rng: np.random.Generator) -> Patient:
         "lung_markings": float(rng.uniform(0.4, 1.9)),
         "gas": float(rng.uniform(0.5, 2.2)),
     }
-    kind = rng.choice(["usual", "emphysema", "bent", "shrunken"], p=[0.75, 0.09, 0.08, 0.08])
-    if kind == "emphysema":
-        spread |= {"lung_height": a.lung_height * rng.uniform(1.1, 1.3), "dome_arch": float(rng.uniform(0.25, 0.5))}
-        spread |= {"heart": a.heart - 1.5, "heart_tilt": 0.35, "lung_markings": float(rng.uniform(0.3, 0.7))}
-    elif kind == "bent":
+    kind = rng.choice(["usual", "bent", "shrunken"], p=[0.84, 0.08, 0.08])
+    if kind == "bent":
         spread |= {
             "spine_curve": float(rng.choice([-1, 1]) * rng.uniform(0.05, 0.14)),
             "skew": float(rng.normal(0, 0.09)),
@@ -120,7 +118,7 @@ def _pose(rng, patient, severities):
     return Pose(
         view=view,
         supine=view == "AP" and rng.random() < 0.5,
-        inspiration=float(rng.uniform(0.70, 1.08)),
+        inspiration=max(float(rng.uniform(0.70, 1.08)), 0.95 if "Emphysema" in severities else 0.0),  # air stays in
         turn=float(rng.normal(0, 0.03)),
         heart_ratio=float(np.clip(ratio + rng.normal(0, 0.035), 0.30, 0.78)),
         arms=float(rng.uniform(0.0, 0.5)),

@@ -25,15 +25,16 @@ class Scene:
     filled: np.ndarray = None  # share of the air that is replaced
     blurred: np.ndarray = None  # share of the markings' sharpness that is lost
     collapsed: np.ndarray = None  # 1 where the pleural space holds air and no lung
+    rind: np.ndarray = None  # share that is thick pleura, which nobody takes for lung
     lines: list = field(default_factory=list)  # (body points (n, 2), width, stopped rays): negative is air
     boxes: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        for name in ("filled", "blurred", "collapsed"):
+        for name in ("filled", "blurred", "collapsed", "rind"):
             setattr(self, name, np.zeros_like(self.x))
 
     def fill(self, share: np.ndarray) -> None:
-        """Replace a share (G, G) of the air that is still there."""
+        """Replace a share (G, G) of the air that is still there; below 0 there is more air."""
         self.filled = 1 - (1 - self.filled) * (1 - share)
 
     def mark(self, finding: str, mask: np.ndarray) -> None:
