@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cxr.core.parameters import FAMILIES, Params
+from cxr.core.parameters import FAMILIES, NAMED_WEIGHTS, Params
 from cxr.networks import backend, classifiers, u_net, workload
 from cxr.networks.workload import TRAINING
 from cxr.training.loop import stages_of
@@ -57,7 +57,7 @@ def networks_of(params: Params) -> dict[str, Network]:
     found = {"unet": network("unet", u_net.build_unet(params))}
     plain = params.model_copy(update={"models": params.models.model_copy(update={"weights": "none"})})
     for member in dict.fromkeys(member for family in FAMILIES for member in params.members(family)):
-        named = params.first_weights(member) not in ("imagenet", "none")
+        named = params.first_weights(member) not in NAMED_WEIGHTS
         found[member] = network(member, classifiers.build_classifier(member, params if named else plain))
         backend.keras.backend.clear_session()
     return found
