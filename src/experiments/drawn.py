@@ -41,13 +41,13 @@ def main(argv=None):
     is_drawn = any(run.first == "drawn" for run in waiting)
     drawn = drawn_weights.network(settings, params, member, print) if is_drawn else None
     first = functools.cache(lambda name, seed: network.first_weights(name, seed, drawn))
-    seconds, steps, left = 0.0, 0, sum(planned.steps(run, params) for run in waiting)
+    left = sum(planned.steps(run, params) for run in waiting)
     for number, run in enumerate(waiting, 1):
         started = time.perf_counter()
         drawn_runs.finish(run, planned, params, network, first(run.first, run.seed))
         took, done = time.perf_counter() - started, planned.steps(run, params)
-        seconds, steps, left = seconds + took, steps + done, left - done
-        rest = f"; the others take about {duration(left * seconds / steps)}" if left and steps else ""
+        left -= done
+        rest = f"; the others take about {duration(left * took / done)}" if left and done else ""
         print(f"{number} of {len(waiting)}: {run.told}, {duration(took)}{rest}", flush=True)
         if number == len(waiting) or (waiting[number].seed, waiting[number].fold) != (run.seed, run.fold):
             write(member, planned, params, left_out, folder, stem)
@@ -59,7 +59,8 @@ def write(member, planned, params, left_out, folder, stem):
     text = drawn_results.as_markdown(member, planned, shares, left_out)
     write_text(text, folder / f"{stem}.md")
     write_json({"experiment": "drawn", "member": member, "shares": shares}, folder / f"{stem}.json")
-    drawn_results.save_curve(shares, planned.firsts, f"First weights of {member}", folder / f"{stem}.png")
+    if shares:
+        drawn_results.save_curve(shares, planned.firsts, f"First weights of {member}", folder / f"{stem}.png")
     return text
 
 

@@ -130,7 +130,7 @@ class ModelParams(Stage):
         description="[black, white]: the grays that the network of a PyTorch file takes; [] = as torchxrayvision's "
         "where it takes one channel, -1024 to 1024, else by ImageNet's mean and deviation",
     )
-    drawn_films: int = Field(4000, ge=100, description='films drawn for "WEIGHTS": "drawn"')
+    drawn_films: int = Field(4000, ge=20, description='films drawn for "WEIGHTS": "drawn"')
     drawn_epochs: int = Field(5, ge=1, description="passes over them")
     output_stride: OutputStride | dict[str, OutputStride] = Field(
         32, description="input pixels between a map's places: 32, 16 or 8, or one of these per member"

@@ -116,7 +116,7 @@ def ranks(planned: Plan, params: Params, runs: Sequence[Run]) -> np.ndarray:
     """
     scores = np.full(planned.truth.shape, np.nan)
     for run in runs:
-        table = pd.read_csv(planned.folder / f"{run.name}.csv", float_precision="round_trip")
+        table = pd.read_csv(planned.folder / f"{run.name}.csv")
         found = table[prob_columns(params.findings)].to_numpy()
         scores[planned.tested(run)] = rankdata(found, axis=0) / len(found)
     return scores

@@ -28,15 +28,19 @@ def labelled_film(number: int, seed: int, size: int, findings: Sequence[str]) ->
     1 = drawn, 0 = not, NaN = not known: a finding that cannot be drawn, and of `OPACITIES` those beside one that is.
     """
     rng = np.random.default_rng([seed, number])
-    finding = rng.spawn(1)[0]
-    # In the order of all that can be drawn, whatever is asked for: another list leaves a film's other findings.
-    chances = {name: (finding.random(), draw_severity(finding)) for name in DRAWABLE}
-    severities = {
+    severities = drawn_severities(rng.spawn(1)[0], findings)
+    return draw_randomised_film(rng, size, severities), labels_of(severities, findings)
+
+
+def drawn_severities(rng: np.random.Generator, findings: Sequence[str]) -> dict[str, float]:
+    """The findings of a film and their severities: each of those looked for with chance `ASKED`, others `BESIDE`."""
+    # In the order of all that can be drawn, whatever is looked for: another list leaves the rest of a film as it is.
+    chances = {name: (rng.random(), draw_severity(rng)) for name in DRAWABLE}
+    return {
         name: severity
         for name, (chance, severity) in chances.items()
         if chance < (ASKED if name in findings else BESIDE)
     }
-    return draw_randomised_film(rng, size, severities), labels_of(severities, findings)
 
 
 def labels_of(severities: dict[str, float], findings: Sequence[str]) -> np.ndarray:
