@@ -17,6 +17,7 @@ from cxr.core.parameters import (
     BACKBONES,
     FAMILIES,
     MEMBERS,
+    NAMED_WEIGHTS,
     SMALLEST_INPUT,
     STAGES,
     GeneralParams,
@@ -204,12 +205,12 @@ def load_params(path: Path) -> Params:
         content["HASH_IDS"] = resolved(content["HASH_IDS"], "HASH_IDS", ("",))
     if "WEIGHTS" in content:
         given = content["WEIGHTS"]
-        words = ("imagenet", "none")
         by_member = given if isinstance(given, dict) else {}
         resolved_by_member = {
-            name: resolved(path_of_member, f"WEIGHTS of {name}", words) for name, path_of_member in by_member.items()
+            name: resolved(path_of_member, f"WEIGHTS of {name}", NAMED_WEIGHTS)
+            for name, path_of_member in by_member.items()
         }
-        content["WEIGHTS"] = resolved_by_member or resolved(given, "WEIGHTS", words)
+        content["WEIGHTS"] = resolved_by_member or resolved(given, "WEIGHTS", NAMED_WEIGHTS)
     return params_from(content, str(path))
 
 

@@ -23,6 +23,7 @@ FAMILIES = ("ensemble", "efficientnet")
 EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2B3", "V2S", "V2M", "V2L"])
 METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}  # as pages and pictures say
 MAP_METHODS = tuple(METHOD_NAMES)
+NAMED_WEIGHTS = ("imagenet", "none", "drawn")  # first weights that are no file
 PYTORCH_SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar")  # other files of first weights are Keras'
 MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
 
@@ -38,9 +39,7 @@ class GeneralParams(Stage):
         FINDINGS, min_length=1, max_length=30, description="what is looked for: names that a source in use labels"
     )
     class_num: int = Field(len(FINDINGS), description="number of findings: the length of FINDINGS")
-    seed: int = Field(
-        1, ge=0, lt=2**32, description="source of all randomness: splits, first weights, order, augmentation"
-    )
+    seed: int = Field(1, ge=0, lt=2**32, description="of all randomness: splits, first weights, order, augmentation")
     workers: int = Field(0, ge=0, description="processes that read films, and loader threads; 0 = one per CPU core")
 
     @field_validator("findings")
@@ -122,7 +121,8 @@ class ModelParams(Stage):
     efficientnet_input_size: Size = Field(512, description="side of EfficientNet's input, pixels")
     weights: str | dict[str, str] = Field(
         "imagenet",
-        description="first weights: imagenet, none, a file of Keras or (DenseNets) PyTorch, or one of these per member",
+        description="first weights: imagenet, none, drawn (learned from drawn films of the findings), a file of Keras "
+        "or (DenseNets) PyTorch, or one of these per member",
     )
     weights_range: tuple[float, ...] = Field(
         (),
@@ -130,6 +130,8 @@ class ModelParams(Stage):
         description="[black, white]: the grays that the network of a PyTorch file takes; [] = as torchxrayvision's "
         "where it takes one channel, -1024 to 1024, else by ImageNet's mean and deviation",
     )
+    drawn_films: int = Field(4000, ge=20, description='films drawn for "WEIGHTS": "drawn"')
+    drawn_epochs: int = Field(5, ge=1, description="passes over them")
     output_stride: OutputStride | dict[str, OutputStride] = Field(
         32, description="input pixels between a map's places: 32, 16 or 8, or one of these per member"
     )
@@ -171,9 +173,7 @@ class TrainParams(Stage):
         description="balanced = positives of a finding weigh negatives/positives, at most CLASS_WEIGHT_LIMIT",
     )
     class_weight_limit: float = Field(20.0, ge=1, description="largest weight of a positive label")
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
-        "float32", description="of the computation"
-    )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field("float32", description="of computing")
     xla: Literal["auto", "on", "off"] = Field(
         "auto", description="compile with XLA; auto = off on a TensorFlow CPU; always off on several TensorFlow GPUs"
     )
@@ -280,7 +280,7 @@ class Params(BaseModel):
         return tuple(sorted({self.input_size(member) for family in FAMILIES for member in self.members(family)}))
 
     def first_weights(self, member: str) -> str:
-        """imagenet, none or the path of a weights file, for one member."""
+        """One of `NAMED_WEIGHTS`, or the path of a weights file, for one member."""
         weights = self.models.weights
         return weights if isinstance(weights, str) else weights.get(member, "imagenet")
 

@@ -87,7 +87,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The arguments of an experiment; SETTINGS.json and PARAMS.json say what is common to all of its runs."""
     arguments = command_line.parser(description)
     arguments.epilog = TRAINS
-    arguments.add_argument("name", choices=NAMES, help="the experiment")
+    arguments.add_argument("name", choices=NAMES, help="the experiment (sh experiment.sh drawn --help: another)")
     arguments.add_argument("--member", default="densenet169", choices=BACKBONES, help="the network (densenet169)")
     arguments.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each (1 2 3)")
     arguments.add_argument(

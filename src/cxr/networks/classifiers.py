@@ -94,7 +94,7 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     set_batch_norm_momentum(model, params.models.batch_norm_momentum)
     if layers:
         pytorch_densenet.load(backbone, layers, Path(weights))
-    elif weights != "none":
+    elif weights not in ("none", "drawn"):  # the latter are copied by who trained them: training.drawn_weights
         _load_first_weights(backbone, constructor, weights, size)
     return model
 

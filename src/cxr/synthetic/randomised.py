@@ -37,10 +37,13 @@ def film_and_masks(number: int, seed: int, size: int) -> tuple[np.ndarray, np.nd
     return pictures[0], np.where(np.stack(pictures[1:], axis=-1) > 127, np.uint8(255), np.uint8(0))
 
 
-def draw_randomised_film(rng: np.random.Generator, size: int = 512) -> Film:
-    """A frontal film (size, size) with its masks; the same state of ``rng`` gives the same bytes."""
+def draw_randomised_film(rng: np.random.Generator, size: int = 512, severities: dict[str, float] | None = None) -> Film:
+    """A frontal film (size, size) with its masks; the same state of ``rng`` gives the same bytes.
+
+    ``severities``: of its findings, by name, in (0, 1]; None: drawn too.
+    """
     body, finding, posing, framing, site, marking, drawing, exposing, labelling, graying = rng.spawn(10)
-    severities = _severities(finding)
+    severities = _severities(finding) if severities is None else severities
     patient = changed_body(random_patient(body), severities)
     pose = _pose(posing, patient, severities)
     frame = _frame(framing, patient, size)

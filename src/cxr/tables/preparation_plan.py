@@ -16,7 +16,7 @@ from cxr.core.artifacts import as_json, read_record
 from cxr.core.configuration import existing
 from cxr.core.errors import FilmError, InputError, MachineError, counted
 from cxr.core.executors import process_count
-from cxr.core.parameters import FAMILIES, Params
+from cxr.core.parameters import FAMILIES, NAMED_WEIGHTS, Params
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import fit_square
@@ -113,7 +113,7 @@ def _refuse_what_stops_later(settings: Settings, params: Params) -> None:
     """
     pseudonyms.read_key(params.tables.hash_ids)
     for member in (member for family in FAMILIES for member in params.members(family)):
-        if (weights := params.first_weights(member)) not in ("imagenet", "none"):
+        if (weights := params.first_weights(member)) not in NAMED_WEIGHTS:
             existing(weights, f"WEIGHTS of {member}")
     families = [settings.family_dir(family) for family in FAMILIES]
     places = {

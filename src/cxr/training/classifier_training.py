@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from cxr.core import configuration, process_group
-from cxr.core.artifacts import digest, origin
+from cxr.core.artifacts import digest, digest_of, origin
 from cxr.core.errors import InputError, counted
-from cxr.core.parameters import Params
+from cxr.core.parameters import NAMED_WEIGHTS, Params
 from cxr.core.settings import Settings
 from cxr.evaluation import bootstrap, figures, metrics
 from cxr.networks import backend, classifiers, film_batches, inference, recomputation
@@ -17,7 +17,7 @@ from cxr.preparation.films import load_films
 from cxr.report import table_notes
 from cxr.report.table_notes import VAL_LOW
 from cxr.tables import schema, splitting
-from cxr.training import epoch_callback, loop, losses, run_records
+from cxr.training import drawn_weights, epoch_callback, loop, losses, run_records
 from cxr.training.losses import cross_entropy
 
 REPLICATES = 200
@@ -38,6 +38,8 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
     if not run_records.is_due(folder, identity):
         say(f"{folder / 'model.keras'}: up to date")
         return
+    drawn = params.first_weights(member) == "drawn"
+    first = drawn_weights.network(settings, params, member, say) if drawn else None
     truth = schema.label_array(films, params.findings)
     train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
     splitting.refuse_untrainable(settings.split_csv, films["split"])
@@ -45,6 +47,8 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
     backend.batch_must_divide(params.training.batch_size, "BATCH_SIZE")
     with backend.scope():
         classifier = classifiers.build_classifier(member, params)
+        if first:
+            drawn_weights.load_into(classifier, first)
         logits = recomputation.logits_of(classifier, params.training.recompute)
     if params.weights_of_pytorch(member):
         say(f"  first weights of {params.first_weights(member)}; {classifiers.seen_grays(classifier)}")
@@ -71,7 +75,10 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
 def identity_of(settings: Settings, params: Params, member: str) -> dict[str, Any]:
     """What a member depends on: another identity is another run."""
     size, weights = params.input_size(member), params.first_weights(member)
-    named = weights in ("imagenet", "none")
+    if weights == "drawn":
+        of_weights = digest_of(drawn_weights.identity_of(params, member))
+    else:
+        of_weights = weights if weights in NAMED_WEIGHTS else digest(configuration.existing(weights, "WEIGHTS"))
     stride, limits = params.output_stride(member), list(params.models.weights_range)
     # Runs from before these were parameters go on.
     unused = {"freeze", "freeze_learning_rate"} if params.training.freeze == "none" else set()
@@ -79,7 +86,7 @@ def identity_of(settings: Settings, params: Params, member: str) -> dict[str, An
         "member": member,
         "findings": list(params.findings),
         "size": size,
-        "first_weights": weights if named else digest(configuration.existing(weights, "WEIGHTS")),
+        "first_weights": of_weights,
         "pack": origin(settings.pack(size).with_suffix(".json"), "sh prepare_data.sh"),
         "split": digest(settings.split_csv),
         "seed": params.general.seed,

@@ -9,9 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cxr.core.parameters import FAMILIES, Params
+from cxr.core.parameters import FAMILIES, NAMED_WEIGHTS, Params
 from cxr.networks import backend, classifiers, u_net, workload
 from cxr.networks.workload import TRAINING
+from cxr.training import drawn_weights
 from cxr.training.loop import stages_of
 
 # How many times longer a multiplication takes in a network than in the plain convolutions that are timed, by the
@@ -24,6 +25,7 @@ BLANKINGS = 30  # passes a film whose maps are put to the test: three orders of 
 COMPILED_SLOWER = 1.4
 FORWARD = 0.1
 LAST_ALONE = 0.3
+FROM_DRAWN = " on drawn films"
 
 
 class Network(NamedTuple):
@@ -57,7 +59,7 @@ def networks_of(params: Params) -> dict[str, Network]:
     found = {"unet": network("unet", u_net.build_unet(params))}
     plain = params.model_copy(update={"models": params.models.model_copy(update={"weights": "none"})})
     for member in dict.fromkeys(member for family in FAMILIES for member in params.members(family)):
-        named = params.first_weights(member) not in ("imagenet", "none")
+        named = params.first_weights(member) not in NAMED_WEIGHTS
         found[member] = network(member, classifiers.build_classifier(member, params if named else plain))
         backend.keras.backend.clear_session()
     return found
@@ -98,6 +100,9 @@ def work_of(params: Params, films: Mapping[str, int]) -> dict[str, dict[str, Wor
     for family in FAMILIES if films["train"] and films["val"] else ():
         name, members = family.capitalize(), params.members(family)
         learned = {member: learning(params.for_member(member), films["train"], films["val"]) for member in members}
+        own = drawn_weights.own_params(params)
+        drawn = [member for member in members if params.first_weights(member) == "drawn"]
+        learned |= {f"{member}{FROM_DRAWN}": learning(own, own.models.drawn_films, 0) for member in drawn}
         found[f"train_{name}.sh"] = learned
         found[f"evaluate_ and visualization_{name}.sh"] = dict.fromkeys(members, Work(scored, FORWARD))
     return found
@@ -109,7 +114,7 @@ def estimate(params: Params, films: Mapping[str, int]) -> tuple[str, dict[str, d
     rate, compiling, networks = workload.measured_rate(params), workload.measured_compiling(params), networks_of(params)
 
     def seconds(what: str, work: Work) -> float:
-        used = networks.get(what, networks["unet"])
+        used = networks.get(what.removesuffix(FROM_DRAWN), networks["unet"])
         return work.passes * used.flops / rate + work.compiled * used.layers * COMPILED_SLOWER * compiling
 
     found = {
