@@ -116,6 +116,7 @@ while [ "$number" -gt 0 ]; do
     if [ "$status" -ne 0 ]; then
         stop
         case $status in
+            6) advice="It was to end. The same command goes on after the last whole epoch." ;;
             2 | 4) advice="Its error stands above." ;; # wrong input, or another run is writing there
             *) advice="The same command goes on after the last whole epoch." ;;
         esac

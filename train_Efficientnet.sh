@@ -1,7 +1,7 @@
 #!/bin/sh
 # Goes in:  packed films, tables and split of prepare_data.sh.
-# Comes out: MODELS_DIR/classification/efficientnet/<member>/model.keras, log.csv, curves.png, run.json; an interrupted run goes on.
+# Comes out: MODELS_DIR/classification/efficientnet/<member>/model.keras, log.csv, curves.png, run.json; an interrupted run goes on, and one of --hours H.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/environment.sh"
-"$python" "$here/src/classification/train/train.py" efficientnet "$@"
+exec "$python" "$here/src/classification/train/train.py" efficientnet "$@"

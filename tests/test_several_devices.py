@@ -151,8 +151,12 @@ def test_two_processes_train_the_weights_of_one_and_only_the_first_writes_and_sp
     assert said.count("epoch 4:") == said.count("-> ") == 1
     assert difference(weights_of(alone), weights_of(folder)) < 1e-5
     pd.testing.assert_frame_equal(log_of(alone), log_of(folder), rtol=1e-5)
-    files = {one: sorted(path.name for path in run_of(one).rglob("*")) for one in (alone, folder)}
-    assert files[folder] == files[alone] == [".cxr-lock", "curves.png", "log.csv", "model.keras", "run.json"]
+    files = {one: sorted(path.name for path in run_of(one).iterdir()) for one in (alone, folder)}
+    assert (
+        files[folder]
+        == files[alone]
+        == [".cxr-backup", ".cxr-lock", "curves.png", "log.csv", "model.keras", "run.json"]
+    )
     again = whole(start(folder, *TOGETHER, *TRAIN))
     assert again.count("up to date") == 1
 
@@ -178,7 +182,6 @@ def test_a_killed_process_stops_all_and_the_same_command_goes_on(start, together
     assert not processes_below(folder)
     assert "resumed after epoch" in whole(start(folder, *TOGETHER, *TRAIN))
     assert difference(weights_of(together[0]), weights_of(folder)) < 1e-6
-    assert not (run_of(folder) / ".cxr-backup").exists()
 
 
 # The launcher alone

@@ -1,6 +1,7 @@
 """What are these lists of films, who is in both, and what can this test set show? Before any training.
 
-Reads   [TRAIN] TEST: a text with a film's name at the start of each line, or a CSV with a column for it
+Reads   [TRAIN] TEST: a text with a film's name at the start of each line, or a CSV with a column for it; without any
+        list the split.csv that prepare_data.sh made
         Labels: --labels FILE, or the tables that SETTINGS.json names; without any, only films and patients are compared
 Writes  --out DIR (default: split_check): power.csv, where labels are known
 """
@@ -11,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
-from cxr.core.artifacts import write_csv
+from cxr.core.artifacts import need, write_csv
 from cxr.core.errors import InputError, counted
 from cxr.core.own_files import OwnFiles
 from cxr.external import label_tables
@@ -21,7 +22,7 @@ from cxr.tables.sources.known_lists import released
 
 def main(argv=None):
     parser = command_line.parser(__doc__)
-    parser.add_argument("lists", nargs="+", type=command_line.path, metavar="LIST", help="[TRAIN] TEST")
+    parser.add_argument("lists", nargs="*", type=command_line.path, metavar="LIST", help="[TRAIN] TEST")
     parser.add_argument("--labels", type=command_line.path, action="append", help="table of labels; repeatable")
     parser.add_argument("--auroc", type=float, default=power.AUROC, help="of a model, assumed for the power")
     parser.add_argument("--out", type=command_line.path, default=Path("split_check"), help="folder of power.csv")
@@ -30,12 +31,13 @@ def main(argv=None):
         raise InputError(f"expected [TRAIN] TEST; found {len(arguments.lists)} lists. Give one or two.")
     if not 0.5 <= arguments.auroc < 1:
         raise InputError(f"--auroc: expected 0.5 or more, below 1; found {arguments.auroc}.")
-    own = OwnFiles(arguments.out, ["power.csv"])
     settings, params = command_line.load(arguments)
+    lists = arguments.lists or [need(settings.split_csv, "sh prepare_data.sh, or give [TRAIN] TEST")] * 2
+    own = OwnFiles(arguments.out, ["power.csv"])
     files = arguments.labels or label_tables.label_files(settings)
     labels = label_tables.read_labels(files, params, bool(arguments.labels))
-    names = ("train", "test")[-len(arguments.lists) :]
-    tables = {name: split_passport.read_list(path, name) for name, path in zip(names, arguments.lists, strict=True)}
+    names = ("train", "test")[-len(lists) :]
+    tables = {name: split_passport.read_list(path, name) for name, path in zip(names, lists, strict=True)}
     for name, table in tables.items():
         labels.check(table["image_id"], params.findings)
         rows = labels.table.set_index("image_id").reindex(table["image_id"]).reset_index()

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr.anatomy.lungs import clean_mask, dice, iou, mask_film, shape_of
+from cxr.anatomy.lungs import beside_lungs, clean_mask, dice, iou, mask_film, shape_of
 from cxr.core.command_line import PROJECT
 from cxr.imaging.geometry import fit_square
 from cxr.tables import lung_sets
@@ -240,9 +240,11 @@ def test_no_lungs_and_one_lung_have_no_tops_apart():
 def test_of_real_masks_as_they_were_drawn_none_is_doubtful():
     films, masks = SHARED / "CXR_png", SHARED / "masks"
     pairs = lung_sets.pair_masks(films, masks)[0].iloc[::6]
-    drawn = [lung_sets.read_pair(*_files(pair, films, masks))[1] for pair in pairs.itertuples()]
-    shapes = [shape_of(fit_square(mask, 256, "pad", is_mask=True)[0]) for mask in drawn]
-    assert (len(shapes), [shape for shape in shapes if shape.doubt]) == (69, [])
+    read = [lung_sets.read_pair(*_files(pair, films, masks))[:2] for pair in pairs.itertuples()]
+    drawn = [(fit_square(film, 256, "pad")[0], fit_square(mask, 256, "pad", is_mask=True)[0]) for film, mask in read]
+    assert (len(drawn), [mask for _, mask in drawn if shape_of(mask).doubt]) == (69, [])
+    assert not any(beside_lungs(film, mask) for film, mask in drawn)
+    assert all(beside_lungs(film, np.roll(mask, 26, axis=1)) for film, mask in drawn)  # a tenth to the side
 
 
 def _files(pair, films, masks):
@@ -259,3 +261,15 @@ def test_dice_and_iou_of_half_overlapping_and_of_empty_masks():
     assert float(dice(truth[0], mask[0])) == 0.5
     with pytest.raises(ValueError, match="one shape expected"):
         dice(truth, mask[0])
+
+
+def test_a_mask_lies_on_what_is_darker_than_what_is_round_it_and_beside_it_where_it_does_not():
+    mask = np.zeros((100, 100), np.uint8)
+    mask[20:80, 10:40] = mask[20:80, 60:90] = 255
+    film = np.full_like(mask, 200)
+    film[mask > 0] = 50
+    assert beside_lungs(film, mask) == ""
+    assert "in 0.0% of pairs of pixels" in beside_lungs(255 - film, mask)
+    # Moved by a whole lung's width and the gap, the left lung lies on the right one: half inside is dark, all else not.
+    assert "of another film, or shifted?" in beside_lungs(film, np.roll(mask, 20, axis=1))
+    assert beside_lungs(film, np.zeros_like(mask)) == ""  # no mask: that is told elsewhere

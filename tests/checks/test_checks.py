@@ -11,11 +11,13 @@ from cxr.core.configuration import load_params, load_settings
 from cxr.core.errors import InputError, MachineError
 from cxr.core.findings import FINDINGS
 from cxr.imaging.decoding import write_image
-from cxr.tables import preparation_plan
+from cxr.tables import preparation_plan, raw_files
 from cxr.tables.download_check import beside_published, titles
 from cxr.tables.schema import COLUMNS
+from cxr.tables.sources import nih, nih_archives
 from tests.conftest import PROJECT, TINY, load_script, settings_in
 
+SHARED = PROJECT.parent / "shared/data/nih"
 GRAYS = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8)
 MASK = np.zeros((64, 64), np.uint8)
 MASK[10:50, 8:28] = MASK[10:50, 36:56] = 255
@@ -193,12 +195,32 @@ def test_chexperts_tables_are_told_beside_what_was_published(tmp_path, capsys, l
     assert "unreadable or unfit: 0" in told
 
 
-def test_an_archive_that_is_missing_is_named(tmp_path):
-    from cxr.tables.sources import nih
+def test_what_the_first_two_archives_hold_is_counted_from_the_table():
+    """Two films a patient, every third patient with an effusion, every tenth film for the test."""
+    numbers = pd.Series(range(nih_archives.NIH_TABLE_ROWS))
+    columns = {name: "" for name in COLUMNS} | {"path": "images/" + numbers.astype(str) + ".png"}
+    table = pd.DataFrame(columns | {"patient_id": numbers // 2, "Effusion": (numbers % 6 < 2).astype(int)})
+    assert nih_archives.to_begin(table, {f"{number}.png" for number in range(0, 112_120, 10)}) == [
+        "to begin, images_001 and images_002 will do: about 6 of 45 GB, 14,999 films of 7,500 patients, 1,500 of them "
+        "test films",
+        "  Effusion: 4,500 films of 2,500 patients to learn from, 500 films of 500 patients to test on",
+    ]
+    assert nih_archives.to_begin(table, set())[1] == "  Effusion: 5,000 films of 2,500 patients to learn from"
 
-    paths = pd.DataFrame({"path": [f"{n}.png" for n in range(nih.NIH_TABLE_ROWS)]})
-    assert nih._archives(paths, paths["path"]) == ["all twelve archives are whole"]
-    lines = nih._archives(paths, paths["path"][[*range(4_999), *range(15_000, nih.NIH_TABLE_ROWS)]])
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="NIH's table is not beside the project, in ../shared/data/nih")
+def test_the_page_of_data_says_what_the_first_two_archives_of_the_real_table_hold():
+    table = nih.read_nih(SHARED / "Data_Entry_2017.csv.gz", SHARED, raw_files.list_files(SHARED), FINDINGS).table
+    told = nih_archives.to_begin(table, set(nih.read_list(SHARED / "test_list.txt")))
+    page = (PROJECT / "docs/data.md").read_text()
+    assert [line for line in told if line not in page] == []
+
+
+def test_an_archive_that_is_missing_is_named(tmp_path):
+    rows = nih_archives.NIH_TABLE_ROWS
+    paths = pd.DataFrame({"path": [f"{n}.png" for n in range(rows)]})
+    assert nih_archives.told(paths, paths["path"]) == ["all twelve archives are whole"]
+    lines = nih_archives.told(paths, paths["path"][[*range(4_999), *range(15_000, rows)]])
     assert lines == [
         "images_002.tar.gz: MISSING, none of its 10,000 films is on disk",
         "images_003.tar.gz: 1 of its 10,000 films are missing",

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn import metrics as sk
 
 from cxr.core.findings import FINDINGS
@@ -160,3 +161,69 @@ def test_what_could_not_be_calibrated_has_its_reason_in_the_metrics():
     values = metrics.evaluate(test, operating_points.fit_on_val(val, "f1"), 0, 1)["findings"]["Edema"]["calibration"]
     assert values["after"] is None
     assert values["reason"] == "40 films of nih left out: fewer than 10 positive or negative films in val"
+
+
+# Weights of members
+
+
+def members_of(truth, *logits, ids=None):
+    return {f"member {m}": table(truth, 1 / (1 + np.exp(-one)), ids, "val") for m, one in enumerate(logits)}
+
+
+def weights_of(tables) -> list[float]:
+    return list(calibration.fit_ensemble(tables)["findings"]["Edema"]["weights"].values())
+
+
+def drawn(films=4_000, seed=3):
+    """Truth by two signals, of which the first tells three times as much, and a noise that tells nothing."""
+    one, two, noise = np.random.default_rng(seed).normal(size=(3, films))
+    truth = (np.random.default_rng(seed + 1).random(films) < 1 / (1 + np.exp(-(1.5 * one + 0.5 * two - 1)))).astype(
+        float
+    )
+    return truth, one, two, noise
+
+
+def test_weights_are_what_members_add_to_the_logit():
+    truth, one, two, _ = drawn()
+    found = weights_of(members_of(truth, one, two))
+    assert found == pytest.approx([0.75, 0.25], abs=0.03)
+    assert sum(found) == pytest.approx(1)
+
+
+def test_a_member_that_would_count_against_a_finding_counts_for_nothing():
+    truth, one, two, _ = drawn()
+    assert weights_of(members_of(truth, one, -two)) == [1, 0]
+
+
+def test_weights_are_the_best_fit_without_a_slope_below_zero():
+    truth, one, two, noise = drawn(800)
+    logits = np.stack([one, two - 0.8 * one, noise, -two])
+
+    def loss(values):
+        return np.logaddexp(0, -(2 * truth - 1) * (values[:4] @ logits + values[4])).mean()
+
+    best = minimize(loss, np.zeros(5), bounds=[(0, None)] * 4 + [(None, None)], options={"ftol": 1e-14, "gtol": 1e-9})
+    found = weights_of(members_of(truth, *logits))
+    assert found == pytest.approx(best.x[:4] / best.x[:4].sum(), abs=1e-3)
+    assert 0 in found
+
+
+def test_telling_hospitals_of_another_prevalence_apart_is_no_merit():
+    truth, one, _, noise = drawn()
+    elsewhere = np.arange(len(truth)) % 2 == 1
+    truth[elsewhere] = np.where(noise[elsewhere] < 1, 1, truth[elsewhere])  # far more films with the finding there
+    ids = [f"{'chexpert' if other else 'nih'}/{i:08d}_000" for i, other in enumerate(elsewhere)]
+    knows_the_hospital = np.where(elsewhere, 3.0, -3.0)
+    assert weights_of(members_of(truth, one, knows_the_hospital, ids=ids))[1] < 0.05
+
+
+def test_where_val_cannot_tell_members_count_alike_and_it_is_said():
+    truth, one, two, _ = drawn(400)
+    truth[np.flatnonzero(truth == 1)[19:]] = np.nan
+    fit = calibration.fit_ensemble(members_of(truth, one, two))["findings"]["Edema"]
+    assert (fit["weights"], fit["positives"]) == (None, 19)
+    assert fit["reason"] == "fewer than 20 positive or negative films in val"
+    truth, one, two, _ = drawn(400)
+    fit = calibration.fit_ensemble(members_of(truth, -one, -two))["findings"]["Edema"]
+    assert (fit["weights"], fit["reason"]) == (None, "no member ranks val's films rightly")
+    assert json.dumps(fit)

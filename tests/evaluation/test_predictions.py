@@ -115,3 +115,20 @@ def test_members_of_other_findings_are_not_averaged():
     made = [predictions.build(["a"], ["p"], ["test"], [[1.0]], [[0.5]], [name]) for name in ("Mass", "Nodule")]
     with pytest.raises(InputError, match="predictions of member 1 are of Mass, those of member 2 of Nodule"):
         predictions.average(made)
+
+
+def test_members_are_put_together_by_probability_and_with_weights_by_logit():
+    members = np.array([[0.2], [0.8]])
+    assert predictions.together(members, None) == pytest.approx([0.5])
+    # Logits -log 4 and log 4: 3/4 of one and 1/4 of the other are -log 2.
+    assert predictions.together(members, np.array([0.75, 0.25])) == pytest.approx([1 / 3])
+
+
+def test_weights_are_of_a_finding_and_of_members_by_name():
+    fits = {"Edema": {"weights": {"xception": 0.25, "tiny": 0.75}}, "Effusion": {"weights": None, "reason": "few"}}
+    weights = predictions.member_weights({"ensemble": {"rule": "val", "findings": fits}}, ["tiny", "xception"])
+    assert {name: values.tolist() for name, values in weights.items()} == {"Edema": [0.75, 0.25]}
+    assert predictions.member_weights({}, ["tiny"]) == {}
+    mean = predictions.average([table(0.2), table(0.8)], weights)
+    assert mean["Edema_prob"].to_numpy() == pytest.approx([1 / 3] * 3)
+    assert mean["Effusion_prob"].to_numpy() == pytest.approx([0.5] * 3)

@@ -290,3 +290,16 @@ def test_probabilities_of_findings_that_are_not_looked_for_are_told(read):
         csv("image,Edema_prob,prob_Atelectasis,p_value_of,score", ("a", 0.1, 1, 2, 3), ("b", 0.9, 1, 2, 3)), LABELS
     )
     assert "not used: 'prob_Atelectasis', 'p_value_of': of no finding of FINDINGS" in found.notes
+
+
+def test_columns_that_were_exchanged_are_told_and_right_ones_are_not(read):
+    # Twelve patients with each: a column of its own finding parts all pairs, of the other's it knows nothing.
+    films = [(f"f{n}", f"p{n}", n % 2, n // 2 % 2) for n in range(24)]
+    rows = [(*film, 0.2 + 0.6 * film[2] + n / 1000, 0.2 + 0.6 * film[3] + n / 1000) for n, film in enumerate(films)]
+    head = "image,patient_id,Edema_true,Effusion_true"
+    told = [read(csv(f"{head},{columns}", *rows)).notes for columns in ("p_Edema,p_Effusion", "p_Effusion,p_Edema")]
+    assert not any("exchanged" in note for note in told[0])
+    note = next(note for note in told[1] if "are columns exchanged?" in note)
+    assert "labels of Edema by 'p_Effusion' (AUROC 1.000; by 'p_Edema' 0." in note
+    few = read(csv(f"{head},p_Effusion,p_Edema", *rows[:18])).notes  # nine patients with each
+    assert not any("exchanged" in note for note in few)

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -306,6 +307,15 @@ def test_a_member_that_was_trained_again_is_not_mixed_with_its_old_predictions(e
     (folder / "model.keras").write_bytes(b"second")
     with pytest.raises(InputError, match=r"was trained again since it was evaluated. Run: sh evaluate_Ensemble.sh"):
         family_maps.load(evaluated, tiny_params(), "ensemble")
+
+
+def test_an_evaluation_with_other_weights_of_members_is_refused(evaluated):
+    members = ["tiny", "densenet121"]
+    shutil.copytree(evaluated.member_dir("ensemble", "tiny"), evaluated.member_dir("ensemble", "densenet121"))
+    assessment.finish(evaluated, "ensemble", members)
+    assessment.check_evaluated(evaluated, tiny_params(ENSEMBLE_MEMBERS=members), "ensemble")
+    with pytest.raises(InputError, match='with "ENSEMBLE_WEIGHTS" "equal", now "val"'):
+        assessment.check_evaluated(evaluated, tiny_params(ENSEMBLE_MEMBERS=members, ENSEMBLE_WEIGHTS="val"), "ensemble")
 
 
 @pytest.mark.parametrize("name", ["thresholds.json", "metrics.json", "tiny/predictions.csv"])

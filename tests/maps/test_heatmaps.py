@@ -58,6 +58,12 @@ def test_members_are_averaged_before_what_speaks_against_is_left_out():
     assert np.unique(heat).tolist() == [1]
 
 
+def test_members_count_by_their_weights():
+    maps, means = [np.full((1, 1), 4.0), np.full((1, 1), -8.0)], [np.zeros((1, 1))] * 2
+    assert (evidence(maps, means) == -2).all()
+    assert (evidence(maps, means, np.array([0.75, 0.25])) == 1).all()
+
+
 def test_above_the_scale_the_hottest_place_stays_the_hottest():
     """Cut there, a strong film's map would be a plateau: no hottest point, and boxes that are too large."""
     cam, none = np.array([[0, 9], [2, 1]], np.float16), np.zeros((2, 2), np.float32)

@@ -40,7 +40,7 @@ def predicted(scores, rows, hospital):
     """Films of these rows of the files that were given; the others could not be predicted."""
     films = pd.DataFrame({"row": rows})
     members = np.array(scores, np.float32)[None, :, None] * np.ones((1, 1, len(FINDINGS)), np.float32)
-    table = predicting._table(films, hospital, members, FINDINGS)
+    table = predicting._table(films, hospital, members, FINDINGS, {})
     bundle = SimpleNamespace(params=PARAMS, name="bundle x", family="ensemble", thresholds=fitted())
     scored = SimpleNamespace(findings=list(FINDINGS), table=table)
     problems = pd.DataFrame({"filename": ["c.png"], "problem": ["broken"]})

@@ -32,7 +32,7 @@ def predicted(params):
     films = films.assign(**dict(zip(AFFINE, (0.5, 0.5, 0, 0), strict=True)))  # fmt: skip
     films[list(FLAGS)] = 0
     members = np.full((1, 1, len(FINDINGS)), 0.7, np.float32)
-    table = predicting._table(films, POOLED, members, FINDINGS)
+    table = predicting._table(films, POOLED, members, FINDINGS, {})
     fitted = {POOLED: {"threshold": 0.5, "fitted_on": POOLED}}
     thresholds = {"findings": dict.fromkeys(FINDINGS, fitted)}
     maps = [np.ones((1, len(FINDINGS), 2, 2), np.float16)]

@@ -10,7 +10,7 @@ from cxr.imaging.film_checks import FLAGS, fit_distance, thumbnails
 from cxr.new_films import predicting, prediction_table
 
 
-def predicted(members, called=True, calibrated=0.25, risk=0.125):
+def predicted(members, called=True, calibrated=0.25, risk=0.125, weights=None):
     members = np.array(members, np.float32)[:, None, None] * np.ones((1, 1, 6), np.float32)
     films = pd.DataFrame(
         {
@@ -24,7 +24,7 @@ def predicted(members, called=True, calibrated=0.25, risk=0.125):
         }
     )
     films[list(FLAGS)] = 0
-    table = predicting._table(films, "pooled", members, FINDINGS)
+    table = predicting._table(films, "pooled", members, FINDINGS, weights or {})
     scored = SimpleNamespace(table=table, findings=list(FINDINGS), decisions=np.full((1, 6), called))
     return predicting.Predicted(
         None,
@@ -50,6 +50,12 @@ def test_the_table_says_the_mean_of_the_members_and_how_far_they_are_apart():
         assert (row[f"{finding}_calibrated"], row[f"{finding}_called"]) == ("0.25", "1")
 
 
+def test_members_count_by_the_weights_that_were_fitted_on_val():
+    row = prediction_table.of(predicted([0.2, 0.8], weights={"Edema": np.array([0.75, 0.25])}), [""]).iloc[0]
+    assert float(row["Edema_prob"]) == pytest.approx(1 / 3)  # of logits -log 4 and log 4 the weighted mean is -log 2
+    assert float(row["Effusion_prob"]) == pytest.approx(0.5)
+
+
 def test_what_is_not_known_is_empty():
     row = prediction_table.of(predicted([0.2], called=False, calibrated=np.nan, risk=np.nan), [""]).iloc[0]
     assert {row[f"{finding}_disagreement"] for finding in FINDINGS} == {""}
@@ -61,7 +67,7 @@ def test_what_is_not_known_is_empty():
 @pytest.mark.parametrize(("hospital", "found"), [("pooled", "unknown"), ("nih", "nih")])
 def test_a_film_is_of_the_hospital_that_was_asked_for(hospital, found):
     films = pd.DataFrame({"row": [0, 3]})
-    table = predicting._table(films, hospital, np.zeros((2, 2, 6), np.float32), FINDINGS)
+    table = predicting._table(films, hospital, np.zeros((2, 2, 6), np.float32), FINDINGS, {})
     assert list(predictions.source(table)) == [found] * 2
 
 

@@ -73,3 +73,17 @@ def test_the_published_rows_that_may_stand_beside_a_list_are_rows_of_the_page():
     rows = {row for known in known_lists() for row in known.beside}
     assert rows
     assert all(f"| {row} |" in page for row in rows)
+
+
+def test_shift_has_the_share_of_each_view_and_sex_beside_prevalence_and_age():
+    train = pd.DataFrame({"Edema": [1, 0], "view": ["PA", "AP"], "sex": ["F", None], "age": [40, 60]})
+    test = pd.DataFrame({"Edema": [0, 0], "view": [None, None], "sex": ["F", "M"], "age": [None, None]})
+    found = split_passport.shift({"train": train, "test": test}, ["Edema"])
+    assert found["train"].dropna().to_dict() == {
+        "Edema": 0.5,
+        "view PA": 0.5,
+        "view AP": 0.5,
+        "sex F": 1,
+        "median age": 50,
+    }
+    assert found["test"].dropna().to_dict() == {"Edema": 0, "sex F": 0.5, "sex M": 0.5}

@@ -96,3 +96,13 @@ def test_masks_of_a_doubtful_shape_are_flagged_and_their_sheet_has_the_oddest_fi
     assert titles == [f"b: {doubtful['ward/b']}", f"c: {doubtful['ward/c']}; none F PA", f"a: {near}"]
     assert [int((mask > 0).sum()) for mask in masks] == [60 * (140 + 100), 60 * (140 + 114), 60 * 280]
     assert film_flags.shown_films(masked, looked)[1] == ["a", "b", "c: none F PA"]
+
+
+def test_films_of_one_picture_are_flagged_and_name_each_other(tmp_path):
+    films = {}
+    for name, seed in (("a", 1), ("b", 2), ("c", 1)):
+        write_image(phantom(seed), tmp_path / f"{name}.png")
+        films[f"set/{name}"] = (tmp_path / f"{name}.png",)
+    flags = look(Checked("set", [], problems(), films)).flags
+    same = flags[flags["flag"] == "same_picture"].set_index("film")["reason"]
+    assert same.to_dict() == {"set/a": "has the picture of set/c", "set/c": "has the picture of set/a"}

@@ -2,18 +2,21 @@
 
 import json
 import math
+import os
+import re
+import signal
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cxr.core.artifacts import digest
-from cxr.core.errors import InputError
+from cxr.core.errors import Ended, InputError
 from cxr.core.findings import FINDINGS
 from cxr.networks import backend, classifiers, film_batches, recomputation, saved_models
 from cxr.networks.backend import keras
 from cxr.report import curves
-from cxr.training import classifier_training, epoch_callback, loop, losses, run_records
+from cxr.training import classifier_training, epoch_callback, loop, losses, run_records, time_limit
 from tests.conftest import tiny_params
 
 NAN = float("nan")
@@ -100,7 +103,7 @@ def test_what_an_epoch_takes_is_told_once_after_five_seconds_of_steps_that_compi
     # A first step of 60 s, then 2 s each: known after the fourth, at 6 s for 3 steps.
     told, clock = [], iter([40.0, 100.0, 102.0, 104.0, 106.0])
     monkeypatch.setattr(epoch_callback.time, "perf_counter", lambda: next(clock))
-    echo = epoch_callback.Echo(told.append, steps=300)
+    echo = epoch_callback.Echo(told.append, 300, time_limit.TimeLimit())
     echo.set_params({"epochs": 4})
     echo.on_train_begin()
     echo.on_epoch_begin(1)
@@ -108,13 +111,13 @@ def test_what_an_epoch_takes_is_told_once_after_five_seconds_of_steps_that_compi
         echo.on_train_batch_end(batch)
     (line,) = told
     assert line.startswith(
-        "  the 300 steps of an epoch take about 10.0 min, those of 3 epochs 30.0 min; compiling took 1"
+        "  a step takes 2 s, the 300 of an epoch about 10.0 min, those of 3 epochs 30.0 min; compiling took 1"
     )
 
 
 def test_an_epoch_of_less_than_five_seconds_says_itself_what_it_took():
     told = []
-    echo = epoch_callback.Echo(told.append, steps=2)
+    echo = epoch_callback.Echo(told.append, 2, time_limit.TimeLimit())
     echo.set_params({"epochs": 2})
     echo.on_train_begin()
     for epoch in range(2):
@@ -127,7 +130,7 @@ def test_an_epoch_of_less_than_five_seconds_says_itself_what_it_took():
 
 def test_an_epoch_s_line_says_why_a_score_is_no_number():
     told = []
-    echo = epoch_callback.Echo(told.append, steps=2)
+    echo = epoch_callback.Echo(told.append, 2, time_limit.TimeLimit())
     echo.set_params({"epochs": 1})
     echo.on_train_begin()
     echo.on_epoch_begin(0)
@@ -146,7 +149,7 @@ def test_a_diverged_training_says_so():
 class Run:
     """A tiny classifier on eight films, trained in a folder."""
 
-    def __init__(self, folder, scores=None, stop_after=None, **changes):
+    def __init__(self, folder, scores=None, stop_after=None, like_training=False, **changes):
         self.params = tiny_params(**({"EPOCHS": 4, "DROPOUT": 0.5, "AUGMENTATION": 1.0, "ELASTIC": 0.5} | changes))
         backend.start(self.params, deterministic=keras.backend.backend() == "tensorflow")
         random = np.random.default_rng(0)
@@ -167,17 +170,19 @@ class Run:
             value = next(given) if scores else float(self.scored)
             return {"val_loss": 1.0 / self.scored, "val_auroc": value}
 
-        self.scored = 0
+        self.scored, self.said = 0, []
+        training = self.params.training.model_dump()
+        identity = {"member": "tiny", "training": training} if like_training else IDENTITY
         self.every_epoch = epoch_callback.EveryEpoch(
-            folder, self.model, score, "val_auroc", self.params, batches, IDENTITY
+            folder, self.model, score, "val_auroc", self.params, batches, identity
         )
         self.loss = losses.masked_cross_entropy(np.ones(6, np.float32))
         self.batches = batches
 
-    def fit(self):
+    def fit(self, limit=None):
         logits = recomputation.logits_of(self.model, self.params.training.recompute)
         epochs = self.params.training.epochs
-        return loop.fit(logits, self.loss, self.batches, self.every_epoch, epochs, self.params, lambda line: None)
+        return loop.fit(logits, self.loss, self.batches, self.every_epoch, epochs, self.params, self.said.append, limit)
 
 
 # An epoch has two steps: with three batches accumulated, gradients wait over its end.
@@ -212,6 +217,166 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tmp_path, options
     if options["SCHEDULE"] == "plateau":
         rates = logs[0]["learning_rate"]
         assert (rates / rates[0]).tolist() == pytest.approx([1, 1, 0.5, 0.25])
+
+
+@pytest.fixture
+def no_curves(monkeypatch):
+    """Drawing curves is tested elsewhere and takes longer than everything here."""
+    monkeypatch.setattr(curves, "save_training", lambda *_: None)
+
+
+def assert_same_weights(one, other):
+    exact = keras.backend.backend() == "tensorflow"
+    for first, second in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+        np.testing.assert_allclose(first, second, rtol=0 if exact else 1e-5, atol=0 if exact else 1e-6)
+
+
+def finished(folder, *given, **changes):
+    """A run to its end, recorded as train.py does."""
+    run = Run(folder, *given, like_training=True, **changes)
+    outcome = run.fit()
+    record = run_records.run_record(run.params, "CPU", run.every_epoch.identity, outcome)
+    run_records.finish(folder, record, keep=True)
+    return run, outcome
+
+
+# More epochs, and in the last two more patience, with which it would not have stopped.
+@pytest.mark.parametrize(
+    ("shorter", "longer"),
+    [
+        ({"SCHEDULE": "plateau", "EPOCHS": 2}, {"EPOCHS": 4}),
+        ({"SCHEDULE": "constant", "EPOCHS": 3, "GRADIENT_ACCUMULATION": 3}, {"EPOCHS": 5}),
+        ({"SCHEDULE": "plateau", "EPOCHS": 4, "EARLY_STOPPING_PATIENCE": 1}, {"EARLY_STOPPING_PATIENCE": 2}),
+        ({"SCHEDULE": "cosine", "EPOCHS": 4, "EARLY_STOPPING_PATIENCE": 1}, {"EARLY_STOPPING_PATIENCE": 0}),
+    ],
+    ids=["plateau", "constant", "patience", "cosine, patience"],
+)
+@pytest.mark.usefixtures("no_curves")
+def test_a_finished_run_made_longer_ends_where_one_long_run_does(tmp_path, shorter, longer):
+    scores, usual = [0.9, 0.8, 0.7, 0.95, 0.6], {"PLATEAU_PATIENCE": 1, "EARLY_STOPPING_PATIENCE": 0}
+    whole, at_once = finished(tmp_path / "whole", scores, **usual | shorter | longer)
+    _, first = finished(tmp_path / "longer", scores, **usual | shorter)
+    assert first["epochs"] < at_once["epochs"]
+    second, then = finished(tmp_path / "longer", scores[first["epochs"] :], **usual | shorter | longer)
+    assert (then["resumed_from"], then["epochs"], then["best_epoch"]) == (
+        first["epochs"], at_once["epochs"], at_once["best_epoch"],
+    )  # fmt: skip
+    assert_same_weights(whole, second)
+    logs = [pd.read_csv(tmp_path / place / "log.csv")["learning_rate"] for place in ("whole", "longer")]
+    pd.testing.assert_series_equal(*logs)
+
+
+@pytest.mark.usefixtures("no_curves")
+def test_a_run_that_stopped_early_says_so_where_only_more_epochs_are_asked_for(tmp_path):
+    scores, changes = [0.9, 0.8], {"SCHEDULE": "plateau", "EARLY_STOPPING_PATIENCE": 1}
+    _, first = finished(tmp_path, scores, EPOCHS=3, **changes)
+    again, then = finished(tmp_path, [], EPOCHS=6, **changes)
+    assert first["epochs"] == then["epochs"] == 2
+    assert again.said == ["  resumed after epoch 2, where it stopped early: EARLY_STOPPING_PATIENCE"]
+    assert run_records.is_finished(tmp_path, again.every_epoch.identity)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"EPOCHS": 1}, {"EARLY_STOPPING_PATIENCE": 2}, {"LEARNING_RATE": 0.5}, {"PLATEAU_PATIENCE": 7}],
+    ids=lambda changes: next(iter(changes)),
+)
+@pytest.mark.usefixtures("no_curves")
+def test_a_run_that_would_have_been_another_begins_anew(tmp_path, changes):
+    usual = {"SCHEDULE": "plateau", "EPOCHS": 2, "EARLY_STOPPING_PATIENCE": 3}
+    finished(tmp_path, **usual)
+    assert finished(tmp_path, **usual | changes)[1]["resumed_from"] == 0
+
+
+@pytest.mark.usefixtures("no_curves")
+def test_a_cosine_is_not_made_longer(tmp_path):
+    finished(tmp_path, SCHEDULE="cosine", EPOCHS=2)
+    kept = digest(tmp_path / "model.keras")
+    with pytest.raises(InputError, match=r"EPOCHS is 3, and .* holds 2 epochs of a run of 2. Its rate falls along a"):
+        finished(tmp_path, SCHEDULE="cosine", EPOCHS=3)
+    assert digest(tmp_path / "model.keras") == kept
+    assert finished(tmp_path, SCHEDULE="cosine", EPOCHS=1)[1]["resumed_from"] == 0
+
+
+@pytest.mark.usefixtures("no_curves")
+def test_another_run_s_model_is_not_made_longer_by_this_one_s_state(tmp_path, monkeypatch):
+    finished(tmp_path, SCHEDULE="plateau", EPOCHS=2)
+    other = Run(tmp_path, like_training=True, SCHEDULE="plateau", EPOCHS=2, LEARNING_RATE=0.5)
+    monkeypatch.setattr(curves, "save_training", interrupt)  # its first model is there, its state is not yet
+    with pytest.raises(KeyboardInterrupt):
+        other.fit()
+    monkeypatch.undo()
+    assert finished(tmp_path, SCHEDULE="plateau", EPOCHS=3)[1]["resumed_from"] == 0
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+# Hours and signals, in training
+
+
+@pytest.mark.parametrize("asked", ["SIGUSR1", "hours"])
+@pytest.mark.usefixtures("no_curves")
+def test_training_ends_after_the_epoch_that_still_fits_and_goes_on_to_the_same_weights(tmp_path, asked):
+    whole = Run(tmp_path / "whole")
+    whole.fit()
+    limit = time_limit.TimeLimit(None if asked == "SIGUSR1" else 24, "the command")
+    cut = Run(tmp_path / "cut")
+    score = cut.every_epoch.score
+
+    def second_epoch():
+        if cut.scored == 1:
+            limit.asked = asked if asked == "SIGUSR1" else ""
+            limit.end = -math.inf if asked == "hours" else limit.end
+        return score()
+
+    cut.every_epoch.score = second_epoch
+    with pytest.raises(Ended, match=r"; epoch 2 of 4 of tiny is whole and kept. Go on with: the command$"):
+        cut.fit(limit)
+    assert cut.said[-1].startswith("  epoch 2:")
+    resumed = Run(tmp_path / "cut")
+    assert resumed.fit()["resumed_from"] == 2
+    assert_same_weights(whole, resumed)
+
+
+@pytest.mark.usefixtures("no_curves")
+def test_sigterm_ends_in_the_epoch_and_keeps_the_one_before(tmp_path):
+    run = Run(tmp_path)
+    score = run.every_epoch.score
+
+    def second_epoch():
+        if run.scored == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return score()
+
+    run.every_epoch.score = second_epoch
+    with pytest.raises(Ended, match="SIGTERM; epoch 1 of 4"), time_limit.within(None, "the command") as limit:
+        run.fit(limit)
+    assert len(pd.read_csv(tmp_path / "log.csv")) == 1
+    assert Run(tmp_path).fit()["resumed_from"] == 1
+
+
+@pytest.mark.usefixtures("no_curves")
+def test_the_last_epoch_ends_a_training_whatever_the_hours_are(tmp_path):
+    limit = time_limit.TimeLimit()
+    limit.asked = "SIGUSR1"
+    run = Run(tmp_path, EPOCHS=1)
+    with pytest.raises(Ended, match="asked to by SIGUSR1; nothing was trained yet"):
+        run.fit(limit)
+    limit.asked = ""
+    run.every_epoch.score = lambda: vars(limit).update(asked="SIGUSR1") or {"val_loss": 1.0, "val_auroc": 0.5}
+    assert run.fit(limit)["epochs"] == 1
+
+
+@pytest.mark.usefixtures("no_curves")
+def test_after_an_epoch_it_is_told_when_all_will_have_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(epoch_callback, "ESTIMATE_AFTER", 0)
+    run = Run(tmp_path, EPOCHS=3)
+    run.fit()
+    told = [line for line in run.said if "with its scores" in line]
+    assert len(told) == 1
+    assert re.fullmatch(r"  with its scores it took \d+ s: all 3 end about \w{3} \d\d \w{3} \d\d:\d\d", told[0])
 
 
 @pytest.fixture
@@ -412,12 +577,6 @@ def test_an_unknown_mask_has_no_gradient_and_a_known_one_has(monkeypatch):
 
 
 # What happens around an epoch, without training
-
-
-@pytest.fixture
-def no_curves(monkeypatch):
-    """Drawing curves is tested elsewhere and takes longer than everything here."""
-    monkeypatch.setattr(curves, "save_training", lambda *_: None)
 
 
 class Batches:

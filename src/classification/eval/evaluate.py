@@ -1,15 +1,15 @@
-"""Score val and test with every member, average the members, and say what that is worth.
+"""Score val and test with every member, put the members together, and say what that is worth.
 
 Reads   DATA_DIR/classification/… (ratios: lung_masks.csv), MODELS_DIR/classification/<family>/<member>/model.keras
 Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.json, cams.npy (Grad-CAM of all
         findings), cams_gradcam++.npy, cams_layercam.npy, predictions_blanked.csv (test films without their corners),
         randomisation.csv (do maps depend on what was learned?)
         MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (with operating points and calibration,
-        all fitted on val, per source), metrics.json, result.csv (the table), roc.png, precision_recall.png; these two
-        also for each source; comparison.json (the ensemble minus its member that is best on val, paired);
-        flips.json (how often do members decide otherwise on test films?); shortcuts.json (do scores tell the hospital,
-        do they move when corners are blanked, is the cardiothoracic ratio alone as good?); reference.json (what new
-        films are compared with)
+        all fitted on val, per source; with ENSEMBLE_WEIGHTS the members' weights), metrics.json, result.csv (the
+        table), roc.png, precision_recall.png; these two also for each source; comparison.json (the ensemble minus its
+        member that is best on val, paired); flips.json (how often do members decide otherwise on test films?);
+        shortcuts.json (do scores tell the hospital, do they move when corners are blanked, is the cardiothoracic ratio
+        alone as good?); reference.json (what new films are compared with)
 
 The network runs once per film and member, once more on test films without their corners, and on a few with shuffled
 weights; everything after predictions.csv is NumPy and pandas.
@@ -23,10 +23,10 @@ from cxr.core import command_line, locks
 from cxr.core.artifacts import read_csv, write_csv, write_json
 from cxr.core.errors import counted
 from cxr.core.parameters import FAMILIES
-from cxr.evaluation import assessment, comparison, predictions, scoring, shortcuts
+from cxr.evaluation import assessment, calibration, comparison, predictions, scoring, shortcuts
 from cxr.new_films import bundles
 from cxr.new_hospital import flip_risk
-from cxr.report import curves, doubt_tables
+from cxr.report import curves, doubt_tables, table_notes
 from cxr.report.result_table import result_table, result_text
 from cxr.tables import schema
 
@@ -45,7 +45,9 @@ def main(argv=None):
     scored = {member: whole for member, (whole, _) in results.items()}
     folder, films = settings.family_dir(family), schema.read_images(settings.images_csv, params.findings)
     assessment.begin(folder)
-    table = predictions.average(list(scored.values()))
+    ensemble = fit_ensemble(scored, params)
+    weights = predictions.member_weights(ensemble, list(scored))
+    table = predictions.average(list(scored.values()), weights)
     predictions.write(table, folder / "predictions.csv")
     for member, of_member in scored.items():
         block, _ = assess(of_member, films, params)
@@ -55,10 +57,10 @@ def main(argv=None):
     write_json(compare(family, table, scored, params), folder / "comparison.json")
     write_json(flips_of(scored, params), folder / "flips.json")
     blanked = [without_corners for _, without_corners in results.values() if without_corners is not None]
-    dependence = shortcuts_of(table, predictions.average(blanked) if blanked else None, params)
+    dependence = shortcuts_of(table, predictions.average(blanked, weights) if blanked else None, params)
     dependence["heart_size"] = heart_size_of(table, films, settings, params)
     write_json(dependence, folder / "shortcuts.json")
-    write_json(thresholds, folder / "thresholds.json")
+    write_json(thresholds | ensemble, folder / "thresholds.json")
     write_json(block, folder / "metrics.json")
     write_csv(result_table(block), folder / "result.csv")
     test = table[table["split"] == "test"]
@@ -71,6 +73,8 @@ def main(argv=None):
     write_json(bundles.reference(settings, params, family), folder / "reference.json")
     print(f"\n{family} on {counted(len(test), 'test film')} of {test['patient_id'].nunique()} patients:\n")
     print(result_text(block))
+    for line in table_notes.of_weights(ensemble):
+        print(line)
     for line in doubt_tables.heart_lines(dependence["heart_size"]):
         print(line)
     if params.tables.split == "image":
@@ -83,6 +87,14 @@ def assess(table, films, params):
     val, test = (table[table["split"] == split] for split in ("val", "test"))
     rule, replicates = params.evaluation.threshold_rule, params.evaluation.bootstrap_replicates
     return assessment.assess(val, test, films, rule, replicates, params.general.seed)
+
+
+def fit_ensemble(scored, params):
+    """Weights of several members, as thresholds.json holds them; empty where all count alike."""
+    if len(scored) == 1 or params.evaluation.ensemble_weights == "equal":
+        return {}
+    val = {member: table[table["split"] == "val"].reset_index(drop=True) for member, table in scored.items()}
+    return {"ensemble": calibration.fit_ensemble(val)}
 
 
 def compare(family, table, scored, params):

@@ -17,6 +17,9 @@ NARROWED = 0.42  # of a lung's width above, by which it narrows again in its upp
 UPPER_PART = 0.4  # of a lung's height
 DENTED = 0.17  # of a lung's width, by which its outer edge lies within its hull (.148 at most)
 THIN = 0.03  # of the side: half the width of what does not count there
+# Of pairs of a pixel just outside and one inside, those where the outer one is brighter; .68 or more of the same masks.
+OUTSIDE_BRIGHTER = 0.65
+OUTSIDE = 0.047  # of the side: how far "just outside" reaches
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,26 @@ def _dent(lung: np.ndarray) -> float:
     rows = np.flatnonzero(thick.any(axis=1))
     depths = thick[rows].argmax(axis=1) - hull[rows].argmax(axis=1)
     return float(np.percentile(depths, 90) / np.median(thick[rows].sum(axis=1)))
+
+
+def beside_lungs(film: np.ndarray, mask: np.ndarray) -> str:
+    """Why a mask seems not to lie on the lungs of its film, which are darker than what is round them; "" where it does.
+
+    ``film``, ``mask``: (H, W), uint8; lungs from 128 on. A mask of another film or a shifted one has a shape as any.
+    """
+    lungs = (mask >= 128).astype(np.uint8)
+    reach = max(1, round(OUTSIDE * mask.shape[0]))
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    around = cv2.dilate(lungs, ellipse) > lungs
+    inner, outer = (np.bincount(film[where], minlength=256) for where in (lungs > 0, around))
+    if not (inner.any() and outer.any()):
+        return ""
+    darker = np.cumsum(inner) - inner / 2  # pixels inside that are darker than a gray; of the same gray half
+    share = float(outer @ darker) / (inner.sum() * outer.sum())
+    if share >= OUTSIDE_BRIGHTER:
+        return ""
+    least = f"expected {OUTSIDE_BRIGHTER:.0%} or more: of another film, or shifted?"
+    return f"what is round the mask is brighter than what is in it in {share:.1%} of pairs of pixels, {least}"
 
 
 def mask_film(

@@ -1,6 +1,7 @@
 """The arguments that every script takes, and how it ends: an exit status and one line for whatever goes wrong."""
 
 import argparse
+import math
 import os
 import re
 import shlex
@@ -14,7 +15,7 @@ import pandas as pd
 
 from cxr.core import locks, machine, process_group
 from cxr.core.configuration import load_params, load_settings
-from cxr.core.errors import InputError, MachineError, hint, one_line, printable
+from cxr.core.errors import Ended, InputError, MachineError, hint, one_line, printable
 from cxr.core.parameters import Params
 from cxr.core.settings import CHEST_FILMS, Settings, expanded
 
@@ -39,6 +40,17 @@ def count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more; found {text}")
     return int(text)
+
+
+def hours(text: str) -> float:
+    """A time to train, for ``type=`` of an argument."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of hours above 0, such as 11.5; found {text}")
+    return value
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -171,8 +183,8 @@ def run(main) -> None:
     """Call a script's main; whatever goes wrong becomes one line that says what to do, and an exit status.
 
     Main may return one itself (3: whole, but some files could not be used). 2: wrong input. 4: another run is at work
-    there. 5: the machine (disk, permission, memory). 130: Ctrl-C. 141: nobody reads the output any more. 1: a bug.
-    With --debug the traceback comes first.
+    there. 5: the machine (disk, permission, memory). 6: training ended early, as it was asked to. 130: Ctrl-C. 141:
+    nobody reads the output any more. 1: a bug. With --debug the traceback comes first.
     """
     # Text is Python's own, whatever is installed: PyArrow's, where pandas finds it, has other regular expressions, and
     # holds no name that is no UTF-8.
@@ -211,13 +223,16 @@ def _status(main: Callable[[], int | None]) -> int | str | None:
             traceback.print_exc()
         message, status = explained(error)
         who = f" in {process_group.name()}" if process_group.name() else ""
-        print(f"error{who}: {one_line(with_files_in_use(message))}", file=sys.stderr, flush=True)
+        word = "ended" if isinstance(error, Ended) else "error"
+        print(f"{word}{who}: {one_line(with_files_in_use(message))}", file=sys.stderr, flush=True)
         process_group.end(status)
     return status
 
 
 def explained(error: BaseException) -> tuple[str, int]:
     """What to tell the user of an error, and the exit status."""
+    if isinstance(error, Ended):
+        return str(error), error.exit_status
     if isinstance(error, InputError):
         behind = error.__context__  # a file is not to blame for a disk that is away
         wrong_file = error.exit_status == InputError.exit_status and behind and not isinstance(behind, InputError)

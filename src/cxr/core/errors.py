@@ -26,6 +26,15 @@ class BusyError(InputError):
     exit_status = 4
 
 
+class Ended(KeyboardInterrupt):
+    """Training ended before its last epoch, as it was asked to; what is whole is kept, and it says how to go on.
+
+    As Ctrl-C, so that nothing on its way takes it for an error of its own.
+    """
+
+    exit_status = 6
+
+
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known word most like this one, whatever its case; None where none is as like it as ``cutoff`` (0..1)."""
     spelt = {name.lower(): name for name in known}

@@ -69,9 +69,7 @@ class TableParams(Stage):
         description="CheXpert's test films: its expert-labelled valid.csv, its official test set, a share of its train "
         "patients, or valid.csv and that share",
     )
-    test_fraction: Fraction = Field(
-        0.2, description="share of patients held out where a source has no official test list"
-    )
+    test_fraction: Fraction = Field(0.2, description="share of patients held out where there is no official test list")
     val_fraction: Fraction = Field(0.1, description="share of the remaining patients for validation")
     train_sources: tuple[str, ...] = Field(
         (), description="sources whose films are trained and validated on, others are only tested on; [] = all"
@@ -165,9 +163,7 @@ class TrainParams(Stage):
     schedule: Literal["plateau", "cosine", "constant"] = Field("plateau", description="how the learning rate falls")
     plateau_patience: int = Field(3, ge=1, description="epochs without a better val_auroc before the rate is reduced")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="what the rate is then multiplied with")
-    early_stopping_patience: int = Field(
-        8, ge=0, description="epochs without a better val_auroc before the end; 0 = never"
-    )
+    early_stopping_patience: int = Field(8, ge=0, description="epochs without a better val_auroc to the end; 0 = never")
     class_weights: Literal["balanced", "none"] = Field(
         "balanced",
         description="balanced = positives of a finding weigh negatives/positives, at most CLASS_WEIGHT_LIMIT",
@@ -206,6 +202,9 @@ class EvaluationParams(Stage):
     blank_corners: bool = Field(
         True, description="score test films once more without their corners: do scores depend on markers?"
     )
+    ensemble_weights: Literal["equal", "val"] = Field(
+        "equal", description="of members in their ensemble: equal, or fitted on val for each finding, none below 0"
+    )
     threshold_rule: Literal["f1", "youden"] = Field("f1", description="what a decision threshold maximises on val")
     bootstrap_replicates: int = Field(1000, ge=0, description="patient resamples behind the 95 % intervals; 0 = none")
     map_method: Literal[MAP_METHODS] = Field(
@@ -224,9 +223,7 @@ class DemoParams(Stage):
     demo_chexpert_films: int = Field(950, ge=50, description="synthetic frontal films in CheXpert's layout")
     demo_lung_films: int = Field(220, ge=20, description="synthetic films with lung masks")
     demo_film_size: int = Field(512, ge=128, le=1024, description="side of a synthetic film, pixels")
-    demo_severity: float = Field(
-        1.0, gt=0, le=1, description="scales how plain the synthetic findings are; 1 = as drawn"
-    )
+    demo_severity: float = Field(1.0, gt=0, le=1, description="how plain the synthetic findings are; 1 = as drawn")
 
 
 STAGES: dict[str, type[Stage]] = {

@@ -93,7 +93,10 @@ def check_evaluated(settings: Settings, params: Params, family: str) -> None:
     path = need(folder / "predictions.csv", made_by)
     scored = predictions.findings_of(read_csv(path, made_by, nrows=0))
     refuse_other_findings(f"{path}: is of", scored, params, f"train again, then: {made_by}")
-    recorded = read_json(folder / "evaluation.json", made_by)
+    recorded, fitted = (read_json(folder / name, made_by) for name in ("evaluation.json", "thresholds.json"))
+    used, asked = fitted.get("ensemble", {}).get("rule", "equal"), params.evaluation.ensemble_weights
+    if len(members) > 1 and used != asked:
+        raise InputError(f'{folder}: was evaluated with "ENSEMBLE_WEIGHTS" "{used}", now "{asked}". Run: {made_by}')
     current = _record(settings, family, members)
     for name, value in {**current["members"], **current["files"]}.items():
         if value != {**recorded.get("members", {}), **recorded.get("files", {})}.get(name):

@@ -1,28 +1,26 @@
-"""Do probabilities mean what they say? Brier score, calibration error, reliability; and calibration fitted on val.
+"""Do probabilities mean what they say? Brier score, calibration error, reliability; and what is fitted on val's logits:
+calibration, and the weights of an ensemble's members.
 
 A network that was trained with class weights, or on a hospital with another prevalence, gives probabilities that are
 too high or too low while it ranks films well. Platt's scaling corrects that per finding and hospital.
 """
 
+from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 from cxr.evaluation import bootstrap, predictions
+from cxr.evaluation.predictions import NEAREST, logit
 from cxr.evaluation.source_fits import fit_by_source, fit_of
 from cxr.evaluation.thresholds import label_counts
 
 BINS = 10
-FEWEST = 10  # positive, and negative, val films that a fit of two numbers needs
-NEAREST = 1e-6  # to 0 and 1, in which a logit is infinite
-
-
-def logit(probabilities: np.ndarray) -> np.ndarray:
-    """log(p / (1 - p)), with p kept `NEAREST` away from 0 and 1."""
-    clipped = np.clip(np.asarray(probabilities, dtype=float), NEAREST, 1 - NEAREST)
-    return np.log(clipped) - np.log1p(-clipped)
+FEWEST = 10  # positive, and negative, val films that a fit of two numbers needs; of members' weights, for each of them
 
 
 def fit_calibration(val_table: pd.DataFrame) -> dict[str, Any]:
@@ -139,3 +137,54 @@ def _figures(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     films = count.sum(axis=1)
     error = np.abs(positives - expected).sum(axis=1) / films
     return sums[:, 0] / films, error, (positives - expected).sum(axis=1) / films
+
+
+def fit_ensemble(val_tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Members' weights from val: stacking (Wolpert 1992), a logistic regression on their logits with no slope below 0.
+
+    Parameters
+    ----------
+    val_tables : mapping of member to its predictions table
+
+    Returns
+    -------
+    ensemble : dict that JSON can hold
+        ``rule``: "val"; ``findings``: finding -> ``weights`` (member -> 0 or more, 1 together), films, positives,
+        negatives, prevalence; where val does not tell them, weights None and the reason: all then count alike.
+    """
+    tables = list(val_tables.values())
+    logits, truth = logit(predictions.stacked(tables)), predictions.arrays(tables[0])[0]
+    sources = predictions.source(tables[0])
+    fits = {}
+    for f, finding in enumerate(predictions.findings_of(tables[0])):
+        weights, fit = _member_weights(truth[:, f], logits[..., f].T, sources)
+        named = dict(zip(val_tables, weights.tolist(), strict=True)) if weights is not None else None
+        fits[finding] = {"weights": named, **fit}
+    return {"rule": "val", "findings": fits}
+
+
+def _member_weights(
+    truth: np.ndarray, logits: np.ndarray, sources: np.ndarray
+) -> tuple[np.ndarray | None, dict[str, Any]]:
+    """Weights (M,) of one finding from truth (N,), logits (N, M) and sources (N,), or None; counts, and why None.
+
+    Each source has an intercept of its own: to tell hospitals of another prevalence apart is no merit of a member.
+    """
+    here = {name: truth[sources == name] for name in set(sources)}
+    both = [name for name in sorted(here) if {0, 1} <= set(here[name])]
+    known = ~np.isnan(truth) & np.isin(sources, both)
+    counts, needed = label_counts(truth[known]), FEWEST * logits.shape[1]
+    if min(counts["positives"], counts["negatives"]) < needed:
+        return None, {**counts, "reason": f"fewer than {needed} positive or negative films in val"}
+    truth, logits, intercepts = truth[known], logits[known], sources[known][:, None] == both[1:]
+    best, weights = np.inf, None
+    members = range(logits.shape[1])
+    # The best fit without a slope below 0 is the best of those, of some members, in which all slopes are above 0.
+    for chosen in (list(some) for count in members for some in combinations(members, count + 1)):
+        inputs = np.hstack([logits[:, chosen], intercepts])
+        model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(inputs, truth)
+        slopes, loss = model.coef_[0, : len(chosen)], log_loss(truth, model.predict_proba(inputs)[:, 1])
+        if (slopes > 0).all() and loss < best:
+            best, weights = loss, np.zeros(len(members))
+            weights[chosen] = slopes / slopes.sum()
+    return weights, counts if weights is not None else {**counts, "reason": "no member ranks val's films rightly"}

@@ -5,8 +5,10 @@ then ``<finding>_prob``, in the same order. Everything after this file (metrics,
 takes the list of findings from it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from cxr.tables.splitting import SPLITS
 
 MADE_BY = "sh evaluate_Ensemble.sh (or evaluate_Efficientnet.sh)"
 NAMES = ["image_id", "patient_id", "split"]
+NEAREST = 1e-6  # to 0 and 1, in which a logit is infinite
 
 
 def findings_of(table: pd.DataFrame) -> list[str]:
@@ -132,8 +135,43 @@ def of_findings(table: pd.DataFrame, findings: Sequence[str]) -> pd.DataFrame:
     return table[[*NAMES, *true_columns(findings), *prob_columns(findings)]]
 
 
-def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The mean of the members' probabilities, in the first member's order of films.
+def logit(probabilities: np.ndarray) -> np.ndarray:
+    """log(p / (1 - p)), with p kept `NEAREST` away from 0 and 1."""
+    clipped = np.clip(np.asarray(probabilities, dtype=float), NEAREST, 1 - NEAREST)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def member_weights(thresholds: dict[str, Any], members: Sequence[str]) -> dict[str, np.ndarray]:
+    """Finding -> weights (M,) of members, of those findings that thresholds.json has weights of; else all count alike.
+
+    They are 0 or more, and add up to 1.
+    """
+    fitted = {name: fit["weights"] for name, fit in thresholds.get("ensemble", {}).get("findings", {}).items()}
+    return {name: np.array([weights[member] for member in members]) for name, weights in fitted.items() if weights}
+
+
+def together(members: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """What members (M, ...) say together of one finding: the mean probability; with weights the mean logit's."""
+    if weights is None:
+        return members.mean(axis=0)
+    return 1 / (1 + np.exp(-np.tensordot(weights, logit(members), axes=1)))
+
+
+def combined(members: np.ndarray, findings: Sequence[str], weights: Mapping[str, np.ndarray]) -> np.ndarray:
+    """`together` of every finding: (N, F) from (M, N, F)."""
+    by_finding = [together(members[..., f], weights.get(finding)) for f, finding in enumerate(findings)]
+    return np.stack(by_finding, axis=-1)
+
+
+def average(tables: Sequence[pd.DataFrame], weights: Mapping[str, np.ndarray] = MappingProxyType({})) -> pd.DataFrame:
+    """What the members say together (`combined`), in the first member's order of films."""
+    first, findings = tables[0], findings_of(tables[0])
+    probabilities = combined(stacked(tables), findings, weights)
+    return build(*(first[name] for name in NAMES), arrays(first)[0], probabilities, findings)
+
+
+def stacked(tables: Sequence[pd.DataFrame]) -> np.ndarray:
+    """The members' probabilities (M, N, F), in the first member's order of films.
 
     Raises
     ------
@@ -167,8 +205,7 @@ def average(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
                     f"{first[column].iloc[row]} and {other[column].iloc[row]}. Evaluate all members again: {MADE_BY}"
                 )
         scores.append(arrays(other)[1])
-    mean = np.mean(scores, axis=0)
-    return build(*(first[name] for name in NAMES), arrays(first)[0], mean, findings)
+    return np.stack(scores)
 
 
 def source(table: pd.DataFrame) -> np.ndarray:

@@ -89,6 +89,7 @@ def read(path: Path, labels: Labels, findings: Sequence[str]) -> Foreign:
             "too narrow where a patient has several. Add a column patient_id."
         )
         owners = owners.fillna(image_ids)
+    notes = [*truth_of_files.exchanged(columns.probability, truth, scores, owners.fillna(image_ids), findings), *notes]
     scores = np.nan_to_num(scores)
     table = predictions.build(image_ids, owners, _splits(raw), truth, scores, findings, np.float64)[labelled]
     present = tuple(finding for finding in findings if finding in columns.probability)

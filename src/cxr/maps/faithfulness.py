@@ -119,7 +119,7 @@ def areas(probabilities: np.ndarray) -> np.ndarray:
 
 
 def score_all(scored: Scored, networks: Iterable[Network], most: int) -> pd.DataFrame:
-    """`AREAS` of the family's mean probability, a row for each finding and film of `pairs`.
+    """`AREAS` of the family's probability, a row for each finding and film of `pairs`.
 
     Parameters
     ----------
@@ -136,14 +136,18 @@ def score_all(scored: Scored, networks: Iterable[Network], most: int) -> pd.Data
     """
     chosen, by_member = pairs(scored, most), []
     for network in networks:
-        own = np.zeros((len(chosen), len(AREAS)))
+        own = np.zeros((len(chosen), 2 + len(AREAS) * (SHARES - 1)))  # of all that `blanked` makes of a film
         for number, (finding, row) in enumerate(progress(chosen, len(chosen), "blanking films")):
             chance = map_scores.BESIDE[ALWAYS_BESIDE[0]](scored, finding, row)[0]
             seen = scored.geometry(row).seen
             films = blanked(*network.film_and_blank(row), scored.evidence(finding, row), chance, seen)
-            own[number] = areas(network.probabilities(films)[:, scored.findings.index(finding)].astype(np.float64))
+            own[number] = network.probabilities(films)[:, scored.findings.index(finding)]
         by_member.append(own)
-    table = pd.DataFrame(np.mean(by_member, axis=0), columns=list(AREAS))
+    said = [
+        predictions.together(of_film, scored.weights.get(finding))
+        for of_film, (finding, _) in zip(np.swapaxes(by_member, 0, 1), chosen, strict=True)
+    ]
+    table = pd.DataFrame([areas(of_film) for of_film in said], columns=list(AREAS))
     films = scored.table.iloc[[row for _, row in chosen]]
     names = {"finding": [finding for finding, _ in chosen], "film": films["image_id"], "patient": films["patient_id"]}
     return pd.concat([pd.DataFrame({name: list(values) for name, values in names.items()}), table], axis=1)

@@ -1,8 +1,8 @@
 """A family's stored maps beside its predictions -> overlays, groups of outcomes, and detections in film pixels."""
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Scored:
     (N, F, h, w) float16 memory maps. means: per member, by source (F, h, w) (`heatmaps.mean_maps`). scale: the heat at
     which a picture's colours end, logits, the same for all findings. outlines: by finding, from `outlines.fit`. films:
     width, height, affine to the packed square of ``size``. boxes: known boxes in fractions of the film's sides. masks:
-    row -> packed lung mask, or None without one that was accepted.
+    row -> packed lung mask, or None without one that was accepted. weights: of members, `predictions.member_weights`.
     """
 
     params: Params
@@ -53,6 +53,7 @@ class Scored:
     boxes: pd.DataFrame
     size: int
     masks: Callable[[int], np.ndarray | None] = lambda row: None
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def findings(self) -> list[str]:
@@ -102,6 +103,7 @@ class Scored:
         return (
             [self.cams[number][row, index] for number in chosen],
             [fit_of(self.means[number], source)[index] for number in chosen],
+            self.weights.get(finding) if members is None else None,
         )
 
     def share(self, finding: str) -> float:
@@ -194,6 +196,7 @@ def load(settings: Settings, params: Params, family: str, method: str | None = N
         params=params, table=table, thresholds=thresholds, decisions=decide(table, thresholds), cams=cams,
         means=[heatmaps.mean_maps(cam[val], predictions.source(table[val])) for cam in cams], scale=1.0,
         outlines={}, films=films, boxes=boxes, size=size, masks=masks_of(settings, films["image_id"]),
+        weights=predictions.member_weights(thresholds, members),
     )  # fmt: skip
     return replace(scored, scale=_scale(scored, np.flatnonzero(val)), outlines=fit_outlines(scored, scored.heat))
 

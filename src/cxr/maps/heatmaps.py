@@ -32,13 +32,15 @@ def mean_maps(maps: np.ndarray, sources: np.ndarray) -> dict[str, np.ndarray]:
     return {name: of_source.mean(axis=0, dtype=np.float32) for name, of_source in {POOLED: maps, **own}.items()}
 
 
-def evidence(maps: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> np.ndarray:
+def evidence(maps: Sequence[np.ndarray], means: Sequence[np.ndarray], weights: np.ndarray | None = None) -> np.ndarray:
     """What each place of a film adds to the logit of one finding, beyond what it adds in the average film.
 
     Parameters
     ----------
     maps, means : sequences of ndarrays of shape (h, w)
         One a member, each on its own grid, without ReLU; the map, and the mean map (`mean_maps`).
+    weights : array of shape (members,), optional
+        Of the ensemble; all alike without.
 
     Returns
     -------
@@ -50,15 +52,16 @@ def evidence(maps: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> np.ndar
     side = max(member_map.shape[0] for member_map in maps)
     side = max(side, COMMON) if len(maps) > 1 else side
     total = np.zeros((side, side), np.float32)
-    for member_map, mean in zip(maps, means, strict=True):
+    weights = np.ones(len(maps)) if weights is None else weights
+    for member_map, mean, weight in zip(maps, means, weights.tolist(), strict=True):
         added = (member_map.astype(np.float32) - mean) * member_map.size
-        total += cv2.resize(added, (side, side), interpolation=cv2.INTER_LINEAR)
-    return total / len(maps)
+        total += weight * cv2.resize(added, (side, side), interpolation=cv2.INTER_LINEAR)
+    return total / float(weights.sum())
 
 
-def heatmap(maps: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> np.ndarray:
+def heatmap(maps: Sequence[np.ndarray], means: Sequence[np.ndarray], weights: np.ndarray | None = None) -> np.ndarray:
     """The picture of one film and finding: `evidence` where it speaks for the finding, 0 elsewhere."""
-    return np.maximum(evidence(maps, means), 0)
+    return np.maximum(evidence(maps, means, weights), 0)
 
 
 def detections(heat: np.ndarray, level: float) -> list[tuple[tuple[float, float, float, float], float]]:

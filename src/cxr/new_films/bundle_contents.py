@@ -71,7 +71,16 @@ class _Val(_Strict):
     digest: Line
 
 
+class _Together(_Strict):
+    weights: dict[str, Annotated[FiniteFloat, Field(ge=0)]] | None
+
+
+class _Ensemble(_Strict):
+    findings: dict[str, _Together]
+
+
 class Thresholds(_Strict):
+    ensemble: _Ensemble = _Ensemble(findings={})  # without it members count alike
     rule: Line
     val: _Val
     findings: dict[str, dict[Line, _Threshold]]
@@ -173,6 +182,11 @@ def check_fits(folder: Path, params: Params, family: str, thresholds: Any, refer
             raise InputError(f"{where}: nothing pooled of {finding}. Make it again with: {made_by}")
         if finding not in known.outlines:
             raise InputError(f"{folder / 'reference.json'}: no outline of {finding}. Make it again with: {made_by}")
+    members = set(params.members(family))
+    for finding, fit in fitted.ensemble.findings.items():
+        if fit.weights is not None and (set(fit.weights) != members or abs(sum(fit.weights.values()) - 1) > 1e-6):
+            where = f"{folder / 'thresholds.json'}: ensemble.findings.{finding}.weights"
+            raise InputError(f"{where}: expected one for each member, 1 together. Make it again with: {made_by}")
     for member in params.members(family):
         if known.flips and not all(
             finding in known.flips.variance and POOLED in known.flips.thresholds.get(member, {}).get(finding, {})

@@ -29,13 +29,15 @@ def metadata(
     findings = bundle.params.findings
     flat, limits = bundle.params.flat(), bundle.reference["distance"]
     networks = {member: bundle.params.input_size(member) for member in bundle.models}
+    weighted = "ensemble" in bundle.thresholds
+    mean = "Mean of the logits, weighted as thresholds.json says," if weighted else "Mean of the probabilities"
     return {
         "version": version,
         "changelog": dict(changelog),
         "name": f"cxr_{bundle.family}",
         "family": bundle.family,
         "task": TASK.format(len(findings)),
-        "description": f"Mean of the probabilities of {', '.join(networks)}; lungs found by a U-Net beforehand.",
+        "description": f"{mean} of {', '.join(networks)}; lungs found by a U-Net beforehand.",
         "intended_use": NOT_A_DEVICE,
         "authors": "",
         "copyright": "",

@@ -112,7 +112,8 @@ def predict(
     pack = packs.open_pack(work / f"{bundle.size}.npy", MADE_BY)
     films = films.assign(**_flags(bundle, films, pack))
     members, maps = _score(bundle, films["row"].to_numpy(), work, network)
-    table = _table(films, hospital, members, bundle.params.findings)
+    weights = predictions.member_weights(bundle.thresholds, list(bundle.models))
+    table = _table(films, hospital, members, bundle.params.findings, weights)
     risk, no_risk = flip_risk.of_new_films(
         members, bundle.reference.get("flips"), list(bundle.models), bundle.params.findings, hospital
     )
@@ -250,12 +251,15 @@ def _score(bundle: Bundle, rows: np.ndarray, work: Path, network) -> tuple[np.nd
     return np.stack(probabilities), maps
 
 
-def _table(films: pd.DataFrame, hospital: str, members: np.ndarray, findings: Sequence[str]) -> pd.DataFrame:
-    """A predictions table whose image_ids say the hospital; the mean of the members, as evaluation takes it."""
+def _table(
+    films: pd.DataFrame, hospital: str, members: np.ndarray, findings: Sequence[str], weights: dict[str, np.ndarray]
+) -> pd.DataFrame:
+    """A predictions table whose image_ids say the hospital; what the members say together, as in evaluation."""
     names = [f"{row:06d}" for row in films["row"]]
     ids = names if hospital == POOLED else [f"{hospital}/{name}" for name in names]
     truth = np.full(members.shape[1:], np.nan)
-    return predictions.build(ids, ids, ["test"] * len(ids), truth, members.astype(float).mean(axis=0), findings)
+    probabilities = predictions.combined(members.astype(float), findings, weights)
+    return predictions.build(ids, ids, ["test"] * len(ids), truth, probabilities, findings)
 
 
 def _scored(
@@ -271,5 +275,6 @@ def _scored(
         params=bundle.params, table=table, thresholds=fitted, decisions=thresholds.decide(table, fitted), cams=maps,
         means=means, scale=reference["scale"], outlines=reference["outlines"],
         films=films.assign(image_id=table["image_id"]), boxes=boxes, size=bundle.size,
+        weights=predictions.member_weights(fitted, list(bundle.models)),
         masks=lambda row: masks[films["row"].iloc[row]] if masks is not None and films["accepted"].iloc[row] else None,
     )  # fmt: skip

@@ -106,12 +106,12 @@ def recalled(train: pd.DataFrame, test: pd.DataFrame, finding: str) -> float | N
 
 
 def shift(tables: dict[str, pd.DataFrame], findings: Sequence[str]) -> pd.DataFrame:
-    """A row a list: prevalence of each finding, share of each view, median age; NaN where nothing is known."""
+    """A row a list: prevalence of each finding, share of each view and sex, median age; NaN where nothing is known."""
     rows = {}
     for name, table in tables.items():
-        views = table["view"].value_counts(normalize=True)
         age = pd.to_numeric(table["age"], errors="coerce").astype(float)
         rows[name] = {finding: float(table[finding].mean()) for finding in findings}
-        rows[name] |= {f"view {view}": share for view, share in views.items()}
+        for column in ("view", "sex"):
+            rows[name] |= {f"{column} {value}": share for value, share in table[column].value_counts(True).items()}
         rows[name]["median age"] = float(age.median()) if age.notna().any() else np.nan
     return pd.DataFrame(rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cxr.anatomy.lungs import Shape, shape_of
+from cxr.anatomy.lungs import Shape, beside_lungs, shape_of
 from cxr.core import executors
 from cxr.imaging import film_checks
 from cxr.preparation import reading
@@ -16,7 +16,7 @@ from cxr.tables.sources.source import Checked
 SIDE = 256  # pixels, of a film that is looked at
 SHOWN = 16  # films of a set on its sheet
 MOST_FLAGGED = 32  # films on the sheet of flagged ones
-FLAGS = (*film_checks.OF_ONE_FILM, "doubtful_mask", "far_from_the_rest", "file_note")
+FLAGS = (*film_checks.OF_ONE_FILM, "doubtful_mask", "far_from_the_rest", "same_picture", "file_note")
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,23 @@ def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterab
     to_show = set(spread(names, SHOWN))
     read = functools.partial(reading.try_checked, size=SIDE, fit="pad")
     results = executors.by_processes(read, [checked.films[name] for name in names], workers)
-    wrong, flags, shown, small, shapes = [], [], {}, {}, {}
+    wrong, flags, shown, small, pictures, shapes = [], [], {}, {}, {}, {}
     for name, (film, mask, checks, problem) in zip(names, progress(results, len(names), checked.name), strict=True):
         if problem:
             wrong.append((str(checked.films[name][0]), problem))
             continue
         if name in to_show:
             shown[name] = (film, mask)
+        thumbnail = film_checks.thumbnails([film])[0]
+        pictures[name] = thumbnail.tobytes()
         if name not in checked.lateral:
-            small[name] = film_checks.thumbnails([film])[0]
+            small[name] = thumbnail
         reasons = {flag: getattr(checks, flag) for flag in film_checks.OF_ONE_FILM} | {"file_note": checks.file_notes}
         if name in checked.lateral:
             reasons["lateral"] = ""
         if mask is not None:
             shapes[name] = shape_of(mask)
-            reasons["doubtful_mask"] = shapes[name].doubt
+            reasons["doubtful_mask"] = shapes[name].doubt or beside_lungs(film, mask)
         flags += [(name, flag, reason) for flag, reason in reasons.items() if reason]
     distances, limit = film_checks.far_from_the_rest(np.array(list(small.values())))
     flags += [
@@ -66,11 +68,18 @@ def look(checked: Checked, sample: int, workers: int, progress: Callable[[Iterab
         for name, distance in zip(small, distances, strict=True)
         if distance > limit
     ]
+    flags += [(name, "same_picture", f"has the picture of {other}") for name, other in twins(pictures)]
     table = pd.DataFrame(flags, columns=["film", "flag", "reason"])
     table.insert(0, "set", checked.name)
     table.insert(2, "path", [str(checked.films[name][0]) for name in table["film"]])
     problems = pd.DataFrame(wrong, columns=["path", "problem"])
     return Looked(len(names), problems, table, shown, shapes)
+
+
+def twins(pictures: dict[str, bytes]) -> list[tuple[str, str]]:
+    """Films whose picture another film has too, to a gray of its thumbnail: (name, the first other one)."""
+    named = pd.Series(list(pictures), dtype=object).groupby(list(pictures.values()), sort=False).agg(list)
+    return [(name, names[name == names[0]]) for names in named[named.str.len() > 1] for name in names]
 
 
 Sheet = tuple[list[np.ndarray], list[str], list[np.ndarray | None]]

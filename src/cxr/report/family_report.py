@@ -164,7 +164,7 @@ def mask_notes(settings: Settings) -> list[str]:
 def facts(settings: Settings, params: Params, family: str) -> dict[str, list[tuple[str, str]]]:
     """run.json of every member, and the protocol of the evaluation, as pairs of text."""
     block = read_json_if_there(settings.family_dir(family) / "metrics.json", "")
-    protocol = block["protocol"]
+    protocol, fitted = block["protocol"], read_json_if_there(settings.family_dir(family) / "thresholds.json", "")
     sections = {
         "Evaluation": [
             ("test films, patients", f"{protocol['films']:,}, {protocol['patients']:,}"),
@@ -173,6 +173,7 @@ def facts(settings: Settings, params: Params, family: str) -> dict[str, list[tup
              f"{protocol['thresholds_from']['digest']}"),
             ("resamples, seed", f"{protocol['replicates']:,}, {protocol['seed']}"),
             ("split", f"by {params.tables.split}"),
+            *(tuple(line.split(": ", 1)) for line in table_notes.of_weights(fitted or {})),
         ]
     }  # fmt: skip
     for member in params.members(family):

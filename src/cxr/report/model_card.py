@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxr.core.artifacts import read_json_if_there
 from cxr.core.parameters import METHOD_NAMES, Params
 from cxr.core.settings import Settings
 from cxr.evaluation.metrics import FIGURES, guessing_of, told_of_guessing
@@ -86,8 +87,11 @@ def figure(values: Mapping[str, Any], key: str) -> str:
 
 def _model(settings: Settings, params: Params, family: str) -> list[str]:
     members = params.members(family)
-    what = f"The mean of {len(members)} networks' probabilities: " if len(members) > 1 else "One network: "
+    weights = table_notes.of_weights(read_json_if_there(settings.family_dir(family) / "thresholds.json", "") or {})
+    mean, said = ("weighted mean", "logits") if weights else ("mean", "probabilities")
+    what = f"The {mean} of {len(members)} networks' {said}: " if len(members) > 1 else "One network: "
     lines = [what + ", ".join(f"{member} at {params.input_size(member)} px" for member in members) + "."]
+    lines += ["\n".join(f"* {line}" for line in weights)] if weights else []
     for member in members:
         run = family_report.run_of(settings.member_dir(family, member))
         if run is None:

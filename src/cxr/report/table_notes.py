@@ -127,6 +127,16 @@ def of_all_thresholds(block: Mapping[str, Any]) -> list[str]:
     return grouped((name, note) for name, values in block["findings"].items() for note in of_thresholds(values))
 
 
+def of_weights(thresholds: Mapping[str, Any]) -> list[str]:
+    """What thresholds.json says of members' weights, a line a finding; empty where all count alike."""
+    notes = []
+    for finding, fit in thresholds.get("ensemble", {}).get("findings", {}).items():
+        told = f"all alike: {fit['reason']}" if fit["weights"] is None else ""
+        told = told or ", ".join(f"{member} {weight:.2f}" for member, weight in fit["weights"].items())
+        notes.append(f"members' weights, fitted on val, {finding}: {told}")
+    return notes
+
+
 def fitted_on_few(few: str) -> str:
     """What is said of a fit whose films are of too few patients; ``few``: from `cxr.evaluation.bootstrap.shortage`."""
     return f"fitted on {few}: too few"

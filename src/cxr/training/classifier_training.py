@@ -19,12 +19,16 @@ from cxr.report.table_notes import VAL_LOW
 from cxr.tables import schema, splitting
 from cxr.training import drawn_weights, epoch_callback, loop, losses, run_records
 from cxr.training.losses import cross_entropy
+from cxr.training.time_limit import TimeLimit
 
 REPLICATES = 200
 
 
-def train_member(settings: Settings, params: Params, family: str, member: str, say: Callable[[str], None]) -> None:
-    """Train a member of a family, or resume an interrupted run of it; nothing where it is trained already.
+def train_member(
+    settings: Settings, params: Params, family: str, member: str, say: Callable[[str], None],
+    limit: TimeLimit | None = None,
+) -> None:  # fmt: skip
+    """Train a member of a family, or resume an interrupted or shorter run of it; nothing where it is trained already.
 
     Raises
     ------
@@ -64,8 +68,8 @@ def train_member(settings: Settings, params: Params, family: str, member: str, s
     marks = table_notes.of_labels(truth[val], resampled[0], params.findings)
     every_epoch = epoch_callback.EveryEpoch(folder, classifier, score, "val_auroc", params, batches, identity, marks)
     loss = losses.masked_cross_entropy(positive)
-    outcome = loop.fit(logits, loss, batches, every_epoch, params.training.epochs, params, say)
-    run_records.finish(folder, run_records.run_record(params, device, identity, outcome))
+    outcome = loop.fit(logits, loss, batches, every_epoch, params.training.epochs, params, say, limit)
+    run_records.finish(folder, run_records.run_record(params, device, identity, outcome), keep=True)
     say(
         f"{member}: val_auroc {outcome['best']:.4f} in epoch {outcome['best_epoch']}, {outcome['seconds']} s "
         f"-> {folder / 'model.keras'}{guessing(every_epoch.state)}"

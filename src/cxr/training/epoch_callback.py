@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,13 +13,15 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import locks, process_group
-from cxr.core.artifacts import as_json, write_csv, write_json, written_whole
+from cxr.core.artifacts import write_csv, write_json, written_whole
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.progress import duration, progress
 from cxr.networks import backend
 from cxr.networks.backend import keras
 from cxr.report import curves
+from cxr.training import run_records
+from cxr.training.time_limit import TimeLimit
 
 ops = keras.ops
 ESTIMATE_AFTER = 5  # seconds of steps after which what an epoch takes is told
@@ -64,7 +67,7 @@ class EveryEpoch(keras.callbacks.Callback):
         return self.folder / locks.BACKUP
 
     def resume(self, model) -> int:
-        """Put the model back to where an interrupted run of the same identity was; returns the epoch to resume from.
+        """Put the model back to where an interrupted or shorter run was; returns the epoch to resume from.
 
         Raises
         ------
@@ -89,16 +92,19 @@ class EveryEpoch(keras.callbacks.Callback):
         return saved["epoch"]
 
     def saved_epoch(self) -> int:
-        """The epoch after which an interrupted run of the same identity was backed up; 0 where there is none."""
+        """The epoch after which such a run was backed up; 0 where there is none."""
         return self._saved().get("epoch", 0)
 
     def _saved(self) -> dict[str, Any]:
-        """The state that an interrupted run of the same identity left; empty where there is none."""
+        """The state that an interrupted or shorter run left, as `run_records.goes_on` allows; empty where none did."""
         path = self._backup / "state.json"
         try:
             saved = json.loads(path.read_text())
-            same = saved.pop("identity") == as_json(self.identity)
-            return saved if same and isinstance(saved["epoch"], int) else {}
+            begun, epoch = saved.pop("identity"), saved["epoch"]
+            if not isinstance(epoch, int) or not run_records.goes_on(self.folder, begun, self.identity, epoch):
+                return {}
+            patience = self.parameters.training.early_stopping_patience  # which may be more than it was
+            return saved | {"stopped": saved["stopped"] and 0 < patience <= saved["waited"]}
         except (FileNotFoundError, KeyError, TypeError, AttributeError):
             return {}
         except (OSError, ValueError) as error:
@@ -112,7 +118,7 @@ class EveryEpoch(keras.callbacks.Callback):
         )
 
     def on_train_begin(self, logs=None):
-        # From here to `finish` its presence says that the model beside it is not the last word.
+        # Of a U-Net it says from here to `finish` that the model beside it is not the last word.
         if process_group.is_first():
             self._backup.mkdir(parents=True, exist_ok=True)
 
@@ -154,6 +160,8 @@ class EveryEpoch(keras.callbacks.Callback):
                 # An older run's record must not vouch for this model. It goes no sooner: first weights that do not fit,
                 # or an interruption, cost nothing that was finished.
                 (self.folder / "run.json").unlink(missing_ok=True)
+                if epoch == 0:  # nor must the state of another run, which could else go on beside this one's model
+                    (self._backup / "state.json").unlink(missing_ok=True)
             self._save(self.best_model.save, self.folder / "model.keras")
         else:
             state["waited"] += 1
@@ -199,13 +207,14 @@ class Echo(keras.callbacks.Callback):
         Takes the lines.
     steps : int
         Of an epoch.
+    limit : TimeLimit
     """
 
     async_safe = True  # it never looks at a batch's loss: waiting for it would slow a GPU down
 
-    def __init__(self, say, steps: int):
+    def __init__(self, say, steps: int, limit: TimeLimit):
         super().__init__()
-        self.say, self.steps = say, steps
+        self.say, self.steps, self.limit = say, steps, limit
 
     def on_train_begin(self, logs=None):  # of a stage, which is compiled anew
         self.end, self.begun = self.params["epochs"], time.perf_counter()
@@ -222,8 +231,10 @@ class Echo(keras.callbacks.Callback):
         elif self.since and (took := time.perf_counter() - self.since) >= ESTIMATE_AFTER:
             self.since, one = False, took / batch * self.steps  # batch counts from 0: so many steps since the first
             all_left = f", those of {self.left} epochs {duration(one * self.left)}" if self.left > 1 else ""
+            step = one / self.steps
+            short = ", longer than --hours leaves: NO EPOCH WILL BE WHOLE" if one > self.limit.left() else ""
             self.say(
-                f"  the {self.steps:,} steps of an epoch take about {duration(one)}{all_left}; "
+                f"  a step takes {step:.2g} s, the {self.steps:,} of an epoch about {duration(one)}{all_left}{short}; "
                 f"compiling took {duration(self.compiling)}; scores on val come on top"
             )
         self.bar.update()
@@ -237,3 +248,47 @@ class Echo(keras.callbacks.Callback):
             if not key.startswith("val_auroc_")
         )
         self.say(f"  epoch {epoch + 1}: {values}")
+
+
+class Within(keras.callbacks.Callback):
+    """Ends training after the last epoch that fits its `TimeLimit`, and tells when all epochs will have ended.
+
+    Of several processes all end after the same epoch.
+
+    Parameters
+    ----------
+    say : callable
+        Takes a line.
+    limit : TimeLimit
+    member : str
+    epochs : int
+        Of all stages.
+    """
+
+    async_safe = True
+
+    def __init__(self, say, limit: TimeLimit, member: str, epochs: int):
+        super().__init__()
+        self.say, self.limit, self.member, self.epochs = say, limit, member, epochs
+        self.longest = 0.0  # seconds of an epoch with its scores, of this call
+
+    def on_train_begin(self, logs=None):
+        self._end_if_asked()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        took, left = time.monotonic() - self.begun, self.epochs - epoch - 1
+        if not self.longest and left and took >= ESTIMATE_AFTER:
+            end = datetime.now() + timedelta(seconds=took * left)
+            self.say(f"  with its scores it took {duration(took)}: all {self.epochs} end about {end:%a %d %b %H:%M}")
+        self.longest = max(self.longest, took)
+        self.limit.advance(f"epoch {epoch + 1} of {self.epochs} of {self.member} is whole and kept")
+        if epoch + 1 < self.params["epochs"] and not self.model.stop_training:
+            self._end_if_asked()
+
+    def _end_if_asked(self) -> None:
+        why = self.limit.why_end(self.longest)
+        if backend.gathered(np.array(bool(why))).any():  # clocks differ, and a signal may reach one alone
+            raise self.limit.ended(why or "another process was to end")

@@ -9,7 +9,8 @@ from cxr.core.executors import process_count
 from cxr.core.parameters import Params
 from cxr.networks import backend
 from cxr.networks.backend import keras
-from cxr.training.epoch_callback import Echo, EveryEpoch
+from cxr.training.epoch_callback import Echo, EveryEpoch, Within
+from cxr.training.time_limit import TimeLimit
 
 ops = keras.ops
 LAST = "logits"  # the layer that learns while FREEZE holds all others
@@ -70,9 +71,10 @@ def stages_of(params: Params, epochs: int) -> list[tuple[int, int, Params]]:
 
 
 def fit(
-    model, loss, batches, every_epoch: EveryEpoch, epochs: int, params: Params, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Train, or resume an interrupted run, to the last epoch or the early stop.
+    model, loss, batches, every_epoch: EveryEpoch, epochs: int, params: Params, say: Callable[[str], None],
+    limit: TimeLimit | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train, or resume an interrupted or shorter run, to the last epoch, the early stop or the end of the time.
 
     Parameters
     ----------
@@ -85,13 +87,16 @@ def fit(
     params : Params
     say : callable
         Takes the line of each epoch.
+    limit : TimeLimit, optional
 
     Returns
     -------
     dict
         ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
     """
-    callbacks = [every_epoch, Echo(say, len(batches))]
+    limit = limit or TimeLimit()
+    within = Within(say, limit, every_epoch.best_model.name, epochs)
+    callbacks = [every_epoch, Echo(say, len(batches), limit), within]
     if params.training.tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
     stages = [stage for stage in stages_of(params, epochs) if every_epoch.saved_epoch() <= stage[1]]
@@ -109,7 +114,9 @@ def fit(
                 first = every_epoch.resume(model)
                 state = every_epoch.state
                 if first:
-                    say(f"  resumed after epoch {first}")
+                    limit.kept = f"epoch {first} of {epochs} of {every_epoch.best_model.name} is whole and kept"
+                    stopped = ", where it stopped early: EARLY_STOPPING_PATIENCE" if state["stopped"] else ""
+                    say(f"  resumed after epoch {first}{stopped}")
                 started = time.perf_counter()
             else:
                 state["waited"] = 0  # patience is of the stage

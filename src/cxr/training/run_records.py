@@ -1,5 +1,6 @@
 """The record of a run: what it was made from, whether it is finished, what it took."""
 
+import math
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,18 +11,24 @@ import numpy as np
 from cxr.core import locks, process_group
 from cxr.core.artifacts import as_json, digest, digest_of, read_record, write_json
 from cxr.core.command_line import PROJECT
-from cxr.core.errors import InputError
+from cxr.core.errors import InputError, counted
 from cxr.core.executors import usable_cores
 from cxr.core.parameters import Params
 from cxr.networks import backend
 
+LENGTH = ("epochs", "early_stopping_patience")  # parameters by which a run is longer than another and else the same
 
-def finish(folder: Path, record: dict[str, Any]) -> None:
-    """Write run.json, with the digest of the best model, and remove the backup: the run is whole."""
+
+def finish(folder: Path, record: dict[str, Any], keep: bool = False) -> None:
+    """Write run.json, with the digest of the best model: the run is whole.
+
+    keep: the backup too, from which a longer run goes on; else it is removed.
+    """
     if not process_group.is_first():
         return
     write_json({**record, "model": digest(folder / "model.keras")}, folder / "run.json")
-    shutil.rmtree(folder / locks.BACKUP, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(folder / locks.BACKUP, ignore_errors=True)
 
 
 def run_record(params: Params, device: str, identity: dict[str, Any], outcome: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +74,35 @@ def agree(identity: dict[str, Any]) -> None:
             f"process {', '.join(others)} has other films, splits or parameters than process 0. All must read the same "
             "files: DATA_DIR, MODELS_DIR and both JSON files lie on a file system in common."
         )
+
+
+def goes_on(folder: Path, begun: dict[str, Any], asked: dict[str, Any], epoch: int) -> bool:
+    """Whether the first epochs of one run, by its identity, are those of another: the other only lasts longer.
+
+    Raises
+    ------
+    InputError
+        They would be, but for a rate that falls along a cosine: towards another end it falls otherwise from the start.
+    """
+    begun, asked = as_json(begun), as_json(asked)
+
+    def rest(identity: dict[str, Any]) -> dict[str, Any]:
+        training = identity.get("training", {})
+        return {**identity, "training": {key: value for key, value in training.items() if key not in LENGTH}}
+
+    if begun == asked:
+        return True
+    if rest(begun) != rest(asked):
+        return False
+    (epochs, patience), (longer, more_patience) = ([each["training"][key] for key in LENGTH] for each in (begun, asked))
+    if asked["training"]["schedule"] == "cosine" and longer > epochs:
+        raise InputError(
+            f"EPOCHS is {longer}, and {folder} holds {counted(epoch, 'epoch')} of a run of {epochs}. Its rate falls "
+            "along a cosine towards the last, so those of a longer run would have been others. Set EPOCHS back, or "
+            'move that folder away to train anew. With "SCHEDULE" "plateau" or "constant" a run can be made longer.'
+        )
+    same_rates = asked["training"]["schedule"] != "cosine" or longer == epochs
+    return same_rates and longer >= epoch and (more_patience or math.inf) >= (patience or math.inf)
 
 
 def is_due(folder: Path, identity: dict[str, Any]) -> bool:

@@ -17,13 +17,14 @@ from cxr.networks import augmentation, backend, film_batches, inference, u_net
 from cxr.preparation import packs
 from cxr.tables import lung_films
 from cxr.training import epoch_callback, loop, losses, run_records
+from cxr.training.time_limit import TimeLimit
 
 PACKED_BY = "src/segmentation/etl/2_pack_arrays.py"
 # Of the classifiers' training keys those that the U-Net's loop uses too; the rest is its own.
 SHARED_KEYS = ("optimizer", "weight_decay", "gradient_accumulation", "precision", "xla")
 
 
-def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -> None:
+def train_unet(settings: Settings, params: Params, say: Callable[[str], None], limit: TimeLimit | None = None) -> None:
     """Train the U-Net, or resume an interrupted run of it.
 
     Raises
@@ -66,7 +67,7 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None]) -
     run_params = params.model_copy(update={"training": params.training.model_copy(update=own)})
     every_epoch = epoch_callback.EveryEpoch(target, unet, score, "val_dice", run_params, batches, identity)
     loss = losses.dice_and_cross_entropy
-    outcome = loop.fit(unet, loss, batches, every_epoch, epochs, run_params, say)
+    outcome = loop.fit(unet, loss, batches, every_epoch, epochs, run_params, say, limit)
     run_records.finish(target, run_records.run_record(params, device, identity, outcome))
     best = f"Dice on val {outcome['best']:.4f} in epoch {outcome['best_epoch']}"
     say(f"{best}, {outcome['seconds']} s -> {settings.unet}")

@@ -16,11 +16,11 @@ from cxr.tables.label_values import spelling
 from cxr.tables.raw_files import leaves_raw_folder, list_files, same_name
 from cxr.tables.raw_tables import Release, completed_years, how_to_mend, none_found, read_raw_csv, whole_release
 from cxr.tables.schema import problems
+from cxr.tables.sources import nih_archives
+from cxr.tables.sources.nih_archives import NIH_ARCHIVES, NIH_TABLE_ROWS
 from cxr.tables.sources.source import Source, TestRule, beside_published
 from cxr.tables.table_text import text_of
 
-NIH_TABLE_ROWS = 112_120
-NIH_ARCHIVES = (4_999, *[10_000] * 10, 7_121)  # films in images_001 … images_012, in the order of the full table
 NIH_POSITIVES = {  # of the full table
     "Consolidation": 4_667, "Pneumothorax": 5_302, "Edema": 2_303, "Effusion": 13_317, "Pneumonia": 1_431,
     "Cardiomegaly": 2_776, "Atelectasis": 11_559, "Infiltration": 19_894, "Mass": 5_782, "Nodule": 6_331,
@@ -224,8 +224,10 @@ def check_nih(settings: Settings, params: Params, release: Release, on_disk: pd.
     if whole:
         for finding in (finding for finding in NIH_POSITIVES if finding in table):
             lines.append(beside_published(finding, int((table[finding] == 1).sum()), NIH_POSITIVES[finding]))
-        lines += _archives(table, on_disk)
+        lines += nih_archives.told(table, on_disk)
     lists = nih_lists(settings)
+    if whole and not table["path"].isin(on_disk).all():
+        lines += nih_archives.to_begin(table, set(read_list(lists["test"])) if "test" in lists else set())
     for name, published in NIH_LISTS.items():
         if name in lists:
             lines.append(beside_published(f"{name}_list.txt", len(read_list(lists[name])), published))
@@ -237,19 +239,6 @@ def check_nih(settings: Settings, params: Params, release: Release, on_disk: pd.
         return [*lines, "BBox_List_2017.csv: no box is usable"]
     published = sum(NIH_BOXES.get(name, 0) for name in spelling(params.findings, NIH_LABELS).values())
     return [*lines, beside_published("usable boxes of our findings", len(release.boxes), published)]
-
-
-def _archives(table: pd.DataFrame, on_disk: pd.Series) -> list[str]:
-    """A line for each of NIH's twelve archives that is not whole on disk."""
-    lines, first = [], 0
-    there = table["path"].isin(on_disk)
-    for number, films in enumerate(NIH_ARCHIVES, start=1):
-        films_there, first = int(there[first : first + films].sum()), first + films
-        if not films_there:
-            lines.append(f"images_{number:03d}.tar.gz: MISSING, none of its {films:,} films is on disk")
-        elif films_there < films:
-            lines.append(f"images_{number:03d}.tar.gz: {films - films_there:,} of its {films:,} films are missing")
-    return lines or ["all twelve archives are whole"]
 
 
 def _read(settings: Settings, params: Params, on_disk: pd.Series) -> Release:
