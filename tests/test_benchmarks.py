@@ -103,3 +103,17 @@ def test_heads_pool_local_logits_as_their_papers_say():
     assert of_pcam == pytest.approx((weights * local.ravel()).sum() / weights.sum(), abs=1e-6)
     even = np.full((1, 2, 2, 1), -1.5, np.float32)
     assert [float(script.Pool(head)(even)[0, 0]) for head in ("lse", "pcam")] == pytest.approx([-1.5, -1.5])
+
+
+def test_alarms_measures_a_fault_once_and_tells_what_it_kept(tmp_path, capsys):
+    script = load_script("benchmarks/alarms.py")
+    tried = []
+
+    def fault(given):
+        tried.append(given)
+        yield "a fault", 0.5, "a check", 3, 4, "noted"
+
+    for _ in range(2):  # the second time it is read
+        table = script.measured(fault, "films", tmp_path)
+    assert tried == ["films"]
+    assert table.to_numpy().tolist() == [["a fault", 0.5, "a check", 3, 4, "noted"]]

@@ -16,7 +16,6 @@ sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever i
 from cxr.core import command_line
 
 # isort: split
-import numpy as np
 import pandas as pd
 
 from cxr.core import locks
@@ -26,12 +25,11 @@ from cxr.core.own_files import OwnFiles
 from cxr.core.progress import progress
 from cxr.evaluation import predictions, subgroups
 from cxr.evaluation.source_fits import POOLED
-from cxr.external import label_tables, truth_of_files
+from cxr.external import label_tables
 from cxr.imaging.decoding import read_film, write_image
-from cxr.new_films import bundles, film_files, predicting
+from cxr.new_films import bundles, film_files, known_labels, predicting
 from cxr.new_hospital import corruptions, stress
 from cxr.report.styles import PRINT, save_png
-from cxr.tables.sources.catalogue import name_films
 
 FILES = ("stress.csv", "stress.png", "slices.csv")
 PAIRS = [(kind, strength) for kind in corruptions.SETTINGS for strength in corruptions.STRENGTHS]
@@ -50,7 +48,9 @@ def main(argv=None):
     paths = film_files.find_films(arguments.films).films
     bundle = bundles.open_bundle(arguments.bundle)
     predicting.check_hospital(bundle, arguments.hospital)
-    known = labelled(paths, arguments, bundle.params)
+    found = labelled(paths, arguments, bundle.params)
+    print(*found.notes, sep="\n")
+    known = found.films
     own = OwnFiles(arguments.out, FILES)
     # Keras is imported only now: --help and wrong input answer at once.
     from cxr.networks import backend
@@ -69,28 +69,20 @@ def main(argv=None):
         write_csv(stress.slice_table(evaluated), arguments.out / "slices.csv")
     own.finish(FILES if groups else FILES[:2], FILES)
     say(results, evaluated, arguments.out)
+    # Last: whoever reads SETTINGS.json takes its list of chest films, and a bundle has none.
+    for note in known_labels.bundle_learned_from(found, bundle, command_line.load(arguments)[0]):
+        print(note)
 
 
 def labelled(paths, arguments, params):
-    """What the labels' file says of each film."""
+    """What the labels' file says of each film, with the columns to slice by."""
     labels = label_tables.read_labels([arguments.labels], params, given=True)
     labels = stress.with_columns(labels, arguments.labels, arguments.by)
-    whole, last = (
-        name_films(pd.Series(names))[0] for names in ([p.as_posix() for p in paths], [p.name for p in paths])
-    )
-    names = whole.where(whole.isin(labels.table["image_id"]), last)  # a table names films with or without folders
-    if names.duplicated().any():
-        again = paths[int(names.duplicated().argmax())]
-        raise InputError(
-            f"{again}: another of these files is of the same film ({names[names.duplicated()].iloc[0]}). Keep one."
-        )
-    known, notes = truth_of_files.join(names, pd.Series(np.nan, names.index, dtype=object), labels, params.findings)
-    print(*notes, sep="\n")
-    without = int(known[list(params.findings)].isna().all(axis=1).sum())
-    if without == len(paths):
-        raise InputError(f"{arguments.labels}: has no label of these films, such as {paths[0].name}. Check the names.")
-    if without:
-        print(f"{without} of {len(paths)} films have no label: they count in flips only")
+    known = known_labels.of_labels(labels, [arguments.labels], arguments.films, paths, params)
+    if known.films["image_id"].duplicated().any():
+        again = int(known.films["image_id"].duplicated().argmax())
+        film = known.films["image_id"][again]
+        raise InputError(f"{paths[again]}: another of these files is of the same film ({film}). Keep one.")
     return known
 
 
@@ -103,8 +95,7 @@ def measured(bundle, paths, known, hospital, work):
     if missing := len(paths) - len(table):
         print(f"{missing} of {len(paths)} films could not be predicted, and are in no figure; predict.sh says why")
     table[predictions.true_columns(findings)] = known.loc[table.index, findings].astype(float)
-    names = pd.Series([path.as_posix() for path in paths])
-    table["patient_id"] = known["patient_id"].astype(object).fillna(names).loc[table.index].astype(str)
+    table["patient_id"] = known.loc[table.index, "patient_id"].astype(str)
     films = {number: paths[number] for number in table.index}
     rows = [about("none", 0) | row for row in compared(table, clean, clean)]
     worse, decided = stressed(bundle, films, hospital, work)

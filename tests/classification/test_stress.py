@@ -57,6 +57,6 @@ def test_labels_of_other_films_are_refused(exported, films, tmp_path):  # noqa: 
     folder, labels, _ = films
     other = pd.read_csv(labels).assign(image=np.arange(len(pd.read_csv(labels))))
     other.to_csv(labels, index=False)
-    with pytest.raises(InputError, match="has no label of these films"):
+    with pytest.raises(InputError, match="no film here has a known label"):
         run(exported, folder, "--labels", labels, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr.core.artifacts import digest
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
@@ -109,6 +110,11 @@ def test_films_that_the_model_learned_from_are_warned_of(tmp_path):
     assert by_film.endswith("Leave them out: own/a")
     assert by_patient.startswith("WARNING: 1 of the films with a known label are of patients with films among those")
     assert by_patient.endswith("Leave them out: own/b")
+    (tmp_path / "model.keras").write_bytes(b"network")
+    settings.member_dir = lambda *names: tmp_path
+    for made_from, told in ((digest(tmp_path / "model.keras"), [by_film, by_patient]), ("another", [])):
+        bundle = SimpleNamespace(family="ensemble", reference={"made_from": {"models": {"tiny": made_from}}})
+        assert known_labels.bundle_learned_from(found, bundle, settings) == told
 
 
 def test_the_report_of_new_films_holds_the_evaluation_and_says_whose_thresholds_they_are(tmp_path):

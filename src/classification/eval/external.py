@@ -19,6 +19,10 @@ from pathlib import Path
 sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line
+
+# isort: split
+import numpy as np
+
 from cxr.core.artifacts import digest, write_csv, write_json
 from cxr.core.errors import InputError, counted, one_line
 from cxr.core.own_files import OwnFiles
@@ -27,7 +31,7 @@ from cxr.evaluation import predictions
 from cxr.evaluation.operating_points import fit_on_val
 from cxr.evaluation.source_fits import POOLED
 from cxr.external import label_tables, prediction_files
-from cxr.new_films import bundles, film_files, predicting, prediction_table, refitted_bundles
+from cxr.new_films import bundles, film_files, known_labels, predicting, prediction_table, refitted_bundles
 from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting
 from cxr.report import html_page, table_notes
 
@@ -54,6 +58,11 @@ def main(argv=None):
     marked = int((here.table["split"] != "test").sum())
     if marked:
         here.notes.append(f"{marked:,} local films are marked train or val, and left out.")
+    if bundle:
+        films = known_labels.Known(here.table, np.ones(len(here.table), bool), [])
+        learned = known_labels.bundle_learned_from(films, bundle, command_line.load(arguments)[0])
+        here.notes.extend(line.partition(" Leave them out")[0] for line in learned)  # no name: no row is written
+        print(*learned, sep="\n", end="\n" if learned else "")
     came = what_came(arguments, bundle, params, here)
     own = OwnFiles(arguments.out, FILES)  # only now: wrong input leaves no folder behind
     table = predictions.of_findings(here.table[here.table["split"] == "test"], came.findings).reset_index(drop=True)

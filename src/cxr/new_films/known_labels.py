@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxr.core.artifacts import digest
 from cxr.core.errors import InputError, counted
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
 from cxr.evaluation import assessment, predictions
 from cxr.evaluation.source_fits import POOLED, fit_of
 from cxr.external import label_tables, truth_of_files
+from cxr.new_films.bundles import Bundle
 from cxr.new_films.predicting import Predicted
 from cxr.report.family_report import used_films
 from cxr.report.html_page import Model
@@ -55,6 +57,13 @@ def read(tables: Sequence[Path], given: Sequence[Path], paths: Sequence[Path], p
         No table of labels, no film with a known label, labels that contradict each other, or two files of one film.
     """
     labels = label_tables.read_labels(tables, params, given=True, majority=majority)
+    return of_labels(labels, tables, given, paths, params)
+
+
+def of_labels(
+    labels: label_tables.Labels, tables: Sequence[Path], given: Sequence[Path], paths: Sequence[Path], params: Params
+) -> Known:
+    """`read` with labels that were read already: what further columns they have, ``films`` has too."""
     image_ids, patients = name_films(pd.Series([path.absolute().as_posix() for path in paths]))
     image_ids = image_ids.where(patients.notna(), name_films(pd.Series([_below(path, given) for path in paths]))[0])
     known, notes = truth_of_files.join(
@@ -65,8 +74,7 @@ def read(tables: Sequence[Path], given: Sequence[Path], paths: Sequence[Path], p
     if not labelled.any():
         raise InputError(
             f"--labels {names}: no film here has a known label: the table names films such as "
-            f"{next(iter(labels.table['image_id']), 'none')}, here lies {image_ids.iloc[0]}. Mend the names, or leave "
-            "--labels out."
+            f"{next(iter(labels.table['image_id']), 'none')}, here lies {image_ids.iloc[0]}. Mend the names."
         )
     twice = labelled & image_ids.duplicated()
     if twice.any():
@@ -102,6 +110,15 @@ def learned_from(known: Known, settings: Settings) -> list[str]:
                 f"chosen on, by name: figures on them are too good. Leave them out: {names}"
             )
     return notes
+
+
+def bundle_learned_from(known: Known, bundle: Bundle, settings: Settings) -> list[str]:
+    """`learned_from` of a bundle, where its networks are those of these settings; else nobody here knows its films."""
+    for member, recorded in bundle.reference["made_from"]["models"].items():
+        model = settings.member_dir(bundle.family, member) / "model.keras"
+        if not model.is_file() or digest(model) != recorded:
+            return []
+    return learned_from(known, settings)
 
 
 def _below(path: Path, given: Sequence[Path]) -> str:
