@@ -377,6 +377,14 @@ def test_a_mask_stays_black_and_white():
         assert set(np.unique(square)) == {0, 255}
 
 
+def test_a_mask_made_smaller_stays_where_it_was():
+    mask = np.zeros((40, 40), np.uint8)
+    mask[9:31, 9:31] = 255  # its border runs through the middle of a pixel of 20: half of it counts
+    square, _ = fit_square(mask, 20, is_mask=True)
+    rows = np.flatnonzero(square.any(axis=1))
+    assert (rows[0] + rows[-1] + 1) / 2 == 10  # the nearest pixels would lie from 4 or 5 to 15 or 14
+
+
 @pytest.mark.parametrize("fit", ["pad", "squash"])
 @pytest.mark.parametrize("box", [None, (30, 20, 90, 150)])
 def test_boxes_come_back_from_the_square(fit, box):

@@ -24,8 +24,8 @@ def fit_square(
     box : (x, y, width, height), pixels, optional
         What is kept of the film; the whole film where None.
     is_mask : bool
-        The film holds 0 and 255, and so does the square: 255 where at least half of a pixel is. (Its nearest pixel
-        would move a mask: by a quarter of a pixel where two become one.)
+        The film holds 0 and 255, and so does the square: a smaller one 255 where at least half of a pixel is. (The
+        nearest pixel would move a mask: by a quarter of a pixel where two become one.)
 
     Returns
     -------
@@ -44,7 +44,8 @@ def fit_square(
             part, margin_y, side - height - margin_y, margin_x, side - width - margin_x, cv2.BORDER_CONSTANT, value=0
         )
     smaller = affine[0] < 1 or affine[1] < 1
-    square = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    larger = cv2.INTER_NEAREST_EXACT if is_mask else cv2.INTER_LINEAR
+    square = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if smaller else larger)
     if is_mask:
         square = np.where(square > 127, np.uint8(255), np.uint8(0))
     return square, affine
