@@ -24,8 +24,8 @@ from cxr.tables import lung_sets
 from cxr.tables.schema import label_array
 
 SIDE = 64  # of the films that the small network learns from
-SEEDS = 3
-EPOCHS = 6
+SEEDS = 2
+EPOCHS = 5
 MARKED = "Pneumothorax"  # the finding whose positives bear the token
 GRAYS: dict[str, Callable] = {
     "as they are": lambda film: film,
