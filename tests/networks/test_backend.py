@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,8 +59,8 @@ def test_on_one_device_nothing_is_copied_or_spread():
 def test_devices_that_train_together_are_in_the_first_line(monkeypatch):
     devices(monkeypatch, 4)
     monkeypatch.setattr(backend, "gpus", lambda: ["GPU:0", "GPU:1", "GPU:2", "GPU:3"])
-    assert backend.start(tiny_params(), together=True).endswith("GPU:3: 4 devices train together")
-    assert backend.start(tiny_params()).endswith("GPU:3")
+    assert backend.start(tiny_params(), together=True).endswith("GPU:3: 4 devices train together; float32")
+    assert backend.start(tiny_params()).endswith("GPU:3; float32")
 
 
 def test_tensorflow_on_several_gpus_has_no_xla(monkeypatch):
@@ -101,3 +102,42 @@ except InputError as error:
     if said == "read":
         usual = ["float32 channels_last 1e-07 None", "float32"]
         assert result.stdout.splitlines()[-3:] == [*usual, f"{keras.backend.backend()} read"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [([(8, 0)], "mixed_bfloat16"), ([(9, 0), (7, 5)], "mixed_float16"), ([(6, 1)], "float32"), ([None], "float32"),
+     ([], "float32")],
+    ids=["A100", "H100 and T4", "P100", "no NVIDIA GPU", "CPU"],
+)  # fmt: skip
+def test_precision_auto_is_what_the_oldest_gpu_multiplies(monkeypatch, numbers, expected):
+    if keras.backend.backend() == "jax":
+        import jax
+
+        words = ["gfx90a" if number is None else f"{number[0]}.{number[1]}" for number in numbers]
+        found = [SimpleNamespace(platform="gpu", compute_capability=word) for word in words]
+        monkeypatch.setattr(jax, "local_devices", lambda: found)
+    else:
+        import tensorflow
+
+        monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda kind: numbers)
+        details = [{} if number is None else {"compute_capability": number} for number in numbers]
+        given = iter(details)
+        monkeypatch.setattr(tensorflow.config.experimental, "get_device_details", lambda device: next(given))
+    monkeypatch.setattr(backend, "gpus", lambda: ["GPU"] * len(numbers))
+    assert backend.best_precision() == expected
+
+
+def test_only_training_is_in_half_precision_where_that_is_left_open(monkeypatch):
+    monkeypatch.setattr(backend, "gpus", lambda: ["GPU:0"])
+    monkeypatch.setattr(backend, "capability", lambda: 8)
+    params = tiny_params()
+    assert params.training.precision == "auto"
+    try:
+        trained = params.with_precision(backend.best_precision())
+        assert backend.start(trained).endswith("GPU:0; mixed_bfloat16")
+        assert keras.config.dtype_policy().name == "mixed_bfloat16"
+        assert backend.start(params).endswith("GPU:0; float32 (TF32 in its multiplications)")
+        assert keras.config.dtype_policy().name == "float32"
+    finally:
+        keras.config.set_dtype_policy("float32")

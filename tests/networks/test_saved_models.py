@@ -4,12 +4,14 @@ import json
 import shutil
 import zipfile
 
+import numpy as np
 import pytest
 
 from cxr.core.configuration import params_from
 from cxr.core.errors import InputError
 from cxr.networks import classifiers, saved_models
 from cxr.networks.backend import keras
+from tests.conftest import tiny_params
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:66\nsize 42000000\n"
 PAGE = b"\n<!DOCTYPE html><html><title>Sign in</title></html>"
@@ -75,3 +77,21 @@ def test_a_model_of_another_keras_says_so_and_shows_no_configuration(tmp_path):
             target.writestr(name, content)
     load = lambda: saved_models.load_model(path, 32, "train.py")  # noqa: E731
     refused(load, f"it is of Keras 2.15.0, this is {keras.__version__}: Could not deserialize class 'Functional'")
+
+
+def test_a_network_trained_in_half_precision_says_in_float32_what_its_weights_say(tmp_path):
+    films = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.float32)
+    try:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        trained = classifiers.build_classifier("tiny", tiny_params())
+        trained.save(tmp_path / "model.keras")
+        kept = saved_models.load_model(tmp_path / "model.keras", 32, "train.py")
+        assert kept.get_layer("features").compute_dtype == "bfloat16"
+    finally:
+        keras.config.set_dtype_policy("float32")
+    plain = classifiers.build_classifier("tiny", tiny_params())
+    plain.set_weights(trained.get_weights())
+    loaded = saved_models.load_model(tmp_path / "model.keras", 32, "train.py")
+    expected, found = (keras.ops.convert_to_numpy(model(films, training=False)) for model in (plain, loaded))
+    np.testing.assert_array_equal(found, expected)
+    assert np.abs(keras.ops.convert_to_numpy(trained(films, training=False)) - expected).max() > 1e-6

@@ -313,6 +313,45 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
+def test_a_run_keeps_the_precision_in_which_it_began_wherever_auto_would_be_another(tmp_path, monkeypatch):
+    params = tiny_params()
+
+    def identity_of(params):
+        return {"member": "tiny", "training": params.training.model_dump()}
+
+    def settled(params) -> str:
+        return run_records.settled(params, tmp_path, identity_of).training.precision
+
+    monkeypatch.setattr(backend, "best_precision", lambda: "mixed_bfloat16")
+    assert settled(params) == "mixed_bfloat16"
+    (tmp_path / "run.json").write_text(json.dumps({"made_from": identity_of(params.with_precision("float32"))}))
+    assert settled(params) == "float32"
+    assert settled(tiny_params(EPOCHS=7)) == "float32"  # a longer one goes on
+    assert settled(tiny_params(LEARNING_RATE=0.5)) == "mixed_bfloat16"  # another run
+    assert settled(tiny_params(PRECISION="mixed_float16")) == "mixed_float16"
+
+
+@pytest.mark.usefixtures("no_curves")
+def test_a_run_in_float16_which_scales_its_loss_is_resumed_too(tmp_path):
+    changes = {"PRECISION": "mixed_float16", "SCHEDULE": "plateau", "PLATEAU_PATIENCE": 1, "EPOCHS": 8}
+    changes |= {"EARLY_STOPPING_PATIENCE": 0, "LEARNING_RATE": 0.01}
+    scores = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.6, 0.6]
+    try:
+        whole = Run(tmp_path / "whole", scores, **changes)
+        first = whole.model.get_weights()
+        whole.fit()
+        with pytest.raises(KeyboardInterrupt):
+            Run(tmp_path / "cut", scores, stop_after=6, **changes).fit()
+        resumed = Run(tmp_path / "cut", scores[6:], **changes)
+        assert resumed.fit()["resumed_from"] == 6
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert_same_weights(whole, resumed)
+    rates = pd.read_csv(tmp_path / "cut/log.csv")["learning_rate"]
+    assert (rates / rates[0]).tolist() == pytest.approx([1] * 7 + [0.5])
+    assert np.abs(whole.model.get_layer("logits").get_weights()[0] - first[-2]).max() > 1e-3  # not all was too large
+
+
 # Hours and signals, in training
 
 

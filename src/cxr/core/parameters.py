@@ -61,13 +61,10 @@ class TableParams(Stage):
         description="blank labels, per finding: negative, positive or ignore; unnamed: as the source means them "
         "(CheXpert: negative; own table: not known)",
     )
-    split: Literal["patient", "image"] = Field(
-        "patient", description="image = the original's leaking split, to compare"
-    )
+    split: Literal["patient", "image"] = Field("patient", description="image = the original's leaking split")
     chexpert_test: Literal["valid", "official", "hash", "both"] = Field(
         "valid",
-        description="CheXpert's test films: its expert-labelled valid.csv, its official test set, a share of its train "
-        "patients, or valid.csv and that share",
+        description="CheXpert's test: expert-labelled valid.csv, official test set, a share of patients, or both",
     )
     test_fraction: Fraction = Field(0.2, description="share of patients held out where there is no official test list")
     val_fraction: Fraction = Field(0.1, description="share of the remaining patients for validation")
@@ -85,7 +82,7 @@ class UnetParams(Stage):
     )
     drawn_lung_films: int = Field(1500, ge=100, description="films drawn for the U-Net")
     unet_input_size: Size = Field(
-        256, multiple_of=16, description="side of the U-Net's square input, pixels; a multiple of 16"
+        256, multiple_of=16, description="side of the U-Net's input, pixels; a multiple of 16"
     )
     unet_filters: int = Field(16, ge=4, le=256, description="filters of the first of the U-Net's levels")
     unet_dropout: float = Field(0.2, ge=0, lt=1, description="dropout at the bottom of the U-Net")
@@ -143,14 +140,9 @@ class TrainParams(Stage):
     epochs: int = Field(50, ge=1, description="passes over the training films, at most")
     batch_size: int = Field(16, ge=1, description="films a step")
     gradient_accumulation: int = Field(
-        1,
-        ge=1,
-        description="batches whose gradients are averaged before weights move, U-Net included: as one batch so many "
-        "times larger, but that batch normalisation and the mean over known labels are each small batch's own",
+        1, ge=1, description="batches whose gradients are averaged before a step; batch norm is each batch's own"
     )
-    recompute: bool = Field(
-        False, description="classifiers compute activations again in the backward pass: less memory, slower"
-    )
+    recompute: bool = Field(False, description="classifiers compute activations twice: less memory, slower")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw, or sgd with momentum 0.9")
     learning_rate: float = Field(1e-4, gt=0, description="of the first epoch")
     freeze: Literal["none", "backbone"] | int = Field(
@@ -169,7 +161,9 @@ class TrainParams(Stage):
         description="balanced = positives of a finding weigh negatives/positives, at most CLASS_WEIGHT_LIMIT",
     )
     class_weight_limit: float = Field(20.0, ge=1, description="largest weight of a positive label")
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field("float32", description="of computing")
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "auto", description="auto = bfloat16 or float16 in training on a GPU that has it, else float32"
+    )
     xla: Literal["auto", "on", "off"] = Field(
         "auto", description="compile with XLA; auto = off on a TensorFlow CPU; always off on several TensorFlow GPUs"
     )
@@ -284,6 +278,14 @@ class Params(BaseModel):
     def weights_of_pytorch(self, member: str) -> bool:
         """Whether a member's first weights are a file of PyTorch's or safetensors, by its name."""
         return self.first_weights(member).lower().endswith(PYTORCH_SUFFIXES)
+
+    def scoring_precision(self) -> str:
+        """PRECISION where nothing is trained."""
+        return "float32" if self.training.precision == "auto" else self.training.precision
+
+    def with_precision(self, precision: str) -> "Params":
+        """The parameters with another PRECISION."""
+        return self.model_copy(update={"training": self.training.model_copy(update={"precision": precision})})
 
     def output_stride(self, member: str) -> int:
         """Pixels of the input between places of a member's maps."""

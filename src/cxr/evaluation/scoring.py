@@ -106,7 +106,7 @@ def _step(scoring: "Scoring", folder: Path, settings: Settings, written: dict[st
         "maps": "laid onto the film",
         "randomisation": "minus the mean map",
         "BLANK_CORNERS": params.evaluation.blank_corners,
-        "PRECISION": params.training.precision,
+        "PRECISION": params.scoring_precision(),
         "SEED": params.general.seed,
     }
     return Step(folder / "predictions.json", inputs, parameters, list(written.values()))

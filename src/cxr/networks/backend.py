@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -72,6 +73,32 @@ def gpus() -> list[str]:
         return [device.name for device in tensorflow.config.list_physical_devices("GPU")]
 
 
+def capability() -> int | None:
+    """Main number of the compute capability of the oldest NVIDIA GPU that the backend sees; None without one."""
+    if not gpus():
+        return None
+    with _quiet():
+        if keras.backend.backend() == "jax":
+            import jax
+
+            found = [getattr(device, "compute_capability", "") for device in jax.local_devices()]
+        else:
+            import tensorflow
+
+            details = tensorflow.config.experimental.get_device_details
+            devices_of = tensorflow.config.list_physical_devices("GPU")
+            found = [details(device).get("compute_capability", ("",))[0] for device in devices_of]
+    numbers = [re.match(r"\d+", str(one)) for one in found]
+    return min((int(number[0]) for number in numbers), default=None) if all(numbers) else None
+
+
+def best_precision() -> str:
+    """PRECISION "auto" in training: what this machine's tensor cores multiply; float32 where there are none."""
+    _join()  # nobody may ask JAX for its devices before
+    number = capability() or 0
+    return "mixed_bfloat16" if number >= 8 else "mixed_float16" if number == 7 else "float32"
+
+
 def start(params: Params, deterministic: bool = False, together: bool = False) -> str:
     """Seed everything and set the precision; returns one line on backend and devices for the log.
 
@@ -86,7 +113,8 @@ def start(params: Params, deterministic: bool = False, together: bool = False) -
     if together and params.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise InputError("TENSORBOARD is true, but the package is not installed. Run: pip install tensorboard")
     keras.utils.set_random_seed(params.general.seed)
-    keras.config.set_dtype_policy(params.training.precision)
+    precision = params.scoring_precision()
+    keras.config.set_dtype_policy(precision)
     if deterministic and keras.backend.backend() == "tensorflow":
         import tensorflow
 
@@ -104,6 +132,9 @@ def start(params: Params, deterministic: bool = False, together: bool = False) -
     if together and len(devices()) > 1:
         processes = f" of {process_group.count()} processes" if process_group.count() > 1 else ""
         line += f": {len(devices())} devices{processes} train together"
+    if names:
+        tf32 = " (TF32 in its multiplications)" if precision == "float32" and (capability() or 0) >= 8 else ""
+        line += f"; {precision}{tf32}"
     return line
 
 

@@ -57,7 +57,9 @@ def _keras_of(path: Path) -> str:
 
 
 def load_model(path: Path, size: int, made_by: str) -> keras.Model:
-    """Read a saved network without running any code from it.
+    """Read a saved network without running any code from it, to be run in the precision in force.
+
+    One that was trained in half precision says so of its layers: in float32 it says on every machine the same.
 
     Raises
     ------
@@ -72,6 +74,9 @@ def load_model(path: Path, size: int, made_by: str) -> keras.Model:
         raise InputError(
             f"{path}: not a whole Keras model ({reason_of(error, path)}). Make it again with: {made_by}"
         ) from None
+    if keras.config.dtype_policy().name == "float32":
+        for layer in model.layers:
+            layer.dtype_policy = keras.config.dtype_policy()
     if model.input_shape[1:] != (size, size, 1):
         sides = "x".join(str(side) for side in model.input_shape[1:])
         raise InputError(

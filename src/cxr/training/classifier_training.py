@@ -37,6 +37,7 @@ def train_member(
     """
     size, folder = params.input_size(member), settings.member_dir(family, member)
     films, pack = load_films(settings, params, size)
+    params = run_records.settled(params, folder, lambda params: identity_of(settings, params, member))
     identity = identity_of(settings, params, member)
     device = backend.start(params, together=True)
     if not run_records.is_due(folder, identity):

@@ -110,6 +110,8 @@ def work_of(params: Params, films: Mapping[str, int]) -> dict[str, dict[str, Wor
 
 def estimate(params: Params, films: Mapping[str, int]) -> tuple[str, dict[str, dict[str, float]]]:
     """What is computed with and how fast, in words, and seconds by script and by what it computes; see `work_of`."""
+    if params.training.precision == "auto":
+        params = params.with_precision(backend.best_precision())
     device = backend.start(params)
     rate, compiling, networks = workload.measured_rate(params), workload.measured_compiling(params), networks_of(params)
 

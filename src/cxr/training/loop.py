@@ -109,7 +109,8 @@ def fit(
             every_epoch.parameters = own
             optimizer = make_optimizer(own, (end - begin) * len(batches))
             model.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
-            optimizer.build(model.trainable_variables)  # else fit traces the step twice
+            # Else fit traces the step twice. In float16 it is Keras' wrapper, whose scale of the loss is kept too.
+            model.optimizer.build(model.trainable_variables)
             if first is None:
                 first = every_epoch.resume(model)
                 state = every_epoch.state

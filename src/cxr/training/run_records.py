@@ -3,6 +3,7 @@
 import math
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ def agree(identity: dict[str, Any]) -> None:
         )
 
 
+def rest(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity without `LENGTH`."""
+    training = identity.get("training", {})
+    return {**identity, "training": {key: value for key, value in training.items() if key not in LENGTH}}
+
+
 def goes_on(folder: Path, begun: dict[str, Any], asked: dict[str, Any], epoch: int) -> bool:
     """Whether the first epochs of one run, by its identity, are those of another: the other only lasts longer.
 
@@ -85,11 +92,6 @@ def goes_on(folder: Path, begun: dict[str, Any], asked: dict[str, Any], epoch: i
         They would be, but for a rate that falls along a cosine: towards another end it falls otherwise from the start.
     """
     begun, asked = as_json(begun), as_json(asked)
-
-    def rest(identity: dict[str, Any]) -> dict[str, Any]:
-        training = identity.get("training", {})
-        return {**identity, "training": {key: value for key, value in training.items() if key not in LENGTH}}
-
     if begun == asked:
         return True
     if rest(begun) != rest(asked):
@@ -103,6 +105,21 @@ def goes_on(folder: Path, begun: dict[str, Any], asked: dict[str, Any], epoch: i
         )
     same_rates = asked["training"]["schedule"] != "cosine" or longer == epochs
     return same_rates and longer >= epoch and (more_patience or math.inf) >= (patience or math.inf)
+
+
+def settled(params: Params, folder: Path, identity_of: Callable[[Params], dict[str, Any]]) -> Params:
+    """The parameters with PRECISION "auto" as it is here; of a run that is begun or done, as it was where it began.
+
+    So it goes on, and counts as done, on any machine.
+    """
+    if params.training.precision != "auto":
+        return params
+    for name, key in ((f"{locks.BACKUP}/state.json", "identity"), ("run.json", "made_from")):
+        begun = read_record(folder / name).get(key)
+        precision = isinstance(begun, dict) and begun.get("training", {}).get("precision")
+        if precision and rest(as_json(identity_of(params.with_precision(precision)))) == rest(begun):
+            return params.with_precision(precision)
+    return params.with_precision(backend.best_precision())
 
 
 def is_due(folder: Path, identity: dict[str, Any]) -> bool:

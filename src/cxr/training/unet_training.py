@@ -43,8 +43,9 @@ def train_unet(settings: Settings, params: Params, say: Callable[[str], None], l
     epochs = unet_params.unet_drawn_epochs if is_drawn else unet_params.unet_epochs
     knows_hearts = is_drawn or (packed.loc[train, "hearts"] != "").any()
     masks = masks[..., : 1 + knows_hearts]  # an outline that nobody teaches would be noise
-    device = backend.start(params, together=True)
-    target, identity = settings.unet.parent, identity_of(settings, params)
+    target = settings.unet.parent
+    params = run_records.settled(params, target, lambda params: identity_of(settings, params))
+    device, identity = backend.start(params, together=True), identity_of(settings, params)
     about = f"U-Net, {unet_params.unet_filters} filters at {size} px"
     films_of_sets = packed.loc[np.unique(train), "set"].value_counts().sort_index()
     sets = ", ".join(f"{name} {count}" for name, count in films_of_sets.items())
