@@ -83,3 +83,21 @@ def test_the_scripts_are_told_the_scheduler(loop, tmp_path, given):
     trained = [line for line in (tmp_path / "calls").read_text().splitlines() if line != "table"]
     assert len(trained) == 2
     assert all(line.endswith("--scheduler tcp://a:1") for line in trained)
+
+
+def test_drawn_films_are_measured_after_preparing_with_the_files_that_were_named(tmp_path):
+    fake = tmp_path / "python"
+    fake.write_text('#!/bin/sh\n[ "$1" = -c ] || echo "${1##*/} $2 $3 $4 $5"\n')
+    fake.chmod(0o755)
+    given = ["drawn", "--settings=S.json", "--params", "P.json", "--seeds", "1"]
+    result = subprocess.run(
+        ["sh", PROJECT / "experiment.sh", *given],
+        env=os.environ | {"PYTHON": str(fake)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    first, *_, before, last = result.stdout.splitlines()
+    assert first == "0_nih_table.py --settings S.json --params P.json"
+    assert before == "6_split_train_val.py --settings S.json --params P.json"
+    assert last == "drawn.py drawn --settings=S.json --params P.json"
