@@ -86,19 +86,15 @@ def test_logits_and_probabilities_are_float32_in_mixed_precision():
     assert classifier.get_layer("logits").output.dtype == classifier.output.dtype == unet.output.dtype == "float32"
 
 
-@pytest.mark.parametrize("saved_as", ["float32", "mixed_bfloat16"])
-def test_a_saved_model_keeps_its_precision_under_another_policy(saved_as, tmp_path):
-    policies = {"float32", "mixed_bfloat16"}
+def test_a_model_saved_in_float32_stays_so_under_another_policy(tmp_path):
+    model = classifiers.build_classifier("tiny", params_of())
+    model.save(tmp_path / "model.keras")
     try:
-        keras.config.set_dtype_policy(saved_as)
-        model = classifiers.build_classifier("tiny", params_of())
-        model.save(tmp_path / "model.keras")
-        keras.config.set_dtype_policy((policies - {saved_as}).pop())
+        keras.config.set_dtype_policy("mixed_bfloat16")
         loaded = saved_models.load_model(tmp_path / "model.keras", 32, "train")
     finally:
         keras.config.set_dtype_policy("float32")
-    assert loaded.get_layer("conv0").dtype_policy.name == saved_as
-    assert loaded.get_layer("logits").output.dtype == loaded.output.dtype == "float32"
+    assert loaded.get_layer("conv0").dtype_policy.name == "float32"
     np.testing.assert_array_equal(run(loaded, films(32)), run(model, films(32)))
 
 
