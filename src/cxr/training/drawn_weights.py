@@ -15,7 +15,7 @@ from cxr.core.errors import InputError, counted
 from cxr.core.parameters import AugmentParams, Params
 from cxr.core.settings import Settings
 from cxr.evaluation import metrics
-from cxr.networks import augmentation, backend, classifiers, film_batches, inference, recomputation, saved_models
+from cxr.networks import backend, classifiers, film_batches, inference, recomputation, saved_models
 from cxr.preparation.drawn_films import drawn_films
 from cxr.synthetic import labelled, randomised
 from cxr.training import epoch_callback, loop, losses, run_records
@@ -25,8 +25,8 @@ VAL_SHARE = 0.05  # of the films, by which the best epoch is chosen
 # Its own, whatever the real films need: from random weights, to the end of the falling rate.
 TRAINING = {"optimizer": "adamw", "learning_rate": 1e-3, "schedule": "cosine", "early_stopping_patience": 0}
 TRAINING |= {"freeze": "none", "class_weights": "balanced"}
-# Strong, as for the lungs, for real films differ by more than drawn ones; not mirrored, for hearts lie on the left.
-AUGMENTATION: AugmentParams = augmentation.LUNG_AUGMENTATION.model_copy(update={"flip": 0.0, "elastic": 0.0})
+# As usual, for the drawn films are randomised already; not mirrored, for hearts lie on the left.
+AUGMENTATION = AugmentParams(FLIP=0.0)
 
 
 def own_params(params: Params) -> Params:
