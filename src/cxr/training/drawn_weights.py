@@ -79,7 +79,9 @@ def network(settings: Settings, params: Params, member: str, say: Callable[[str]
     InputError
         No finding can be drawn; another run is training it.
     """
-    folder, identity = settings.member_dir(FAMILY, member), as_json(identity_of(params, member))
+    folder = settings.member_dir(FAMILY, member)
+    params = run_records.settled(params, folder, lambda params: identity_of(params, member))
+    identity = as_json(identity_of(params, member))
     path, left_out = folder / "model.keras", not_drawable(params.findings)
     if process_group.is_first():
         locks.hold(folder)
