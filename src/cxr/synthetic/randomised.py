@@ -104,7 +104,7 @@ def random_patient(rng: np.random.Generator) -> Patient:
 
 
 def _readers(rng):
-    mean = {"medial": 0.008, "lateral": 0.011, "base": 0.02, "hilar": 0.025, "blunt": 0.018, "apex": 0.008}
+    mean = {"medial": 0.008, "lateral": 0.011, "base": 0.024, "hilar": 0.025, "blunt": 0.016, "apex": 0.0125}
     return Readers(**{habit: float(middle * rng.uniform(0.7, 1.3)) for habit, middle in mean.items()})
 
 
