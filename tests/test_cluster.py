@@ -119,9 +119,11 @@ def kill_half_way(client, victim, address: str, folder, pattern: str, held: list
     def watch():
         wait_until(lambda: any(folder.glob(pattern)), seconds=STEPS_SECONDS)
         victim.send_signal(signal.SIGSTOP)
-        wait_until(lambda: any(written(path) for path in folder.glob(pattern)), seconds=STEPS_SECONDS)
-        held.append(len(client.processing()[address]))
-        victim.kill()
+        try:
+            wait_until(lambda: any(written(path) for path in folder.glob(pattern)), seconds=STEPS_SECONDS)
+            held.append(len(client.processing()[address]))
+        finally:
+            victim.kill()  # one that is stopped for ever holds its shards, and the step, for ever
 
     thread = threading.Thread(target=watch, daemon=True)  # no step that failed is waited for
     thread.start()
@@ -161,7 +163,7 @@ def folders(tmp_path_factory):
         for thread in watching:
             thread.join()
         assert [worker.poll() for worker in workers] == [*[-signal.SIGKILL] * 3, None]
-    assert min(held) > 0  # each had shards in hand that others had to do again
+    assert len(held) == 3 and min(held) > 0  # each had shards in hand that others had to do again
     return here, there
 
 

@@ -36,7 +36,7 @@ def predicted(paths, findings=FINDINGS):
     members = np.broadcast_to(np.arange(1, shape[1] + 1, dtype=np.float32) / 10, (1, *shape))
     films = pd.DataFrame({"filename": map(str, paths), "path": paths, "row": range(len(paths))})
     films["notes"] = "low resolution: 48 pixels, expected 200 or more"
-    table = predicting._table(films, "pooled", members, findings)
+    table = predicting._table(films, "pooled", members, findings, {})
     scored = SimpleNamespace(
         table=table, findings=list(findings), decisions=members[0] >= 0.3,
         probability=lambda finding: table[f"{finding}_prob"],
