@@ -163,7 +163,8 @@ def folders(tmp_path_factory):
         for thread in watching:
             thread.join()
         assert [worker.poll() for worker in workers] == [*[-signal.SIGKILL] * 3, None]
-    assert len(held) == 3 and min(held) > 0  # each had shards in hand that others had to do again
+    assert len(held) == 3
+    assert min(held) > 0  # each had shards in hand that others had to do again
     return here, there
 
 
