@@ -133,7 +133,7 @@ def kill_half_way(client, victim, address: str, folder, pattern: str, held: list
 def written(path) -> bool:
     try:
         return np.load(path, mmap_mode="r").any()
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):  # its first bytes are not there yet
         return False
 
 
