@@ -84,7 +84,7 @@ class Repeated:
         params, epochs = self.params, self.params.training.epochs
         self.classifier.set_weights(first)
         for variable in self.optimizer.variables:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape, variable.dtype))
         positive = np.broadcast_to(losses.class_weights(truth, params), truth.shape)
         batches = FilmBatches(
             pack, rows, image_ids, np.concatenate([truth, positive], axis=1).astype(np.float32),
