@@ -53,6 +53,11 @@ APPLICATIONS = {
 }
 
 
+def with_weights(params: Params, weights: str) -> Params:
+    """The parameters with other first weights, the same for all members."""
+    return params.model_copy(update={"models": params.models.model_copy(update={"weights": weights})})
+
+
 def build_classifier(member: str, params: Params) -> keras.Model:
     """A classifier of the findings of a run, its input scaling inside.
 

@@ -98,7 +98,7 @@ def network(settings: Settings, params: Params, member: str, say: Callable[[str]
     train, val = np.split(np.arange(count), [round(count * (1 - VAL_SHARE))])
     names = [f"{FAMILY}/{number}" for number in range(count)]
     with backend.scope():
-        classifier = classifiers.build_classifier(member, _random(own))
+        classifier = classifiers.build_classifier(member, classifiers.with_weights(own, "none"))
         logits = recomputation.logits_of(classifier, own.training.recompute)
     batches = film_batches.FilmBatches(
         films, train, names[: len(train)], truth[train], own.training.batch_size, seed=own.general.seed,
@@ -132,7 +132,3 @@ def load_into(classifier, path: Path) -> None:
     """
     size = classifier.input_shape[1]
     classifier.set_weights(saved_models.load_model(path, size, "train.py, once the file is removed").get_weights())
-
-
-def _random(params: Params) -> Params:
-    return params.model_copy(update={"models": params.models.model_copy(update={"weights": "none"})})

@@ -57,7 +57,7 @@ def networks_of(params: Params) -> dict[str, Network]:
         Such a file cannot be read, or does not fit: better told now than when films are prepared.
     """
     found = {"unet": network("unet", u_net.build_unet(params))}
-    plain = params.model_copy(update={"models": params.models.model_copy(update={"weights": "none"})})
+    plain = classifiers.with_weights(params, "none")
     for member in dict.fromkeys(member for family in FAMILIES for member in params.members(family)):
         named = params.first_weights(member) not in NAMED_WEIGHTS
         found[member] = network(member, classifiers.build_classifier(member, params if named else plain))

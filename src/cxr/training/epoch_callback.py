@@ -27,6 +27,15 @@ ops = keras.ops
 ESTIMATE_AFTER = 5  # seconds of steps after which what an epoch takes is told
 
 
+def set_dropout_seeds(model, seed: int, epoch: int) -> None:
+    """Begin an epoch's dropout anew from (seed, epoch, layer): its state is not in a saved file, and need not be."""
+    for index, layer in enumerate(model.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            state = np.random.default_rng([seed, epoch, index]).integers(0, 2**31, 2)
+            generator.state.assign(state.astype("uint32"))
+
+
 class EveryEpoch(keras.callbacks.Callback):
     """What happens around an epoch: seeds before it; score, log, best model, schedule, stopping and backup after it.
 
@@ -125,13 +134,8 @@ class EveryEpoch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
         self.batches.set_epoch(epoch)
-        # A Dropout's seed state is not in a saved file; set again from (SEED, epoch, index) it need not be.
         # The best model's layers: the network in training may hold them in segments.
-        for index, layer in enumerate(self.best_model.layers):
-            generator = getattr(layer, "seed_generator", None)
-            if generator is not None:
-                state = np.random.default_rng([self.parameters.general.seed, epoch, index]).integers(0, 2**31, 2)
-                generator.state.assign(state.astype("uint32"))
+        set_dropout_seeds(self.best_model, self.parameters.general.seed, epoch)
 
     def on_epoch_end(self, epoch, logs=None):
         state = self.state

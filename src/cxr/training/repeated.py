@@ -15,7 +15,7 @@ from cxr.core.parameters import Params
 from cxr.networks import backend, classifiers, recomputation
 from cxr.networks.backend import keras
 from cxr.networks.film_batches import FilmBatches
-from cxr.training import drawn_weights, loop, losses
+from cxr.training import drawn_weights, epoch_callback, loop, losses
 
 ops = keras.ops
 
@@ -33,7 +33,7 @@ class Repeated:
     def __init__(self, member: str, params: Params):
         self.device = backend.start(params)
         self.member, self.params = member, params
-        self.classifier = classifiers.build_classifier(member, _first(params, "none"))
+        self.classifier = classifiers.build_classifier(member, classifiers.with_weights(params, "none"))
         self.logits = recomputation.logits_of(self.classifier, params.training.recompute)
         training, jit = params.training.model_copy(update={"schedule": "constant"}), backend.jit_compile(params)
         self.optimizer = loop.make_optimizer(params.model_copy(update={"training": training}), 1)
@@ -71,7 +71,7 @@ class Repeated:
             They cannot be downloaded or read.
         """
         keras.utils.set_random_seed(seed)
-        classifier = classifiers.build_classifier(self.member, _first(self.params, name))
+        classifier = classifiers.build_classifier(self.member, classifiers.with_weights(self.params, name))
         if drawn and name == "drawn":
             drawn_weights.load_into(classifier, drawn)
         return classifier.get_weights()
@@ -123,15 +123,8 @@ class _Follow(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.set_epoch(epoch)
-        for index, layer in enumerate(self.classifier.layers):
-            if generator := getattr(layer, "seed_generator", None):
-                state = np.random.default_rng([self.seed, epoch, index]).integers(0, 2**31, 2)
-                generator.state.assign(state.astype("uint32"))
+        epoch_callback.set_dropout_seeds(self.classifier, self.seed, epoch)
 
     def on_train_batch_begin(self, batch, logs=None):
         self.model.optimizer.learning_rate.assign(self.rates[self.step])
         self.step += 1
-
-
-def _first(params: Params, weights: str) -> Params:
-    return params.model_copy(update={"models": params.models.model_copy(update={"weights": weights})})
