@@ -26,7 +26,7 @@ WHO |= {"PatientSex": "F", "IssuerOfPatientID": "A ward", "AccessionNumber": "AC
 WHO |= {"StudyDate": "20261127", "StudyTime": "0915", "ReferringPhysicianName": "Kim^Yuna"}
 
 
-def film(folder, name="SECRET-0815.dcm", charset="ISO_IR 192", **tags):
+def film(folder, name="SECRET-WARD.dcm", charset="ISO_IR 192", **tags):
     return dicom(folder, GRAYS, name, SpecificCharacterSet=charset, **{**UIDS, **WHO, **tags})
 
 
@@ -104,8 +104,8 @@ def test_no_private_tag_no_other_attribute_and_no_name_of_a_file_reaches_a_resul
         assert not [element for element in result.iterall() if element.tag.is_private]
         assert "PatientAddress" not in result
         assert "StudyDescription" not in result
-        content = (results[3] / dicom_results.result_paths(results[3] / "SECRET-0815.dcm")[kind]).read_bytes()
-        for word in (b"Jane", b"Main Street", b"0815", b"000000", str(results[3]).encode()):
+        content = (results[3] / dicom_results.result_paths(results[3] / "SECRET-WARD.dcm")[kind]).read_bytes()
+        for word in (b"Jane", b"Main Street", b"SECRET", b".png", str(results[3]).encode()):
             assert word not in content, (kind, word)
 
 
@@ -124,7 +124,7 @@ def test_the_report_is_read_back_as_tid_1500_with_every_finding_s_figures_and_th
     import highdicom.sr
     from pydicom.sr.codedict import codes
 
-    path = results[3] / dicom_results.result_paths(results[3] / "SECRET-0815.dcm")["report"]
+    path = results[3] / dicom_results.result_paths(results[3] / "SECRET-WARD.dcm")["report"]
     report = highdicom.sr.srread(path)
     assert (report.ContentTemplateSequence[0].TemplateIdentifier, report.VerificationFlag) == ("1500", "UNVERIFIED")
     groups = report.content.get_image_measurement_groups()
