@@ -186,7 +186,7 @@ def _effusion(rng, scene, severity):
         if scene.pose.supine:
             height = (scene.y - anatomy.apex) / (chest.angle_y - anatomy.apex)
             share = (0.16 + 0.62 * amount) * (0.25 + 0.75 * smooth_step(height)) * scene.sides[side]
-            scene.fill(share.astype(np.float32))
+            scene.fill(np.clip(share, 0, 0.97).astype(np.float32))
             scene.mark("Effusion", (share > VISIBLE * (0.16 + 0.62 * amount)) & (scene.lungs[side] > 0.5))
             continue
         rise = 0.04 + 0.53 * amount * rng.uniform(0.85, 1.1)

@@ -37,7 +37,8 @@ class Readers:
     medial: so much nearer the midline than the great vessels, but for the aortic knob. lateral: so much within the
     chest wall. base: so much above the diaphragm. hilar: so much of the vessels at the left hilum, and half of it at
     the right one, is left out. blunt: radius of the tips, such as the costophrenic angles, that are left out.
-    apex: so much above the apices.
+    apex: so much above the apices. opaque: places with less air than 1 - opaque are left out, as networks that never saw
+    sick lungs do.
     """
 
     medial: float = 0.0
@@ -46,6 +47,7 @@ class Readers:
     hilar: float = 0.0
     blunt: float = 0.0
     apex: float = 0.0
+    opaque: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ def _lung_mask(scene, size, readers):
         drowned = (scene.filled > 0.85) & (scene.y > scene.chest.angle_y - 0.30)
         if drowned[lungs > 0.5].mean() > 0.08:
             lungs = np.where(drowned, 0, lungs)
+    if readers:
+        lungs = np.where(scene.filled > readers.opaque, 0, lungs)
     mask = _enlarged(lungs * (1 - scene.rind), size)
     if readers and (radius := round(readers.blunt * scene.frame.scale * size / scene.frame.size)):
         disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

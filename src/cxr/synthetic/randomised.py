@@ -37,10 +37,10 @@ def film_and_masks(number: int, seed: int, size: int) -> tuple[np.ndarray, np.nd
     return pictures[0], np.where(np.stack(pictures[1:], axis=-1) > 127, np.uint8(255), np.uint8(0))
 
 
-def draw_randomised_film(rng: np.random.Generator, size: int = 512, severities: dict[str, float] | None = None) -> Film:
+def draw_randomised_film(rng: np.random.Generator, size: int = 512, severities: dict[str, float] | None = None, opaque: float = 1.0) -> Film:
     """A frontal film (size, size) with its masks; the same state of ``rng`` gives the same bytes.
 
-    ``severities``: of its findings, by name, in (0, 1]; None: drawn too.
+    ``severities``: of its findings, by name, in (0, 1]; None: drawn too. ``opaque``: see `Readers`.
     """
     body, finding, posing, framing, site, marking, drawing, exposing, labelling, graying = rng.spawn(10)
     severities = _severities(finding) if severities is None else severities
@@ -52,7 +52,7 @@ def draw_randomised_film(rng: np.random.Generator, size: int = 512, severities: 
     )
     film = draw_posed(
         (marking, drawing, exposing, labelling), patient, severities, frame, pose, _hospital(site),
-        readers=_readers(posing), devices=devices,
+        readers=replace(_readers(posing), opaque=opaque), devices=devices,
     )  # fmt: skip
     pixels = shuttered(graying, film.pixels, film.lungs) if graying.random() < 0.3 else film.pixels
     return replace(film, pixels=pixels if graying.random() < USUAL / 2 else regrayed(graying, pixels))
