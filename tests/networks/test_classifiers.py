@@ -151,7 +151,7 @@ def test_a_classifier_trained_with_recomputation_is_saved_as_any_other(tmp_path)
 @pytest.mark.parametrize("member", REAL)
 def test_every_backbone_falls_into_a_chain_of_segments_with_all_its_weights(member):
     classifier = classifiers.build_classifier(member, params_of())
-    segments = recomputation._segments(classifier)
+    segments = recomputation.segments(classifier)
     assert 5 <= len(segments) <= 12
     ours = [weight for segment in segments for weight in segment.weights]
     head = 2  # the last layer's kernel and bias

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -90,6 +91,15 @@ def capability() -> int | None:
             found = [details(device).get("compute_capability", ("",))[0] for device in devices_of]
     numbers = [re.match(r"\d+", str(one)) for one in found]
     return min((int(number[0]) for number in numbers), default=None) if all(numbers) else None
+
+
+def gpu_bytes() -> int | None:
+    """Memory of this machine's smallest NVIDIA GPU, where the backend sees one and ``nvidia-smi`` answers."""
+    ask = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    if not gpus() or not shutil.which(ask[0]):
+        return None
+    told = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.split()
+    return min((int(mebibytes) * 2**20 for mebibytes in told if mebibytes.isdecimal()), default=None)
 
 
 def best_precision() -> str:

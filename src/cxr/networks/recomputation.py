@@ -15,13 +15,13 @@ def logits_of(classifier: keras.Model, recompute: bool = False) -> keras.Model:
     """
     x, logits = classifier.inputs[0], classifier.get_layer("logits").output  # not `input`, which may be a list of it
     if recompute:
-        for number, segment in enumerate(_segments(classifier)):
+        for number, segment in enumerate(segments(classifier)):
             x = _Recomputed(segment, name=f"segment_{number}")(x)
         logits = keras.Model(classifier.get_layer("features").output, logits, name="head")(x)
     return keras.Model(classifier.input, logits, name=f"{classifier.name}_logits")
 
 
-def _segments(classifier: keras.Model) -> list[keras.Model]:
+def segments(classifier: keras.Model) -> list[keras.Model]:
     """The network up to ``features`` as a chain of networks of about equal activations, sharing its layers."""
     layers = classifier.layers[: classifier.layers.index(classifier.get_layer("features")) + 1]
     position = {id(layer.output): number for number, layer in enumerate(layers)}

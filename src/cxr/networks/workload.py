@@ -1,16 +1,20 @@
-"""What a network has to compute for a film, counted from its layers, and how fast this machine computes."""
+"""What a network has to compute and to keep for a film, counted from its layers, and how fast this machine computes."""
 
+import math
 import time
 from statistics import median
 
 import numpy as np
 
 from cxr.core.parameters import Params
-from cxr.networks import backend
+from cxr.networks import backend, recomputation
 from cxr.networks.backend import keras
 
 TRAINING = 3  # forward, and back with twice the work
 MEASURED_SECONDS = 1.0
+# A layer's output that nothing needs in the backward pass: what follows a normalisation keeps its own output.
+NOT_KEPT = ("BatchNormalization", "InputLayer", "Rescaling", "ZeroPadding2D")
+FREE = 0.85  # share of a GPU's memory that a step can have: the rest is the framework's and the convolutions' workspace
 
 
 def forward_flops(model: keras.Model) -> int:
@@ -28,6 +32,57 @@ def forward_flops(model: keras.Model) -> int:
         elif name in ("Conv2D", "Dense"):
             total += 2 * places * np.prod(layer.kernel.shape)
     return int(total)
+
+
+def training_bytes(classifier: keras.Model, films: int, params: Params) -> int:
+    """Memory of a training step of so many films, about: outputs kept for the backward pass, weights, optimizer.
+
+    ``films`` may be 0: what remains whatever the batch. Without what convolutions set aside to compute in, which
+    depends on the GPU. With RECOMPUTE what passes between segments is kept, and of one segment everything.
+    """
+    number = 4 if params.training.precision in ("auto", "float32") else 2
+    kept = sum(_kept(layer) for layer in classifier.layers)
+    if params.training.recompute:
+        segments = recomputation.segments(classifier)
+        between = sum(np.prod(segment.output.shape[1:], dtype=np.int64) for segment in segments)
+        kept = between + max(sum(map(_kept, segment.layers)) for segment in segments)
+    learned = sum(np.prod(weight.shape, dtype=np.int64) for weight in classifier.trainable_weights)
+    moments = 1 if params.training.optimizer == "sgd" else 2
+    return int(films * kept * number + 4 * learned * (2 + moments))
+
+
+def _kept(layer) -> int:
+    """Numbers of a film that a layer keeps for the backward pass."""
+    if type(layer).__name__ in NOT_KEPT:
+        return 0
+    return sum(int(np.prod(output.shape[1:], dtype=np.int64)) for output in keras.tree.flatten(layer.output))
+
+
+def batch_advice(classifier: keras.Model, params: Params, has: int | None) -> str:
+    """What to change where a GPU of ``has`` bytes is too small for BATCH_SIZE, or to spare; "" without a GPU."""
+    if not has:
+        return ""
+    share = len(backend.devices())
+    films = -(-params.training.batch_size // share)
+    needs = training_bytes(classifier, films, params)
+    told = f"a step of {films} films needs about {needs / 1e9:.2g} GB of the GPU's {has / 1e9:.0f}"
+    weights = training_bytes(classifier, 0, params)
+    most = (FREE * has - weights) / ((needs - weights) / films)
+    fits = 2 ** int(math.log2(most)) if most >= 1 else 0
+    if most >= films:
+        return f"{told}; BATCH_SIZE up to about {fits * share} would fit" if fits >= 2 * films else told
+    ways = []
+    if fits:
+        parts = -(-films // fits) * params.training.gradient_accumulation
+        # Keras cannot accumulate where TensorFlow trains on several devices.
+        as_before = f' with "GRADIENT_ACCUMULATION": {parts}' if share == 1 or keras.backend.backend() == "jax" else ""
+        ways.append(f'"BATCH_SIZE": {fits * share}{as_before}')
+    if not params.training.recompute:
+        other = params.model_copy(update={"training": params.training.model_copy(update={"recompute": True})})
+        again = training_bytes(classifier, films, other)
+        if again <= FREE * has:
+            ways.append(f'"RECOMPUTE": true (about {again / 1e9:.2g} GB, slower)')
+    return f"WARNING: {told}: it will hardly fit. In PARAMS.json: {', or '.join(ways or ['a smaller input size'])}"
 
 
 def measured_compiling(params: Params) -> float:

@@ -37,8 +37,7 @@ class Readers:
     medial: so much nearer the midline than the great vessels, but for the aortic knob. lateral: so much within the
     chest wall. base: so much above the diaphragm. hilar: so much of the vessels at the left hilum, and half of it at
     the right one, is left out. blunt: radius of the tips, such as the costophrenic angles, that are left out.
-    apex: so much above the apices. opaque: places with less air than 1 - opaque are left out, as networks that never saw
-    sick lungs do.
+    apex: so much above the apices. opaque: places that lost more than this share of their air are left out.
     """
 
     medial: float = 0.0

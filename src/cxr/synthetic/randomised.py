@@ -37,7 +37,9 @@ def film_and_masks(number: int, seed: int, size: int) -> tuple[np.ndarray, np.nd
     return pictures[0], np.where(np.stack(pictures[1:], axis=-1) > 127, np.uint8(255), np.uint8(0))
 
 
-def draw_randomised_film(rng: np.random.Generator, size: int = 512, severities: dict[str, float] | None = None, opaque: float = 1.0) -> Film:
+def draw_randomised_film(
+    rng: np.random.Generator, size: int = 512, severities: dict[str, float] | None = None, opaque: float = 1.0
+) -> Film:
     """A frontal film (size, size) with its masks; the same state of ``rng`` gives the same bytes.
 
     ``severities``: of its findings, by name, in (0, 1]; None: drawn too. ``opaque``: see `Readers`.

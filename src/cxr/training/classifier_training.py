@@ -11,7 +11,7 @@ from cxr.core.errors import InputError, counted
 from cxr.core.parameters import NAMED_WEIGHTS, Params
 from cxr.core.settings import Settings
 from cxr.evaluation import bootstrap, figures, metrics
-from cxr.networks import backend, classifiers, film_batches, inference, recomputation
+from cxr.networks import backend, classifiers, film_batches, inference, recomputation, workload
 from cxr.networks.output_stride import PUBLISHED
 from cxr.preparation.films import load_films
 from cxr.report import table_notes
@@ -55,6 +55,8 @@ def train_member(
         if first:
             drawn_weights.load_into(classifier, first)
         logits = recomputation.logits_of(classifier, params.training.recompute)
+    if advice := workload.batch_advice(classifier, params, backend.gpu_bytes()):
+        say(f"  {advice}")
     if params.weights_of_pytorch(member):
         say(f"  first weights of {params.first_weights(member)}; {classifiers.seen_grays(classifier)}")
     positive = losses.class_weights(truth[train], params)
