@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cxr.core.findings import FINDINGS
-from cxr.synthetic import labelled
+from cxr.synthetic import labelled, randomised
 from cxr.synthetic.labelled import drawn_severities, labelled_film, labels_of
 
 NAN = np.nan
@@ -44,3 +44,24 @@ def test_a_number_and_a_seed_give_the_same_film_and_labels_and_others_give_other
     assert (film.pixels != other.pixels).any()
     assert film.pixels.shape == (128, 128)
     assert labels.shape == (6,)
+
+
+def test_who_leaves_out_what_is_white_outlines_less_lung_of_the_same_film():
+    severities = {"Pneumonia": 1.0}
+    whole, less = (
+        randomised.draw_randomised_film(np.random.default_rng(4), 128, severities, opaque=share) for share in (1.0, 0.5)
+    )
+    np.testing.assert_array_equal(whole.pixels, less.pixels)
+    gone = (whole.lungs > 0) & (less.lungs == 0)
+    assert gone.sum() > 0.02 * (whole.lungs > 0).sum()
+    assert not ((whole.lungs == 0) & (less.lungs > 0)).any()
+    healthy = randomised.draw_randomised_film(np.random.default_rng(4), 128, {})
+    changed = np.abs(whole.pixels.astype(int) - healthy.pixels)
+    assert changed[gone].mean() > 3 * changed[less.lungs > 0].mean()
+
+
+def test_an_effusion_may_fill_half_a_chest_and_other_findings_are_as_severe_as_elsewhere():
+    films = [drawn_severities(np.random.default_rng(seed), FINDINGS) for seed in range(300)]
+    most = {name: max(film.get(name, 0) for film in films) for name in FINDINGS}
+    assert most.pop("Effusion") > 1.3
+    assert max(most.values()) <= 1
