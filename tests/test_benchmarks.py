@@ -32,6 +32,13 @@ def test_feeding_times_every_side_the_loader_and_a_pack_larger_than_memory(capsy
     assert re.search(r"1 MB in memory +\S+ films/s; read from disk: ", said)
 
 
+def test_memory_of_a_step_is_told_and_measured(capsys):
+    load_script("benchmarks/memory.py").main([*TINY, "--one", "4"])
+    told, peak = json.loads(capsys.readouterr().out)
+    assert told == 4 * (2 * (8 * 16**2 + 16 * 8**2 + 32 * 4**2) + 3 * 32**2 + 32 * 4**2 + 2 * 32 + 2 * 6)
+    assert peak > 100
+
+
 @pytest.mark.parametrize("variant", ["sgd", "recompute"])
 def test_training_times_a_variant(variant, capsys):
     script = load_script("benchmarks/training.py")
