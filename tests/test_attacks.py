@@ -90,10 +90,11 @@ CALLS = {  # each ends soon: after a check, with --help, or with an error of its
     "suspicious.sh": (*GIVEN, "Data_Entry_2017.csv"),
     "stress.sh": (".", ".", "--labels", "Data_Entry_2017.csv"),
     "serve.sh": (".",),
-    "experiment.sh": ("masking", *GIVEN),
+    "experiment.sh": ("protocols", *GIVEN),
     "on_machines.sh": ("localhost", "--", "sh", PROJECT / "train_Ensemble.sh", "--help"),
     **{f"{step}_{family}.sh": GIVEN for step in ("train", "evaluate", "visualization")
        for family in ("Ensemble", "Efficientnet")},
+    "train_Efficientnet.sh": ("--help",),  # of the same script; without, it starts TensorFlow
 }  # fmt: skip
 INSTALLING = {"run_demo.sh": "--quick", "run_experiments.sh": "--version", "run_tests.sh": "--version"}
 
