@@ -73,7 +73,7 @@ def call(folder, *command, **variables) -> subprocess.CompletedProcess:
 def test_the_trap_is_one(trapped):
     folder, marks = trapped
     call(folder, sys.executable, "-c", "import contextlib, types", PYTHONPATH="")
-    assert (marks / "contextlib").exists()
+    assert {path.name for path in marks.iterdir()} & {"contextlib", "linecache"}  # Python 3.13 itself needs the latter
 
 
 GIVEN = ("--settings", "SETTINGS.json", "--params", "PARAMS.json")
