@@ -1,15 +1,23 @@
 """What tests share."""
 
+import contextlib
 import importlib.util
+import io
 import json
+import multiprocessing
+import os
+import subprocess
+import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from cxr.core import configuration
+from cxr.core import configuration, executors
 from cxr.core.artifacts import digest, write_csv
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
@@ -43,6 +51,75 @@ def load_script(relative_path: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+# Begun first, so that at the end no process waits for another's long file (pytest --no-loadscope-reorder).
+LONG = (
+    "test_pipeline", "test_attacks", "test_training", "test_several_devices", "test_segmentation_scripts",
+    "test_classifiers", "test_any_findings", "test_robustness", "test_cluster", "test_benchmarks", "test_security",
+    "test_predict", "test_architecture",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+SPAWNED = executors.processes
+WORKER = """
+import os
+from cxr.core import executors
+os.environ.clear()
+os.environ.update(given)
+executors._start_worker()
+"""
+
+
+@contextlib.contextmanager
+def forked(count: int):
+    """`executors.processes`, of one that has imported pandas and OpenCV: afresh each takes a second of CPU for that."""
+    context = multiprocessing.get_context("forkserver")
+    given = {"given": dict(os.environ)}
+    with ProcessPoolExecutor(count, mp_context=context, initializer=exec, initargs=(WORKER, given)) as executor:
+        yield executors.Pool(executor, executors.READ_AHEAD * count)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_processes():
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        ["cxr.new_films.predicting", "cxr.releases.writing"]
+    )
+    executors.processes = forked
+    yield
+    executors.processes = SPAWNED
+
+
+STAND_IN = """#!/bin/sh
+[ "$1" = -c ] || printf '%s\\n' "$@" "" >> {calls}
+"""
+
+
+def in_process(folder: Path, script: str, *words: str) -> str:
+    """What a script says with the JSON files of a folder, in this process, which has started its framework already.
+
+    A shell script calls a stand-in for Python, which notes the calls; then they are made. One of the project's whole
+    shell scripts in processes of their own is in tests/test_pipeline.py.
+    """
+    words = [*words, "--settings", "SETTINGS.json", "--params", "PARAMS.json"]
+    calls = [[script, *words]]
+    if script.endswith(".sh"):
+        with tempfile.TemporaryDirectory() as place:
+            python, noted = Path(place, "python"), Path(place, "calls")
+            python.write_text(STAND_IN.format(calls=noted))
+            python.chmod(0o755)
+            subprocess.run(
+                ["sh", PROJECT / script, *words], cwd=folder, env=os.environ | {"PYTHON": str(python)}, check=True
+            )
+            calls = [call.split("\n") for call in noted.read_text().removesuffix("\n\n").split("\n\n")]
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as said:
+        for name, *arguments in calls:
+            assert not load_script(name).main(arguments), said.getvalue()
+    return said.getvalue()
 
 
 def tiny_params(**changes) -> Params:

@@ -208,22 +208,25 @@ def copy_state(source: Path, target: Path) -> None:
     shutil.copytree(source, target)  # with times: a step knows its outputs by them
 
 
-def undisturbed(workplace: Workplace, stages, params: dict, name: str) -> tuple[list[Path], list[float]]:
-    """Run the stages one after the other; the folder before each stage and after the last, and the seconds of each."""
+def undisturbed(workplace: Workplace, stages, params: dict, name: str, timed=True) -> tuple[list[Path], list[float]]:
+    """Run the stages one after the other; the folder before each stage and after the last, and the seconds of each.
+
+    What is timed is run elsewhere before, which warms up.
+    """
     folder, states, seconds = workplace.root / name, [], []
     folder.mkdir()
     workplace.write_files(folder, params)
     for place, (title, script, arguments, _, _) in enumerate(stages):
         copy_state(folder, workplace.root / f"{name}_{place}")
         states.append(workplace.root / f"{name}_{place}")
-        timed = []
-        for place_of_run in (workplace.root / "work", folder):  # the first run also warms up
+        taken = []
+        for place_of_run in (workplace.root / "work", folder) if timed else (folder,):
             copy_state(states[-1], place_of_run)
             started = time.perf_counter()
             status = workplace.run(script, place_of_run, arguments)
-            timed.append(time.perf_counter() - started)
+            taken.append(time.perf_counter() - started)
             assert status == 0, f"{title}: {workplace.said(place_of_run)}"
-        seconds.append(min(timed))
+        seconds.append(min(taken))
     return [*states, folder], seconds
 
 
@@ -298,9 +301,8 @@ def main(argv=None) -> int:
         workplace = Workplace(Path(root))
         workplace.draw()
         states, seconds = undisturbed(workplace, stages, params, "whole")
-        others, _ = undisturbed(
-            workplace, [stage for stage in chosen if not stage[4]], PARAMS | OTHERS | {"LUNG_MASKING": "none"}, "other"
-        )
+        tables = [stage for stage in chosen if not stage[4]]
+        others, _ = undisturbed(workplace, tables, PARAMS | OTHERS | {"LUNG_MASKING": "none"}, "other", timed=False)
         print(f"{'stage':<18} {'seconds':>7} {'runs':>6} {'kills':>7} {'identical':>9} {'twice at once':>13}")
         for place, stage in enumerate(stages):
             if stage not in chosen:

@@ -18,7 +18,7 @@ from cxr.core.findings import FINDINGS
 from cxr.evaluation import predictions
 from cxr.preparation import films
 from cxr.training.classifier_training import train_member
-from tests.conftest import PROJECT, TINY, load_script, prepare, settings_in, tiny_params
+from tests.conftest import PROJECT, TINY, in_process, load_script, prepare, settings_in, tiny_params
 
 SETTINGS = {
     "DATASET_DIR": "raw",
@@ -77,6 +77,12 @@ def done(folder, *command: str, **changes) -> str:
     result = run(folder, *command, **changes)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+def again(folder, *command: str, **changes) -> str:
+    """What a command says that needs no process of its own: `finished` has shown that it works in one."""
+    write_files(folder, **changes)
+    return in_process(folder, *command)
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +180,7 @@ def test_a_second_run_does_nothing_and_says_so(finished):
     folder, _, _ = finished
     watched = [*(folder / "data").rglob("*.npy"), *(folder / "data").rglob("*.csv"), *folder.rglob("model.keras")]
     before = {path: path.stat().st_mtime_ns for path in watched}
-    printed = done(folder, "prepare_data.sh") + done(folder, "train_Ensemble.sh")
+    printed = again(folder, "prepare_data.sh") + again(folder, "train_Ensemble.sh")
     assert printed.count("up to date") >= 8
     assert {path: path.stat().st_mtime_ns for path in watched} == before
 
@@ -184,9 +190,8 @@ def test_masks_made_again_from_the_same_are_the_same_to_packs_and_models(finishe
     tables = folder / "data/classification"
     for name in ("lung_masks.npy", "images_32.npy"):
         (tables / name).unlink()
-    told = done(folder, "prepare_data.sh")
-    assert "images_32.npy\n" in told
-    assert "predictions.csv: up to date" in done(folder, "evaluate_Ensemble.sh")
+    assert "images_32.npy\n" in again(folder, "prepare_data.sh")
+    assert "predictions.csv: up to date" in again(folder, "evaluate_Ensemble.sh")
 
 
 def test_maps_are_scored_on_test_films_with_a_box_and_stand_in_report_and_card(finished):
@@ -203,9 +208,9 @@ def test_maps_are_scored_on_test_films_with_a_box_and_stand_in_report_and_card(f
     best = films.groupby("method")["iou"].mean()
     assert best.idxmax() == "known box on the grid"
     assert "maps against known boxes" in printed["visualization_Ensemble.sh"]
-    again = done(folder, "src/classification/eval/score_maps.py", "ensemble")
-    assert "map_scores.csv: up to date" in again
-    assert "faithfulness.csv: up to date" in again
+    told = again(folder, "src/classification/eval/score_maps.py", "ensemble")
+    assert "map_scores.csv: up to date" in told
+    assert "faithfulness.csv: up to date" in told
     for text in ((family / "report.html").read_text(), (family / "MODEL_CARD.md").read_text()):
         assert "Hit rate: the hottest point lies in a known box" in text
         assert "Detection by finding (tiny)" in text
@@ -225,14 +230,14 @@ def test_a_chosen_film_is_drawn_for_a_chosen_finding(finished):
     folder, _, _ = finished
     table = predictions.read(folder / "models/classification/ensemble/predictions.csv")
     name = table["image_id"].iloc[0]
-    done(folder, "visualization_Ensemble.sh", "--film", name, "--finding", "Edema")
+    again(folder, "visualization_Ensemble.sh", "--film", name, "--finding", "Edema")
     assert (folder / f"models/classification/ensemble/gradcam/Edema/{name}.png").exists()
 
 
 def test_efficientnet_is_a_family_of_one(finished):
     folder, _, _ = finished
-    done(folder, "train_Efficientnet.sh")
-    assert "efficientnetb0: mean AUROC" in done(folder, "evaluate_Efficientnet.sh")
+    again(folder, "train_Efficientnet.sh")
+    assert "efficientnetb0: mean AUROC" in again(folder, "evaluate_Efficientnet.sh")
     record = json.loads((folder / "models/classification/efficientnet/efficientnetb0/run.json").read_text())
     assert record["epochs"] == 1
     assert record["parameters"]["EFFICIENTNET_VARIANT"] == "B0"
@@ -245,7 +250,7 @@ def test_masks_of_any_folder_and_its_broken_files_are_listed(finished, tmp_path)
     source = sorted((folder / "lungs/CXR_png").glob("*.png"))[0]
     (films / "good.png").write_bytes(source.read_bytes())
     (films / "broken.png").write_bytes(source.read_bytes()[:500])
-    done(folder, "src/segmentation/predict.py", str(films), "--out", str(tmp_path / "out"))
+    again(folder, "src/segmentation/predict.py", str(films), "--out", str(tmp_path / "out"))
     table = pd.read_csv(tmp_path / "out/masks.csv").set_index("film")
     assert (tmp_path / "out/overlays/good.png").exists()
     assert "not readable" in table.loc["broken.png", "problem"]
@@ -282,7 +287,7 @@ def test_one_source_alone_gives_the_same_bytes_twice_without_a_unet(finished, tm
     for place in ("one", "two"):
         (tmp_path / place).mkdir()
         if place == "one":
-            done(tmp_path / place, "prepare_data.sh", **changes)
+            again(tmp_path / place, "prepare_data.sh", **changes)
         else:
             tables_and_pack(tmp_path / place, WORKERS=2, **changes)
         data = tmp_path / place / "data/classification"
@@ -368,7 +373,7 @@ def test_evaluating_again_scores_nothing_and_changes_nothing(finished):
     family = folder / "models/classification/ensemble"
     scored = [family / "tiny" / name for name in ("predictions.csv", "cams.npy", "predictions.json", "model.keras")]
     before, contents = {path: path.stat().st_mtime_ns for path in scored}, checksums(family)
-    assert "predictions.csv: up to date" in done(folder, "evaluate_Ensemble.sh")
+    assert "predictions.csv: up to date" in again(folder, "evaluate_Ensemble.sh")
     assert {path: path.stat().st_mtime_ns for path in scored} == before
     after = checksums(family)
     changed = {name for name in contents if after[name] != contents[name] and not name.endswith(".html")}
@@ -377,7 +382,7 @@ def test_evaluating_again_scores_nothing_and_changes_nothing(finished):
 
 def test_the_thumbnail_baseline_stands_beside_the_ensemble(finished):
     folder, _, _ = finished
-    lines = done(folder, "demo/thumbnail_baseline.py").splitlines()
+    lines = again(folder, "demo/thumbnail_baseline.py").splitlines()
     assert "AUROC on test" in lines[0]
     assert [line.split()[0] for line in lines if line.startswith(FINDINGS)] == list(FINDINGS)
     assert any(line.startswith("mean ") for line in lines)
@@ -420,7 +425,7 @@ def test_experiments_train_each_variant_once_and_lay_them_side_by_side(finished,
 
 def test_drawing_the_films_again_does_nothing(finished):
     folder, before, _ = finished
-    assert "up to date" in done(folder, "demo/draw_films.py")
+    assert "up to date" in again(folder, "demo/draw_films.py")
     assert checksums(folder / "raw") | checksums(folder / "lungs") == before
 
 

@@ -47,16 +47,19 @@ def environment(tmp_path_factory):
 
 @pytest.fixture
 def weights_from(environment, tmp_path):
-    """Last weights of tests/train_on_devices.py; in a process of its own: how many devices there are is fixed early."""
+    """Last weights by tests/train_on_devices.py, of each network those of one device and of two.
 
-    def weights(backend: str, devices: int, *networks: str) -> list[list[np.ndarray]]:
-        folder = tmp_path / str(devices)
-        folder.mkdir()
-        command = [sys.executable, "-m", "tests.train_on_devices", folder, str(devices), *networks]
+    In a process of its own: how many devices there are is fixed early.
+    """
+
+    def weights(backend: str, *networks: str) -> list[list[list[np.ndarray]]]:
+        command = [sys.executable, "-m", "tests.train_on_devices", tmp_path, *networks]
         result = subprocess.run(command, cwd=PROJECT, env=environment[backend], capture_output=True, text=True)
         assert result.returncode == 0, result.stdout + result.stderr
-        assert ("2 devices train together" in result.stdout) == (devices == 2)
-        return [list(np.load(folder / f"{network}.npz").values()) for network in networks]
+        of_one, of_two = (line for line in result.stdout.splitlines() if line.startswith("Keras "))
+        assert "devices" not in of_one
+        assert "2 devices train together" in of_two
+        return [[list(np.load(tmp_path / f"{name}_{n}.npz").values()) for n in (1, 2)] for name in networks]
 
     return weights
 
@@ -67,7 +70,7 @@ def difference(one: list[np.ndarray], other: list[np.ndarray]) -> float:
 
 @needs_tensorflow
 def test_mirrored_devices_train_the_weights_of_one_also_where_unknown_labels_are_unevenly_spread(weights_from):
-    (norm_of_one, one), (norm_of_two, two) = (weights_from("tensorflow", count, "norm", "plain") for count in (1, 2))
+    (norm_of_one, norm_of_two), (one, two) = weights_from("tensorflow", "norm", "plain")
     assert difference(one, two) < 1e-5
     # Batch normalisation takes its statistics from each device's part of the batch.
     print(f"with batch normalisation the weights differ by {difference(norm_of_one, norm_of_two):.1e}")
@@ -76,7 +79,7 @@ def test_mirrored_devices_train_the_weights_of_one_also_where_unknown_labels_are
 
 @needs_jax
 def test_devices_of_jax_train_the_weights_of_one_batch_normalisation_included(weights_from):
-    (one,), (two,) = (weights_from("jax", devices, "norm") for devices in (1, 2))
+    ((one, two),) = weights_from("jax", "norm")
     assert difference(one, two) < 1e-6
 
 

@@ -1,9 +1,10 @@
-"""Train tiny networks on virtual devices of this CPU and keep what came out: for tests, in a process of its own.
+"""Train tiny networks on one and on two virtual devices of this CPU: for tests, in a process of its own.
 
-    python -m tests.train_on_devices FOLDER DEVICES NETWORK [NETWORK …]
+    python -m tests.train_on_devices FOLDER NETWORK [NETWORK …]
 
 NETWORK is "norm", or "plain" for one without batch normalisation. Ten films with unknown labels, most of them in a
-few films; three epochs; batches of four, the last one filled up. FOLDER gets <network>.npz, the last epoch's weights.
+few films; three epochs; batches of four, the last one filled up. FOLDER gets <network>_<devices>.npz, the last epoch's
+weights.
 """
 
 import os
@@ -16,8 +17,8 @@ from cxr.core.findings import FINDINGS
 
 
 def main():
-    folder, devices = Path(sys.argv[1]), int(sys.argv[2])
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    folder, *networks = sys.argv[1:]
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
     from cxr.networks import backend
     from cxr.networks.backend import keras
     from cxr.training import losses
@@ -27,14 +28,21 @@ def main():
         import tensorflow as tf
 
         cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
-    print(backend.start(tiny_params(), together=True))
-    assert len(backend.devices()) == devices
-    for network in sys.argv[3:]:
-        if network == "plain":
-            keras.layers.BatchNormalization = type("Nothing", (keras.layers.Layer,), {"call": lambda self, x: x})
-        np.savez(folder / f"{network}.npz", *trained(folder / network))
-    if keras.backend.backend() == "tensorflow" and devices > 1:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    both = backend.devices()
+    assert len(both) == 2
+    usual = keras.layers.BatchNormalization
+    for devices in (1, 2):
+        backend.devices = lambda used=both[:devices]: used
+        backend._spread.cache_clear()
+        print(backend.start(tiny_params(), together=True))
+        assert bool(backend._spread()) == (devices == 2)
+        for network in networks:
+            nothing = type("Nothing", (keras.layers.Layer,), {"call": lambda self, x: x})
+            keras.layers.BatchNormalization = nothing if network == "plain" else usual
+            name = f"{network}_{devices}"
+            np.savez(f"{folder}/{name}.npz", *trained(Path(folder, name)))
+    if keras.backend.backend() == "tensorflow":
         losses_add_up(losses.masked_cross_entropy(np.ones(6, np.float32)), losses.dice_and_cross_entropy)
 
 

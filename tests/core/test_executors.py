@@ -26,9 +26,14 @@ from cxr.core.executors import (
 )
 from cxr.imaging.decoding import write_image
 from cxr.preparation.reading import try_square
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, SPAWNED
 
 FILM = np.add.outer(np.arange(40), 2 * np.arange(60)).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _processes_as_in_a_run(monkeypatch):
+    monkeypatch.setattr(executors, "processes", SPAWNED)
 
 
 def test_zero_workers_means_one_a_core_of_this_process():

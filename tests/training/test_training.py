@@ -146,6 +146,12 @@ def test_a_diverged_training_says_so():
         score()
 
 
+@pytest.fixture(autouse=True)
+def _no_curves(monkeypatch):
+    """Drawing curves is tested elsewhere and takes longer than everything here."""
+    monkeypatch.setattr(curves, "save_training", lambda *_: None)
+
+
 class Run:
     """A tiny classifier on eight films, trained in a folder."""
 
@@ -219,12 +225,6 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tmp_path, options
         assert (rates / rates[0]).tolist() == pytest.approx([1, 1, 0.5, 0.25])
 
 
-@pytest.fixture
-def no_curves(monkeypatch):
-    """Drawing curves is tested elsewhere and takes longer than everything here."""
-    monkeypatch.setattr(curves, "save_training", lambda *_: None)
-
-
 def assert_same_weights(one, other):
     exact = keras.backend.backend() == "tensorflow"
     for first, second in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
@@ -251,7 +251,6 @@ def finished(folder, *given, **changes):
     ],
     ids=["plateau", "constant", "patience", "cosine, patience"],
 )
-@pytest.mark.usefixtures("no_curves")
 def test_a_finished_run_made_longer_ends_where_one_long_run_does(tmp_path, shorter, longer):
     scores, usual = [0.9, 0.8, 0.7, 0.95, 0.6], {"PLATEAU_PATIENCE": 1, "EARLY_STOPPING_PATIENCE": 0}
     whole, at_once = finished(tmp_path / "whole", scores, **usual | shorter | longer)
@@ -266,7 +265,6 @@ def test_a_finished_run_made_longer_ends_where_one_long_run_does(tmp_path, short
     pd.testing.assert_series_equal(*logs)
 
 
-@pytest.mark.usefixtures("no_curves")
 def test_a_run_that_stopped_early_says_so_where_only_more_epochs_are_asked_for(tmp_path):
     scores, changes = [0.9, 0.8], {"SCHEDULE": "plateau", "EARLY_STOPPING_PATIENCE": 1}
     _, first = finished(tmp_path, scores, EPOCHS=3, **changes)
@@ -281,14 +279,12 @@ def test_a_run_that_stopped_early_says_so_where_only_more_epochs_are_asked_for(t
     [{"EPOCHS": 1}, {"EARLY_STOPPING_PATIENCE": 2}, {"LEARNING_RATE": 0.5}, {"PLATEAU_PATIENCE": 7}],
     ids=lambda changes: next(iter(changes)),
 )
-@pytest.mark.usefixtures("no_curves")
 def test_a_run_that_would_have_been_another_begins_anew(tmp_path, changes):
     usual = {"SCHEDULE": "plateau", "EPOCHS": 2, "EARLY_STOPPING_PATIENCE": 3}
     finished(tmp_path, **usual)
     assert finished(tmp_path, **usual | changes)[1]["resumed_from"] == 0
 
 
-@pytest.mark.usefixtures("no_curves")
 def test_a_cosine_is_not_made_longer(tmp_path):
     finished(tmp_path, SCHEDULE="cosine", EPOCHS=2)
     kept = digest(tmp_path / "model.keras")
@@ -298,7 +294,6 @@ def test_a_cosine_is_not_made_longer(tmp_path):
     assert finished(tmp_path, SCHEDULE="cosine", EPOCHS=1)[1]["resumed_from"] == 0
 
 
-@pytest.mark.usefixtures("no_curves")
 def test_another_run_s_model_is_not_made_longer_by_this_one_s_state(tmp_path, monkeypatch):
     finished(tmp_path, SCHEDULE="plateau", EPOCHS=2)
     other = Run(tmp_path, like_training=True, SCHEDULE="plateau", EPOCHS=2, LEARNING_RATE=0.5)
@@ -331,7 +326,6 @@ def test_a_run_keeps_the_precision_in_which_it_began_wherever_auto_would_be_anot
     assert settled(tiny_params(PRECISION="mixed_float16")) == "mixed_float16"
 
 
-@pytest.mark.usefixtures("no_curves")
 def test_a_run_in_float16_which_scales_its_loss_is_resumed_too(tmp_path):
     changes = {"PRECISION": "mixed_float16", "SCHEDULE": "plateau", "PLATEAU_PATIENCE": 1, "EPOCHS": 8}
     changes |= {"EARLY_STOPPING_PATIENCE": 0, "LEARNING_RATE": 0.01}
@@ -356,7 +350,6 @@ def test_a_run_in_float16_which_scales_its_loss_is_resumed_too(tmp_path):
 
 
 @pytest.mark.parametrize("asked", ["SIGUSR1", "hours"])
-@pytest.mark.usefixtures("no_curves")
 def test_training_ends_after_the_epoch_that_still_fits_and_goes_on_to_the_same_weights(tmp_path, asked):
     whole = Run(tmp_path / "whole")
     whole.fit()
@@ -379,7 +372,6 @@ def test_training_ends_after_the_epoch_that_still_fits_and_goes_on_to_the_same_w
     assert_same_weights(whole, resumed)
 
 
-@pytest.mark.usefixtures("no_curves")
 def test_sigterm_ends_in_the_epoch_and_keeps_the_one_before(tmp_path):
     run = Run(tmp_path)
     score = run.every_epoch.score
@@ -396,7 +388,6 @@ def test_sigterm_ends_in_the_epoch_and_keeps_the_one_before(tmp_path):
     assert Run(tmp_path).fit()["resumed_from"] == 1
 
 
-@pytest.mark.usefixtures("no_curves")
 def test_the_last_epoch_ends_a_training_whatever_the_hours_are(tmp_path):
     limit = time_limit.TimeLimit()
     limit.asked = "SIGUSR1"
@@ -408,7 +399,6 @@ def test_the_last_epoch_ends_a_training_whatever_the_hours_are(tmp_path):
     assert run.fit(limit)["epochs"] == 1
 
 
-@pytest.mark.usefixtures("no_curves")
 def test_after_an_epoch_it_is_told_when_all_will_have_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(epoch_callback, "ESTIMATE_AFTER", 0)
     run = Run(tmp_path, EPOCHS=3)
@@ -451,15 +441,16 @@ def test_fine_tuning_follows_so_many_frozen_epochs_with_a_rate_and_patience_of_i
     assert all(map(np.array_equal, before, without_last(kept)))  # of epoch 1, the best
 
 
-@pytest.mark.parametrize("after", [1, 2, 3])
-def test_a_run_that_began_frozen_is_resumed_in_either_stage_and_between_them(tmp_path, first_weights, after):
+def test_a_run_that_began_frozen_is_resumed_in_either_stage_and_between_them(tmp_path, first_weights):
     changes = {"FREEZE": 2, "SCHEDULE": "cosine", **first_weights, "EARLY_STOPPING_PATIENCE": 0}
     whole = Run(tmp_path / "whole", **changes)
     whole.fit()
-    with pytest.raises(KeyboardInterrupt):
-        Run(tmp_path / "cut", stop_after=after, **changes).fit()
+    for epoch in (1, 2, 3):  # interrupted after each of its four epochs
+        with pytest.raises(KeyboardInterrupt):
+            Run(tmp_path / "cut", stop_after=1, **changes).fit()
+        assert json.loads((tmp_path / "cut/.cxr-backup/state.json").read_text())["epoch"] == epoch
     resumed = Run(tmp_path / "cut", **changes)
-    assert resumed.fit()["resumed_from"] == after
+    assert resumed.fit()["resumed_from"] == 3
     exact = keras.backend.backend() == "tensorflow"
     for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=0 if exact else 1e-5, atol=0 if exact else 1e-6)
@@ -665,7 +656,6 @@ class Epochs:
         return number(keras.saving.load_model(self.folder / "model.keras", compile=False).get_weights()[0])
 
 
-@pytest.mark.usefixtures("no_curves")
 class TestAroundAnEpoch:
     def test_of_equal_epochs_the_first_is_kept(self, tmp_path):
         run = Epochs(tmp_path, [0.5, 0.8, 0.7, 0.8]).run()
@@ -876,7 +866,6 @@ def test_where_in_an_epoch_a_run_is_interrupted_makes_no_difference(tmp_path, mo
         made.batches.workers = 2
         return made
 
-    monkeypatch.setattr(curves, "save_training", lambda *_: None)
     whole = run(tmp_path / "whole", falling)
     whole.fit()
 
