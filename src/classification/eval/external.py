@@ -47,7 +47,7 @@ def main(argv=None):
     parser.add_argument("--bundle", type=command_line.path, help="the bundle that made the predictions")
     parser.add_argument("--home", type=command_line.path, help="predictions of the home hospital (CSV)")
     parser.add_argument("--home-labels", type=command_line.path, help="their labels (default: its own columns)")
-    parser.add_argument("--aggregates", action="store_true", help="hide cells under 10: for what may leave the site")
+    disclosure.add_option(parser)
     parser.add_argument("--out", type=command_line.path, default=Path("external"), help="folder of the results")
     arguments = parser.parse_args(argv)
     check(arguments)
