@@ -11,6 +11,7 @@ from cxr.evaluation.figures import outcomes
 
 FEWEST = 10
 FEW = f"fewer than {FEWEST}"
+HIDDEN = "too few films in one of its cells to show anything"
 LABELS = ("patients_with", "patients_without", "positives", "negatives")
 DECISIONS = ("hits", "alarms", "rejections", "misses")
 # Table -> its counts. One that is hidden could be told by others of the same finding, in whatever table: three misses
@@ -38,7 +39,7 @@ def add_option(arguments: ArgumentParser) -> None:
 
 def sentence(finding: str) -> str:
     """What is said of a finding that is `masked`."""
-    return f"{finding}: too few films in one of its cells to show anything."
+    return f"{finding}: {HIDDEN}."
 
 
 def told(number: int, aggregates: bool) -> str:
