@@ -84,8 +84,8 @@ def passport(tables, findings, aggregates):
             lines.append(f"  {told(unnamed, 'film')} name no patient: only the films are compared")
     for other in split_passport.trained(test["image_id"]):
         films = int(test["image_id"].isin(other.films).sum())
-        share = "" if aggregates and films < disclosure.FEWEST else f" ({films / len(test):.1%})"
-        inside = disclosure.told(films, aggregates)
+        inside = disclosure.told(films, aggregates, len(test))
+        share = f" ({films / len(test):.1%})" if inside == f"{films:,}" else ""
         lines.append(f"  {inside} of {len(test):,} test films{share} are in {other}")
     if "train" in tables:
         shared = split_passport.overlap(tables["train"], test)

@@ -32,8 +32,9 @@ from cxr.evaluation.operating_points import fit_on_val
 from cxr.evaluation.source_fits import POOLED
 from cxr.external import label_tables, prediction_files
 from cxr.new_films import bundles, film_files, known_labels, predicting, prediction_table, refitted_bundles
-from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting
+from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting, split_passport
 from cxr.report import html_page, table_notes
+from cxr.tables.sources.known_lists import released
 
 TABLES = tuple(disclosure.COUNTS)
 FILES = ("report.html", "external.json", "metrics.json", *(f"{name}.csv" for name in TABLES))
@@ -58,6 +59,8 @@ def main(argv=None):
     marked = int((here.table["split"] != "test").sum())
     if marked:
         here.notes.append(f"{marked:,} local films are marked train or val, and left out.")
+    if released(here.table["image_id"]):  # of a hospital of one's own no public list is known
+        here.notes.append(split_passport.line(here.table["image_id"]))
     if bundle:
         films = known_labels.Known(here.table, np.ones(len(here.table), bool), [])
         learned = known_labels.bundle_learned_from(films, bundle, command_line.load(arguments)[0])

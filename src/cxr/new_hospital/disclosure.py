@@ -1,13 +1,15 @@
 """What may leave a site that lets no rows out: aggregates, of which no cell is of fewer than ten films or patients."""
 
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cxr.evaluation import predictions
 from cxr.evaluation.figures import outcomes
+from cxr.report.result_table import result_table as result_table_of
 
 FEWEST = 10
 FEW = f"fewer than {FEWEST}"
@@ -42,9 +44,13 @@ def sentence(finding: str) -> str:
     return f"{finding}: {HIDDEN}."
 
 
-def told(number: int, aggregates: bool) -> str:
-    """A count, as it may be told."""
-    return FEW if aggregates and number < FEWEST else f"{number:,}"
+def told(number: int, aggregates: bool, whole: int | None = None) -> str:
+    """A count, of a whole that is told too, as it may be told."""
+    if aggregates and number < FEWEST:
+        return FEW
+    if aggregates and whole is not None and 0 < whole - number < FEWEST:
+        return f"all but {FEW}"
+    return f"{number:,}"
 
 
 def of_labels(truth: np.ndarray, patients: np.ndarray, findings: Sequence[str]) -> pd.DataFrame:
@@ -100,6 +106,33 @@ def shown(counts: Any) -> np.ndarray:
             break
         hide[group] = True
     return ~hide
+
+
+def result_table(block: Mapping[str, Any], table: pd.DataFrame) -> pd.DataFrame:
+    """The result table of metrics.json without findings that have a small cell; then without total and mean too.
+
+    Parameters
+    ----------
+    block : mapping
+        metrics.json of ``table``, predictions with the truth.
+    """
+    shown, findings = result_table_of(block), predictions.findings_of(table)
+    cells = of_labels(predictions.arrays(table)[0], table["patient_id"], findings)
+    outcomes_of = [f"{truth}_{label}" for truth in ("true", "false") for label in ("positives", "negatives")]
+    cells = cells.join(pd.DataFrame(block["findings"]).T[outcomes_of].astype(int))
+    few = small(cells)
+    shown = shown.drop(columns="Notes")  # which count films of val
+    if (few & (cells > 0).any(axis=1)).any():  # both would tell what is hidden
+        shown = shown[shown["finding"].isin(findings)]
+    return masked(shown, shown["finding"].map(few).eq(True), ("finding", "Films"))
+
+
+def comparison(paired: Mapping[str, Any], hidden_ones: Collection[str]) -> dict[str, Any]:
+    """comparison.json of the findings that are not hidden, and of their mean where none is."""
+    left = {name: values for name, values in paired["findings"].items() if name not in hidden_ones}
+    compared = {name for name, values in paired["findings"].items() if values["auroc"]["difference"] is not None}
+    kept = {"first": paired["first"], "second": paired["second"], "findings": left}
+    return kept | ({"macro": paired["macro"]} if compared <= set(left) else {})
 
 
 def hidden(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -72,8 +72,9 @@ def line(image_ids: Collection[str], aggregates: bool = False) -> str:
     if not films:
         return "Split passport: none of these films is of a release whose public lists are known."
     known = recognise(films)
-    inside = [f"{told(len(films & other.films), aggregates)} in {other}" for other in trained(films, known)]
-    of_others = len(set(image_ids)) - len(films)
+    every = len(set(image_ids))
+    of_others = every - len(films)
+    inside = [f"{told(len(films & other.films), aggregates, every)} in {other}" for other in trained(films, known)]
     count = f"{len(films):,} of"
     if aggregates and of_others < FEWEST:  # it would be known from the number of all films
         count = "films of"
