@@ -54,7 +54,7 @@ def main(argv=None):
     check(arguments)
     bundle = arguments.bundle and bundles.open_bundle(arguments.bundle)
     params = bundle.params if bundle else command_line.load(arguments)[1]
-    labels = label_tables.read_labels([arguments.labels], params, True)
+    labels = told_of("LABELS", label_tables.read_labels, [arguments.labels], params, True)
     here = local(arguments, bundle, params, labels)
     marked = int((here.table["split"] != "test").sum())
     if marked:
@@ -126,18 +126,23 @@ def local(arguments, bundle, params, labels):
     return here
 
 
-def read(path, labels, params, option):
+def told_of(option, work, *given):
+    """What ``work`` returns; its error names the argument of this script and not score_predictions.sh's."""
     try:
-        return prediction_files.read(path, labels, params.findings)
-    except InputError as error:  # which names the option of score_predictions.sh
+        return work(*given)
+    except InputError as error:
         raise InputError(str(error).replace("--labels FILE", option)) from None
+
+
+def read(path, labels, params, option):
+    return told_of(option, prediction_files.read, path, labels, params.findings)
 
 
 def what_came(arguments, bundle, params, here):
     home, notes, findings = None, [*here.notes], here.findings
     if arguments.home:
         given = [arguments.home_labels] if arguments.home_labels else []
-        labels = label_tables.read_labels(given, params, bool(given))
+        labels = told_of("--home-labels FILE", label_tables.read_labels, given, params, bool(given))
         foreign = read(arguments.home, labels, params, "--home-labels FILE")
         findings = [finding for finding in findings if finding in foreign.findings]
         if not findings:
@@ -163,12 +168,14 @@ def what_came(arguments, bundle, params, here):
 
 
 def refuse_shared(path, home, here):
-    shared = sorted(set(home["patient_id"]) & set(here.table["patient_id"]))
-    if shared:
-        raise InputError(
-            f"{path}: patient {shared[0]} is also among the local films ({len(shared)} such patients); expected other "
-            "patients. Leave them out of one of the files; if they are others, prefix their ids with the hospital."
-        )
+    for column, thing in (("patient_id", "patient"), ("image_id", "film")):  # of own ids a film's patient may be unknown
+        shared = sorted(set(home[column].dropna()) & set(here.table[column].dropna()))
+        if shared:
+            raise InputError(
+                f"{path}: {thing} {shared[0]} is also among the local films ({len(shared)} such {thing}s); expected "
+                "other patients. Leave them out of one of the files; if they are others, prefix their ids with the "
+                "hospital."
+            )
 
 
 def write(arguments, came, films, shown, said, block):
