@@ -168,7 +168,7 @@ def what_came(arguments, bundle, params, here):
 
 
 def refuse_shared(path, home, here):
-    for column, thing in (("patient_id", "patient"), ("image_id", "film")):  # of own ids a film's patient may be unknown
+    for column, thing in (("patient_id", "patient"), ("image_id", "film")):  # where no patient is known: the film
         shared = sorted(set(home[column].dropna()) & set(here.table[column].dropna()))
         if shared:
             raise InputError(
