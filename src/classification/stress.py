@@ -158,7 +158,7 @@ def say(results, evaluated, out, sliced):
     print(f"mean AUROC of the films as they are: {means.loc[('none', 0), 'auroc']:.3f}")
     for kind in corruptions.SETTINGS:
         cells = [
-            f"{means.loc[(kind, strength), 'change']:+.3f} ({flipped(means.loc[(kind, strength), 'flips'])} flip)"
+            f"{means.loc[(kind, strength), 'change']:+.3f} ({flipped(means.loc[(kind, strength), 'flips'])})"
             for strength in corruptions.STRENGTHS
         ]
         print(f"  {kind}: {', '.join(cells)}")
@@ -173,7 +173,7 @@ def say(results, evaluated, out, sliced):
 
 
 def flipped(share):
-    return "too few to tell" if pd.isna(share) else f"{share:.1%}"
+    return "flips not told" if pd.isna(share) else f"{share:.1%} flip"
 
 
 if __name__ == "__main__":
