@@ -28,7 +28,7 @@ from cxr.evaluation.source_fits import POOLED
 from cxr.external import label_tables
 from cxr.imaging.decoding import read_film, write_image
 from cxr.new_films import bundles, film_files, known_labels, predicting
-from cxr.new_hospital import corruptions, stress
+from cxr.new_hospital import corruptions, disclosure, stress
 from cxr.report.styles import PRINT, save_png
 
 FILES = ("stress.csv", "stress.png", "slices.csv")
@@ -43,6 +43,7 @@ def main(argv=None):
     parser.add_argument("--labels", type=command_line.path, required=True, help="table of labels")
     parser.add_argument("--by", action="append", default=[], help="a column of --labels to slice by; repeatable")
     parser.add_argument("--hospital", default=POOLED, help="whose thresholds, such as nih")
+    disclosure.add_option(parser)
     parser.add_argument("--out", type=command_line.path, default=Path("stress"), help="folder of the results")
     arguments = parser.parse_args(argv)
     paths = film_files.find_films(arguments.films).films
@@ -59,6 +60,8 @@ def main(argv=None):
     with locks.work_folder(arguments.out) as work:
         table, rows = measured(bundle, paths, known, arguments.hospital, work)
     results = pd.DataFrame(rows)
+    if arguments.aggregates:
+        results = stress.aggregates(results, table)
     write_csv(results.round(6), arguments.out / "stress.csv")
     drawn = stress.figure(results, f"{bundle.family}, {counted(len(table), 'film')}", style=PRINT)
     save_png(drawn, arguments.out / "stress.png")
@@ -66,9 +69,9 @@ def main(argv=None):
     replicates = bundle.params.evaluation.bootstrap_replicates
     evaluated = subgroups.evaluate(table, groups, bundle.thresholds, replicates, bundle.params.general.seed)
     if groups:
-        write_csv(stress.slice_table(evaluated), arguments.out / "slices.csv")
+        write_csv(stress.slice_table(evaluated, arguments.aggregates), arguments.out / "slices.csv")
     own.finish(FILES if groups else FILES[:2], FILES)
-    say(results, evaluated, arguments.out)
+    say(results, {} if arguments.aggregates else evaluated, arguments.out, bool(groups))
     # Last: whoever reads SETTINGS.json takes its list of chest films, and a bundle has none.
     for note in known_labels.bundle_learned_from(found, bundle, command_line.load(arguments)[0]):
         print(note)
@@ -150,12 +153,12 @@ def scored(bundle, films, hospital, work):
     return predicted.scored.table.set_axis(index), pd.DataFrame(predicted.scored.decisions, index)
 
 
-def say(results, evaluated, out):
+def say(results, evaluated, out, sliced):
     means = results[results["finding"] == stress.MEAN].set_index(["corruption", "strength"])
     print(f"mean AUROC of the films as they are: {means.loc[('none', 0), 'auroc']:.3f}")
     for kind in corruptions.SETTINGS:
         cells = [
-            f"{means.loc[(kind, strength), 'change']:+.3f} ({means.loc[(kind, strength), 'flips']:.1%} flip)"
+            f"{means.loc[(kind, strength), 'change']:+.3f} ({flipped(means.loc[(kind, strength), 'flips'])})"
             for strength in corruptions.STRENGTHS
         ]
         print(f"  {kind}: {', '.join(cells)}")
@@ -166,7 +169,11 @@ def say(results, evaluated, out):
             told = f"; too few: {', '.join(few)}" if few else ""
             figure = "n/a" if auroc is None else f"{auroc:.3f}"
             print(f"  {column} {name}: {counted(block['films'], 'film')}, {figure}{told}")
-    print(f"-> {out / 'stress.csv'}, stress.png" + (", slices.csv" if evaluated else ""))
+    print(f"-> {out / 'stress.csv'}, stress.png" + (", slices.csv" if sliced else ""))
+
+
+def flipped(share):
+    return "flips not told" if pd.isna(share) else f"{share:.1%} flip"
 
 
 if __name__ == "__main__":

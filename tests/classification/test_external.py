@@ -100,3 +100,29 @@ def test_what_is_missing_or_the_same_twice_is_told_and_nothing_is_written(two, c
     with pytest.raises(InputError, match=message):
         load_script("src/classification/eval/external.py").main(words)
     assert not (two[0].parent / "out").exists()
+
+
+def test_an_empty_table_of_labels_is_told_by_the_name_of_this_script_s_argument(two):
+    new, table, home, params = two
+    table.write_text("")
+    words = [str(word) for word in (new, table, "--home", home, "--params", params, "--out", new.parent / "out")]
+    with pytest.raises(InputError, match=r"the file is empty\. Give the table of labels with LABELS"):
+        load_script("src/classification/eval/external.py").main(words)
+
+
+def test_films_of_home_without_a_patient_are_refused_here_too(two):
+    new, table, home, params = two
+    labels = pd.read_csv(table).drop(columns="patient_id")
+    labels.to_csv(new.parent / "no_patients.csv", index=False)
+    words = (home, new.parent / "no_patients.csv", "--home", home, "--home-labels", table, "--params", params)
+    with pytest.raises(InputError, match="film own/film_0_0 is also among the local films"):
+        load_script("src/classification/eval/external.py").main([str(word) for word in words])
+
+
+def test_films_of_a_release_bring_the_line_of_its_public_lists(two):
+    new, table, *_ = two
+    names = {f"film_{1000 + n}_{m}.png": f"{n + 1:08d}_00{m}.png" for n in range(PATIENTS) for m in (0, 1)}
+    for path in (new, table):
+        pd.read_csv(path).replace({"image": names}).to_csv(path, index=False)
+    notes = json.loads((run(two) / "external.json").read_text())["notes"]
+    assert any(note.startswith("Split passport: these are no known public list") for note in notes)

@@ -60,3 +60,15 @@ def test_labels_of_other_films_are_refused(exported, films, tmp_path):  # noqa: 
     with pytest.raises(InputError, match="no film here has a known label"):
         run(exported, folder, "--labels", labels, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_aggregates_of_a_few_films_name_no_patient_and_tell_no_flips(exported, films, tmp_path, capsys):  # noqa: F811
+    folder, labels, count = films
+    out = tmp_path / "out"
+    run(exported, folder, "--labels", labels, "--by", "patient", "--aggregates", "--out", out)
+    table = pd.read_csv(out / "stress.csv")
+    assert table["flips"].isna().all()
+    assert set(table["films"]) == {count}
+    slices = (out / "slices.csv").read_text()
+    assert slices.splitlines()[1:] == []
+    assert "P0" not in slices + capsys.readouterr().out

@@ -97,3 +97,16 @@ def test_the_table_of_films_says_who_calls_it():
     assert row["Edema_flips"] == pytest.approx(2 / 3, abs=1e-6)
     assert row["Edema_prob"] == pytest.approx(1.7 / 3, abs=1e-6)
     assert row["Edema_margin"] == pytest.approx(logit(0.7) / 3, abs=1e-6)
+
+
+def test_aggregates_have_no_finding_with_a_small_cell_and_no_band_that_would_tell_one():
+    first = [0.55] * 12 + [0.3] * 40 + [0.05] * 40 + [0.001] * 8
+    second = [0.45] * 12 + [0.3] * 28 + [0.6] * 12 + [0.05] * 28 + [0.9] * 12 + [0.001] * 8
+    both = [table(first), table(second)]
+    block = flips.between(both, [FITTED, FITTED], aggregates=True)
+    assert block["hidden"] == []
+    told = [band["films"] for band in block["findings"]["Edema"]["bands"] if band["films"]]
+    assert sum(told) <= 90  # what is left holds ten films at least
+    rare = [one.assign(Edema_true=(np.arange(100) < 9).astype(float)) for one in both]
+    hidden = flips.between(rare, [FITTED, FITTED], aggregates=True)
+    assert (hidden["findings"], hidden["hidden"], hidden["all"]) == ({}, ["Edema"], {})

@@ -87,3 +87,37 @@ def test_shift_has_the_share_of_each_view_and_sex_beside_prevalence_and_age():
         "median age": 50,
     }
     assert found["test"].dropna().to_dict() == {"Edema": 0, "sex F": 0.5, "sex M": 0.5}
+
+
+def test_a_split_of_the_project_says_who_of_test_is_in_training_too():
+    films = pd.DataFrame(
+        {"image_id": ["own/1", "own/2", "own/3", "own/4"], "patient_id": ["a", "b", "c", "d"],
+         "split": ["train", "val", "test", "test"]}
+    )  # fmt: skip
+    assert split_passport.of_split(films).endswith("No patient of test is in train or val.")
+    films["patient_id"] = ["a", "b", "a", "b"]
+    assert "2 patients of test (2 films of 2) are in train or val too: no published figure" in split_passport.of_split(
+        films
+    )
+    drawn = split_passport.of_split(films.assign(image_id="nih/00000001_000"), drawn=True)
+    assert drawn.startswith("Split passport: drawn films")
+    assert "Rajpurkar" not in drawn
+
+
+def test_aggregates_tell_no_count_under_ten_of_films_in_a_training_list():
+    official = sorted(known_lists()[1].films & known_lists()[2].films)
+    line = split_passport.line(official[:4], aggregates=True)
+    assert "fewer than 10 in arnoweng/CheXNet's lists, train" in line
+    assert " 4 in " not in line
+    mixed = split_passport.line([*official[:40], *(f"own/{n}" for n in range(3))], aggregates=True)
+    assert "the films of that release among them" in mixed
+    assert "of these all but fewer than 10 in arnoweng/CheXNet's lists, train" in mixed  # 43 films less 40 would be 3
+
+
+def test_aggregates_show_no_share_of_few_films():
+    test = pd.DataFrame(
+        {"Edema": [1] * 9 + [0] * 31, "Mass": [1] * 10 + [0] * 30, "view": ["PA"] * 36 + ["AP"] * 4,
+         "sex": ["F"] * 20 + ["M"] * 20, "age": [40] * 9 + [None] * 31}
+    )  # fmt: skip
+    found = split_passport.shift({"test": test}, ["Edema", "Mass"], aggregates=True)["test"]
+    assert found.dropna().to_dict() == {"Mass": 0.25, "sex F": 0.5, "sex M": 0.5}

@@ -69,3 +69,42 @@ def test_the_figure_has_a_line_each_corruption_that_begins_at_the_films_as_they_
     assert len(left.lines) == len(right.lines) == len(stress.SETTINGS)
     assert list(left.lines[0].get_ydata()) == pytest.approx([0.9, 0.8, 0.7, 0.6])
     assert list(right.lines[0].get_ydata()) == [0, 0.1, 0.1, 0.1]
+
+
+def rows(kind, strength, films, mass, hernia):
+    """Rows of stress.csv of two findings and their mean; ``mass``, ``hernia``: AUROC and films that flip."""
+    of_both = [(name, auroc, flipped / films) for name, (auroc, flipped) in (("Mass", mass), ("Hernia", hernia))]
+    means = np.mean([values[1:] for values in of_both], axis=0)
+    about = {"corruption": kind, "strength": strength, "setting": 1, "films": films, "change": 0.0}
+    return [
+        {**about, "finding": name, "auroc": auroc, "flips": flips}
+        for name, auroc, flips in [*of_both, ("mean", *means)]
+    ]
+
+
+def test_aggregates_have_no_finding_of_few_patients_and_no_flip_of_few_films():
+    ids = [f"film{i}" for i in range(100)]
+    truth = np.c_[np.arange(100) % 2, np.arange(100) < 9]
+    films = predictions.build(ids, ids, ["test"] * 100, truth, np.full((100, 2), 0.5), ["Mass", "Hernia"])
+    results = pd.DataFrame(rows("noise", 1, 100, (0.8, 9), (0.9, 20)) + rows("noise", 2, 96, (0.7, 48), (0.9, 20)))
+    shown = stress.aggregates(results, films).set_index(["strength", "finding"])
+    assert shown.loc[[(1, "Hernia"), (2, "Hernia")], ["auroc", "change", "flips"]].isna().all(axis=None)
+    assert pd.isna(shown.at[(1, "Mass"), "flips"])  # nine films
+    assert (shown.at[(1, "Mass"), "auroc"], shown.at[(1, "mean"), "auroc"]) == (0.8, 0.8)  # the mean of what is shown
+    assert pd.isna(shown.at[(1, "mean"), "flips"])
+    assert shown.at[(2, "mean"), "flips"] == 0.5
+    assert shown["films"].dropna().tolist() == [100, 100, 100]  # four were refused
+
+
+def test_a_slice_with_a_small_cell_is_not_named_nor_the_one_that_would_tell_it():
+    ids = [f"film{i}" for i in range(200)]
+    truth, probabilities = np.arange(200) % 2, np.where(np.arange(200) % 4 < 2, 0.2, 0.8)
+    table = predictions.build(ids, ids, ["test"] * 200, truth[:, None], probabilities[:, None], ["Edema"])
+    groups = {"scanner": np.array(["A"] * 100 + ["B"] * 80 + ["John Doe"] * 20, dtype=object)}
+    fitted = {"findings": {"Edema": {"pooled": {"threshold": 0.5}}}}
+    evaluated = subgroups.evaluate(table, groups, fitted, 20, 1)
+    assert stress.slice_table(evaluated)["slice"].tolist() == ["A", "B", "John Doe"]
+    assert stress.slice_table(evaluated, aggregates=True)["slice"].tolist() == ["A"]
+    groups["scanner"][180:] = "A"
+    evaluated = subgroups.evaluate(table, groups, fitted, 20, 1)
+    assert stress.slice_table(evaluated, aggregates=True)["slice"].tolist() == ["A", "B"]

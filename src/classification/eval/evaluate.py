@@ -25,7 +25,7 @@ from cxr.core.errors import counted
 from cxr.core.parameters import FAMILIES
 from cxr.evaluation import assessment, calibration, comparison, predictions, scoring, shortcuts
 from cxr.new_films import bundles
-from cxr.new_hospital import flip_risk
+from cxr.new_hospital import flip_risk, split_passport
 from cxr.report import curves, doubt_tables, table_notes
 from cxr.report.result_table import result_table, result_text
 from cxr.tables import schema
@@ -77,6 +77,7 @@ def main(argv=None):
         print(line)
     for line in doubt_tables.heart_lines(dependence["heart_size"]):
         print(line)
+    print(split_passport.of_family(settings, test))
     if params.tables.split == "image":
         print('WARNING: SPLIT is "image": test patients are in training too; these numbers are too good.')
     print(f"-> {folder / 'metrics.json'}, result.csv, roc.png, precision_recall.png")

@@ -32,8 +32,9 @@ from cxr.evaluation.operating_points import fit_on_val
 from cxr.evaluation.source_fits import POOLED
 from cxr.external import label_tables, prediction_files
 from cxr.new_films import bundles, film_files, known_labels, predicting, prediction_table, refitted_bundles
-from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting
+from cxr.new_hospital import carried, disclosure, external_page, external_report, refitting, split_passport
 from cxr.report import html_page, table_notes
+from cxr.tables.sources.known_lists import released
 
 TABLES = tuple(disclosure.COUNTS)
 FILES = ("report.html", "external.json", "metrics.json", *(f"{name}.csv" for name in TABLES))
@@ -47,17 +48,19 @@ def main(argv=None):
     parser.add_argument("--bundle", type=command_line.path, help="the bundle that made the predictions")
     parser.add_argument("--home", type=command_line.path, help="predictions of the home hospital (CSV)")
     parser.add_argument("--home-labels", type=command_line.path, help="their labels (default: its own columns)")
-    parser.add_argument("--aggregates", action="store_true", help="hide cells under 10: for what may leave the site")
+    disclosure.add_option(parser)
     parser.add_argument("--out", type=command_line.path, default=Path("external"), help="folder of the results")
     arguments = parser.parse_args(argv)
     check(arguments)
     bundle = arguments.bundle and bundles.open_bundle(arguments.bundle)
     params = bundle.params if bundle else command_line.load(arguments)[1]
-    labels = label_tables.read_labels([arguments.labels], params, True)
+    labels = told_of("LABELS", label_tables.read_labels, [arguments.labels], params, True)
     here = local(arguments, bundle, params, labels)
     marked = int((here.table["split"] != "test").sum())
     if marked:
         here.notes.append(f"{marked:,} local films are marked train or val, and left out.")
+    if released(here.table["image_id"]):  # of a hospital of one's own no public list is known
+        here.notes.append(split_passport.line(here.table["image_id"]))
     if bundle:
         films = known_labels.Known(here.table, np.ones(len(here.table), bool), [])
         learned = known_labels.bundle_learned_from(films, bundle, command_line.load(arguments)[0])
@@ -123,18 +126,23 @@ def local(arguments, bundle, params, labels):
     return here
 
 
-def read(path, labels, params, option):
+def told_of(option, work, *given):
+    """What ``work`` returns; its error names the argument of this script and not score_predictions.sh's."""
     try:
-        return prediction_files.read(path, labels, params.findings)
-    except InputError as error:  # which names the option of score_predictions.sh
+        return work(*given)
+    except InputError as error:
         raise InputError(str(error).replace("--labels FILE", option)) from None
+
+
+def read(path, labels, params, option):
+    return told_of(option, prediction_files.read, path, labels, params.findings)
 
 
 def what_came(arguments, bundle, params, here):
     home, notes, findings = None, [*here.notes], here.findings
     if arguments.home:
         given = [arguments.home_labels] if arguments.home_labels else []
-        labels = label_tables.read_labels(given, params, bool(given))
+        labels = told_of("--home-labels FILE", label_tables.read_labels, given, params, bool(given))
         foreign = read(arguments.home, labels, params, "--home-labels FILE")
         findings = [finding for finding in findings if finding in foreign.findings]
         if not findings:
@@ -160,12 +168,14 @@ def what_came(arguments, bundle, params, here):
 
 
 def refuse_shared(path, home, here):
-    shared = sorted(set(home["patient_id"]) & set(here.table["patient_id"]))
-    if shared:
-        raise InputError(
-            f"{path}: patient {shared[0]} is also among the local films ({len(shared)} such patients); expected other "
-            "patients. Leave them out of one of the files; if they are others, prefix their ids with the hospital."
-        )
+    for column, thing in (("patient_id", "patient"), ("image_id", "film")):  # where no patient is known: the film
+        shared = sorted(set(home[column].dropna()) & set(here.table[column].dropna()))
+        if shared:
+            raise InputError(
+                f"{path}: {thing} {shared[0]} is also among the local films ({len(shared)} such {thing}s); expected "
+                "other patients. Leave them out of one of the files; if they are others, prefix their ids with the "
+                "hospital."
+            )
 
 
 def write(arguments, came, films, shown, said, block):

@@ -2,7 +2,7 @@
 
 Reads   FILE …: predictions of the same films by two trainings or more, in any form that score_predictions.sh reads:
         MODELS_DIR/classification/ensemble/*/predictions.csv, or those of several seeds
-Writes  --out DIR (default: flips): flips.json; films.csv (a row a film)
+Writes  --out DIR (default: flips): flips.json; films.csv (a row a film; not with --aggregates)
 
 Each training decides at thresholds of its own, from its file's val films, or from a share of the patients that is drawn
 by a hash (--val-fraction). Labels are needed for thresholds and AUROC only.
@@ -20,7 +20,7 @@ from cxr.core.own_files import OwnFiles
 from cxr.evaluation import predictions
 from cxr.evaluation.thresholds import fit_thresholds
 from cxr.external import label_tables, prediction_files
-from cxr.new_hospital import flips
+from cxr.new_hospital import disclosure, flips
 
 FILES = ("flips.json", "films.csv")
 
@@ -28,6 +28,7 @@ FILES = ("flips.json", "films.csv")
 def main(argv=None):
     parser = command_line.parser(__doc__)
     parser.add_argument("files", nargs="+", type=command_line.path, metavar="FILE", help="predictions of one training")
+    disclosure.add_option(parser)
     parser.add_argument("--out", type=command_line.path, default=Path("flips"), help="folder of the results")
     parser.add_argument("--labels", type=command_line.path, action="append", help="table of labels; repeatable")
     parser.add_argument(
@@ -54,15 +55,20 @@ def main(argv=None):
         fitted.append(fit_thresholds(val[columns], params.evaluation.threshold_rule))
         tables.append(table.loc[table["split"] == "test", columns])
     films = flips.aligned(tables, names)
-    measured = {"names": names, **flips.between(films, fitted)}
-    own = OwnFiles(arguments.out, FILES)
+    if arguments.aggregates:  # a path may name a patient
+        names = [f"training {number}" for number in range(1, len(names) + 1)]
+    measured = {"names": names, **flips.between(films, fitted, arguments.aggregates)}
+    made = FILES[:1] if arguments.aggregates else FILES
+    own = OwnFiles(arguments.out, made)
     write_json(measured, arguments.out / "flips.json")
-    write_csv(flips.of_films(films, fitted), arguments.out / "films.csv")
-    own.finish(FILES, FILES)
-    say(measured, arguments.out)
+    if not arguments.aggregates:
+        write_csv(flips.of_films(films, fitted), arguments.out / "films.csv")
+    own.finish(made, FILES)
+    say(measured)
+    print(f"-> {', '.join(str(arguments.out / name) for name in made)}")
 
 
-def say(measured, out):
+def say(measured):
     print(f"{counted(measured['trainings'], 'training')}, {counted(measured['films'], 'film')}")
     for finding, values in measured["findings"].items():
         nearest = values["bands"][0]
@@ -73,7 +79,7 @@ def say(measured, out):
             f"{flips.DISTANCES[1]:g} logits of the threshold; coefficient of variation "
             f"{values['coefficient_of_variation']:.2f}; members for under {flips.ASKED:.0%}: {members}"
         )
-    print(f"-> {out / 'flips.json'}, films.csv")
+    print(*map(disclosure.sentence, measured.get("hidden", [])), sep="\n", end="\n" if measured.get("hidden") else "")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ Reads   FILE … (.csv or .csv.gz): Image Index, image, filename, dicom_id, or C
         SETTINGS.json names them. Labels of studies are given to their films (column study_id, or the film's folder).
         NIH's test_list.txt beside its table, if there: what remains on the official test films.
 Writes  --out DIR (default: scores): metrics.json, thresholds.json, result.csv, roc.png, precision_recall.png,
-        report.html; of several files one such folder each, and comparison.json with paired intervals
+        report.html; of several files one such folder each, and comparison.json with paired intervals. With
+        --aggregates result.csv alone, of findings without a cell under 10, and comparison.json of those
 
 Thresholds and calibration come from --val FILE, from the file's own split column, or from a share of the patients
 (--val-fraction), drawn by a hash; they are never chosen on the films they are judged on.
@@ -26,12 +27,13 @@ from cxr.core.errors import InputError, counted, one_line
 from cxr.core.own_files import OwnFiles
 from cxr.evaluation import assessment, comparison
 from cxr.external import label_tables, prediction_files
-from cxr.new_hospital import split_passport
-from cxr.report import curves, html_page
+from cxr.new_hospital import disclosure, split_passport
+from cxr.report import curves, html_page, table_notes
 from cxr.report.result_table import result_table, result_text
 from cxr.tables.sources.catalogue import listed_films
 
 FILES = ("metrics.json", "thresholds.json", "result.csv", "roc.png", "precision_recall.png", "report.html")
+AGGREGATES = ("result.csv",)
 
 
 def main(argv=None):
@@ -44,6 +46,7 @@ def main(argv=None):
         "--val", type=command_line.path, action="append", help="val predictions, one for each FILE in its order"
     )
     parser.add_argument("--val-fraction", type=float, default=0.2, help="share of patients to fit on, without --val")
+    disclosure.add_option(parser)
     arguments = parser.parse_args(argv)
     settings, params = command_line.load(arguments)
     check(arguments)
@@ -56,12 +59,18 @@ def main(argv=None):
         for path, val in zip(arguments.files, vals, strict=True)
     ]
     names = html_page.distinct_names([model.name for model in models])
-    made = [f"{name}/{file}" for name in names for file in FILES] if len(models) > 1 else FILES
-    OwnFiles(arguments.out, [*made, "comparison.json"])  # only now: wrong input leaves no folder behind
+    files = AGGREGATES if arguments.aggregates else FILES
+    made = [f"{name}/{file}" for name in names for file in files] if len(models) > 1 else list(files)
+    made += ["comparison.json"] if len(models) > 1 else []
+    own = OwnFiles(arguments.out, made)  # only now: wrong input leaves no folder behind
     differences = [
         {"first": names[0], "second": name, **compare(models[0], model, params, (names[0], name))}
         for name, model in zip(names[1:], models[1:], strict=True)
     ]
+    if arguments.aggregates:
+        aggregates(dict(zip(names, models, strict=True)), differences, arguments.out)
+        own.finish(made, [*FILES, *(f"*/{file}" for file in FILES), "comparison.json"])
+        return
     if differences:
         write_json(differences, arguments.out / "comparison.json")
     for name, model in zip(names, models, strict=True):
@@ -98,6 +107,22 @@ def score(path, val, arguments, labels, label_files, params):
 def compare(first, second, params, names):
     replicates, seed = params.evaluation.bootstrap_replicates, params.general.seed
     return comparison.paired(first.table, second.table, replicates, seed, names)
+
+
+def aggregates(models, differences, out):
+    """Writes and prints what may leave a site: figures of findings without a cell under ten, no curve, no row."""
+    hidden = {}
+    for name, model in models.items():
+        folder = out / name if len(models) > 1 else out
+        table = disclosure.result_table(model.metrics, model.table)
+        hidden[name] = set(table.loc[table["AUROC"].isna(), "finding"])
+        write_csv(table, folder / "result.csv")
+        line = split_passport.line(model.table["image_id"], aggregates=True)
+        print("\n".join(["", one_line(name), line, table_notes.as_text(table)]))
+        print(one_line(f"-> {folder / 'result.csv'}"))
+    told = [disclosure.comparison(each, hidden[each["first"]] | hidden[each["second"]]) for each in differences]
+    if told:
+        write_json(told, out / "comparison.json")
 
 
 def write(model, folder, name, models, differences):

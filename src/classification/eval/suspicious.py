@@ -33,7 +33,13 @@ def main(argv=None):
     parser.add_argument("--out", type=command_line.path, default=Path("suspicious"), help="folder of the results")
     parser.add_argument("--labels", type=command_line.path, action="append", help="table of labels; repeatable")
     parser.add_argument("--most", type=command_line.count, default=100, help="labels listed of each finding; 0 = all")
+    parser.add_argument("--aggregates", action="store_true", help="refused: this tells films one by one")
     arguments = parser.parse_args(argv)
+    if arguments.aggregates:
+        raise InputError(
+            "--aggregates: what is told here is films, one by one; expected no such argument. Leave it out, and keep "
+            "the folder of --out at the site."
+        )
     settings, params = command_line.load(arguments)
     files = arguments.labels or label_tables.label_files(settings)
     labels = label_tables.read_labels(files, params, bool(arguments.labels))

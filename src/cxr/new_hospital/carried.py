@@ -19,6 +19,7 @@ from cxr.evaluation.calibration import calibrated, logit
 from cxr.evaluation.figures import outcomes
 from cxr.evaluation.source_fits import fit_of
 from cxr.evaluation.thresholds import decide, limits
+from cxr.new_hospital import disclosure
 
 LIMITS = np.round(np.arange(0.01, 0.505, 0.01), 2)  # probabilities at which somebody might act, of decision curves
 PREVALENCES = np.round(np.geomspace(0.005, 0.6, 25), 4)
@@ -86,7 +87,8 @@ def as_came(here: Here, carried: Carried, block: Mapping[str, Any], replicates: 
     replicates, seed : int
         Patient resamples behind the intervals of calibration, of which `MOST_LINES` are used.
     """
-    counts = outcomes(here.truth, here.decisions).sum(axis=0)
+    labels = disclosure.of_labels(here.truth, here.patients, here.findings)
+    counts = labels.join(disclosure.of_decisions(here.truth, here.decisions, here.findings))
     sources = predictions.source(here.table)
     rows = []
     for f, finding in enumerate(here.findings):
@@ -96,14 +98,11 @@ def as_came(here: Here, carried: Carried, block: Mapping[str, Any], replicates: 
         row = {
             "finding": finding,
             "films": int(known.sum()),
-            "patients_with": len(np.unique(here.patients[here.truth[:, f] == 1])),
-            "patients_without": len(np.unique(here.patients[here.truth[:, f] == 0])),
-            "positives": int((here.truth[:, f] == 1).sum()),
-            "negatives": int((here.truth[:, f] == 0).sum()),
+            **{name: int(counts.at[finding, name]) for name in disclosure.LABELS},
             "prevalence_home": of_most.get("prevalence"),
             "prevalence_here": values["prevalence"],
             "threshold": of_most["threshold"],
-            **dict(zip(("hits", "alarms", "rejections", "misses"), map(int, counts[f]), strict=True)),
+            **{name: int(counts.at[finding, name]) for name in disclosure.DECISIONS},
         }
         for key in ("auroc", *RATES):
             row[key] = values[key]
@@ -191,7 +190,7 @@ def net_benefit(truth: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     positive = truth[known] == 1
     counts = outcomes(np.broadcast_to(truth[known][:, None], called.shape), called).sum(axis=0)  # (limits, 4)
     odds, films, positives = LIMITS / (1 - LIMITS), known.sum(), positive.sum()
-    table = pd.DataFrame(counts, columns=["hits", "alarms", "rejections", "misses"])
+    table = pd.DataFrame(counts, columns=disclosure.DECISIONS)
     table.insert(0, "limit", LIMITS)
     table["net_benefit"] = (table["hits"] - table["alarms"] * odds) / films
     table["treat_all"] = (positives - (films - positives) * odds) / films

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from cxr.evaluation import metrics
-from cxr.new_hospital import carried, promises, refitting
+from cxr.new_hospital import carried, disclosure, promises, refitting
 from cxr.new_hospital.carried import Carried, Here
 
 
@@ -46,5 +46,5 @@ def sentences(shown: Mapping[str, pd.DataFrame], rule: str) -> dict[str, list[st
     return {
         "refits": [refitting.sentence(shown["refits"], finding, rule) for finding in judged],
         "promises": [promises.sentence(row) for row in shown["promises"].to_dict("records")],
-        "hidden": [f"{finding}: too few films in one of its cells to show anything." for finding in absent],
+        "hidden": [disclosure.sentence(finding) for finding in absent],
     }

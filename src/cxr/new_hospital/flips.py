@@ -21,12 +21,14 @@ from cxr.evaluation.calibration import NEAREST, logit
 from cxr.evaluation.figures import RANKINGS
 from cxr.evaluation.metrics import ranking
 from cxr.evaluation.thresholds import limits
+from cxr.new_hospital import disclosure
 
 DISTANCES = (0.0, 0.25, 0.5, 1.0, 2.0)  # logits from the threshold at which a band of films begins
 SIZES = (1, 2, 3, 5, 10, 20)  # members of ensembles that are told
 ASKED = 0.05  # share of films that may flip between two ensembles
 MOST_MEMBERS = 200
 MOST_HALVES = 100
+NOT_TOLD = {"films": None, "flips": None}  # of a band
 OF_ALL = ("flips", "not_unanimous", "probability_sd", "coefficient_of_variation", "log_ratio")
 
 
@@ -138,7 +140,9 @@ def halves(of_finding: np.ndarray) -> dict[str, Any] | None:
     return {"members": half, "flips": float(np.mean(flips))}
 
 
-def between(tables: Sequence[pd.DataFrame], fitted: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def between(
+    tables: Sequence[pd.DataFrame], fitted: Sequence[dict[str, Any]], aggregates: bool = False
+) -> dict[str, Any]:
     """How much trainings differ on the same films.
 
     Parameters
@@ -146,6 +150,9 @@ def between(tables: Sequence[pd.DataFrame], fitted: Sequence[dict[str, Any]]) ->
     tables : M predictions tables of the same N films
     fitted : M dicts
         thresholds.json of each training.
+    aggregates : bool
+        Nothing that is of fewer than ten films or patients, or would tell such a count: such a finding has no block
+        and is named in ``hidden``, a band is null, and ``all`` is of the other findings.
 
     Returns
     -------
@@ -162,26 +169,37 @@ def between(tables: Sequence[pd.DataFrame], fitted: Sequence[dict[str, Any]]) ->
     probabilities = np.stack([predictions.arrays(table)[1] for table in tables])
     aurocs = np.stack([ranking(RANKINGS[0], truth, of_training) for of_training in probabilities])
     blocks = {
-        finding: _of_finding(far[..., f], probabilities[..., f], aurocs[:, f]) for f, finding in enumerate(findings)
+        finding: _of_finding(far[..., f], probabilities[..., f], aurocs[:, f], aggregates)
+        for f, finding in enumerate(findings)
     }
-    means = {name: float(np.mean([block[name] for block in blocks.values()])) for name in OF_ALL}
-    return {"trainings": len(tables), "films": len(tables[0]), "findings": blocks, "all": means}
+    few = _few(tables[0], far) if aggregates else []
+    blocks = {finding: block for finding, block in blocks.items() if finding not in few}
+    means = {name: float(np.mean([block[name] for block in blocks.values()])) for name in OF_ALL} if blocks else {}
+    whole = {"trainings": len(tables), "films": len(tables[0]), "findings": blocks, "all": means}
+    return whole | ({"hidden": few} if aggregates else {})
 
 
-def _of_finding(far: np.ndarray, probabilities: np.ndarray, aurocs: np.ndarray) -> dict[str, Any]:
+def _few(table: pd.DataFrame, far: np.ndarray) -> list[str]:
+    """Findings with a cell of fewer than ten films or patients: of labels, or of films that flip or do not."""
+    findings, flipped = predictions.findings_of(table), (differ(far >= 0) > 0).sum(axis=0)
+    cells = disclosure.of_labels(predictions.arrays(table)[0], table["patient_id"], findings)
+    cells = cells.assign(flipped=flipped, same=len(table) - flipped)
+    return [finding for finding, small in disclosure.small(cells).items() if small]
+
+
+def _of_finding(far: np.ndarray, probabilities: np.ndarray, aurocs: np.ndarray, aggregates: bool) -> dict[str, Any]:
     called = far >= 0
     flipped, spread = differ(called), probabilities.std(axis=0, ddof=1)
     clipped = np.clip(probabilities, NEAREST, 1 - NEAREST)
     distances = np.abs(far.mean(axis=0))
     band_of = np.searchsorted(DISTANCES, distances, side="right") - 1
-    bands = []
-    for number, first in enumerate(DISTANCES):
-        here = band_of == number
-        few = here.sum() < FEWEST  # a share of so few says nothing
-        told = (
-            {"films": None, "flips": None} if few else {"films": int(here.sum()), "flips": float(flipped[here].mean())}
-        )
-        bands.append({"from": first, **told})
+    films, of_band = [band_of == number for number in range(len(DISTANCES))], []
+    counts = np.array([[here.sum(), (flipped[here] > 0).sum(), (flipped[here] == 0).sum()] for here in films])
+    # Of the others a share says nothing; and neither it nor the whole may tell a small count.
+    told = disclosure.shown(counts) if aggregates else counts[:, 0] >= FEWEST
+    for first, here, may in zip(DISTANCES, films, told, strict=True):
+        values = {"films": int(here.sum()), "flips": float(flipped[here].mean())} if may else NOT_TOLD
+        of_band.append({"from": first, **values})
     return {
         "flips": float(flipped.mean()),
         "not_unanimous": float((flipped > 0).mean()),
@@ -189,7 +207,7 @@ def _of_finding(far: np.ndarray, probabilities: np.ndarray, aurocs: np.ndarray) 
         "coefficient_of_variation": float((spread / clipped.mean(axis=0)).mean()),
         "log_ratio": float(np.log(clipped.max(axis=0) / clipped.min(axis=0)).mean()),
         "auroc": None if np.isnan(aurocs).any() else [float(aurocs.min()), float(aurocs.max())],
-        "bands": bands,
+        "bands": of_band,
         "expected": {str(size): expected(far, size) for size in SIZES},
         "needed": needed(far),
         "halves": halves(far),

@@ -15,6 +15,7 @@ from scipy.stats import norm
 
 from cxr.core.errors import counted
 from cxr.evaluation.bootstrap import FEWEST
+from cxr.new_hospital import disclosure
 
 AUROC = 0.8  # assumed of both models where nothing is said
 WITHIN = 0.3  # correlation of scores of two films of a patient: measured .24 to .26, rounded up
@@ -96,6 +97,14 @@ def table(
         row |= {"interval_width": 2 * norm.ppf((1 + LEVEL) / 2) * error, "smallest_difference": smallest}
         rows.append({**row, "verdict": verdict(finding, *counts, auroc, smallest)})
     return pd.DataFrame(rows)
+
+
+def aggregates(shown: pd.DataFrame) -> pd.DataFrame:
+    """`table` without cells of fewer than ten films or patients."""
+    few = disclosure.small(shown[list(disclosure.LABELS)])
+    hidden = disclosure.masked(shown, few, ("finding", "assumed_auroc"))
+    hidden.loc[few, "verdict"] = disclosure.HIDDEN
+    return hidden
 
 
 def verdict(finding: str, patients_with: int, patients_without: int, auroc: float, smallest: float) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta
 
+from cxr.core.errors import counted
 from cxr.evaluation.bootstrap import exact_interval
 from cxr.evaluation.calibration import logit
 from cxr.new_hospital.carried import Here
@@ -154,7 +155,7 @@ def sentence(row: dict[str, Any]) -> str:
     finding, made = row["finding"], "at home" if row["made"] == "home" else "on half of the patients here"
     if row["fate"] == NONE:
         return (
-            f"{finding}: no promise could be made {made}: {row['patients']:.0f} patients with the finding, "
+            f"{finding}: no promise could be made {made}: {counted(int(row['patients']), 'patient')} with the finding, "
             f"{row['needed']} are needed."
         )
     promised = f"{finding}: promised {made}, at most {RISK:.0%} missed"

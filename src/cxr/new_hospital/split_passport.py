@@ -8,8 +8,12 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from cxr.core.errors import InputError, counted
+from cxr.core.settings import Settings
 from cxr.external.column_names import film_column
 from cxr.external.label_tables import own_patients
+from cxr.new_hospital.disclosure import FEWEST, shown, told
+from cxr.releases import writing
+from cxr.report import family_report
 from cxr.tables.raw_tables import read_raw_csv
 from cxr.tables.sources.catalogue import name_films
 from cxr.tables.sources.known_lists import KnownList, digest_of_films, known_lists, released
@@ -59,20 +63,60 @@ def recognise(image_ids: Collection[str]) -> KnownList | None:
     return next((known for known in known_lists() if known.digest == digest), None)
 
 
-def line(image_ids: Collection[str]) -> str:
-    """The passport of test films in a line; films of other releases are left aside."""
+def line(image_ids: Collection[str], aggregates: bool = False) -> str:
+    """The passport of test films in a line; films of other releases are left aside.
+
+    aggregates: fewer than ten films in a training list are told as that.
+    """
     films = released(image_ids)
     if not films:
         return "Split passport: none of these films is of a release whose public lists are known."
     known = recognise(films)
-    inside = [f"{len(films & other.films):,} in {other}" for other in trained(films, known)]
-    those = "these" if len(films) == len(set(image_ids)) else f"the {len(films):,} of that release among them"
-    told = f"{those} are {known}" if known else f"{those} are no known public list"
+    every = len(set(image_ids))
+    of_others = every - len(films)
+    inside = [f"{told(len(films & other.films), aggregates, every)} in {other}" for other in trained(films, known)]
+    count = f"{len(films):,} of"
+    if aggregates and of_others < FEWEST:  # it would be known from the number of all films
+        count = "films of"
+    those = f"the {count} that release among them" if of_others else "these"
+    named = f"{those} are {known}" if known else f"{those} are no known public list"
     beside = f"; published figures of the same films: {'; '.join(known.beside)}" if known and known.beside else ""
-    seen = (
-        f"; of these {counted(len(films), 'film')} {', '.join(inside)}: weights trained there must not be scored here"
+    of_these = "" if of_others and count.startswith("films") else f" {counted(len(films), 'film')}"
+    seen = f"; of these{of_these} {', '.join(inside)}: weights trained there must not be scored here"
+    return f"Split passport: {named}{beside}{seen if inside else ''}."
+
+
+def of_split(films: pd.DataFrame, drawn: bool = False) -> str:
+    """The passport of a split of this project in a line, with who of its test is in training too.
+
+    Parameters
+    ----------
+    films : DataFrame
+        ``image_id``, ``patient_id``, ``split`` (train, val, test).
+    drawn : bool
+        They are films that this project draws, of which only the names are those of a release.
+    """
+    test = films[films["split"] == "test"]
+    shared = overlap(films[films["split"].isin(["train", "val"])], test)
+    what = line(test["image_id"])
+    if drawn:
+        what = "Split passport: drawn films, which bear names of public releases and are in none of their lists."
+    if not shared["patients"]:
+        return f"{what} No patient of test is in train or val."
+    return (
+        f"{what} {counted(shared['patients'], 'patient')} of test ({counted(shared['test_films'], 'film')} of "
+        f"{len(test):,}) {'is' if shared['patients'] == 1 else 'are'} in train or val too: no published figure may "
+        "stand beside yours."
     )
-    return f"Split passport: {told}{beside}{seen if inside else ''}."
+
+
+def of_family(settings: Settings, test: pd.DataFrame) -> str:
+    """`of_split` of the films that a family was trained and tested on; ``test``: its predictions of test."""
+    films = family_report.used_films(settings)
+    if films is None:
+        return line(test["image_id"])
+    drawn = (settings.dataset_dir / writing.MARKER).is_file()
+    return of_split(films[["image_id", "patient_id", "split"]], drawn)
 
 
 def trained(image_ids: Collection[str], known: KnownList | None = None) -> list[KnownList]:
@@ -105,13 +149,22 @@ def recalled(train: pd.DataFrame, test: pd.DataFrame, finding: str) -> float | N
     return float(roc_auc_score(tested[finding], scores.fillna(known[finding].mean())))
 
 
-def shift(tables: dict[str, pd.DataFrame], findings: Sequence[str]) -> pd.DataFrame:
-    """A row a list: prevalence of each finding, share of each view and sex, median age; NaN where nothing is known."""
+def shift(tables: dict[str, pd.DataFrame], findings: Sequence[str], aggregates: bool = False) -> pd.DataFrame:
+    """A row a list: prevalence of each finding, share of each view and sex, median age; NaN where nothing is known.
+
+    aggregates: NaN too where it is of fewer than ten films, or would tell such a count.
+    """
     rows = {}
     for name, table in tables.items():
         age = pd.to_numeric(table["age"], errors="coerce").astype(float)
-        rows[name] = {finding: float(table[finding].mean()) for finding in findings}
+        of_labels = table[list(findings)].apply(lambda labels: labels.value_counts()).reindex([1, 0]).fillna(0)
+        few = aggregates & (of_labels < FEWEST).any()
+        rows[name] = {finding: np.nan if few[finding] else float(table[finding].mean()) for finding in findings}
         for column in ("view", "sex"):
-            rows[name] |= {f"{column} {value}": share for value, share in table[column].value_counts(True).items()}
-        rows[name]["median age"] = float(age.median()) if age.notna().any() else np.nan
+            counts = table[column].value_counts()
+            left = shown(counts.to_numpy()[:, None]) if aggregates else np.ones(len(counts), bool)
+            shares = (counts / counts.sum()).where(left)
+            rows[name] |= {f"{column} {value}": share for value, share in shares.items()}
+        few_ages = aggregates and age.notna().sum() < FEWEST
+        rows[name]["median age"] = float(age.median()) if age.notna().any() and not few_ages else np.nan
     return pd.DataFrame(rows)

@@ -10,18 +10,25 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cxr.core.errors import InputError, hint
+from cxr.evaluation import predictions
 from cxr.evaluation.bootstrap import FEWEST
 from cxr.evaluation.figures import RANKINGS
 from cxr.evaluation.metrics import ranking
 from cxr.evaluation.subgroups import UNKNOWN
 from cxr.external.column_names import film_column
 from cxr.external.label_tables import MEND, Labels
+from cxr.new_hospital import disclosure
 from cxr.new_hospital.corruptions import SETTINGS, STRENGTHS
 from cxr.report.styles import PAGE, Style, dressed
 from cxr.tables.raw_tables import read_raw_csv
 from cxr.tables.sources.catalogue import name_films
 
 MEAN = "mean"
+KEPT = ("corruption", "strength", "setting", "finding", "films")
+SLICE = (
+    "by", "slice", "finding", "films", "patients", "positives", "auroc", "auroc_low", "auroc_high", "sensitivity",
+    "specificity", "too_few", "reason",
+)  # fmt: skip
 
 
 def with_columns(labels: Labels, path: Path, columns: list[str]) -> Labels:
@@ -50,12 +57,18 @@ def slices(known: pd.DataFrame, columns: list[str]) -> dict[str, np.ndarray]:
     return {column: values.mask(values == "", UNKNOWN).to_numpy(dtype=object) for column, values in named.items()}
 
 
-def slice_table(evaluated: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a slice and finding, from `subgroups.evaluate`; positives under ten are empty, ``too_few`` says why."""
+def slice_table(evaluated: Mapping[str, Any], aggregates: bool = False) -> pd.DataFrame:
+    """A row a slice and finding, from `subgroups.evaluate`; positives under ten are empty, ``too_few`` says why.
+
+    aggregates: slices with a cell under ten have no row, nor has the next smallest where the whole would tell them.
+    """
     rows = []
     for column, groups in evaluated.items():
+        told = _told(groups["groups"]) if aggregates else None
         for name, block in groups["groups"].items():
             for finding, values in block["findings"].items():
+                if told is not None and not told.at[name, finding]:
+                    continue
                 low, high = values["auroc_interval"] or (None, None)
                 rows.append(
                     {
@@ -67,7 +80,52 @@ def slice_table(evaluated: Mapping[str, Any]) -> pd.DataFrame:
                         "too_few": int(values["too_few"]), "reason": values.get("reason", ""),
                     }
                 )  # fmt: skip
-    return pd.DataFrame(rows).astype({"positives": "Int64"})
+    return pd.DataFrame(rows, columns=SLICE).astype({"positives": "Int64"})
+
+
+def _told(groups: Mapping[str, Any]) -> pd.DataFrame:
+    """Whether a slice may be told of a finding: `disclosure.shown`, a row a slice and a column a finding."""
+    kept = {}
+    for finding in next(iter(groups.values()))["findings"]:
+        cells = []
+        for block in groups.values():
+            values = block["findings"][finding]
+            positives, negatives = values["positives"], values["films"] - values["positives"]
+            hits, rejections = (
+                round((values[rate] or 0) * films)
+                for rate, films in (("recall", positives), ("specificity", negatives))
+            )
+            of_patients = 0 if values["too_few"] else block["patients"]
+            cells.append([of_patients, hits, positives - hits, rejections, negatives - rejections])
+        kept[finding] = disclosure.shown(cells)
+    return pd.DataFrame(kept, index=list(groups))
+
+
+def aggregates(results: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """stress.csv without cells of fewer than ten films or patients, means over what is left.
+
+    Parameters
+    ----------
+    results : DataFrame
+        The rows of `compare`, with ``corruption`` and ``strength``.
+    table : DataFrame
+        Predictions of the films as they are, with the truth.
+    """
+    truth, findings = predictions.arrays(table)[0], predictions.findings_of(table)
+    few = disclosure.small(disclosure.of_labels(truth, table["patient_id"], findings))
+    whole = results["finding"] == MEAN
+    hidden = disclosure.masked(results, results["finding"].map(few).fillna(False).astype(bool), KEPT)
+    flipped = results["flips"] * results["films"]
+    same = results["films"] - flipped
+    hidden["flips"] = hidden["flips"].mask(np.minimum(flipped, same).round() < disclosure.FEWEST)
+    # Films that became so poor that they are refused: the whole less those that are left.
+    hidden["films"] = hidden["films"].mask(results["films"].between(len(table) - disclosure.FEWEST + 1, len(table) - 1))
+    shown = hidden[~whole & ~hidden["finding"].map(few).eq(True)].groupby(["corruption", "strength"])
+    means = shown[["auroc", "change"]].mean()
+    means["flips"] = shown["flips"].agg(lambda shares: shares.mean(skipna=False))
+    index = pd.MultiIndex.from_frame(hidden.loc[whole, ["corruption", "strength"]])
+    hidden.loc[whole, means.columns] = means.reindex(index).to_numpy()
+    return hidden
 
 
 def compare(
