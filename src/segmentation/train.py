@@ -11,7 +11,7 @@ sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line, locks, process_group
 from cxr.tables import lung_films
-from cxr.training import time_limit
+from cxr.training import time_limit, tracking
 
 
 def main(argv=None):
@@ -20,6 +20,7 @@ def main(argv=None):
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
+    tracking.require(params)
     reason = lung_films.why_skip(settings, params) if arguments.if_missing else ""
     again = shlex.join(["python", "src/segmentation/train.py", *words])
     with process_group.first_speaks(), time_limit.within(arguments.hours, again) as limit:
