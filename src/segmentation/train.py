@@ -20,19 +20,21 @@ def main(argv=None):
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
-    tracking.require(params)
     reason = lung_films.why_skip(settings, params) if arguments.if_missing else ""
     again = shlex.join(["python", "src/segmentation/train.py", *words])
     with process_group.first_speaks(), time_limit.within(arguments.hours, again) as limit:
         if reason:
             print(reason)
             return
+        tracking.require(params)
         if process_group.is_first():
             locks.hold(settings.unet.parent)
         # Keras is imported only now: --help and wrong input answer at once.
         from cxr.training.unet_training import train_unet
 
         train_unet(settings, params, print, limit)
+        files = [settings.unet.parent / name for name in ("curves.png", "log.csv", "run.json")]
+        tracking.log(params, settings.unet_dir, files=files)
 
 
 if __name__ == "__main__":

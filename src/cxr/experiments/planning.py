@@ -80,7 +80,8 @@ class Run:
         params = read_record(self.folder / "PARAMS.json")
         if read_record(self.folder / "SETTINGS.json") != self.settings or not params:
             return False
-        return as_json(configuration.params_from({}, "-").flat()) | as_now(params) == self.params
+        same_tracking = {"TRACKING": self.params["TRACKING"]}  # which is no part of what a run is
+        return as_json(configuration.params_from({}, "-").flat()) | as_now(params) | same_tracking == self.params
 
 
 def parser(description: str) -> argparse.ArgumentParser:
