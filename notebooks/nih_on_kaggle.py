@@ -25,6 +25,7 @@ import csv
 import html
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -81,17 +82,24 @@ def show(*paths):
         print(path)
         if not in_notebook:
             continue
-        from IPython.display import HTML, Image, display
+        from IPython.display import Image, display
 
         if path.suffix == ".png":
             display(Image(filename=str(path)))
         elif path.suffix == ".csv":
-            rows = csv.reader(path.read_text().splitlines())
-            cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
-            display(HTML(f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"))
+            display({"text/html": as_table(path)}, raw=True)
         else:
-            page = html.escape(path.read_text(), quote=True)
-            display(HTML(f'<iframe srcdoc="{page}" width="100%" height="900"></iframe>'))
+            page = html.escape(path.read_text())
+            display({"text/html": f'<iframe srcdoc="{page}" width="100%" height="900"></iframe>'}, raw=True)
+
+
+def as_table(path):
+    """A CSV file as HTML: numbers with three digits, without the notes, which were printed."""
+    rows = list(csv.reader(path.open(encoding="utf-8")))
+    kept = [row[: rows[0].index("Notes")] for row in rows]
+    short = [[f"{float(cell):.3f}" if re.fullmatch(r"\d\.\d+", cell) else cell for cell in row] for row in kept]
+    lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in short]
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
 def inside(folder, name):

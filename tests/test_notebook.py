@@ -186,11 +186,47 @@ def test_colab_is_known_and_keeps_results_in_drive(tmp_path, monkeypatch):
     (tmp_path / "cache/data/Data_Entry_2017.csv").touch()
     for name, module in (("google", types.ModuleType("google")), ("google.colab", colab), ("kagglehub", hub)):
         monkeypatch.setitem(sys.modules, name, module)
-    given = {name: value for number in (0, 1) for name, value in names_of_cell(number, **(names_of_cell(0))).items()}
-    given = names_of_cell(2, **given)
+    given = names_of_cell(2, **names_of_cell(1, **names_of_cell(0)))
     assert given["films"] == tmp_path / "cache/data"
     assert asked == ["/content/drive", "nih-chest-xrays/data"]
     assert str(given["KEPT"]).startswith("/content/drive/MyDrive")
+
+
+def test_what_is_kept_elsewhere_is_where_the_next_machine_goes_on(tmp_path):
+    drive, folder = tmp_path / "drive", "models/classification/ensemble/tiny/.cxr-backup"
+    given = names_of_cell(1, **names_of_cell(0)) | {"KEPT": drive, "WORKING": tmp_path / "first"}
+    given = names_of_cell(4, **given)
+    (given["here"] / folder).mkdir(parents=True)
+    for content in ("epoch 1", "epoch 2"):
+        (given["here"] / folder / "state.json").write_text(content)
+        (given["here"] / "SETTINGS.json").write_text(content)
+        given["keep"]()
+    given = names_of_cell(4, **given | {"WORKING": tmp_path / "second"})
+    assert given["earlier"] == [drive / "run/xray"]
+    assert (tmp_path / "second/xray" / folder / "state.json").read_text() == "epoch 2"
+
+
+@pytest.mark.parametrize(
+    ("kept", "statuses", "hours", "done"),
+    [
+        (True, [6, 6, 0], [1, 1, 1], ["Ensemble"]),
+        (True, [6, 2], [1, 1], []),
+        (False, [0], [100], ["Ensemble"]),
+        (False, [6], [100], []),
+        (False, [5], [100], []),
+    ],
+    ids=["pieces", "an error in the second", "at once", "the time is over", "an error"],
+)
+def test_training_goes_on_in_pieces_where_it_is_kept_elsewhere_and_an_error_ends_no_notebook(
+    tmp_path, kept, statuses, hours, done
+):
+    given, asked = names_of_cell(0), []
+    given |= {"FAMILIES": ["Ensemble"], "KEPT": tmp_path if kept else None, "RESERVE": 0, "PROJECT": tmp_path}
+    given |= {"end": time.time() + 3600 * 100, "files": (), "models": tmp_path}
+    given |= {"run": lambda *words, must: asked.append(round(float(words[-1]))) or statuses[len(asked) - 1]}
+    given = names_of_cell(7, **given | {"keep": lambda: None, "show": lambda *paths: None})
+    assert (given["trained"], asked) == (done, hours)
+    assert names_of_cell(7, **given | {"end": 0})["trained"] == []  # no time is left
 
 
 def test_without_films_the_notebook_says_what_to_add(tmp_path):
