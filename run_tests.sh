@@ -16,7 +16,7 @@ cd "$here"
 if command -v chromium > /dev/null && ! python -c "import playwright" 2> /dev/null; then
     python -m pip install --quiet --disable-pip-version-check -e ".[browser]"
 fi
-if ! python -c "import jax, distributed, pycocotools, highdicom, fastapi, uvicorn, httpx2, xdist" 2> /dev/null; then
+if ! python -c "import jax, distributed, pycocotools, highdicom, fastapi, uvicorn, httpx2, xdist, nbclient, ipykernel, jupytext" 2> /dev/null; then
     python -m pip install --quiet --disable-pip-version-check -e ".[jax,dask,outlines,dicom,serve,tests]"
 fi
 ruff check .

@@ -11,7 +11,7 @@ sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line, locks, process_group
 from cxr.tables import lung_films
-from cxr.training import time_limit
+from cxr.training import time_limit, tracking
 
 
 def main(argv=None):
@@ -26,12 +26,15 @@ def main(argv=None):
         if reason:
             print(reason)
             return
+        tracking.require(params)
         if process_group.is_first():
             locks.hold(settings.unet.parent)
         # Keras is imported only now: --help and wrong input answer at once.
         from cxr.training.unet_training import train_unet
 
         train_unet(settings, params, print, limit)
+        files = [settings.unet.parent / name for name in ("curves.png", "log.csv", "run.json")]
+        tracking.log(params, settings.unet_dir, files=files)
 
 
 if __name__ == "__main__":

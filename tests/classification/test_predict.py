@@ -444,10 +444,10 @@ def test_a_bundle_holds_all_that_it_promises_and_nothing_of_this_machine(evaluat
 def test_a_bundle_asks_for_nothing_that_a_plain_install_lacks(evaluated, tmp_path, monkeypatch):
     folder, _ = evaluated
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no TensorBoard, neither here nor there
-    given = arguments(folder, TENSORBOARD=True)
+    given = arguments(folder, TRACKING="tensorboard")
     load_script("src/classification/export.py").main([*given, f"--out={tmp_path / 'bundles'}", "--no-onnx"])
     bundle = tmp_path / "bundles/ensemble"
-    assert json.loads((bundle / "PARAMS.json").read_text())["TENSORBOARD"] is False
+    assert json.loads((bundle / "PARAMS.json").read_text())["TRACKING"] == ""
     assert predict(bundle / "examples", f"--out={tmp_path / 'out'}", f"--bundle={bundle}", "--limit=1") == 0
     arguments(folder)
 

@@ -97,7 +97,8 @@ def test_a_run_of_an_older_version_stays_finished_where_its_missing_keys_are_at_
     finish(run, settings)
     older = dict(run.params)
     assert older.pop("MAP_METHOD") == "gradcam"
-    write_text(json.dumps(older), run.folder / "PARAMS.json")
+    assert older.pop("TRACKING") == ""
+    write_text(json.dumps(older | {"TENSORBOARD": True}), run.folder / "PARAMS.json")
     assert run.is_finished()
     changed, _ = runs_of(settings, MAP_METHOD="layercam")
     assert not changed.is_finished()

@@ -68,14 +68,6 @@ def test_tensorflow_on_several_gpus_has_no_xla(monkeypatch):
     assert backend.jit_compile(tiny_params(XLA="on")) is (keras.backend.backend() == "jax")
 
 
-def test_only_training_needs_tensorboard(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    params = tiny_params(TENSORBOARD=True)
-    assert backend.start(params)  # evaluates and predicts
-    with pytest.raises(InputError, match=r"TENSORBOARD is true, but the package is not installed. Run: pip install"):
-        backend.start(params, together=True)
-
-
 @pytest.mark.parametrize(
     ("written", "said"),
     [

@@ -29,6 +29,7 @@ from cxr.new_hospital import flip_risk, split_passport
 from cxr.report import curves, doubt_tables, table_notes
 from cxr.report.result_table import result_table, result_text
 from cxr.tables import schema
+from cxr.training import tracking
 
 
 def main(argv=None):
@@ -81,6 +82,14 @@ def main(argv=None):
     if params.tables.split == "image":
         print('WARNING: SPLIT is "image": test patients are in training too; these numbers are too good.')
     print(f"-> {folder / 'metrics.json'}, result.csv, roc.png, precision_recall.png")
+    names = ("result.csv", "metrics.json", "roc.png", "precision_recall.png")
+    tracking.log(params, folder, aurocs(block), "test", files=[folder / name for name in names])
+
+
+def aurocs(block):
+    """AUROC on test by name, for a tracker."""
+    each = {f"auroc_{finding}": values["auroc"] for finding, values in block["findings"].items()}
+    return {"auroc": block["macro"]["auroc"], **each}
 
 
 def assess(table, films, params):

@@ -18,6 +18,7 @@ from cxr.core.parameters import FAMILIES
 from cxr.new_hospital import split_passport
 from cxr.report import family_report, html_page, model_card
 from cxr.report.gallery import MOST
+from cxr.training import tracking
 
 
 def main(argv=None):
@@ -37,6 +38,7 @@ def main(argv=None):
     size = html_page.write(html_page.page(family.capitalize(), model, blocks, compared, extras), folder / "report.html")
     write_text(model_card.of_family(settings, params, family, model.metrics), folder / "MODEL_CARD.md")
     films = f"{counted(len(extras.cards), 'film')} in the gallery" if extras.cards else "no maps"
+    tracking.log(params, folder, files=[folder / "report.html", folder / "MODEL_CARD.md"])
     print(f"{folder / 'report.html'}: {size / 1e6:.1f} MB, {films}\n{folder / 'MODEL_CARD.md'}")
     if size > html_page.LARGEST:
         print(f"WARNING: more than {html_page.LARGEST / 1e6:.0f} MB; give fewer with --films.")

@@ -23,6 +23,7 @@ from cxr.core.parameters import FAMILIES, METHOD_NAMES
 from cxr.core.progress import progress
 from cxr.maps import detections, family_maps
 from cxr.report import film_pictures, overlays
+from cxr.training import tracking
 
 
 def main(argv=None):
@@ -64,6 +65,8 @@ def main(argv=None):
             colour = colours(scored.findings)[finding]
             film_pictures.overview(groups, path, finding, colour, note, scored.scale, scored.unit)
         print(f"{finding}: {counted(len(rows), 'overlay')} -> {folder / 'gradcam' / finding}")
+    pictures = [folder / "gradcam" / f"overview_{finding}.png" for finding in wanted if not arguments.film]
+    tracking.log(params, folder, files=pictures)
     if not arguments.film and not arguments.finding:
         boxes = detections.detect(scored)
         write_csv(boxes, folder / "detections.csv")

@@ -12,7 +12,7 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line, configuration, locks, process_group
 from cxr.core.parameters import FAMILIES
-from cxr.training import time_limit
+from cxr.training import time_limit, tracking
 
 
 def main(argv=None):
@@ -25,6 +25,7 @@ def main(argv=None):
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = arguments.parse_args(argv)
     settings, params = command_line.load(arguments)
+    tracking.require(params)
     words.remove(arguments.family)
     again = shlex.join(["sh", f"train_{arguments.family.capitalize()}.sh", *words])
     with process_group.first_speaks(), time_limit.within(arguments.hours, again) as limit:
@@ -35,6 +36,10 @@ def main(argv=None):
             from cxr.training.classifier_training import train_member
 
             train_member(settings, params.for_member(member), arguments.family, member, print, limit)
+            files = [
+                settings.member_dir(arguments.family, member) / name for name in ("curves.png", "log.csv", "run.json")
+            ]
+            tracking.log(params, settings.family_dir(arguments.family), files=files)
 
 
 if __name__ == "__main__":

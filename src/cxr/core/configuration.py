@@ -26,6 +26,7 @@ from cxr.core.parameters import (
     Stage,
     TableParams,
     TrainParams,
+    as_now,
 )
 from cxr.core.settings import REPLACED_SETTINGS, Settings, expanded
 
@@ -108,7 +109,7 @@ def params_from(content: dict[str, Any], where: str) -> Params:
     InputError
         Names the file, the key, what was expected and what came, for the first mistake.
     """
-    known = {key for stage in STAGES.values() for key in _keys(stage)}
+    content, known = as_now(content), {key for stage in STAGES.values() for key in _keys(stage)}
     for key in content:
         if key not in known:
             other = " It is a key of SETTINGS.json." if key in _keys(Settings) else hint(key, known)
@@ -229,8 +230,7 @@ def load_settings(path: Path) -> Settings:
         For an unknown key or a value that is no path of this machine; see `settings.expanded`.
     """
     content = _read_json(path)
-    known = set(_keys(Settings))
-    replaced = sorted(REPLACED_SETTINGS & set(content))
+    known, replaced = set(_keys(Settings)), sorted(REPLACED_SETTINGS & set(content))
     for key in content:
         if key not in known | REPLACED_SETTINGS:
             of_params = any(key in _keys(stage) for stage in STAGES.values())

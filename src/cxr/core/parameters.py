@@ -28,6 +28,15 @@ PYTORCH_SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar")  # other files of
 MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
 
 
+def as_now(content: dict[str, Any]) -> dict[str, Any]:
+    """Keys and values of an older PARAMS.json as they are called now: TENSORBOARD is a value of TRACKING."""
+    old = content.get("TENSORBOARD")
+    if not isinstance(old, bool):
+        return content
+    now = {"TRACKING": "tensorboard" if old else ""} | content
+    return {key: value for key, value in now.items() if key != "TENSORBOARD"}
+
+
 class Stage(BaseModel):
     """Parameters of one stage: a lower-case field for each upper-case key of the JSON file; nothing is converted."""
 
@@ -41,6 +50,7 @@ class GeneralParams(Stage):
     class_num: int = Field(len(FINDINGS), description="number of findings: the length of FINDINGS")
     seed: int = Field(1, ge=0, lt=2**32, description="of all randomness: splits, first weights, order, augmentation")
     workers: int = Field(0, ge=0, description="processes that read films, and loader threads; 0 = one per CPU core")
+    tracking: Literal["", "tensorboard", "mlflow"] = Field("", description='where runs are logged too; "" = nowhere')
 
     @field_validator("findings")
     @classmethod
@@ -49,9 +59,7 @@ class GeneralParams(Stage):
 
 
 class TableParams(Stage):
-    views: tuple[Literal["PA", "AP", "LATERAL"], ...] = Field(
-        ("PA", "AP"), min_length=1, description="projections kept"
-    )
+    views: tuple[Literal["PA", "AP", "LATERAL"], ...] = Field(("PA", "AP"), min_length=1, description="views kept")
     abnormal_only: bool = Field(False, description="true drops films with none of the findings, as the original did")
     uncertain_labels: dict[str, LabelPolicy] = Field(
         {"Edema": "positive"}, description="labels of -1, per finding: negative, positive or ignore; unnamed: ignore"
@@ -71,19 +79,13 @@ class TableParams(Stage):
     train_sources: tuple[str, ...] = Field(
         (), description="sources whose films are trained and validated on, others are only tested on; [] = all"
     )
-    hash_ids: str = Field(
-        "", description='file with a secret key: ids become keyed hashes; "" = as the release has them'
-    )
+    hash_ids: str = Field("", description='file with a secret key: ids become keyed hashes; "" = as released')
 
 
 class UnetParams(Stage):
-    lung_films: Literal["real", "drawn", "both"] = Field(
-        "both", description="what the U-Net learns from: real lung films, drawn ones, or both"
-    )
+    lung_films: Literal["real", "drawn", "both"] = Field("both", description="lung films that the U-Net learns from")
     drawn_lung_films: int = Field(1500, ge=100, description="films drawn for the U-Net")
-    unet_input_size: Size = Field(
-        256, multiple_of=16, description="side of the U-Net's input, pixels; a multiple of 16"
-    )
+    unet_input_size: Size = Field(256, multiple_of=16, description="side of its input, pixels; a multiple of 16")
     unet_filters: int = Field(16, ge=4, le=256, description="filters of the first of the U-Net's levels")
     unet_dropout: float = Field(0.2, ge=0, lt=1, description="dropout at the bottom of the U-Net")
     unet_epochs: int = Field(60, ge=1, description="passes over the lung films where all are real")
@@ -167,7 +169,6 @@ class TrainParams(Stage):
     xla: Literal["auto", "on", "off"] = Field(
         "auto", description="compile with XLA; auto = off on a TensorFlow CPU; always off on several TensorFlow GPUs"
     )
-    tensorboard: bool = Field(False, description="also write a TensorBoard log (pip install tensorboard)")
     member_overrides: dict[str, dict[str, Any]] = Field(
         {}, description='other values for one member: {"xception": {"EPOCHS": 8}}; keys of training and DROPOUT'
     )

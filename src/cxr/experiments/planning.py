@@ -15,7 +15,7 @@ from typing import Any
 from cxr.core import command_line, configuration
 from cxr.core.artifacts import as_json, read_record, write_json
 from cxr.core.errors import InputError
-from cxr.core.parameters import BACKBONES, Params
+from cxr.core.parameters import BACKBONES, Params, as_now
 from cxr.core.settings import Settings
 from cxr.tables.merging import merge
 from cxr.tables.sources.catalogue import SOURCES, has_policy, in_use, plan_test
@@ -80,7 +80,8 @@ class Run:
         params = read_record(self.folder / "PARAMS.json")
         if read_record(self.folder / "SETTINGS.json") != self.settings or not params:
             return False
-        return as_json(configuration.params_from({}, "-").flat()) | params == self.params
+        same_tracking = {"TRACKING": self.params["TRACKING"]}  # which is no part of what a run is
+        return as_json(configuration.params_from({}, "-").flat()) | as_now(params) | same_tracking == self.params
 
 
 def parser(description: str) -> argparse.ArgumentParser:

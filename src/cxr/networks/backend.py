@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import importlib.util
 import os
 import re
 import shutil
@@ -118,10 +117,8 @@ def start(params: Params, deterministic: bool = False, together: bool = False) -
     Raises
     ------
     InputError
-        TENSORBOARD is asked for in training and not installed; several processes, and the backend is not JAX.
+        Several processes, and the backend is not JAX.
     """
-    if together and params.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
-        raise InputError("TENSORBOARD is true, but the package is not installed. Run: pip install tensorboard")
     keras.utils.set_random_seed(params.general.seed)
     precision = params.scoring_precision()
     keras.config.set_dtype_policy(precision)

@@ -80,7 +80,7 @@ def copy_family(bundle: Bundle, folder: Path) -> None:
         shutil.copyfile(bundle.unet, folder / "models" / "unet.keras")
     params = bundle.params.flat()
     # Of this machine only: how many cores it has, where its first weights and its secret lay, what is installed.
-    own = {"WORKERS": 0, "WEIGHTS": "none", "HASH_IDS": "", "TENSORBOARD": False}
+    own = {"WORKERS": 0, "WEIGHTS": "none", "HASH_IDS": "", "TRACKING": ""}
     write_json({**params, **own}, folder / "PARAMS.json")
     write_json(bundle.thresholds, folder / "thresholds.json")
     write_json(bundle.reference, folder / "reference.json")

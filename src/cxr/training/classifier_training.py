@@ -101,7 +101,7 @@ def identity_of(settings: Settings, params: Params, member: str) -> dict[str, An
         "batch_norm_momentum": params.models.batch_norm_momentum,
         **({} if stride == PUBLISHED else {"output_stride": stride}),
         **({"weights_range": limits} if limits and params.weights_of_pytorch(member) else {}),
-        "training": params.training.model_dump(exclude={"member_overrides", "tensorboard"} | unused),
+        "training": params.training.model_dump(exclude={"member_overrides"} | unused),
         "augmentation": params.augmentation.model_dump(),
     }
 

@@ -66,7 +66,7 @@ def identity_of(params: Params, member: str) -> dict[str, Any]:
         "batch_norm_momentum": params.models.batch_norm_momentum,
         "output_stride": params.output_stride(member),
         "masking": params.pack.model_dump(include=shown),
-        "training": own.training.model_dump(exclude={"member_overrides", "tensorboard"}),
+        "training": own.training.model_dump(exclude={"member_overrides"}),
         "augmentation": own.augmentation.model_dump(),
     }
 

@@ -1,7 +1,9 @@
 """The one fit loop, with its optimizer and schedule; it resumes where an interrupted run stopped."""
 
+import functools
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from cxr.core.errors import InputError
@@ -9,6 +11,7 @@ from cxr.core.executors import process_count
 from cxr.core.parameters import Params
 from cxr.networks import backend
 from cxr.networks.backend import keras
+from cxr.training import tracking
 from cxr.training.epoch_callback import Echo, EveryEpoch, Within
 from cxr.training.time_limit import TimeLimit
 
@@ -97,8 +100,9 @@ def fit(
     limit = limit or TimeLimit()
     within = Within(say, limit, every_epoch.best_model.name, epochs)
     callbacks = [every_epoch, Echo(say, len(batches), limit), within]
-    if params.training.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(every_epoch.folder / "tensorboard", write_graph=False))
+    if params.general.tracking:  # before the one that may end training
+        track = functools.partial(_track, params, every_epoch.folder)
+        callbacks.insert(1, keras.callbacks.LambdaCallback(on_epoch_end=track))
     stages = [stage for stage in stages_of(params, epochs) if every_epoch.saved_epoch() <= stage[1]]
     first, state = None, every_epoch.state
     with backend.scope():
@@ -128,6 +132,10 @@ def fit(
                     batches, initial_epoch=state["epoch"], epochs=end, callbacks=callbacks, verbose=0, shuffle=False
                 )
     return _outcome(state, first, time.perf_counter() - started, len(batches) * batches.batch_size)
+
+
+def _track(params: Params, folder: Path, epoch: int, logs: dict[str, float]) -> None:
+    tracking.log(params, folder.parent, logs, part=folder.name, epoch=epoch + 1)
 
 
 def _outcome(state: dict[str, Any], first: int, seconds: float, epoch_films: int) -> dict[str, Any]:
