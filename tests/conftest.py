@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import configuration
-from cxr.core.artifacts import digest, write_csv
+from cxr.core.artifacts import Step, digest, write_csv
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.core.steps import Step
 from cxr.preparation import packs
 from cxr.tables import schema
 
