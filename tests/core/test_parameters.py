@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from cxr.core import configuration
 from cxr.core.configuration import params_from
+from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
 from cxr.core.parameters import STAGES, Params
 from tests.conftest import PROJECT, tiny_params
