@@ -18,10 +18,9 @@ import pandas as pd
 import pytest
 
 from cxr.core import configuration, executors
-from cxr.core.artifacts import digest, write_csv
+from cxr.core.artifacts import Step, digest, write_csv
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.core.steps import Step
 from cxr.preparation import packs
 from cxr.tables import schema
 

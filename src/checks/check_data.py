@@ -15,10 +15,9 @@ from cxr.core import command_line  # first: from here on Ctrl-C is one line
 import pandas as pd
 
 from cxr.core import executors, locks
-from cxr.core.artifacts import write_problems
+from cxr.core.artifacts import refuse_problems, write_problems
 from cxr.core.errors import InputError, counted
 from cxr.core.progress import progress
-from cxr.core.steps import refuse_problems
 from cxr.imaging import chest_films
 from cxr.preparation import film_flags
 from cxr.report import film_pictures

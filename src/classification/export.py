@@ -16,7 +16,7 @@ sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import need, read_json, read_json_if_there, write_json
-from cxr.core.parameters import FAMILIES
+from cxr.core.members import FAMILIES
 from cxr.new_films import bundle_contents, bundle_texts, bundles, exporting, onnx_models
 
 

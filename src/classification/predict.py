@@ -30,8 +30,8 @@ import pandas as pd
 from cxr.core import locks
 from cxr.core.artifacts import write_csv, write_json, write_problems, write_text
 from cxr.core.errors import InputError, counted, one_line
+from cxr.core.members import FAMILIES
 from cxr.core.own_files import OwnFiles
-from cxr.core.parameters import FAMILIES
 from cxr.core.progress import progress
 from cxr.delivery import dicom_results
 from cxr.evaluation.source_fits import POOLED

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr.core.artifacts import (
+    Step,
     digest,
     digest_of,
     need,
@@ -17,7 +18,6 @@ from cxr.core.artifacts import (
     written_whole,
 )
 from cxr.core.errors import InputError
-from cxr.core.steps import Step
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):

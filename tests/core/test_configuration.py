@@ -72,9 +72,9 @@ def refused(content: dict) -> str:
         ({"DENSENET_INPUT_SIZE": 16}, "DENSENET_INPUT_SIZE: Input should be greater than or equal to 32; found 16"),
         ({"INCEPTION_INPUT_SIZE": 64}, "INCEPTION_INPUT_SIZE: inceptionv3 needs 75 pixels or more; found 64"),
         ({"XCEPTION_INPUT_SIZE": 70}, "XCEPTION_INPUT_SIZE: xception needs 71 pixels or more; found 70"),
-        ({"ENSEMBLE_MEMBERS": ["densenet196"]}, "ENSEMBLE_MEMBERS.0: Input should be 'densenet121', 'densenet169'"),
+        ({"ENSEMBLE_MEMBERS": ["densenet196"]}, "ENSEMBLE_MEMBERS: no network densenet196. Did you mean densenet169?"),
         ({"WEIGHTS": 5}, "WEIGHTS: Input should be a valid string; found 5"),
-        ({"WEIGHTS": {"xceptoin": "x.h5"}}, "WEIGHTS: no member xceptoin. Did you mean xception? Members: dense"),
+        ({"WEIGHTS": {"xceptoin": "x.h5"}}, "WEIGHTS: no network xceptoin. Did you mean xception? Networks: dense"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_params_is_named_with_its_key_and_what_came(content, message):
@@ -84,7 +84,7 @@ def test_a_mistake_in_params_is_named_with_its_key_and_what_came(content, messag
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"xceptoin": {"EPOCHS": 8}}, "MEMBER_OVERRIDES: no member xceptoin. Did you mean xception?"),
+        ({"xceptoin": {"EPOCHS": 8}}, "MEMBER_OVERRIDES: no network xceptoin. Did you mean xception?"),
         ({"xception": {"EPOCH": 8}}, "MEMBER_OVERRIDES of xception: EPOCH cannot differ by member. Did you mean"),
         ({"xception": {"FIT": "squash"}}, "MEMBER_OVERRIDES of xception: FIT cannot differ by member."),
         ({"xception": {"MEMBER_OVERRIDES": {}}}, "MEMBER_OVERRIDES of xception: MEMBER_OVERRIDES cannot differ"),

@@ -5,8 +5,9 @@ from pydantic import ValidationError
 
 from cxr.core import configuration
 from cxr.core.configuration import params_from
+from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
-from cxr.core.parameters import BACKBONES, MEMBERS, STAGES, Params
+from cxr.core.parameters import STAGES, Params
 from tests.conftest import PROJECT, tiny_params
 
 
@@ -47,9 +48,37 @@ def test_efficientnet_is_an_ensemble_of_one():
     assert params().members("ensemble") == ("densenet169", "inceptionv3", "xception")
 
 
-def test_every_member_a_family_can_have_is_listed():
-    assert set(BACKBONES) < set(MEMBERS)
-    assert {"efficientnetb6", "efficientnetv2s"} < set(MEMBERS)
+def test_a_member_may_be_another_training_of_a_network_with_what_is_said_of_the_network_unless_of_itself():
+    of_two = params(
+        ENSEMBLE_MEMBERS=["xception", "xception@2", "xception@3"], XCEPTION_INPUT_SIZE=96, SEED=5,
+        WEIGHTS={"xception": "none", "xception@3": "drawn"}, OUTPUT_STRIDE={"xception": 16, "xception@2": 8},
+        MEMBER_OVERRIDES={"xception": {"EPOCHS": 4}, "xception@2": {"EPOCHS": 9}},
+    )  # fmt: skip
+    of_each = [
+        (
+            of_two.input_size(member), of_two.first_weights(member), of_two.output_stride(member),
+            of_two.for_member(member).training.epochs, of_two.with_seed_of(member).general.seed,
+        )
+        for member in of_two.members("ensemble")
+    ]  # fmt: skip
+    assert of_each == [(96, "none", 16, 4, 5), (96, "none", 8, 9, 6), (96, "drawn", 16, 4, 7)]
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        (["xceptoin"], "no network xceptoin. Did you mean xception?"),
+        (["xception@1"], "xception@1: after @ comes which training of xception it is, 2 or more"),
+        (["xception@x"], "after @ comes"),
+        (["xception@02"], "after @ comes"),
+        (["xception@"], "after @ comes"),
+        (["tiny", "tiny"], "tiny stands there twice. With another seed it is tiny@2"),
+    ],
+)
+def test_names_that_are_no_members_are_refused(members, told):
+    with pytest.raises(InputError, match=r"ENSEMBLE_MEMBERS") as refused:
+        params(ENSEMBLE_MEMBERS=members)
+    assert told in str(refused.value)
 
 
 def test_each_member_has_its_own_input_size():

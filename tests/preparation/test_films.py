@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.core.artifacts import write_csv
+from cxr.core.artifacts import Step, write_csv
 from cxr.core.errors import InputError
-from cxr.core.steps import Step
 from cxr.preparation.films import load_films
 from tests.conftest import prepare, settings_in, tiny_params
 

@@ -12,8 +12,8 @@ import sys
 sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import artifacts, command_line
+from cxr.core.artifacts import Step
 from cxr.core.errors import counted, one_line
-from cxr.core.steps import Step
 from cxr.imaging.listing import has_film_name
 from cxr.tables import merging, schema
 from cxr.tables.sources import catalogue

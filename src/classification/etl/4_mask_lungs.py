@@ -23,9 +23,8 @@ import numpy as np
 from cxr.anatomy.heart import Widths
 from cxr.anatomy.lungs import shape_of
 from cxr.core import executors
-from cxr.core.artifacts import digest, need, raw_state, write_csv
+from cxr.core.artifacts import Step, digest, need, raw_state, write_csv
 from cxr.core.progress import progress
-from cxr.core.steps import Step
 from cxr.imaging import chest_films, film_checks
 from cxr.preparation import masking, packing, packs, reading
 from cxr.preparation.films import spread

@@ -20,10 +20,9 @@ from cxr.core import command_line  # first: from here on Ctrl-C is one line
 import numpy as np
 
 from cxr.core import executors
-from cxr.core.artifacts import digest, origin, raw_state, read_csv, write_csv
+from cxr.core.artifacts import Step, digest, origin, raw_state, read_csv, write_csv
 from cxr.core.errors import InputError, counted
 from cxr.core.progress import progress
-from cxr.core.steps import Step
 from cxr.imaging import chest_films
 from cxr.imaging.geometry import AFFINE
 from cxr.preparation import packing, packs, reading

@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import artifacts, command_line
-from cxr.core.steps import Step
+from cxr.core.artifacts import Step
 from cxr.tables import schema, splitting
 from cxr.tables.sources import catalogue
 

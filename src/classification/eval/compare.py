@@ -14,8 +14,8 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line
 from cxr.core.artifacts import write_json, write_text
+from cxr.core.members import FAMILIES
 from cxr.core.own_files import OwnFiles
-from cxr.core.parameters import FAMILIES
 from cxr.experiments import own_models
 
 FILES = ("comparison.md", "comparison.json")

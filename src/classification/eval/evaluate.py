@@ -22,7 +22,7 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 from cxr.core import command_line, locks
 from cxr.core.artifacts import read_csv, write_csv, write_json
 from cxr.core.errors import counted
-from cxr.core.parameters import FAMILIES
+from cxr.core.members import FAMILIES
 from cxr.evaluation import assessment, calibration, comparison, predictions, scoring, shortcuts
 from cxr.new_films import bundles
 from cxr.new_hospital import flip_risk, split_passport

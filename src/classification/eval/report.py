@@ -14,7 +14,7 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 from cxr.core import command_line, locks
 from cxr.core.artifacts import read_json_if_there, write_text
 from cxr.core.errors import counted
-from cxr.core.parameters import FAMILIES
+from cxr.core.members import FAMILIES
 from cxr.new_hospital import split_passport
 from cxr.report import family_report, html_page, model_card
 from cxr.report.gallery import MOST

@@ -21,7 +21,8 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv
-from cxr.core.parameters import FAMILIES, MAP_METHODS
+from cxr.core.members import FAMILIES
+from cxr.core.parameters import MAP_METHODS
 from cxr.maps import detection_scores, faithfulness, family_maps, map_scores
 from cxr.report import curves
 from cxr.report.table_notes import as_text

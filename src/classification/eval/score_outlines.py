@@ -24,8 +24,8 @@ import pandas as pd
 
 from cxr.core.artifacts import write_csv, write_json
 from cxr.core.errors import InputError, one_line
+from cxr.core.members import FAMILIES
 from cxr.core.own_files import OwnFiles
-from cxr.core.parameters import FAMILIES
 from cxr.external import family_outlines, outline_scores, outlines
 from cxr.maps import family_maps
 

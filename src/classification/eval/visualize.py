@@ -19,7 +19,8 @@ from cxr.core.artifacts import write_csv, write_json
 from cxr.core.errors import InputError, counted, hint
 from cxr.core.executors import process_count
 from cxr.core.findings import canonical, colours
-from cxr.core.parameters import FAMILIES, METHOD_NAMES
+from cxr.core.members import FAMILIES
+from cxr.core.parameters import METHOD_NAMES
 from cxr.core.progress import progress
 from cxr.maps import detections, family_maps
 from cxr.report import film_pictures, overlays

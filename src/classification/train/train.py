@@ -11,7 +11,7 @@ import sys
 sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line, configuration, locks, process_group
-from cxr.core.parameters import FAMILIES
+from cxr.core.members import FAMILIES
 from cxr.training import time_limit, tracking
 
 

@@ -13,12 +13,9 @@ from pydantic import ValidationError
 from cxr.core.artifacts import read_ordinary
 from cxr.core.errors import InputError, hint
 from cxr.core.findings import FINDINGS, canonical
+from cxr.core.members import BACKBONES, FAMILIES, SMALLEST_INPUT, backbone_of, check
 from cxr.core.parameters import (
-    BACKBONES,
-    FAMILIES,
-    MEMBERS,
     NAMED_WEIGHTS,
-    SMALLEST_INPUT,
     STAGES,
     GeneralParams,
     ModelParams,
@@ -121,14 +118,19 @@ def params_from(content: dict[str, Any], where: str) -> Params:
         for name, stage in STAGES.items()
     }
     _check_findings(stages["general"], stages["tables"], content, where)
-    for member in stages["models"].ensemble_members:
-        size = getattr(stages["models"], BACKBONES[member])
-        if size < SMALLEST_INPUT.get(member, 0):
-            key = BACKBONES[member].upper()
-            raise InputError(f"{where}: {key}: {member} needs {SMALLEST_INPUT[member]} pixels or more; found {size}.")
+    members = stages["models"].ensemble_members
+    check(members, f"{where}: ENSEMBLE_MEMBERS")
+    if twice := sorted({member for member in members if members.count(member) > 1}):
+        other = f"With another seed it is {backbone_of(twice[0])}@2, @3 and so on."
+        raise InputError(f"{where}: ENSEMBLE_MEMBERS: {twice[0]} stands there twice. {other}")
+    for backbone in map(backbone_of, members):
+        size, key = getattr(stages["models"], BACKBONES[backbone]), BACKBONES[backbone].upper()
+        if size < SMALLEST_INPUT.get(backbone, 0):
+            needs = f"{backbone} needs {SMALLEST_INPUT[backbone]} pixels or more"
+            raise InputError(f"{where}: {key}: {needs}; found {size}.")
     for key in ("weights", "output_stride"):
         if isinstance(by_member := getattr(stages["models"], key), dict):
-            _check_members(by_member, key.upper(), where)
+            check(by_member, f"{where}: {key.upper()}")
     _check_overrides(stages["training"].member_overrides, content, where)
     params = Params(**stages)
     _check_first_weights(params, where)
@@ -154,7 +156,7 @@ def _check_first_weights(params: Params, where: str) -> None:
     limits = params.models.weights_range
     if limits and (len(limits) != 2 or limits[0] >= limits[1]):
         raise InputError(f"{where}: WEIGHTS_RANGE: must be [] or [black, white], ascending; found {list(limits)}.")
-    if limits and not any(map(params.weights_of_pytorch, MEMBERS)):
+    if limits and not any(map(params.weights_of_pytorch, {*BACKBONES, *params.models.ensemble_members})):
         raise InputError(f"{where}: WEIGHTS_RANGE: is for a PyTorch file, and WEIGHTS names none. Name one, or say [].")
     for member in [member for family in FAMILIES for member in params.members(family)]:
         training = params.for_member(member).training
@@ -167,16 +169,8 @@ def _check_first_weights(params: Params, where: str) -> None:
             )
 
 
-def _check_members(by_member: dict[str, Any], key: str, where: str) -> None:
-    for member in by_member:
-        if member not in MEMBERS:
-            raise InputError(
-                f"{where}: {key}: no member {member}.{hint(member, MEMBERS)} Members: {', '.join(MEMBERS)}."
-            )
-
-
 def _check_overrides(by_member: dict[str, dict[str, Any]], content: dict[str, Any], where: str) -> None:
-    _check_members(by_member, "MEMBER_OVERRIDES", where)
+    check(by_member, f"{where}: MEMBER_OVERRIDES")
     overridable = set(_keys(TrainParams)) - {"MEMBER_OVERRIDES"} | {"DROPOUT"}
     for member, overrides in by_member.items():
         for key in overrides:

@@ -5,27 +5,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cxr.core.findings import FINDINGS, checked_names
+from cxr.core.members import BACKBONES, EFFICIENTNETS, FAMILIES, backbone_of, training_of
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=32, le=2048)]
 OutputStride = Literal[8, 16, 32]
 LabelPolicy = Literal["negative", "positive", "ignore"]
-# Backbones by name, with the key of their input size; how each is built stands in networks.classifiers.
-BACKBONES = {
-    "densenet121": "densenet_input_size",
-    "densenet169": "densenet_input_size",
-    "inceptionv3": "inception_input_size",
-    "xception": "xception_input_size",
-    "tiny": "densenet_input_size",  # three convolutions, for tests and for a first look in seconds
-}
-SMALLEST_INPUT = {"inceptionv3": 75, "xception": 71}
-FAMILIES = ("ensemble", "efficientnet")
-EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2B3", "V2S", "V2M", "V2L"])
 METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}  # as pages and pictures say
 MAP_METHODS = tuple(METHOD_NAMES)
 NAMED_WEIGHTS = ("imagenet", "none", "drawn")  # first weights that are no file
 PYTORCH_SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar")  # other files of first weights are Keras'
-MEMBERS = (*BACKBONES, *(f"efficientnet{variant.lower()}" for variant in EFFICIENTNETS))
 
 
 def as_now(content: dict[str, Any]) -> dict[str, Any]:
@@ -108,14 +97,17 @@ class PackParams(Stage):
 
 
 class ModelParams(Stage):
-    ensemble_members: tuple[Literal[tuple(BACKBONES)], ...] = Field(
-        ("densenet169", "inceptionv3", "xception"), min_length=1, description="members of the ensemble"
+    ensemble_members: tuple[str, ...] = Field(
+        ("densenet169", "inceptionv3", "xception"),
+        min_length=1,
+        description="members of the ensemble: networks of keras.applications; xception@2 is trained with another seed",
     )
     efficientnet_variant: Literal[EFFICIENTNETS] = Field("B6", description="B0-B7, V2B0-V2B3, V2S, V2M or V2L")
-    densenet_input_size: Size = Field(512, description="side of DenseNet169's input, pixels")
+    densenet_input_size: Size = Field(512, description="side of the input of DenseNets, pixels")
     inception_input_size: Size = Field(512, description="side of InceptionV3's input, pixels; 75 or more")
     xception_input_size: Size = Field(512, description="side of Xception's input, pixels; 71 or more")
     efficientnet_input_size: Size = Field(512, description="side of EfficientNet's input, pixels")
+    input_size: Size = Field(512, description="side of the input of every other network, pixels")
     weights: str | dict[str, str] = Field(
         "imagenet",
         description="first weights: imagenet, none, drawn (learned from drawn films of the findings), a file of Keras "
@@ -265,7 +257,16 @@ class Params(BaseModel):
 
     def input_size(self, member: str) -> int:
         """Side of a member's input, pixels."""
-        return getattr(self.models, BACKBONES.get(member, "efficientnet_input_size"))
+        return getattr(self.models, BACKBONES[backbone_of(member)])
+
+    def of_member(self, values: dict[str, Any], member: str, default: Any) -> Any:
+        """What is said of a member, or else of its backbone, or else the default."""
+        return values.get(member, values.get(backbone_of(member), default))
+
+    def with_seed_of(self, member: str) -> "Params":
+        """The parameters with the SEED of a member: that of ``xception@3`` is 2 higher."""
+        seed = self.general.seed + training_of(member) - 1
+        return self.model_copy(update={"general": self.general.model_copy(update={"seed": seed})})
 
     def pack_sizes(self) -> tuple[int, ...]:
         """The sizes in which films are packed: one for each input size of all members, ascending."""
@@ -274,7 +275,7 @@ class Params(BaseModel):
     def first_weights(self, member: str) -> str:
         """One of `NAMED_WEIGHTS`, or the path of a weights file, for one member."""
         weights = self.models.weights
-        return weights if isinstance(weights, str) else weights.get(member, "imagenet")
+        return weights if isinstance(weights, str) else self.of_member(weights, member, "imagenet")
 
     def weights_of_pytorch(self, member: str) -> bool:
         """Whether a member's first weights are a file of PyTorch's or safetensors, by its name."""
@@ -290,11 +291,11 @@ class Params(BaseModel):
 
     def output_stride(self, member: str) -> int:
         """Pixels of the input between places of a member's maps."""
-        return stride if isinstance(stride := self.models.output_stride, int) else stride.get(member, 32)
+        return stride if isinstance(stride := self.models.output_stride, int) else self.of_member(stride, member, 32)
 
     def for_member(self, member: str) -> "Params":
         """The parameters with MEMBER_OVERRIDES of one member applied; they were checked when the file was read."""
-        overrides = dict(self.training.member_overrides.get(member, {}))
+        overrides = dict(self.of_member(self.training.member_overrides, member, {}))
         models = self.models.model_copy(update={"dropout": overrides.pop("DROPOUT", self.models.dropout)})
         changed = {key.lower(): value for key, value in overrides.items()}
         return self.model_copy(update={"training": self.training.model_copy(update=changed), "models": models})

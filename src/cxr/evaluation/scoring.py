@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import executors
-from cxr.core.artifacts import digest, need, origin, read_json, write_csv
+from cxr.core.artifacts import Step, digest, need, origin, read_json, write_csv
 from cxr.core.errors import InputError, counted
 from cxr.core.parameters import MAP_METHODS, Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
-from cxr.core.steps import Step
 from cxr.evaluation import predictions
 from cxr.imaging.geometry import AFFINE, blank_corners
 from cxr.preparation import packs

@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import command_line
-from cxr.core.artifacts import digest, digest_of, origin, write_csv
+from cxr.core.artifacts import Step, digest, digest_of, origin, write_csv
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.core.steps import Step
 from cxr.evaluation.predictions import prob_columns
 from cxr.experiments.planning import folder_of
 from cxr.preparation.films import load_films

@@ -15,7 +15,8 @@ from typing import Any
 from cxr.core import command_line, configuration
 from cxr.core.artifacts import as_json, read_record, write_json
 from cxr.core.errors import InputError
-from cxr.core.parameters import BACKBONES, Params, as_now
+from cxr.core.members import BACKBONES
+from cxr.core.parameters import Params, as_now
 from cxr.core.settings import Settings
 from cxr.tables.merging import merge
 from cxr.tables.sources.catalogue import SOURCES, has_policy, in_use, plan_test

@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import executors
-from cxr.core.artifacts import digest, need
+from cxr.core.artifacts import Step, digest, need
 from cxr.core.parameters import Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
-from cxr.core.steps import Step
 from cxr.evaluation import bootstrap, predictions, scoring
 from cxr.evaluation.source_fits import POOLED, fit_of
 from cxr.maps import heatmaps, map_scores

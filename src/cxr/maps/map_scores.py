@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cxr.core.artifacts import digest, digest_of, need, origin
+from cxr.core.artifacts import Step, digest, digest_of, need, origin
 from cxr.core.parameters import MAP_METHODS, Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
-from cxr.core.steps import Step
 from cxr.evaluation import bootstrap
 from cxr.maps import family_maps, heatmaps, localisation
 from cxr.maps.family_maps import Scored, boxed_rows, fit_outlines

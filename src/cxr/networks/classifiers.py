@@ -5,52 +5,15 @@ from pathlib import Path
 
 from cxr.core.artifacts import need
 from cxr.core.errors import InputError
+from cxr.core.members import backbone_of
 from cxr.core.parameters import Params
 from cxr.networks import pytorch_densenet
+from cxr.networks.backbones import APPLICATIONS
 from cxr.networks.backend import keras
 from cxr.networks.output_stride import PUBLISHED, with_output_stride
 from cxr.networks.saved_models import reason_of
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-# (scale, offset) of 0..255 per colour, as the backbone's published weights expect it.
-STANDARDISED = (
-    [1 / (255 * std) for std in IMAGENET_STD],
-    [-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)],
-)
-SYMMETRIC = ([1 / 127.5] * 3, [-1.0] * 3)
-# EfficientNet B0-B7 divides by 255 first thing (and is told below to do no more): the net effect is STANDARDISED.
-BEFORE_EFFICIENTNET = ([255 * scale for scale in STANDARDISED[0]], [255 * offset for offset in STANDARDISED[1]])
-AS_IS = ([1.0] * 3, [0.0] * 3)  # EfficientNetV2 scales by itself, with constants
 ANOTHER = "another path in WEIGHTS of PARAMS.json, or imagenet, or none"
-
-
-def _tiny(input_tensor=None, input_shape=None, weights=None, include_top=False):
-    """Three convolutions: for tests and for a first look in seconds, not for results."""
-    x = inputs = keras.Input(input_shape) if input_tensor is None else input_tensor
-    for level, filters in enumerate((8, 16, 32)):
-        x = keras.layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False, name=f"conv{level}")(x)
-        x = keras.layers.BatchNormalization(name=f"norm{level}")(x)
-        x = keras.layers.Activation("relu", name=f"relu{level}")(x)
-    model = keras.Model(keras.utils.get_source_inputs(inputs), x, name="tiny")
-    if weights:
-        model.load_weights(weights)
-    return model
-
-
-# A backbone is a line here and its name and input size in parameters.BACKBONES.
-APPLICATIONS = {
-    "densenet121": (keras.applications.DenseNet121, STANDARDISED),
-    "densenet169": (keras.applications.DenseNet169, STANDARDISED),
-    "inceptionv3": (keras.applications.InceptionV3, SYMMETRIC),
-    "xception": (keras.applications.Xception, SYMMETRIC),
-    "tiny": (_tiny, SYMMETRIC),
-    **{f"efficientnetb{n}": (getattr(keras.applications, f"EfficientNetB{n}"), BEFORE_EFFICIENTNET) for n in range(8)},
-    **{
-        f"efficientnetv2{variant.lower()}": (getattr(keras.applications, f"EfficientNetV2{variant}"), AS_IS)
-        for variant in ("B0", "B1", "B2", "B3", "S", "M", "L")
-    },
-}
 
 
 def with_weights(params: Params, weights: str) -> Params:
@@ -64,7 +27,7 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     Parameters
     ----------
     member : str
-        A key of `APPLICATIONS`.
+        Of ENSEMBLE_MEMBERS or EFFICIENTNET_VARIANT; its backbone is a key of `APPLICATIONS`.
     params : Params
         FINDINGS, input size, output stride, first weights, dropout and batch-norm momentum.
 
@@ -77,9 +40,9 @@ def build_classifier(member: str, params: Params) -> keras.Model:
     Raises
     ------
     InputError
-        The first weights cannot be downloaded or read, or do not fit.
+        The first weights cannot be downloaded or read, or do not fit; the backbone has no such output stride.
     """
-    constructor, scaling = APPLICATIONS[member]
+    constructor, scaling = APPLICATIONS[backbone_of(member)]
     size, weights, layers = params.input_size(member), params.first_weights(member), None
     if params.weights_of_pytorch(member):
         layers = pytorch_densenet.read_layers(_for_densenet(member, weights))

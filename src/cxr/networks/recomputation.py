@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from cxr.networks.backend import keras
+from cxr.networks.output_stride import ends
 
 
 def logits_of(classifier: keras.Model, recompute: bool = False) -> keras.Model:
@@ -23,19 +24,19 @@ def logits_of(classifier: keras.Model, recompute: bool = False) -> keras.Model:
 
 def segments(classifier: keras.Model) -> list[keras.Model]:
     """The network up to ``features`` as a chain of networks of about equal activations, sharing its layers."""
-    layers = classifier.layers[: classifier.layers.index(classifier.get_layer("features")) + 1]
-    position = {id(layer.output): number for number, layer in enumerate(layers)}
+    layers = classifier.operations[: classifier.operations.index(classifier.get_layer("features")) + 1]
+    position = {id(ends(layer)[1]): number for number, layer in enumerate(layers)}
     last_use = list(range(len(layers)))
     for number, layer in enumerate(layers[1:], 1):
-        for tensor in keras.tree.flatten(layer.input):
+        for tensor in ends(layer)[0]:
             last_use[position[id(tensor)]] = number
     # A cut is where no tensor from before it is used behind it but the one that it hands on.
     reached = np.maximum.accumulate([0, *last_use[:-1]])
     cuts = np.flatnonzero(reached <= np.arange(len(layers)))
-    sizes = np.cumsum([np.prod(layer.output.shape[1:]) for layer in layers])
+    sizes = np.cumsum([np.prod(ends(layer)[1].shape[1:]) for layer in layers])
     aims = np.linspace(sizes[cuts[0]], sizes[-1], max(1, round(len(cuts) ** 0.5)) + 1)
     chosen = np.unique(cuts[[np.abs(sizes[cuts] - aim).argmin() for aim in aims]])
-    return [keras.Model(layers[begin].output, layers[end].output) for begin, end in itertools.pairwise(chosen)]
+    return [keras.Model(ends(layers[begin])[1], ends(layers[end])[1]) for begin, end in itertools.pairwise(chosen)]
 
 
 class _Recomputed(keras.layers.Layer):

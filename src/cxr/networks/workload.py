@@ -20,7 +20,7 @@ FREE = 0.85  # share of a GPU's memory that a step can have: the rest is the fra
 def forward_flops(model: keras.Model) -> int:
     """Multiplications and additions of a forward pass of one film in convolutions and dense layers, two a pair."""
     total = 0
-    for layer in model.layers:
+    for layer in _parts(model):
         name = type(layer).__name__
         places = np.prod(layer.output.shape[1:-1], dtype=np.int64)
         if name == "DepthwiseConv2D":
@@ -34,6 +34,12 @@ def forward_flops(model: keras.Model) -> int:
     return int(total)
 
 
+def _parts(model: keras.Model) -> list[keras.layers.Layer]:
+    """Its layers, those of networks within it too."""
+    nested = [_parts(layer) if isinstance(layer, keras.Model) else [layer] for layer in model.layers]
+    return [part for parts in nested for part in parts]
+
+
 def training_bytes(classifier: keras.Model, films: int, params: Params) -> int:
     """Memory of a training step of so many films, about: outputs kept for the backward pass, weights, optimizer.
 
@@ -41,11 +47,11 @@ def training_bytes(classifier: keras.Model, films: int, params: Params) -> int:
     depends on the GPU. With RECOMPUTE what passes between segments is kept, and of one segment everything.
     """
     number = 4 if params.training.precision in ("auto", "float32") else 2
-    kept = sum(_kept(layer) for layer in classifier.layers)
+    kept = sum(map(_kept, _parts(classifier)))
     if params.training.recompute:
         segments = recomputation.segments(classifier)
         between = sum(np.prod(segment.output.shape[1:], dtype=np.int64) for segment in segments)
-        kept = between + max(sum(map(_kept, segment.layers)) for segment in segments)
+        kept = between + max(sum(map(_kept, _parts(segment))) for segment in segments)
     learned = sum(np.prod(weight.shape, dtype=np.int64) for weight in classifier.trainable_weights)
     moments = 1 if params.training.optimizer == "sgd" else 2
     return int(films * kept * number + 4 * learned * (2 + moments))

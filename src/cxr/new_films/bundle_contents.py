@@ -7,7 +7,8 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from cxr.core.errors import InputError
-from cxr.core.parameters import FAMILIES, Params
+from cxr.core.members import FAMILIES
+from cxr.core.parameters import Params
 from cxr.evaluation.source_fits import POOLED
 from cxr.imaging.film_checks import SIDE
 from cxr.maps import heatmaps

@@ -16,7 +16,8 @@ from cxr.core.artifacts import as_json, read_record
 from cxr.core.configuration import existing
 from cxr.core.errors import FilmError, InputError, MachineError, counted
 from cxr.core.executors import process_count
-from cxr.core.parameters import FAMILIES, NAMED_WEIGHTS, Params
+from cxr.core.members import FAMILIES
+from cxr.core.parameters import NAMED_WEIGHTS, Params
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import fit_square

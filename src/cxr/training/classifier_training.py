@@ -8,6 +8,7 @@ import numpy as np
 from cxr.core import configuration, process_group
 from cxr.core.artifacts import digest, digest_of, origin
 from cxr.core.errors import InputError, counted
+from cxr.core.members import backbone_of
 from cxr.core.parameters import NAMED_WEIGHTS, Params
 from cxr.core.settings import Settings
 from cxr.evaluation import bootstrap, figures, metrics
@@ -37,6 +38,8 @@ def train_member(
     """
     size, folder = params.input_size(member), settings.member_dir(family, member)
     films, pack = load_films(settings, params, size)
+    drawn_like = params  # members of one backbone begin with the same network of drawn films
+    params = params.with_seed_of(member)
     params = run_records.settled(params, folder, lambda params: identity_of(settings, params, member))
     identity = identity_of(settings, params, member)
     device = backend.start(params, together=True)
@@ -44,7 +47,7 @@ def train_member(
         say(f"{folder / 'model.keras'}: up to date")
         return
     drawn = params.first_weights(member) == "drawn"
-    first = drawn_weights.network(settings, params, member, say) if drawn else None
+    first = drawn_weights.network(settings, drawn_like, backbone_of(member), say) if drawn else None
     truth = schema.label_array(films, params.findings)
     train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
     splitting.refuse_untrainable(settings.split_csv, films["split"])

@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cxr.core.parameters import FAMILIES, NAMED_WEIGHTS, Params
+from cxr.core.members import FAMILIES
+from cxr.core.parameters import NAMED_WEIGHTS, Params
 from cxr.networks import backend, classifiers, u_net, workload
 from cxr.networks.workload import TRAINING
 from cxr.training import drawn_weights
@@ -18,6 +19,7 @@ from cxr.training.loop import stages_of
 # How many times longer a multiplication takes in a network than in the plain convolutions that are timed, by the
 # beginning of its name. Measured in training, by turns, on two CPU cores (docs/data.md): the U-Net at 256 px, others
 # at 192, EfficientNet as B0. Tiny is taken as EfficientNet, and a GPU as a CPU: neither was measured.
+OTHERS_SLOWER = 2.0  # not measured
 SLOWER = {"unet": 1.3, "densenet": 1.2, "inception": 1.2, "xception": 1.7, "efficientnet": 3.7, "tiny": 3.7}
 BLANKINGS = 30  # passes a film whose maps are put to the test: three orders of ten shares (maps.faithfulness)
 # Of compiling, on a CPU without XLA (docs/data.md): a layer of a network against one of those that are timed; a
@@ -44,7 +46,7 @@ class Work(NamedTuple):
 
 def network(name: str, model) -> Network:
     """What a network costs, by its name and layers."""
-    slower = next(times for start, times in SLOWER.items() if name.startswith(start))
+    slower = next((times for start, times in SLOWER.items() if name.startswith(start)), OTHERS_SLOWER)
     return Network(workload.forward_flops(model) * slower, len(model.layers))
 
 

@@ -18,9 +18,8 @@ from cxr.core import command_line  # first: from here on Ctrl-C is one line
 import pandas as pd
 
 from cxr.core import locks
-from cxr.core.artifacts import raw_state, write_csv, write_problems
+from cxr.core.artifacts import Step, raw_state, write_csv, write_problems
 from cxr.core.errors import counted
-from cxr.core.steps import Step
 from cxr.imaging.listing import Listing, told
 from cxr.tables import lung_films, lung_sets, pseudonyms
 

@@ -11,8 +11,7 @@ import sys
 sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever is installed
 
 from cxr.core import command_line, locks
-from cxr.core.artifacts import digest, need, write_csv
-from cxr.core.steps import Step
+from cxr.core.artifacts import Step, digest, need, write_csv
 from cxr.tables import lung_films
 
 

@@ -19,10 +19,9 @@ import pandas as pd
 
 from cxr.anatomy.heart import OUTLINES
 from cxr.core import executors, locks
-from cxr.core.artifacts import digest, need, raw_state, write_csv, write_problems
+from cxr.core.artifacts import Step, digest, need, raw_state, write_csv, write_problems
 from cxr.core.errors import InputError, counted
 from cxr.core.progress import progress
-from cxr.core.steps import Step
 from cxr.imaging import chest_films
 from cxr.preparation import packs, reading
 from cxr.report import film_pictures

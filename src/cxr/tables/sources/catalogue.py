@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import artifacts
+from cxr.core.artifacts import Step
 from cxr.core.errors import InputError, hint
 from cxr.core.findings import canonical
 from cxr.core.parameters import Params
 from cxr.core.settings import Settings
-from cxr.core.steps import Step
 from cxr.tables import pseudonyms
 from cxr.tables.raw_files import list_files, present
 from cxr.tables.schema import ETL, problems_csv, read_table
