@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from cxr.core.configuration import params_from
-from cxr.networks.backbones import IMAGENET_MEAN, IMAGENET_STD
 from cxr.networks.backend import keras
-from cxr.networks.classifiers import build_classifier
+from cxr.networks.classifiers import IMAGENET_MEAN, IMAGENET_STD, build_classifier
 
 BLOCKS = {"densenet121": (6, 12, 24, 16), "densenet169": (6, 12, 32, 32)}
 GROWTH, LIMIT = 32, 1e-5

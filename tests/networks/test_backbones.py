@@ -5,7 +5,7 @@ import pytest
 
 from cxr.core.errors import InputError
 from cxr.core.members import BACKBONES
-from cxr.networks import backbones, class_activation, classifiers, recomputation, workload
+from cxr.networks import class_activation, classifiers, recomputation, workload
 from cxr.networks.backend import keras
 from tests.conftest import tiny_params
 
@@ -27,7 +27,7 @@ def test_all_of_keras_applications_are_there_by_name():
 def test_grays_are_scaled_as_keras_scales_them(name):
     module = next(MODULES[start] for start in MODULES if name.startswith(start))
     grays = np.repeat(np.arange(0, 256, 5, dtype=np.float32)[None, :, None, None], 3, axis=-1)
-    scale, offset = backbones.APPLICATIONS[name][1]
+    scale, offset = classifiers.APPLICATIONS[name][1]
     expected = getattr(keras.applications, module).preprocess_input(grays.copy())
     np.testing.assert_allclose(grays * np.float32(scale) + np.float32(offset), expected, atol=1e-3)
 
@@ -40,7 +40,7 @@ def test_grays_are_scaled_as_keras_scales_them(name):
     ],
 )
 def test_networks_that_would_scale_by_themselves_are_told_not_to(name, inside):
-    constructor, (scale, offset) = backbones.APPLICATIONS[name]
+    constructor, (scale, offset) = classifiers.APPLICATIONS[name]
     keras.utils.set_random_seed(1)
     ours = constructor(include_top=False, weights=None, input_shape=(32, 32, 3))
     theirs = constructor.func(include_top=False, weights=None, input_shape=(32, 32, 3))

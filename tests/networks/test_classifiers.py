@@ -8,9 +8,9 @@ import pytest
 
 from cxr.core.configuration import params_from
 from cxr.core.errors import InputError
-from cxr.networks import backbones, classifiers, output_stride, recomputation, saved_models, u_net
-from cxr.networks.backbones import APPLICATIONS, IMAGENET_MEAN, IMAGENET_STD
+from cxr.networks import classifiers, output_stride, recomputation, saved_models, u_net
 from cxr.networks.backend import keras
+from cxr.networks.classifiers import APPLICATIONS, IMAGENET_MEAN, IMAGENET_STD
 
 # The backbones of the two families, each at a size near the smallest that it takes.
 REAL = {"densenet169": 32, "inceptionv3": 75, "xception": 71, "efficientnetb0": 32}
@@ -309,9 +309,9 @@ def test_imagenet_that_cannot_be_downloaded_says_what_to_set(monkeypatch, error)
     def constructor(input_tensor=None, weights=None, **options):
         if weights == "imagenet":
             raise error
-        return backbones._tiny(input_tensor)
+        return classifiers._tiny(input_tensor)
 
-    monkeypatch.setitem(APPLICATIONS, "tiny", (constructor, backbones.SYMMETRIC))
+    monkeypatch.setitem(APPLICATIONS, "tiny", (constructor, classifiers.SYMMETRIC))
     with pytest.raises(InputError, match=r"'imagenet' could not be loaded for tiny \(.+\)\.") as refused:
         classifiers.build_classifier("tiny", params_of(WEIGHTS="imagenet"))
     assert 'Set WEIGHTS in PARAMS.json to "none" or to a weights file' in str(refused.value)

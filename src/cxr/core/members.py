@@ -9,7 +9,7 @@ EFFICIENTNETS = tuple([f"B{n}" for n in range(8)] + ["V2B0", "V2B1", "V2B2", "V2
 OTHERS = """convnexttiny convnextsmall convnextbase convnextlarge convnextxlarge inceptionresnetv2 mobilenet mobilenetv2
     mobilenetv3small mobilenetv3large nasnetmobile nasnetlarge resnet50 resnet101 resnet152 resnet50v2 resnet101v2
     resnet152v2 vgg16 vgg19"""
-# Backbones by name, with the key of their input size: all of keras.applications. networks.backbones builds them.
+# Backbones by name, with the key of their input size: all of keras.applications. networks.classifiers builds them.
 BACKBONES = {
     **dict.fromkeys(("densenet121", "densenet169", "densenet201"), "densenet_input_size"),
     "inceptionv3": "inception_input_size",

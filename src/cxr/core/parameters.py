@@ -98,9 +98,7 @@ class PackParams(Stage):
 
 class ModelParams(Stage):
     ensemble_members: tuple[str, ...] = Field(
-        ("densenet169", "inceptionv3", "xception"),
-        min_length=1,
-        description="members of the ensemble: networks of keras.applications; xception@2 is trained with another seed",
+        ("densenet169", "inceptionv3", "xception"), min_length=1, description="networks; xception@2: of another seed"
     )
     efficientnet_variant: Literal[EFFICIENTNETS] = Field("B6", description="B0-B7, V2B0-V2B3, V2S, V2M or V2L")
     densenet_input_size: Size = Field(512, description="side of the input of DenseNets, pixels")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr.networks.backend import keras
-from cxr.networks.output_stride import CONVOLUTIONS, POOLS
+from cxr.networks.output_stride import CONVOLUTIONS, POOLS, ends
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,19 @@ def places_of(network: keras.Model, name: str = "features") -> Places:
     Where branches meet whose middles differ (a residual beside a pooling), their mean is taken.
     """
     seen: dict[int, tuple[float, int]] = {}  # of a tensor: middle of its first place, step
-    for layer in network.layers:
-        inputs = [tensor for tensor in keras.tree.flatten(layer.input) if len(tensor.shape) == 4]
+    for operation in network.operations:
+        tensors, output = ends(operation)
+        inputs = [tensor for tensor in tensors if len(tensor.shape) == 4]
         side = max((tensor.shape[1] for tensor in inputs), default=0)
         # The finest alone: a gate that was pooled over the whole film is everywhere.
         places = [seen.get(id(tensor), (0.5, 1)) for tensor in inputs if tensor.shape[1] == side] or [(0.5, 1)]
-        stride, ahead = _window(layer, side)
-        step = places[0][1]
-        first = float(np.mean([place[0] for place in places])) + ahead * step
-        seen[id(layer.output)] = first, step * stride
-        if layer.name == name:
-            return Places(layer.output.shape[1], first, step)
+        first, step = float(np.mean([place[0] for place in places])), places[0][1]
+        for layer in operation.layers if isinstance(operation, keras.Sequential) else [operation]:
+            stride, ahead = _window(layer, side)
+            first, step, side = first + ahead * step, step * stride, -(-side // stride)
+        seen[id(output)] = first, step
+        if operation.name == name:
+            return Places(output.shape[1], first, step)
     raise ValueError(f"no layer {name}")
 
 

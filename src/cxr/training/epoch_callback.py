@@ -68,6 +68,7 @@ class EveryEpoch(keras.callbacks.Callback):
         self.marks = marks
         self.folder, self.best_model, self.score, self.watch = folder, best_model, score, watch
         self.parameters, self.batches, self.identity = params, batches, identity
+        self.name = identity.get("member", best_model.name)
         self.state: dict[str, Any] = {"epoch": 0, "best": None, "best_epoch": 0}
         self.state |= {"waited": 0, "stopped": False, "log": []}
 
@@ -191,7 +192,7 @@ class EveryEpoch(keras.callbacks.Callback):
             return
         log = pd.DataFrame(self.state["log"])
         write_csv(log, self.folder / "log.csv")
-        curves.save_training(log, self.folder / "curves.png", self.best_model.name, self.marks)
+        curves.save_training(log, self.folder / "curves.png", self.name, self.marks)
         self._save(self.model.save_weights, self._backup / f"epoch_{row['epoch']:04d}.weights.h5")
         # Only now does the state point to it: an interruption before this line resumes from the epoch before.
         write_json({**self.state, "identity": self.identity}, self._backup / "state.json")

@@ -98,7 +98,7 @@ def fit(
         ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
     """
     limit = limit or TimeLimit()
-    within = Within(say, limit, every_epoch.best_model.name, epochs)
+    within = Within(say, limit, every_epoch.name, epochs)
     callbacks = [every_epoch, Echo(say, len(batches), limit), within]
     if params.general.tracking:  # before the one that may end training
         track = functools.partial(_track, params, every_epoch.folder)
@@ -119,7 +119,7 @@ def fit(
                 first = every_epoch.resume(model)
                 state = every_epoch.state
                 if first:
-                    limit.kept = f"epoch {first} of {epochs} of {every_epoch.best_model.name} is whole and kept"
+                    limit.kept = f"epoch {first} of {epochs} of {every_epoch.name} is whole and kept"
                     stopped = ", where it stopped early: EARLY_STOPPING_PATIENCE" if state["stopped"] else ""
                     say(f"  resumed after epoch {first}{stopped}")
                 started = time.perf_counter()
