@@ -73,9 +73,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _told(error: json.JSONDecodeError) -> str:
     """What is wrong and where it stands: of a comma that is missing, or one too many, not the line after it."""
-    before = error.doc[: error.pos].rstrip()
+    trailing = "trailing comma" in error.msg  # Python 3.13, which stands at it and not behind
+    before = error.doc[: error.pos + trailing].rstrip()
     what, where = JSON_WORDS.get(error.msg, error.msg), error.pos
-    if before.endswith(",") and error.doc[error.pos : error.pos + 1] in ("}", "]", ""):
+    if trailing or (before.endswith(",") and error.doc[error.pos : error.pos + 1] in ("}", "]", "")):
         what, where = "a comma after the last value, which must have none", len(before) - 1
     elif "delimiter" in error.msg:
         where = len(before)
