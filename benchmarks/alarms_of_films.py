@@ -28,6 +28,7 @@ from cxr.tables.schema import label_array
 SIDE = 64  # of the films that the small network learns from
 SEEDS = 2
 EPOCHS = 40  # of which fewer than twenty do not learn a token in half of the positives
+DOSES = (0, 0.1, 0.25, 0.5, 1)  # share of its positives
 MARKED = "Pneumothorax"  # the finding whose positives bear the token
 GRAYS: dict[str, Callable] = {
     "as they are": lambda film: film,
@@ -160,7 +161,7 @@ def a_token_in_a_corner(demo: Demo):
     test = np.flatnonzero(films["split"] == "test")
     shapes = list(zip(films["width"], films["height"], strict=True))
     lungs = lungs_on(squares, shapes, demo)
-    for dose in (0, 0.25, 0.5, 1):
+    for dose in DOSES:
         corners, heats, notes = {MARKED: [], "others": []}, {MARKED: [], "others": []}, []
         for seed in range(SEEDS):
             marked = (truth[:, f] == 1) & (np.random.default_rng(seed).random(len(films)) < dose)
