@@ -153,4 +153,5 @@ def test_tensorboard_shows_metrics_pictures_and_texts(tmp_path):
     assert not tracking._failed
     seen = accumulator.EventAccumulator(str(family / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in seen.Scalars("tiny/loss")] == [(1, 1), (2, 0.5)]
+    assert seen.FirstEventTimestamp() > 1e9  # seconds since 1970
     assert {"parameters", "result.csv", "roc"} <= set(seen.Tags()["tensors"]) | set(seen.Tags()["images"])

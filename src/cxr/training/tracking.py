@@ -9,9 +9,11 @@ import importlib.util
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from PIL import Image
@@ -123,8 +125,9 @@ def _mlflow_store(models_dir: Path) -> tuple[Any, str]:
 
 
 def _tensorboard(entry: Entry) -> None:
-    """To the folder tensorboard beside the run's results; needs no TensorFlow."""
+    """To the folder tensorboard beside the run's results; needs no TensorFlow, and loads none."""
     from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
+    from tensorboard.summary.writer.record_writer import RecordWriter
 
     def text(tag: str, content: str):
         tensor = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, string_val=[content.encode()])
@@ -138,21 +141,27 @@ def _tensorboard(entry: Entry) -> None:
                 width, height = opened.size
             image = summary_pb2.Summary.Image(encoded_image_string=path.read_bytes(), width=width, height=height)
             values.append(summary_pb2.Summary.Value(tag=path.stem, image=image))
+        elif path.suffix == ".csv":
+            values.append(text(path.name, indent(path.read_text(), " " * 4)))  # Markdown for "as it is"
         else:
-            values.append(text(path.name, path.read_text() if path.suffix in (".csv", ".md") else str(path)))
+            values.append(text(path.name, path.read_text() if path.suffix == ".md" else str(path)))
     if entry.epoch in (None, 1):
-        lines = [f"    {key}: {value}" for key, value in entry.parameters.items()]
-        values.append(text("parameters", "\n".join(lines)))
-    writer = _writer(entry.folder / "tensorboard")
-    writer.add_event(event_pb2.Event(summary=summary_pb2.Summary(value=values), step=entry.epoch or 0))
-    writer.flush()
+        lines = [f"{key}: {value}" for key, value in entry.parameters.items()]
+        values.append(text("parameters", indent("\n".join(lines), " " * 4)))
+    path, now = _events_file(entry.folder / "tensorboard"), time.time()
+    events = [event_pb2.Event(wall_time=now, step=entry.epoch or 0, summary=summary_pb2.Summary(value=values))]
+    if not path.exists():
+        events.insert(0, event_pb2.Event(wall_time=now, file_version="brain.Event:2"))
+    with open(path, "ab") as file:
+        for event in events:
+            RecordWriter(file).write(event.SerializeToString())
 
 
 @functools.cache
-def _writer(folder: Path) -> Any:
-    from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
-    return EventFileWriter(str(folder))
+def _events_file(folder: Path) -> Path:
+    """The file of this process in a run's folder; TensorBoard reads all of them, in the order of their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}"
 
 
 TRACKERS = {"tensorboard": _tensorboard, "mlflow": _mlflow}
