@@ -6,7 +6,6 @@ PyTorch's and TensorFlow's never meet in one process, so what a side needs it im
 import argparse
 import functools
 import json
-import time
 
 import numpy as np
 
@@ -43,7 +42,7 @@ def feeding_ours(arguments):
         batches = FilmBatches(pack, rows, map(str, rows), None, arguments.batch, workers=threads)
         return network.predict(batches, verbose=0)
 
-    started = time.perf_counter()
+    started = arguments.clock()
     what = packing_benchmark.packing_of(arguments.work, len(films), (size,), "none")
     jobs = [(row, path, False) for row, path in enumerate(films)]
     with executors.processes(processes) as pool:
@@ -53,9 +52,9 @@ def feeding_ours(arguments):
     if problems:
         raise SystemExit(f"{arguments.nih}: {len(problems)} films cannot be read: {problems[0]}")
     grays = epoch()[: len(films) // arguments.repeats, 0]
-    first = time.perf_counter()
+    first = arguments.clock()
     epoch()
-    return {"epoch 1": first - started, "epoch 2": time.perf_counter() - first}, {"grays": grays}
+    return {"epoch 1": first - started, "epoch 2": arguments.clock() - first}, {"grays": grays}
 
 
 def feeding_xrv(arguments, engine="skimage"):
@@ -83,9 +82,9 @@ def feeding_xrv(arguments, engine="skimage"):
     )  # fmt: skip
     seconds, grays = [], []
     for _ in range(2):
-        started = time.perf_counter()
+        started = arguments.clock()
         grays.append(np.concatenate([batch["img"].mean((1, 2, 3)).numpy() for batch in loader]))
-        seconds.append(time.perf_counter() - started)
+        seconds.append(arguments.clock() - started)
     return dict(zip(("epoch 1", "epoch 2"), seconds, strict=True)), {"grays": (grays[0][: len(rows)] / 1024 + 1) / 2}
 
 
@@ -131,7 +130,7 @@ def maps_cam(arguments):
     network = network.to(memory_format=torch.channels_last)
     usual = DenseNet169_Weights.DEFAULT.transforms()
     mean, std = (torch.tensor(values)[:, None, None] for values in (usual.mean, usual.std))
-    films, batch = square_films(arguments), arguments.batch
+    films = square_films(arguments)
 
     with GradCAM(model=network, target_layers=[network[1]]) as cam:
 
@@ -141,7 +140,7 @@ def maps_cam(arguments):
             maps = [cam(input_tensor=x, targets=[ClassifierOutputTarget(f)] * len(x)) for f in range(len(FINDINGS))]
             return cam.outputs.detach().sigmoid().numpy(), np.stack(maps, axis=1)
 
-        return timed_batches(scored, films, batch)
+        return timed_batches(scored, films, arguments)
 
 
 def maps_ours(arguments):
@@ -163,17 +162,18 @@ def maps_ours(arguments):
         probabilities, maps = inference.score(network, some, np.arange(len(some)), params)
         return probabilities, maps["gradcam"]
 
-    return timed_batches(scored, square_films(arguments), arguments.batch)
+    return timed_batches(scored, square_films(arguments), arguments)
 
 
-def timed_batches(scored, films, batch):
+def timed_batches(scored, films, arguments):
     """Seconds of the first batch, and of all films after it, which are whole batches; probabilities and maps."""
-    started = time.perf_counter()
+    batch = arguments.batch
+    started = arguments.clock()
     scored(films[:batch])
-    first = time.perf_counter() - started
-    started = time.perf_counter()
+    first = arguments.clock() - started
+    started = arguments.clock()
     parts = [scored(films[begin : begin + batch]) for begin in range(0, len(films), batch)]
-    seconds = time.perf_counter() - started
+    seconds = arguments.clock() - started
     probabilities, maps = map(np.concatenate, zip(*parts, strict=True))
     return {FIRST: first, "a film": seconds / len(films)}, {"probabilities": probabilities, "maps": maps}
 
@@ -204,10 +204,10 @@ def intervals_ours(arguments):
     truth, probabilities, patients = arrays(arguments)
     seconds, kept = {}, {}
     for row, owners in ((BY_PATIENT, patients), (BY_FILM, np.arange(len(truth)))):
-        started = time.perf_counter()
+        started = arguments.clock()
         drawn = figures.replicate_scores(truth, probabilities, owners, arguments.replicates, SEED)
         kept[row] = np.array([bootstrap.interval(values) for values in drawn["auroc"].T])
-        seconds[row] = time.perf_counter() - started
+        seconds[row] = arguments.clock() - started
         if row == BY_PATIENT:
             kept["drawn"] = np.stack(list(drawn.values()), axis=-1)[: arguments.plain]
     return {**seconds, DEFAULT: seconds[BY_PATIENT]}, kept
@@ -216,9 +216,9 @@ def intervals_ours(arguments):
 def intervals_loop(arguments):
     import bootstrap as bootstrap_benchmark
 
-    started = time.perf_counter()
+    started = arguments.clock()
     drawn = bootstrap_benchmark.plain(*arrays(arguments), arguments.plain, SEED)
-    seconds = (time.perf_counter() - started) / arguments.plain
+    seconds = (arguments.clock() - started) / arguments.plain
     return {BY_PATIENT: seconds * arguments.replicates}, {"drawn": drawn}
 
 
@@ -229,11 +229,11 @@ def intervals_package(arguments):
     seconds, kept = {}, {}
     options = {BY_FILM: {"method": "bootstrap_percentile", "n_resamples": arguments.replicates}, DEFAULT: {}}
     for row, chosen in options.items():
-        started = time.perf_counter()
+        started = arguments.clock()
         found = [
             confidenceinterval.roc_auc_score(*both, **chosen) for both in zip(truth.T, probabilities.T, strict=True)
         ]
-        seconds[row] = time.perf_counter() - started
+        seconds[row] = arguments.clock() - started
         kept[row], kept["auroc"] = np.array([limits for _, limits in found]), np.array([value for value, _ in found])
     return seconds, kept
 
@@ -263,9 +263,9 @@ def evaluation_ours(arguments):
     def judged(replicates):
         return assessment.judge(table, films, thresholds, replicates, SEED, groups)
 
-    started = time.perf_counter()
+    started = arguments.clock()
     judged(arguments.replicates)
-    seconds = time.perf_counter() - started
+    seconds = arguments.clock() - started
     return {"all figures": seconds}, {"text": json.dumps(judged(arguments.plain))}
 
 
@@ -290,7 +290,7 @@ def evaluation_loop(arguments):
         predictions.findings_of(table), truth, scores, bins, thresholds.decide(table, fitted), points,
         table["patient_id"].to_numpy(), test, {**subgroups.groupings(table, films), **groups}, subgroups.GAPS,
     )  # fmt: skip
-    found, figures, resample = plain_evaluation.evaluate(given, arguments.plain, SEED)
+    found, figures, resample = plain_evaluation.evaluate(given, arguments.plain, SEED, arguments.clock)
     return {"all figures": figures + arguments.replicates * resample}, {"text": json.dumps(found)}
 
 

@@ -13,7 +13,8 @@ Parts (--only; all by default). Each side runs in a process of its own, by turns
   evaluation  every figure of metrics.json of the same predictions, against scikit-learn in a loop (plain_evaluation.py)
 
 A part whose packages or files are missing says so. Times at the first batch hold what TensorFlow compiles. All weights
-are random: nothing is downloaded.
+are random: nothing is downloaded. On a machine with other work take --clock processor, and one core (taskset -c 0):
+threads that wait for each other may count their waiting.
 
     pip install -e ".[peers]"      # pulls PyTorch: for a small install take its CPU build first
     python benchmarks/peers.py --nih FOLDER --predictions CSV --labels Data_Entry_2017.csv
@@ -31,6 +32,7 @@ from statistics import median
 
 import numpy as np
 import peer_sides
+from clocks import CLOCKS
 from peer_sides import CAM, LOOP, OURS, PACKAGE, TORCHVISION, XRV, XRV_FAST
 
 # part -> the files it needs; what it is; side -> function; what is compared beside time. The maps' peer saves weights.
@@ -76,9 +78,11 @@ def main(argv=None):
     parser.add_argument("--replicates", type=int, default=1000, help="resamples behind an interval")
     parser.add_argument("--plain", type=int, default=3, help="resamples of scikit-learn in a loop, then scaled")
     parser.add_argument("--rounds", type=int, default=3, help="how often the sides take turns")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="seconds of which clock are compared")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    arguments.clock = CLOCKS[arguments.clock]
     if arguments.side:
         print(json.dumps(one_side(*arguments.side.split("/"), arguments)))
         return
