@@ -203,6 +203,7 @@ def intervals_ours(arguments):
 
     truth, probabilities, patients = arrays(arguments)
     seconds, kept = {}, {}
+    figures.replicate_scores(truth, probabilities, patients, 1, SEED)
     for row, owners in ((BY_PATIENT, patients), (BY_FILM, np.arange(len(truth)))):
         started = arguments.clock()
         drawn = figures.replicate_scores(truth, probabilities, owners, arguments.replicates, SEED)
@@ -216,8 +217,10 @@ def intervals_ours(arguments):
 def intervals_loop(arguments):
     import bootstrap as bootstrap_benchmark
 
+    given = arrays(arguments)
+    bootstrap_benchmark.plain(*given, 1, SEED)  # the first call imports
     started = arguments.clock()
-    drawn = bootstrap_benchmark.plain(*arrays(arguments), arguments.plain, SEED)
+    drawn = bootstrap_benchmark.plain(*given, arguments.plain, SEED)
     seconds = (arguments.clock() - started) / arguments.plain
     return {BY_PATIENT: seconds * arguments.replicates}, {"drawn": drawn}
 
@@ -227,6 +230,7 @@ def intervals_package(arguments):
 
     truth, probabilities, _ = arrays(arguments)
     seconds, kept = {}, {}
+    confidenceinterval.roc_auc_score(truth[:, 0], probabilities[:, 0])  # the first call imports
     options = {BY_FILM: {"method": "bootstrap_percentile", "n_resamples": arguments.replicates}, DEFAULT: {}}
     for row, chosen in options.items():
         started = arguments.clock()
@@ -290,6 +294,8 @@ def evaluation_loop(arguments):
         predictions.findings_of(table), truth, scores, bins, thresholds.decide(table, fitted), points,
         table["patient_id"].to_numpy(), test, {**subgroups.groupings(table, films), **groups}, subgroups.GAPS,
     )  # fmt: skip
+    for _, some, measure, _ in plain_evaluation.jobs(given):
+        measure(some[:100])  # the first call imports
     found, figures, resample = plain_evaluation.evaluate(given, arguments.plain, SEED, arguments.clock)
     return {"all figures": figures + arguments.replicates * resample}, {"text": json.dumps(found)}
 
