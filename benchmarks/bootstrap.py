@@ -28,14 +28,19 @@ def synthetic(seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return truth, (1 / (1 + np.exp(-logits))).astype(np.float32).astype(float), patients
 
 
-def plain(truth, probabilities, patients, replicates: int, seed: int) -> np.ndarray:
-    """(replicates, F, 2): films of drawn patients sorted anew, drawn as `cxr.evaluation.bootstrap` does."""
-    films_of = np.split(np.argsort(patients, kind="stable"), np.cumsum(np.bincount(patients))[:-1])
+def resampled(patients, replicates: int, seed: int):
+    """The films of drawn patients, an int array a replicate, drawn as `cxr.evaluation.bootstrap` does."""
+    codes = np.unique(patients, return_inverse=True)[1]
+    films_of = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     random = np.random.default_rng(seed)
-    results = []
     for _ in range(replicates):
-        drawn = random.integers(PATIENTS, size=PATIENTS)
-        films = np.concatenate([films_of[patient] for patient in drawn])
+        yield np.concatenate([films_of[patient] for patient in random.integers(len(films_of), size=len(films_of))])
+
+
+def plain(truth, probabilities, patients, replicates: int, seed: int) -> np.ndarray:
+    """(replicates, F, 2): AUROC and average precision, films of drawn patients sorted anew."""
+    results = []
+    for films in resampled(patients, replicates, seed):
         columns = [(truth[films, f], probabilities[films, f]) for f in range(truth.shape[1])]
         results.append([(roc_auc_score(*column), average_precision_score(*column)) for column in columns])
     return np.array(results)

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,18 +65,20 @@ class ConstantBatch(keras.utils.PyDataset):
 class _Ends(keras.callbacks.Callback):
     """When each step was over (its loss having been waited for)."""
 
-    def __init__(self):
+    def __init__(self, clock):
         super().__init__()
-        self.ends = []
+        self.ends, self.clock = [], clock
 
     def on_train_batch_end(self, batch, logs=None):
-        self.ends.append(time.perf_counter())
+        self.ends.append(self.clock())
 
 
-def step_seconds(model: keras.Model, batches: keras.utils.PyDataset) -> tuple[float, np.ndarray]:
+def step_seconds(
+    model: keras.Model, batches: keras.utils.PyDataset, clock: Callable[[], float] = time.perf_counter
+) -> tuple[float, np.ndarray]:
     """Seconds to the end of the first step of one epoch, and of each step after it: what `training.fit` runs."""
-    ends = _Ends()
-    started = time.perf_counter()
+    ends = _Ends(clock)
+    started = clock()
     model.fit(batches, verbose=0, shuffle=False, callbacks=[ends])
     return ends.ends[0] - started, np.diff(ends.ends)
 

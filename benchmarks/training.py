@@ -26,6 +26,7 @@ import numpy as np
 # Keys of PARAMS.json that differ from sgd's, and the batch in multiples of --batch.
 VARIANTS = {
     "sgd": ({}, (0.5, 1, 2)),
+    "sgd, one batch": ({}, (1,)),
     "adamw": ({"OPTIMIZER": "adamw"}, (1,)),
     "xla": ({"XLA": "on"}, (1,)),
     "mixed_bfloat16": ({"PRECISION": "mixed_bfloat16"}, (1,)),
@@ -36,6 +37,7 @@ VARIANTS = {
 }
 USUAL = ("sgd", "adamw", "mixed_bfloat16", "recompute")
 OURS_ON_GPU, TORCHVISION = "mixed_bfloat16 + xla", "torchvision"
+PLAIN_TORCHVISION = "torchvision, float32"  # not compiled: what `peers.py` holds against "sgd, one batch"
 
 
 def main(argv=None):
@@ -48,10 +50,12 @@ def main(argv=None):
     parser.add_argument("--gpu", action="store_true", help="ours against torchvision's DenseNet169")
     parser.add_argument("--rounds", type=int, default=2, help="of --gpu: how often the two take turns")
     parser.add_argument("--peak-tflops", type=float, help="of --gpu: what the chip can do at most in bfloat16")
-    parser.add_argument("--one", choices=[*VARIANTS, OURS_ON_GPU, TORCHVISION], help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--one", choices=[*VARIANTS, OURS_ON_GPU, TORCHVISION, PLAIN_TORCHVISION], help=argparse.SUPPRESS
+    )
     arguments = parser.parse_args(argv)
     if arguments.one:
-        measure = torchvision if arguments.one == TORCHVISION else ours
+        measure = torchvision if arguments.one in (TORCHVISION, PLAIN_TORCHVISION) else ours
         print(json.dumps(measure(arguments)))
     elif arguments.gpu:
         against_torchvision(arguments)
@@ -134,7 +138,7 @@ def ours(arguments):
     for multiple in sorted(multiples, key=lambda one: one != 1):  # --batch first: its memory is what is told
         batch = max(1, round(arguments.batch * multiple))
         batches = timing.ConstantBatch(films[:batch], timing.labels(batch), arguments.steps + 1)
-        first, seconds = timing.step_seconds(network, batches)
+        first, seconds = timing.step_seconds(network, batches, getattr(arguments, "clock", time.perf_counter))
         found.append((batch, first, float(np.median(seconds))))
         if multiple == 1:
             megabytes = timing.peak_megabytes() - before
@@ -153,9 +157,9 @@ def torchvision(arguments):
         from torchvision.models import densenet169
     except ImportError as error:
         return {"missing": f"no {error.name}"}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device, fast = "cuda" if torch.cuda.is_available() else "cpu", arguments.one == TORCHVISION
     network = densenet169(weights=None, num_classes=6).to(device, memory_format=torch.channels_last)
-    compiled = torch.compile(network)
+    compiled = torch.compile(network) if fast else network
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, nesterov=True)
     cross_entropy = torch.nn.BCEWithLogitsLoss()
     shape = (arguments.batch, 1, arguments.size, arguments.size)
@@ -166,22 +170,23 @@ def torchvision(arguments):
     def step():
         x = films.to(device, non_blocking=True).float().div(255).expand(-1, 3, -1, -1)
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=fast):
             logits = compiled(x.contiguous(memory_format=torch.channels_last))
         value = cross_entropy(logits.float(), truth.to(device, non_blocking=True))
         value.backward()
         optimizer.step()
         return value.item()  # waited for, as on our side
 
-    started = time.perf_counter()
+    clock = getattr(arguments, "clock", time.perf_counter)
+    started = clock()
     step()
-    first = time.perf_counter() - started
+    first = clock() - started
     step()
     seconds = []
     for _ in range(arguments.steps):
-        started = time.perf_counter()
+        started = clock()
         step()
-        seconds.append(time.perf_counter() - started)
+        seconds.append(clock() - started)
     if device == "cuda":
         name, megabytes = torch.cuda.get_device_name(), torch.cuda.max_memory_allocated() / 2**20
     else:

@@ -5,9 +5,12 @@ import re
 import subprocess
 import sys
 
+import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
+from cxr.core.findings import FINDINGS
 from cxr.networks.backend import keras
 from tests.conftest import PROJECT, load_script
 
@@ -124,3 +127,78 @@ def test_alarms_measures_a_fault_once_and_tells_what_it_kept(tmp_path, capsys):
         table = script.measured(fault, "films", tmp_path)
     assert tried == ["films"]
     assert table.to_numpy().tolist() == [["a fault", 0.5, "a check", 3, 4, "noted"]]
+
+
+@pytest.fixture
+def peers(tmp_path):
+    """The script, and arguments of it, read as its own: what has no file of its own is small."""
+    script, parsed = load_script("benchmarks/peers.py"), []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(script, "one_side", lambda part, side, arguments: parsed.append(arguments))
+        options = "--side intervals/ours --replicates 3 --plain 3 --batch 4 --size 32 --repeats 2 --nih".split()
+        given = [tmp_path, "--predictions", tmp_path / "p.csv", "--labels", tmp_path / "l.csv", "--work", tmp_path]
+        script.main([*options, *map(str, given)])
+    return script, parsed[0]
+
+
+def test_peers_figures_by_scikit_learn_in_a_loop_are_those_of_our_evaluation(peers):
+    script, arguments = peers
+    random, films = np.random.default_rng(1), 900
+    truth = random.random((films, 6)) < 0.3
+    names = [f"{film:05d}.png" for film in range(films)]
+    scores = 1 / (1 + np.exp(-random.normal(truth - 0.5)))
+    columns = [f"{finding}_prob" for finding in FINDINGS]
+    pd.DataFrame(scores, columns=columns).assign(image=names).to_csv(arguments.predictions, index=False)
+    labels = pd.DataFrame(truth.astype(int), columns=FINDINGS).assign(
+        image=names, patient_id=random.integers(300, size=films), sex=random.choice(["M", "F"], films),
+        view=random.choice(["PA", "AP"], films), age=random.integers(10, 90, films),
+    )  # fmt: skip
+    labels.to_csv(arguments.labels, index=False)
+    for part, lines in (("evaluation", 2), ("intervals", 1)):
+        for side in ("ours", "scikit-learn"):
+            found = script.one_side(part, side, arguments)["seconds"]
+            assert min(found.values()) > 0
+        kept = {path.stem: dict(np.load(path)) for path in arguments.work.glob("*.npz")}
+        said = list(script.PARTS[part][3](kept))
+        differences = [float(number) for line in said for number in re.findall(r"by (\d\.\de-\d+)", line)]
+        assert len(differences) == lines
+        assert max(differences) < 1e-12
+        if part == "evaluation":
+            figures, limits = (int(line.split()[0].replace(",", "")) for line in said)
+            assert figures == 6 * 14 + 6 * 4 * 6 + 6 * 3 * (1 + 2 + 2 + 5) + 6 * 2  # once, points, groups, gaps
+            assert limits > 300
+
+
+def test_peers_films_of_a_folder_reach_the_network_as_they_are_on_disk(peers):
+    script, arguments = peers
+    arguments.films = None
+    films = [np.clip(level + np.arange(48 * 48).reshape(48, 48) % 37, 0, 255) for level in (20, 90, 200, 130, 50)]
+    for number, film in enumerate(films):
+        cv2.imwrite(str(arguments.nih / f"{number}.png"), film.astype(np.uint8))
+    seconds, kept = script.PARTS["feeding"][2]["ours"](arguments)
+    assert sorted(seconds) == ["epoch 1", "epoch 2"]
+    assert kept["grays"] == pytest.approx([film.mean() / 255 for film in films], abs=2e-3)
+
+
+def test_peers_that_are_missing_are_told_and_not_invented(peers, monkeypatch, capsys):
+    script, arguments = peers
+    for module in ("torch", "torchxrayvision"):
+        monkeypatch.setitem(sys.modules, module, None)  # importing it fails
+    for part, side in (("feeding", "torchxrayvision"), ("step", "torchvision"), ("maps", "pytorch-grad-cam")):
+        assert re.fullmatch("no torch(xrayvision)?", script.one_side(part, side, arguments)["missing"])
+    found = {"ours": {"seconds": {"a step": 0.5}}, "torchvision": {"missing": "no torch"}}
+    monkeypatch.setattr(script, "by_turns", lambda *_: (found, {}))
+    script.main(["--only", "step", "maps"])
+    said = capsys.readouterr().out
+    assert "torchvision: not measured (no torch)" in said
+    assert re.search(r"a step +500.0 ms +- +-\n", said)
+    assert "maps: not measured (needs --nih)" in said
+
+
+def test_peers_times_stand_beside_each_other_as_medians_of_turns(peers, monkeypatch, capsys):
+    script, _ = peers
+    rounds = [{"seconds": {"a step": seconds}} for seconds in (0.2, 9, 0.3)]
+    found = {"ours": script.middle(rounds), "torchvision": {"seconds": {"a step": 0.6}}}
+    monkeypatch.setattr(script, "by_turns", lambda *_: (found, {}))
+    script.main(["--only", "step"])
+    assert re.search(r"a step, torchvision +300.0 ms +600.0 ms +2.00\n", capsys.readouterr().out)
