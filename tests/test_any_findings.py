@@ -86,7 +86,7 @@ def own(drawn, tmp_path_factory):
         "OWN_CSV": "clinic/table.csv", "OWN_DATASET_DIR": "clinic", "OWN_COLUMNS": {"path": "Dateiname"},
         "DATASET_CSV_DIR": "", "DATASET_CHEXPERT_TRAIN_CSV_DIR": "", "DATASET_CHEXPERT_VAL_CSV_DIR": "",
     }  # fmt: skip
-    write_files(folder, settings, FINDINGS=["Effusion"], CLASS_NUM=1)
+    write_files(folder, settings, FINDINGS=["Effusion"], CLASS_NUM=1, ENSEMBLE_MEMBERS=["tiny", "tiny@2"])
     return folder, pd.DataFrame(rows), {script: in_process(folder, script) for script in SCRIPTS}
 
 
@@ -126,6 +126,24 @@ def test_one_finding_is_a_whole_pipeline(own):
         assert not re.search(rf"\b{other}\b", card)
         assert not re.search(rf">{other}<", page)
     assert "own table" in card
+
+
+def test_another_training_of_a_network_is_a_member_with_a_seed_and_a_folder_of_its_own(own):
+    folder, _, printed = own
+    family = folder / "models/classification/ensemble"
+    seeds = [json.loads((family / member / "run.json").read_text())["seed"] for member in ("tiny", "tiny@2")]
+    assert seeds == [1, 100_001]
+    one, two, mean = (
+        predictions.read(folder / "predictions.csv")["Effusion_prob"].to_numpy()
+        for folder in (family / "tiny", family / "tiny@2", family)
+    )
+    assert np.abs(one - two).max() > 1e-3
+    logits = [np.log(values / (1 - values)) for values in (one, two, mean)]
+    assert (
+        np.minimum(np.abs((one + two) / 2 - mean).max(), np.abs((logits[0] + logits[1]) / 2 - logits[2]).max()) < 1e-4
+    )
+    assert "tiny@2" in printed["train_Ensemble.sh"]
+    assert "tiny@2" in (family / "report.html").read_text()
 
 
 def test_another_list_of_findings_is_refused_by_name(own):

@@ -61,7 +61,7 @@ def test_a_member_may_be_another_training_of_a_network_with_what_is_said_of_the_
         )
         for member in of_two.members("ensemble")
     ]  # fmt: skip
-    assert of_each == [(96, "none", 16, 4, 5), (96, "none", 8, 9, 6), (96, "drawn", 16, 4, 7)]
+    assert of_each == [(96, "none", 16, 4, 5), (96, "none", 8, 9, 100_005), (96, "drawn", 16, 4, 200_005)]
 
 
 @pytest.mark.parametrize(

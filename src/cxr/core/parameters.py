@@ -262,8 +262,8 @@ class Params(BaseModel):
         return values.get(member, values.get(backbone_of(member), default))
 
     def with_seed_of(self, member: str) -> "Params":
-        """The parameters with the SEED of a member: that of ``xception@3`` is 2 higher."""
-        seed = self.general.seed + training_of(member) - 1
+        """The parameters with the SEED of a member, of ``xception@2`` one that no neighbouring SEED is."""
+        seed = (self.general.seed + 100_000 * (training_of(member) - 1)) % 2**32
         return self.model_copy(update={"general": self.general.model_copy(update={"seed": seed})})
 
     def pack_sizes(self) -> tuple[int, ...]:
