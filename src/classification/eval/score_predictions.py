@@ -61,8 +61,8 @@ def main(argv=None):
     names = html_page.distinct_names([model.name for model in models])
     files = AGGREGATES if arguments.aggregates else FILES
     made = [f"{name}/{file}" for name in names for file in files] if len(models) > 1 else list(files)
+    own = OwnFiles(arguments.out, [*made, "comparison.json"])  # only now: wrong input leaves no folder behind
     made += ["comparison.json"] if len(models) > 1 else []
-    own = OwnFiles(arguments.out, made)  # only now: wrong input leaves no folder behind
     differences = [
         {"first": names[0], "second": name, **compare(models[0], model, params, (names[0], name))}
         for name, model in zip(names[1:], models[1:], strict=True)
