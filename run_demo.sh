@@ -24,7 +24,7 @@ else
 The demo in nine parts, and minutes of each on two free cores of an AMD EPYC (2026-11-27; docs/demo.md: how they were found):
   1 drawing films        1      4 evaluation, Ensemble    2      7 evaluation, Efficientnet  1
   2 preparation          3      5 maps, Ensemble          4      8 maps, Efficientnet        2
-  3 training, Ensemble  18      6 training, Efficientnet  2      9 thumbnails                1
+  3 training, Ensemble  18      6 training, Efficientnet  5      9 thumbnails                1
 A look at every picture and page in less than five minutes: bash run_demo.sh --quick
 END
 fi
