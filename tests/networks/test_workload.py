@@ -42,6 +42,13 @@ def test_memory_of_a_step_is_what_its_layers_keep_of_each_film_and_what_the_opti
     assert workload.training_bytes(model, 3, half) == 2 * 3 * of_film + 4 * 3 * learned
 
 
+def test_of_a_separable_convolution_what_lies_between_its_two_is_kept_too():
+    film = keras.Input((4, 4, 3))
+    model = keras.Model(film, keras.layers.SeparableConv2D(5, 3, padding="same", use_bias=False)(film))
+    learned = 9 * 3 + 3 * 5
+    assert workload.training_bytes(model, 1, tiny_params()) == 4 * (16 * (3 + 5) + 4 * learned)
+
+
 def test_recomputing_keeps_less_and_grows_slower_with_the_batch():
     classifier = classifiers.build_classifier("densenet121", params := tiny_params(DENSENET_INPUT_SIZE=64))
     again = tiny_params(DENSENET_INPUT_SIZE=64, RECOMPUTE=True)

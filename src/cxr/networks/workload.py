@@ -61,7 +61,10 @@ def _kept(layer) -> int:
     """Numbers of a film that a layer keeps for the backward pass."""
     if type(layer).__name__ in NOT_KEPT:
         return 0
-    return sum(int(np.prod(output.shape[1:], dtype=np.int64)) for output in keras.tree.flatten(layer.output))
+    kept = sum(int(np.prod(output.shape[1:], dtype=np.int64)) for output in keras.tree.flatten(layer.output))
+    if isinstance(layer, keras.layers.SeparableConv2D):  # what lies between its two convolutions too
+        kept += kept // layer.output.shape[-1] * layer.input.shape[-1]
+    return kept
 
 
 def batch_advice(classifier: keras.Model, params: Params, has: int | None) -> str:
