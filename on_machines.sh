@@ -115,10 +115,12 @@ while [ "$number" -gt 0 ]; do
     read -r which host status <&3
     if [ "$status" -ne 0 ]; then
         stop
+        again="The same command goes on after the last whole epoch."
         case $status in
-            6) advice="It was to end. The same command goes on after the last whole epoch." ;;
+            6) advice="It was to end. $again" ;;
             2 | 4) advice="Its error stands above." ;; # wrong input, or another run is writing there
-            *) advice="The same command goes on after the last whole epoch." ;;
+            255) advice="ssh did not reach it, or the process there was killed. $again" ;;
+            *) advice=$again ;;
         esac
         echo "error: process $which on $host ended with exit status $status; the other processes were stopped. $advice" >&2
         exit "$status"

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HEAD, NODES = "head", ("node1", "node2")
@@ -70,7 +71,8 @@ class Machines:
     """The machines of this world, up, and the daemons that were started on them; `close` ends these."""
 
     def __init__(self):
-        memory(Path("/run"))
+        for folder in (Path("/run"), Path("/var/log")):
+            memory(folder)
         PLACE.mkdir()
         os.environ["TMPDIR"] = str(PLACE)
         self.daemons: list[subprocess.Popen] = []
@@ -145,6 +147,11 @@ class Machines:
         self.daemon(HEAD, "slurmctld", "-D")
         for node in NODES:
             self.daemon(node, "slurmd", "-D", "-N", node)
+        idle = ["sinfo", "--noheader", "--states=idle", "--format=%D"]
+        until = time.monotonic() + 60
+        while subprocess.run(idle, capture_output=True, text=True).stdout.strip() != str(len(NODES)):
+            assert time.monotonic() < until, "SLURM's nodes did not come up within 60 s"
+            time.sleep(0.5)
 
 
 # Without control groups, which a container may not have. KillWait: seconds from SIGTERM to SIGKILL, SLURM's own default.

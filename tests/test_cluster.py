@@ -1,5 +1,6 @@
 """A Dask scheduler and four workers on this machine: three of the workers are killed while they hold films."""
 
+import functools
 import json
 import os
 import shutil
@@ -30,6 +31,10 @@ distributed = pytest.importorskip("distributed", reason="Dask is not installed (
 FILMS = 44
 STEPS_SECONDS = 900  # that a step may take to begin, those before it included
 SCORES = "models/classification/ensemble/tiny"
+PARTS = (  # what the steps write to
+    *(f"data/classification/.cxr-part*.{name}.npy" for name in ("lung_masks", "images_32")),
+    f"{SCORES}/.cxr-part*.cams.npy",
+)
 COMPARED = (
     *(f"data/classification/{name}" for name in ("lung_masks.npy", "lung_masks.csv", "images_32.npy", "images_32.csv")),
     *(f"{SCORES}/{name}" for name in ("predictions.csv", "predictions_blanked.csv", "randomisation.csv", "cams.npy")),
@@ -66,16 +71,24 @@ def write_data(folder) -> None:
     classifiers.build_classifier("tiny", params).save(folder / SCORES / "model.keras")
 
 
-def run(folder, *more) -> None:
-    """Steps 4, 5 and evaluation, the member's record between them."""
+def steps(folder, *more) -> list:
+    """Calls: steps 4 and 5, and evaluation, which writes the member's record first."""
     given = [f"--settings={folder}/SETTINGS.json", f"--params={folder}/PARAMS.json", *more]
-    for step in ("etl/4_mask_lungs.py", "etl/5_pack_arrays.py"):
-        load_script(f"src/classification/{step}").main(given)
     settings = configuration.load_settings(folder / "SETTINGS.json")
-    made_from = {"pack": artifacts.origin(settings.pack(32).with_suffix(".json"), "-")}
-    made_from["split"] = artifacts.digest(settings.split_csv)
-    artifacts.write_json({"made_from": made_from}, folder / SCORES / "run.json")
-    load_script("src/classification/eval/evaluate.py").main(["ensemble", *given])
+
+    def evaluate():
+        made_from = {"pack": artifacts.origin(settings.pack(32).with_suffix(".json"), "-")}
+        made_from["split"] = artifacts.digest(settings.split_csv)
+        artifacts.write_json({"made_from": made_from}, folder / SCORES / "run.json")
+        load_script("src/classification/eval/evaluate.py").main(["ensemble", *given])
+
+    numbered = [load_script(f"src/classification/etl/{name}.py") for name in ("4_mask_lungs", "5_pack_arrays")]
+    return [*(functools.partial(script.main, given) for script in numbered), evaluate]
+
+
+def run(folder, *more) -> None:
+    for step in steps(folder, *more):
+        step()
 
 
 @contextmanager
@@ -153,11 +166,9 @@ def folders(tmp_path_factory):
         patch.setattr(masking, "SHARD", 4)
         patch.setattr(scoring, "SHARD", 1)  # batches
         addresses = {pid: address for address, pid in client.run(os.getpid).items()}
-        parts = ("data/classification/.cxr-part*.lung_masks.npy", "data/classification/.cxr-part*.images_32.npy",
-                 f"{SCORES}/.cxr-part*.cams.npy")  # fmt: skip
         watching = [
             kill_half_way(client, victim, addresses[victim.pid], there, part, held)
-            for victim, part in zip(workers, parts, strict=False)
+            for victim, part in zip(workers, PARTS, strict=False)
         ]
         run(there, f"--scheduler={address}")
         for thread in watching:
