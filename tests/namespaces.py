@@ -34,7 +34,7 @@ def missing(tools: dict[str, str] = TOOLS) -> str:
     if os.geteuid() != 0:
         return "needs root"
     refused = subprocess.run([*WORLD, "ip", "link", "add", "one", "type", "veth"], capture_output=True, text=True)
-    return refused.returncode and f"no namespaces here: {refused.stderr.strip()}" or ""
+    return f"no namespaces here: {refused.stderr.strip()}" if refused.returncode else ""
 
 
 def in_a_world(*command) -> int:
@@ -154,7 +154,7 @@ class Machines:
             time.sleep(0.5)
 
 
-# Without control groups, which a container may not have. KillWait: seconds from SIGTERM to SIGKILL, SLURM's own default.
+# Without control groups, which a container may not have. KillWait: seconds from SIGTERM to SIGKILL, SLURM's default.
 SLURM = """ClusterName=machines
 SlurmctldHost={head}
 SlurmUser=root
