@@ -342,6 +342,7 @@ CHECKS = {
 def inside(chosen: list[str]) -> int:
     """Exit status of the checks, each of which is made though another failed."""
     os.environ["KERAS_BACKEND"] = "jax"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and hand that on
     machines, failed = Machines(), 0
     try:
         for name in chosen:
