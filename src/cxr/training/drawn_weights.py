@@ -18,7 +18,8 @@ from cxr.evaluation import metrics
 from cxr.networks import backend, classifiers, film_batches, inference, recomputation, saved_models
 from cxr.preparation.drawn_films import drawn_films
 from cxr.synthetic import labelled, randomised
-from cxr.training import epoch_callback, loop, losses, run_records
+from cxr.training import epoch_callback, loop, losses, run_records, tracking
+from cxr.training.time_limit import TimeLimit
 
 FAMILY = "drawn"  # the folder of these networks, beside those of the families
 VAL_SHARE = 0.05  # of the films, by which the best epoch is chosen
@@ -71,7 +72,9 @@ def identity_of(params: Params, member: str) -> dict[str, Any]:
     }
 
 
-def network(settings: Settings, params: Params, member: str, say: Callable[[str], None]) -> Path:
+def network(
+    settings: Settings, params: Params, member: str, say: Callable[[str], None], limit: TimeLimit | None = None
+) -> Path:
     """The network of a member that learned from drawn films: trained, or resumed, where it is not there.
 
     Raises
@@ -116,8 +119,10 @@ def network(settings: Settings, params: Params, member: str, say: Callable[[str]
         }
 
     every_epoch = epoch_callback.EveryEpoch(folder, classifier, score, "val_auroc", own, batches, identity)
-    outcome = loop.fit(logits, losses.masked_cross_entropy(positive), batches, every_epoch, epochs, own, say)
+    every_epoch.name = f"{member} on drawn films"
+    outcome = loop.fit(logits, losses.masked_cross_entropy(positive), batches, every_epoch, epochs, own, say, limit)
     run_records.finish(folder, run_records.run_record(own, device, identity, outcome))
+    tracking.log_training(own, folder)
     say(f"first weights: val_auroc {outcome['best']:.4f} on drawn films, {outcome['seconds']} s -> {path}")
     return path
 
