@@ -37,6 +37,8 @@ def test_it_ends_within_the_hours_that_one_has_and_goes_on(tmp_path):
     told = "asked to by SIGUSR1; epoch 1 of 3 of tiny on drawn films is whole and kept. Go on with: the command"
     with pytest.raises(Ended, match=told):
         drawn_weights.network(settings, params, "tiny", say, limit)
+    with pytest.raises(InputError, match=r"^DRAWN_EPOCHS is 4, and .* 1 epoch of a run of 3.*train anew\.$"):
+        drawn_weights.network(settings, tiny_params(**FEW | {"DRAWN_EPOCHS": 4}), "tiny", said.append)
     assert limit.advanced  # exit status 6, and not 2, at which a chain of jobs would end
     drawn_weights.network(settings, params, "tiny", said.append)
     assert "  resumed after epoch 1" in said
