@@ -19,6 +19,11 @@ ops = keras.ops
 LAST = "logits"  # the layer that learns while FREEZE holds all others
 
 
+def warmup_of(steps: int, params: Params) -> int:
+    """Of so many batches, those in which a cosine's rate rises first: Adam's first steps are its wildest."""
+    return min(100 * params.training.gradient_accumulation, steps // 10)
+
+
 def make_optimizer(params: Params, steps: int):
     """The optimizer with its learning rate; cosine falls to 1 % over all steps, plateau is moved by `EveryEpoch`.
 
@@ -43,8 +48,7 @@ def make_optimizer(params: Params, steps: int):
             "(CUDA_VISIBLE_DEVICES), or use KERAS_BACKEND=jax."
         )
     if training.schedule == "cosine":
-        # A short rise first: Adam's first steps are its wildest.
-        warmup = min(100 * training.gradient_accumulation, steps // 10)
+        warmup = warmup_of(steps, params)
         rate = keras.optimizers.schedules.CosineDecay(
             rate * 0.1 if warmup else rate, max(1, steps - warmup), alpha=0.01,
             warmup_target=rate if warmup else None, warmup_steps=warmup,
