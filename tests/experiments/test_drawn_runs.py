@@ -103,6 +103,8 @@ def test_a_run_is_done_once_and_again_where_its_first_weights_are_others(setting
     assert drawn_runs.step_of(run, other, params).is_current()
     assert not drawn_runs.step_of(without, other, params).is_current()
     assert not drawn_runs.step_of(run, plan, tiny_params(LEARNING_RATE=0.5)).is_current()
+    finer = planned(settings, "--folds", "1", "--percent", "100", OUTPUT_STRIDE=16)
+    assert not drawn_runs.step_of(run, finer, params).is_current()
 
 
 def test_shares_that_are_none_and_a_split_without_test_films_are_refused(settings, tmp_path):
