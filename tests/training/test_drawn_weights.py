@@ -105,6 +105,7 @@ def test_it_is_made_once(made):
     ("changes", "same"),
     [
         ({"EPOCHS": 7, "LEARNING_RATE": 0.5, "FLIP": 0.5, "FREEZE": 1}, True),  # of the training on real films
+        ({"FREEZE_LEARNING_RATE": 0.5, "PLATEAU_PATIENCE": 7, "PLATEAU_FACTOR": 0.9}, True),
         ({"DRAWN_FILMS": 21}, False),
         ({"SEED": 2}, False),
         ({"LUNG_MASKING": "crop"}, False),

@@ -12,7 +12,7 @@ import numpy as np
 from cxr.core import locks, process_group
 from cxr.core.artifacts import as_json
 from cxr.core.errors import InputError, counted
-from cxr.core.parameters import AugmentParams, Params
+from cxr.core.parameters import AugmentParams, Params, TrainParams
 from cxr.core.settings import Settings
 from cxr.evaluation import metrics
 from cxr.networks import backend, classifiers, film_batches, inference, recomputation, saved_models
@@ -26,6 +26,9 @@ VAL_SHARE = 0.05  # of the films, by which the best epoch is chosen
 # Its own, whatever the real films need: from random weights, to the end of the falling rate.
 TRAINING = {"optimizer": "adamw", "learning_rate": 1e-3, "schedule": "cosine", "early_stopping_patience": 0}
 TRAINING |= {"freeze": "none", "class_weights": "balanced"}
+# What then has no effect: as it is by default, so that a change of it trains no other network.
+UNUSED = ("freeze_learning_rate", "plateau_patience", "plateau_factor")
+TRAINING |= {key: TrainParams.model_fields[key].default for key in UNUSED}
 # As usual, for the drawn films are randomised already; not mirrored, for hearts lie on the left.
 AUGMENTATION = AugmentParams(FLIP=0.0)
 
