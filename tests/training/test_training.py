@@ -431,6 +431,20 @@ def test_a_frozen_backbone_keeps_weights_and_means_while_the_last_layer_learns(t
     assert pd.read_csv(tmp_path / "run/log.csv")["learning_rate"].tolist() == [0.5] * 4
 
 
+def test_a_frozen_backbone_drops_no_blocks_at_random(tmp_path, first_weights, monkeypatch):
+    def dropping(**options):
+        inner = classifiers._tiny(**options)
+        return keras.Model(inner.inputs, keras.layers.Dropout(0.4, name="block_drop")(inner.output), name="tiny")
+
+    monkeypatch.setitem(classifiers.APPLICATIONS, "tiny", (dropping, classifiers.SYMMETRIC))
+    run, seen = Run(tmp_path / "run", FREEZE=2, **first_weights | {"EARLY_STOPPING_PATIENCE": 0}), []
+    score = run.every_epoch.score
+    dropouts = [run.model.get_layer(name) for name in ("block_drop", "dropout")]
+    run.every_epoch.score = lambda: seen.append([layer.rate for layer in dropouts]) or score()
+    run.fit()
+    assert seen == [[0.0, 0.5]] * 2 + [[0.4, 0.5]] * 2
+
+
 def test_fine_tuning_follows_so_many_frozen_epochs_with_a_rate_and_patience_of_its_own(tmp_path, first_weights):
     run = Run(tmp_path / "run", [0.9, 0.8, 0.7, 0.6], FREEZE=2, FREEZE_LEARNING_RATE=0.25, **first_weights)
     before = without_last(run.model)

@@ -16,7 +16,7 @@ from cxr.training.epoch_callback import Echo, EveryEpoch, Within
 from cxr.training.time_limit import TimeLimit
 
 ops = keras.ops
-LAST = "logits"  # the layer that learns while FREEZE holds all others
+HEAD = ("dropout", "logits")  # what FREEZE does not hold
 
 
 def warmup_of(steps: int, params: Params) -> int:
@@ -108,12 +108,15 @@ def fit(
         track = functools.partial(_track, params, every_epoch.folder)
         callbacks.insert(1, keras.callbacks.LambdaCallback(on_epoch_end=track))
     stages = [stage for stage in stages_of(params, epochs) if every_epoch.saved_epoch() <= stage[1]]
-    first, state = None, every_epoch.state
+    first, state, layers = None, every_epoch.state, every_epoch.best_model.layers
+    rates = {layer.name: layer.rate for layer in layers if isinstance(layer, keras.layers.Dropout)}
     with backend.scope():
         for begin, end, own in stages:
-            # Of batch normalisation this is inference mode too, in Keras.
-            for layer in every_epoch.best_model.layers:
-                layer.trainable = own.training.freeze == "none" or layer.name == LAST
+            for layer in layers:
+                # Of batch normalisation this is inference mode too, in Keras; of blocks that EfficientNet drops not.
+                layer.trainable = own.training.freeze == "none" or layer.name in HEAD
+                if layer.name in rates:
+                    layer.rate = rates[layer.name] if layer.trainable else 0.0
             every_epoch.parameters = own
             optimizer = make_optimizer(own, (end - begin) * len(batches))
             model.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
