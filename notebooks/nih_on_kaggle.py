@@ -163,13 +163,26 @@ print("goes on from", earlier[0] if earlier else "nothing: a first run")
 
 
 def keep():
-    """What the next run goes on from. Names that begin with a dot, of unfinished trainings, in a file without one."""
+    """What the next run goes on from: where the machine's disk is kept, names that begin with a dot, of unfinished
+    trainings, in a file without one; else copies elsewhere."""
     hidden = [path.relative_to(here) for path in sorted(here.rglob(".cxr-backup"))]
-    if hidden:
+    if hidden and not KEPT:
         run("tar", "-cf", here / "unfinished.tar", "-C", here, *hidden)
     if KEPT:
-        (KEPT / "run").mkdir(parents=True, exist_ok=True)
-        run(*copy, "--update", here, KEPT / "run")
+        copy_whole(here, KEPT / "run/xray")
+
+
+def copy_whole(folder, kept):
+    """Copy what is new. A machine that vanishes meanwhile leaves files that are whole, and of a state its weights."""
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    for name in sorted(files, key=lambda name: name.name in ("state.json", "run.json")):
+        (kept / name).parent.mkdir(parents=True, exist_ok=True)
+        if not (kept / name).exists() or (folder / name).stat().st_mtime > (kept / name).stat().st_mtime:
+            shutil.copy2(folder / name, kept / "part")
+            os.replace(kept / "part", kept / name)
+    for path in kept.rglob("epoch_*.weights.h5"):  # of epochs before
+        if path.relative_to(kept) not in files:
+            path.unlink()
 
 
 # %%
