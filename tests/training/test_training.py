@@ -706,6 +706,15 @@ class TestAroundAnEpoch:
             Epochs(tmp_path, [NAN], losses=[NAN]).run()
         assert not (tmp_path / "model.keras").exists()
 
+    @pytest.mark.parametrize("loss", [NAN, math.inf])
+    def test_a_loss_that_was_no_number_in_one_batch_ends_nothing(self, tmp_path, loss):
+        run = Epochs(tmp_path, [0.5])
+        run.every_epoch.on_epoch_begin(0)
+        run.every_epoch.on_epoch_end(0, {"loss": loss})  # in float16, whose optimizer leaves such a batch out
+        assert np.isnan(run.log["loss"][0])
+        again = Epochs(tmp_path, [0.5])
+        assert again.every_epoch.resume(again.model) == 1
+
     def test_the_log_has_a_row_an_epoch(self, tmp_path):
         log = Epochs(tmp_path, [0.5, 0.8, NAN], losses=[3.0, 2.0, 1.0]).run().log
         assert list(log.columns) == ["epoch", "loss", "val_loss", "val_auroc", "learning_rate", "seconds"]
