@@ -44,6 +44,15 @@ def test_it_ends_within_the_hours_that_one_has_and_goes_on(tmp_path):
     assert "  resumed after epoch 1" in said
 
 
+def test_a_network_of_drawn_films_that_diverges_says_so_and_not_its_rate_which_is_its_own(tmp_path, monkeypatch):
+    def predictor(model, pack, rows, params):
+        return lambda: np.full((len(rows), 6), np.nan)
+
+    monkeypatch.setattr(drawn_weights.inference, "predictor", predictor)
+    with pytest.raises(InputError, match=r'drawn films diverged.* set "PRECISION": "float32", or name other'):
+        drawn_weights.network(settings_in(tmp_path), tiny_params(**FEW), "tiny", lambda _: None)
+
+
 def test_a_member_is_trained_in_its_own_precision_whatever_the_drawn_network_s_is(tmp_path, monkeypatch):
     settings, seen = settings_in(tmp_path), []
     params = tiny_params(**FEW | {"PRECISION": "mixed_bfloat16"})

@@ -130,7 +130,10 @@ def classifier_score(
     def score() -> dict[str, Any]:
         probabilities = predict()
         if not np.isfinite(probabilities).all():
-            raise InputError("training diverged: probabilities are no numbers. Lower LEARNING_RATE in PARAMS.json.")
+            raise InputError(
+                "training diverged: probabilities are no numbers. Lower LEARNING_RATE in PARAMS.json; in half "
+                'precision try "PRECISION": "float32".'
+            )
         each = {
             f"val_auroc_{finding}": metrics.mean_auroc(truth[:, [f]], probabilities[:, [f]])
             for f, finding in enumerate(findings)

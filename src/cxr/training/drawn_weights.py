@@ -116,6 +116,11 @@ def network(
 
     def score() -> dict[str, float]:
         found = predict()
+        if not np.isfinite(found).all():
+            raise InputError(
+                "training on drawn films diverged: probabilities are no numbers. In PARAMS.json set "
+                '"PRECISION": "float32", or name other first weights in WEIGHTS.'
+            )
         return {
             "val_loss": losses.cross_entropy(truth[val], found, positive),
             "val_auroc": metrics.mean_auroc(truth[val], found),
