@@ -35,6 +35,7 @@ from pathlib import Path
 REPOSITORY = ""  # where this project is, such as https://github.com/NAME/PROJECT; what git clone takes
 HOURS = 11.0  # of this run, from here; Kaggle stops one after 12 and keeps nothing of it then
 RESERVE = 1.5  # of these, for evaluation and pictures
+PIECE = 1.0  # where results are kept elsewhere: of training, from copy to copy; more than an epoch takes
 FAMILIES = ["Ensemble", "Efficientnet"]
 # What differs from PARAMS.json. 112,120 films make a pack of 7.3 GB at 256 px and masks of 4.1 GB at 192: of the 20 GB
 # that Kaggle keeps, and of the 15 that Drive has for nothing, that leaves enough for the networks.
@@ -220,7 +221,7 @@ show(data / "preview_masks.png", *sorted(data.glob("preview_[0-9]*.png")))
 def train(family):
     """Train, in pieces where what is done must be kept elsewhere; whether all of it is trained now."""
     while (left := (end - time.time()) / 3600 - RESERVE) > 0:
-        hours = f"{min(left, 1) if KEPT else left:.3f}"
+        hours = f"{min(left, PIECE) if KEPT else left:.3f}"
         status = run("sh", PROJECT / f"train_{family}.sh", *files, "--hours", hours, must=False)
         keep()
         if status != 6 or not KEPT:  # 6: to be gone on with

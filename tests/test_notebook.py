@@ -248,8 +248,8 @@ def test_a_machine_that_vanishes_while_it_copies_leaves_what_can_be_gone_on_with
 @pytest.mark.parametrize(
     ("kept", "statuses", "hours", "done"),
     [
-        (True, [6, 6, 0], [1, 1, 1], ["Ensemble"]),
-        (True, [6, 2], [1, 1], []),
+        (True, [6, 6, 0], [2, 2, 2], ["Ensemble"]),
+        (True, [6, 2], [2, 2], []),
         (False, [0], [100], ["Ensemble"]),
         (False, [6], [100], []),
         (False, [5], [100], []),
@@ -260,7 +260,13 @@ def test_training_goes_on_in_pieces_where_it_is_kept_elsewhere_and_an_error_ends
     tmp_path, kept, statuses, hours, done
 ):
     given, asked = names_of_cell(0), []
-    given |= {"FAMILIES": ["Ensemble"], "KEPT": tmp_path if kept else None, "RESERVE": 0, "PROJECT": tmp_path}
+    given |= {
+        "FAMILIES": ["Ensemble"],
+        "KEPT": tmp_path if kept else None,
+        "RESERVE": 0,
+        "PROJECT": tmp_path,
+        "PIECE": 2,
+    }
     given |= {"end": time.time() + 3600 * 100, "files": (), "models": tmp_path}
     given |= {"run": lambda *words, must: asked.append(round(float(words[-1]))) or statuses[len(asked) - 1]}
     given = names_of_cell(7, **given | {"keep": lambda: None, "show": lambda *paths: None})
