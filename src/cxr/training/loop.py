@@ -112,11 +112,7 @@ def fit(
     rates = {layer.name: layer.rate for layer in layers if isinstance(layer, keras.layers.Dropout)}
     with backend.scope():
         for begin, end, own in stages:
-            for layer in layers:
-                # Of batch normalisation this is inference mode too, in Keras; of blocks that EfficientNet drops not.
-                layer.trainable = own.training.freeze == "none" or layer.name in HEAD
-                if layer.name in rates:
-                    layer.rate = rates[layer.name] if layer.trainable else 0.0
+            _freeze(layers, rates, own)
             every_epoch.parameters = own
             optimizer = make_optimizer(own, (end - begin) * len(batches))
             model.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
@@ -139,6 +135,15 @@ def fit(
                     batches, initial_epoch=state["epoch"], epochs=end, callbacks=callbacks, verbose=0, shuffle=False
                 )
     return _outcome(state, first, time.perf_counter() - started, len(batches) * batches.batch_size)
+
+
+def _freeze(layers, rates: dict[str, float], params: Params) -> None:
+    """Let the layers learn that FREEZE lets; ``rates``: of those that drop at random, by name."""
+    for layer in layers:
+        # Of batch normalisation this is inference mode too, in Keras; of blocks that EfficientNet drops it is not.
+        layer.trainable = params.training.freeze == "none" or layer.name in HEAD
+        if layer.name in rates:
+            layer.rate = rates[layer.name] if layer.trainable else 0.0
 
 
 def _track(params: Params, folder: Path, epoch: int, logs: dict[str, float]) -> None:
