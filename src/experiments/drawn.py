@@ -32,7 +32,7 @@ def main(argv=None):
     from cxr.training import drawn_weights, repeated
 
     network = repeated.Repeated(member, params)
-    first_of, left_out = network.had(arguments.first or drawn_runs.FIRST, asked=arguments.first is not None)
+    first_of, left_out = network.available(arguments.first or drawn_runs.FIRST, asked=arguments.first is not None)
     plain, params = params, network.params  # in its precision
     planned = drawn_runs.plan(arguments, settings, params, member, first_of)
     locks.hold(planned.folder)

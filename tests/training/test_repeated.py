@@ -44,11 +44,11 @@ def test_weights_can_be_scored_without_training(network, pack):
 
 
 def test_first_weights_that_cannot_be_had_are_told_or_refused(network):
-    found, missing = network.had(["none", "imagenet"], asked=False)  # tiny has none of ImageNet
+    found, missing = network.available(["none", "imagenet"], asked=False)  # tiny has none of ImageNet
     assert list(found) == ["none"]
     assert "Without first weights of imagenet, which cannot be had here: WEIGHTS: 'imagenet'" in missing[0]
     with pytest.raises(InputError, match="could not be loaded for tiny"):
-        network.had(["imagenet"], asked=True)
+        network.available(["imagenet"], asked=True)
 
 
 def test_each_training_weighs_its_own_positives():

@@ -42,11 +42,11 @@ class Repeated:
         self.logits.compile(optimizer=optimizer, loss=_weighted_loss, jit_compile=jit)
         self.optimizer = self.logits.optimizer  # in float16 Keras' wrapper, whose scale of the loss is no zero
         self.optimizer.build(self.logits.trainable_variables)
-        self.unused = [ops.convert_to_numpy(variable) for variable in self.optimizer.variables]
+        self.fresh = [ops.convert_to_numpy(variable) for variable in self.optimizer.variables]
         self.scored = keras.Model(self.classifier.input, self.classifier.output)
         self.scored.compile(jit_compile=jit)
 
-    def had(self, firsts: Sequence[str], asked: bool) -> tuple[dict[str, Any], list[str]]:
+    def available(self, firsts: Sequence[str], asked: bool) -> tuple[dict[str, Any], list[str]]:
         """First weights that can be had, with what they depend on, and a word on those that cannot.
 
         Raises
@@ -87,7 +87,7 @@ class Repeated:
         """Train from first weights on rows (n,) of a pack, with labels ``truth`` (n, F); NaN = not known."""
         params = self.params
         self.classifier.set_weights(first)
-        for variable, value in zip(self.optimizer.variables, self.unused, strict=True):
+        for variable, value in zip(self.optimizer.variables, self.fresh, strict=True):
             variable.assign(value)
         positive = np.broadcast_to(losses.class_weights(truth, params), truth.shape)
         batches = FilmBatches(
