@@ -213,6 +213,7 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tmp_path, options
     outcome = resumed.fit()
     assert outcome["resumed_from"] == 2
     assert outcome["best_epoch"] == 1
+    assert outcome["seconds"] == pytest.approx(pd.read_csv(tmp_path / "cut/log.csv")["seconds"].sum())
     exact = keras.backend.backend() == "tensorflow"
     for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=0 if exact else 1e-5, atol=0 if exact else 1e-6)

@@ -99,7 +99,8 @@ def fit(
     Returns
     -------
     dict
-        ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
+        ``seconds`` of all epochs, also of earlier calls, ``films_per_second`` of this one, ``epochs``, ``best_epoch``,
+        ``best``, ``resumed_from``.
     """
     limit = limit or TimeLimit()
     within = Within(say, limit, every_epoch.name, epochs)
@@ -151,10 +152,10 @@ def _track(params: Params, folder: Path, epoch: int, logs: dict[str, float]) -> 
 
 
 def _outcome(state: dict[str, Any], first: int, seconds: float, epoch_films: int) -> dict[str, Any]:
-    """What `fit` returns; ``epoch_films`` with those that fill up the last batch."""
+    """What `fit` returns; ``seconds`` of this call, ``epoch_films`` with those that fill up the last batch."""
     films = (state["epoch"] - first) * epoch_films
     return {
-        "seconds": round(seconds, 1),
+        "seconds": round(sum(row["seconds"] for row in state["log"]), 1),
         "films_per_second": round(films / seconds, 2) if films else None,
         "epochs": state["epoch"],
         "best_epoch": state["best_epoch"],
