@@ -45,7 +45,7 @@ def read_layers(path: Path) -> Layers:
     """
     state, prefix = _state(read_tensors(path), path)
     layers: Layers = {}
-    for key, values in state.items():
+    for key, values in dict.items(state):  # not its own method, for which a file may have put something else
         if not isinstance(key, str):
             continue
         layer, _, which = key.removeprefix(prefix).rpartition(".")
@@ -62,12 +62,12 @@ def read_layers(path: Path) -> Layers:
 
 def _state(content: Any, path: Path) -> tuple[dict[str, Any], str]:
     """The one dict with a DenseNet's tensors, the file's or one within it, and what its names begin with."""
-    dicts = [content, *content.values()] if isinstance(content, dict) else []
+    dicts = [content, *dict.values(content)] if isinstance(content, dict) else []
     found = [
         (part, key.removesuffix(FIRST))
         for part in dicts
         if isinstance(part, dict)
-        for key, values in part.items()
+        for key, values in dict.items(part)
         if isinstance(key, str) and f".{key}".endswith(f".{FIRST}") and getattr(values, "ndim", 0) == 4
     ]
     if len(found) != 1:
