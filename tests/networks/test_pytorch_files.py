@@ -125,6 +125,12 @@ def test_a_tensor_of_a_tensor_that_repeats_a_number_reads_nothing_beyond(tmp_pat
     assert "a tensor is not of a storage" in refused(tmp_path / "a.pt", archive_of(beyond))
 
 
+@pytest.mark.parametrize("again", [b"\x85" * 200_000, b"2\x86" * 40], ids=["one in one", "two in two"])
+def test_tuples_of_tuples_without_end_are_refused_and_end_nothing(tmp_path, again):
+    pickled = b"\x80\x02})" + again + b"K\x01s."  # {((((),),),): 1}, and what doubles with each
+    assert "a tuple in it is too large" in refused(tmp_path / "a.pt", zipped(pickled))
+
+
 def test_what_is_no_such_file_or_a_part_of_one_is_told(tmp_path):
     whole = zlib.decompress(base64.b64decode(BEFORE_1_6))
     for content in (b"", b"not a pickle", whole[: len(whole) // 2], whole[:-4], zipped(b"")):

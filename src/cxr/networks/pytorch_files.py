@@ -25,6 +25,8 @@ STORAGES = {
     "BoolStorage": "BOOL",
 }  # fmt: skip
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how PyTorch's files before version 1.6 begin
+TUPLES = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
+LARGEST_TUPLE = 10_000  # parts, those of tuples within it among them; PyTorch's have ten
 LONGEST_HEADER = 100_000_000  # bytes of JSON, as the safetensors package has it
 
 
@@ -78,15 +80,32 @@ def _safetensors(file: BinaryIO, length: int) -> dict[str, np.ndarray]:
     return tensors
 
 
+def _small(load: Callable) -> Callable:
+    """What makes a tuple, refusing one of tuples of tuples …: hashed as a key, it would end Python, or never end."""
+
+    def checked(unpickler: "_Unpickler") -> None:
+        load(unpickler)
+        made, sizes = unpickler.stack[-1], unpickler.sizes
+        size = 1 + sum(sizes[id(part)][0] if id(part) in sizes else 1 for part in made)
+        if size > LARGEST_TUPLE:
+            raise pickle.UnpicklingError("a tuple in it is too large")
+        sizes[id(made)] = size, made  # which stays, and its id with it
+
+    return checked
+
+
 class _Unpickler(pickle._Unpickler):
     """Only tensors and what holds them. All that a file may call is made anew for it, in `find_class`.
 
     Python's own and not the one in C, whose memo is an array: a number in the file would make it as long as memory has.
     """
 
+    dispatch = pickle._Unpickler.dispatch | {code[0]: _small(pickle._Unpickler.dispatch[code[0]]) for code in TUPLES}
+
     def __init__(self, file: BinaryIO, storage: Callable[[str, str, int], np.ndarray]):
         super().__init__(file, encoding="utf-8")  # names that Python 2 wrote are bytes
         self.storage = storage
+        self.sizes: dict[int, tuple[int, tuple]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         def rebuild_tensor(values: np.ndarray, offset: int, shape: tuple, strides: tuple, *_) -> np.ndarray:
