@@ -35,6 +35,7 @@ from pathlib import Path
 REPOSITORY = ""  # where this project is, such as https://github.com/NAME/PROJECT; what git clone takes
 HOURS = 11.0  # of this run, from here; Kaggle stops one after 12 and keeps nothing of it then
 RESERVE = 1.5  # of these, for evaluation and pictures
+PIECE = 1.0  # where results are kept elsewhere: of training, from copy to copy; more than an epoch takes
 FAMILIES = ["Ensemble", "Efficientnet"]
 # What differs from PARAMS.json. 112,120 films make a pack of 7.3 GB at 256 px and masks of 4.1 GB at 192: of the 20 GB
 # that Kaggle keeps, and of the 15 that Drive has for nothing, that leaves enough for the networks.
@@ -163,13 +164,26 @@ print("goes on from", earlier[0] if earlier else "nothing: a first run")
 
 
 def keep():
-    """What the next run goes on from. Names that begin with a dot, of unfinished trainings, in a file without one."""
+    """What the next run goes on from: where the machine's disk is kept, names that begin with a dot, of unfinished
+    trainings, in a file without one; else copies elsewhere."""
     hidden = [path.relative_to(here) for path in sorted(here.rglob(".cxr-backup"))]
-    if hidden:
+    if hidden and not KEPT:
         run("tar", "-cf", here / "unfinished.tar", "-C", here, *hidden)
     if KEPT:
-        (KEPT / "run").mkdir(parents=True, exist_ok=True)
-        run(*copy, "--update", here, KEPT / "run")
+        copy_whole(here, KEPT / "run/xray")
+
+
+def copy_whole(folder, kept):
+    """Copy what is new. A machine that vanishes meanwhile leaves files that are whole, and of a state its weights."""
+    files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    for name in sorted(files, key=lambda name: name.name in ("state.json", "run.json")):
+        (kept / name).parent.mkdir(parents=True, exist_ok=True)
+        if not (kept / name).exists() or (folder / name).stat().st_mtime > (kept / name).stat().st_mtime:
+            shutil.copy2(folder / name, kept / "part")
+            os.replace(kept / "part", kept / name)
+    for path in kept.rglob("epoch_*.weights.h5"):  # of epochs before
+        if path.relative_to(kept) not in files:
+            path.unlink()
 
 
 # %%
@@ -207,7 +221,7 @@ show(data / "preview_masks.png", *sorted(data.glob("preview_[0-9]*.png")))
 def train(family):
     """Train, in pieces where what is done must be kept elsewhere; whether all of it is trained now."""
     while (left := (end - time.time()) / 3600 - RESERVE) > 0:
-        hours = f"{min(left, 1) if KEPT else left:.3f}"
+        hours = f"{min(left, PIECE) if KEPT else left:.3f}"
         status = run("sh", PROJECT / f"train_{family}.sh", *files, "--hours", hours, must=False)
         keep()
         if status != 6 or not KEPT:  # 6: to be gone on with

@@ -197,20 +197,59 @@ def test_what_is_kept_elsewhere_is_where_the_next_machine_goes_on(tmp_path):
     given = names_of_cell(1, **names_of_cell(0)) | {"KEPT": drive, "WORKING": tmp_path / "first"}
     given = names_of_cell(4, **given)
     (given["here"] / folder).mkdir(parents=True)
-    for content in ("epoch 1", "epoch 2"):
-        (given["here"] / folder / "state.json").write_text(content)
-        (given["here"] / "SETTINGS.json").write_text(content)
+    for epoch in (1, 2):
+        for old in (given["here"] / folder).glob("epoch_*"):
+            old.unlink()
+        (given["here"] / folder / f"epoch_000{epoch}.weights.h5").touch()
+        (given["here"] / folder / "state.json").write_text(f"epoch {epoch}")
+        (given["here"] / "SETTINGS.json").write_text(f"epoch {epoch}")
         given["keep"]()
+    kept = drive / "run/xray" / folder
+    assert sorted(path.name for path in kept.iterdir()) == ["epoch_0002.weights.h5", "state.json"]
     given = names_of_cell(4, **given | {"WORKING": tmp_path / "second"})
     assert given["earlier"] == [drive / "run/xray"]
     assert (tmp_path / "second/xray" / folder / "state.json").read_text() == "epoch 2"
 
 
+def test_a_machine_that_vanishes_while_it_copies_leaves_what_can_be_gone_on_with(tmp_path, monkeypatch):
+    drive, folder = tmp_path / "drive", "models/classification/ensemble/tiny/.cxr-backup"
+    given = names_of_cell(1, **names_of_cell(0)) | {"KEPT": drive, "WORKING": tmp_path}
+    given = names_of_cell(4, **given)
+    (given["here"] / folder).mkdir(parents=True)
+    backup, kept = given["here"] / folder, drive / "run/xray" / folder
+
+    def write(epoch: int):
+        (backup / "state.json").write_text(str(epoch))
+        (backup / f"epoch_000{epoch}.weights.h5").write_text(f"weights {epoch}")
+
+    write(1)
+    given["keep"]()
+    (backup / "epoch_0001.weights.h5").unlink()
+    write(2)
+    for copied in (0, 1):  # files, before it vanishes in the middle of the next
+        calls = iter(range(copied))
+
+        def copy2(source, target, calls=calls, whole=shutil.copy2):
+            if next(calls, None) is None:
+                Path(target).write_text("half")
+                raise KeyboardInterrupt
+            whole(source, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(shutil, "copy2", copy2)
+            with pytest.raises(KeyboardInterrupt):
+                given["keep"]()
+        epoch = (kept / "state.json").read_text()
+        assert (kept / f"epoch_000{epoch}.weights.h5").read_text() == f"weights {epoch}"
+    given["keep"]()
+    assert (kept / "state.json").read_text() == "2"
+
+
 @pytest.mark.parametrize(
     ("kept", "statuses", "hours", "done"),
     [
-        (True, [6, 6, 0], [1, 1, 1], ["Ensemble"]),
-        (True, [6, 2], [1, 1], []),
+        (True, [6, 6, 0], [2, 2, 2], ["Ensemble"]),
+        (True, [6, 2], [2, 2], []),
         (False, [0], [100], ["Ensemble"]),
         (False, [6], [100], []),
         (False, [5], [100], []),
@@ -221,7 +260,13 @@ def test_training_goes_on_in_pieces_where_it_is_kept_elsewhere_and_an_error_ends
     tmp_path, kept, statuses, hours, done
 ):
     given, asked = names_of_cell(0), []
-    given |= {"FAMILIES": ["Ensemble"], "KEPT": tmp_path if kept else None, "RESERVE": 0, "PROJECT": tmp_path}
+    given |= {
+        "FAMILIES": ["Ensemble"],
+        "KEPT": tmp_path if kept else None,
+        "RESERVE": 0,
+        "PROJECT": tmp_path,
+        "PIECE": 2,
+    }
     given |= {"end": time.time() + 3600 * 100, "files": (), "models": tmp_path}
     given |= {"run": lambda *words, must: asked.append(round(float(words[-1]))) or statuses[len(asked) - 1]}
     given = names_of_cell(7, **given | {"keep": lambda: None, "show": lambda *paths: None})

@@ -32,14 +32,15 @@ def main(argv=None):
     from cxr.training import drawn_weights, repeated
 
     network = repeated.Repeated(member, params)
-    first_of, left_out = network.had(arguments.first or drawn_runs.FIRST, asked=arguments.first is not None)
+    first_of, left_out = network.available(arguments.first or drawn_runs.FIRST, asked=arguments.first is not None)
+    plain, params = params, network.params  # in its precision
     planned = drawn_runs.plan(arguments, settings, params, member, first_of)
     locks.hold(planned.folder)
     waiting = [run for run in planned.runs if not drawn_runs.step_of(run, planned, params).is_current()]
     print(f"{network.device}; {counted(len(planned.films), 'film')}", *left_out, sep="\n")
     print(f"drawn: {len(planned.runs) - len(waiting)} of {len(planned.runs)} runs are finished", flush=True)
     is_drawn = any(run.first == "drawn" for run in waiting)
-    drawn = drawn_weights.network(settings, params, member, print) if is_drawn else None
+    drawn = drawn_weights.network(settings, plain, member, print) if is_drawn else None
     first = functools.cache(lambda name, seed: network.first_weights(name, seed, drawn))
     left = sum(planned.steps(run, params) for run in waiting)
     for number, run in enumerate(waiting, 1):

@@ -33,8 +33,7 @@ def main(argv=None):
         from cxr.training.unet_training import train_unet
 
         train_unet(settings, params, print, limit)
-        files = [settings.unet.parent / name for name in ("curves.png", "log.csv", "run.json")]
-        tracking.log(params, settings.unet_dir, files=files)
+        tracking.log_training(params, settings.unet.parent)
 
 
 if __name__ == "__main__":

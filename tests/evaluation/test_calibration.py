@@ -1,11 +1,13 @@
 """Calibration, operating points and figures of decisions, against hand-worked numbers and scikit-learn."""
 
+import itertools
 import json
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
 from sklearn import metrics as sk
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 from cxr.core.findings import FINDINGS
 from cxr.evaluation import calibration, figures, metrics, operating_points, predictions, thresholds
@@ -198,14 +200,23 @@ def test_a_member_that_would_count_against_a_finding_counts_for_nothing():
 def test_weights_are_the_best_fit_without_a_slope_below_zero():
     truth, one, two, noise = drawn(800)
     logits = np.stack([one, two - 0.8 * one, noise, -two])
-
-    def loss(values):
-        return np.logaddexp(0, -(2 * truth - 1) * (values[:4] @ logits + values[4])).mean()
-
-    best = minimize(loss, np.zeros(5), bounds=[(0, None)] * 4 + [(None, None)], options={"ftol": 1e-14, "gtol": 1e-9})
+    # The best of those fits, of some members, in which all slopes are above 0.
+    fits = []
+    for chosen in (list(some) for count in range(4) for some in itertools.combinations(range(4), count + 1)):
+        model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(logits[chosen].T, truth)
+        slopes = np.zeros(4)
+        slopes[chosen] = model.coef_[0]
+        if (slopes[chosen] > 0).all():
+            fits.append((log_loss(truth, model.predict_proba(logits[chosen].T)), (slopes / slopes.sum()).tolist()))
     found = weights_of(members_of(truth, *logits))
-    assert found == pytest.approx(best.x[:4] / best.x[:4].sum(), abs=1e-3)
+    assert found == pytest.approx(min(fits)[1], abs=1e-4)
     assert 0 in found
+
+
+def test_any_number_of_members_can_be_weighed():
+    truth, one, two, noise = drawn()
+    found = weights_of(members_of(truth, *(one + shift * noise for shift in np.linspace(-1, 1, 30)), -two))
+    assert (sum(found), found[-1]) == (pytest.approx(1), 0)
 
 
 def test_telling_hospitals_of_another_prevalence_apart_is_no_merit():

@@ -1,12 +1,14 @@
 """What drawn films are worth: folds, shares of patients, and runs that go on where they stopped."""
 
+import json
+
 import numpy as np
 import pytest
 
 from cxr.core.configuration import InputError
 from cxr.experiments import drawn_runs
 from cxr.experiments.drawn_runs import Run, folds_of
-from tests.conftest import prepare, settings_in, tiny_params
+from tests.conftest import TINY, load_script, prepare, settings_in, tiny_params
 
 FIRST = {"none": "none", "drawn": {"films": 20}}
 
@@ -103,6 +105,8 @@ def test_a_run_is_done_once_and_again_where_its_first_weights_are_others(setting
     assert drawn_runs.step_of(run, other, params).is_current()
     assert not drawn_runs.step_of(without, other, params).is_current()
     assert not drawn_runs.step_of(run, plan, tiny_params(LEARNING_RATE=0.5)).is_current()
+    finer = planned(settings, "--folds", "1", "--percent", "100", OUTPUT_STRIDE=16)
+    assert not drawn_runs.step_of(run, finer, params).is_current()
 
 
 def test_shares_that_are_none_and_a_split_without_test_films_are_refused(settings, tmp_path):
@@ -111,3 +115,22 @@ def test_shares_that_are_none_and_a_split_without_test_films_are_refused(setting
     prepare(settings, tiny_params(), range(1, 41), ["train"] * 30 + ["val"] * 10)
     with pytest.raises(InputError, match=r"split\.csv: expected films of train and of test\. Name --test folds"):
         planned(settings, "--test", "split")
+
+
+def test_the_script_makes_its_runs_once_and_its_tables_each_time(settings, capsys):
+    folder = settings.models_dir.parent
+    (folder / "PARAMS.json").write_text(json.dumps(TINY | {"DRAWN_FILMS": 20, "DRAWN_EPOCHS": 1}))
+    main = load_script("src/experiments/drawn.py").main
+    given = ["drawn", "--first", "none", "drawn", "--percent", "100", "--seeds", "1", "--folds", "1"]
+    given += [f"--{name.lower()}={folder / name}.json" for name in ("SETTINGS", "PARAMS")]
+    main(given)
+    said = capsys.readouterr().out
+    assert "drawn: 0 of 3 runs are finished" in said
+    assert "3 of 3: first weights drawn, 100 % of the patients, seed 1, fold 1" in said
+    assert {path.name for path in (settings.models_dir / "experiments").iterdir()} == {
+        "drawn_tiny", "drawn_tiny.md", "drawn_tiny.json", "drawn_tiny.png",
+    }  # fmt: skip
+    main(given)
+    said = capsys.readouterr().out
+    assert "drawn: 3 of 3 runs are finished" in said
+    assert "learns from" not in said

@@ -5,6 +5,7 @@ them: the first film's means of channels 0, 100 … 900.
 """
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -93,6 +94,19 @@ def test_what_is_not_this_densenet_is_refused(tmp_path, state, said):
     path = write_safetensors(tmp_path / "first.safetensors", state)
     with pytest.raises(InputError, match=said):
         classifiers.build_classifier("densenet121", params_from({"WEIGHTS": str(path), "DENSENET_INPUT_SIZE": 32}, "-"))
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [b"\x80\x02ccollections\nOrderedDict\n)R}X\6\0\0\0valuesctorch._utils\n_rebuild_parameter\nsb.",
+     b"\x80\x02}X\x0c\0\0\0conv0.weight]q\0h\0as."],
+    ids=["a method replaced", "a list that holds itself"],
+)  # fmt: skip
+def test_what_only_looks_like_a_state_is_refused(tmp_path, pickled):
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("a/data.pkl", pickled)
+    with pytest.raises(InputError, match="expected the state of one DenseNet"):
+        pytorch_densenet.read_layers(tmp_path / "a.pt")
 
 
 def test_other_members_do_not_read_them(tmp_path):

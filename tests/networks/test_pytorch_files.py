@@ -1,9 +1,12 @@
 """Tensors of PyTorch's files without PyTorch; what asks for more than tensors is refused and not run."""
 
 import base64
+import contextlib
 import io
 import os
 import pickle
+import struct
+import tracemalloc
 import zipfile
 import zlib
 
@@ -122,6 +125,12 @@ def test_a_tensor_of_a_tensor_that_repeats_a_number_reads_nothing_beyond(tmp_pat
     assert "a tensor is not of a storage" in refused(tmp_path / "a.pt", archive_of(beyond))
 
 
+@pytest.mark.parametrize("again", [b"\x85" * 200_000, b"2\x86" * 40], ids=["one in one", "two in two"])
+def test_tuples_of_tuples_without_end_are_refused_and_end_nothing(tmp_path, again):
+    pickled = b"\x80\x02})" + again + b"K\x01s."  # {((((),),),): 1}, and what doubles with each
+    assert "a tuple in it is too large" in refused(tmp_path / "a.pt", zipped(pickled))
+
+
 def test_what_is_no_such_file_or_a_part_of_one_is_told(tmp_path):
     whole = zlib.decompress(base64.b64decode(BEFORE_1_6))
     for content in (b"", b"not a pickle", whole[: len(whole) // 2], whole[:-4], zipped(b"")):
@@ -130,10 +139,55 @@ def test_what_is_no_such_file_or_a_part_of_one_is_told(tmp_path):
     assert "Git LFS pointer" in refused(tmp_path / "a.pt", b"version https://git-lfs.github.com/spec/v1\n")
 
 
+def storage_of(key: str, count: int) -> bytes:
+    return b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0%bX\3\0\0\0cpuJ%bNtQ" % (
+        key.encode(),
+        struct.pack("<i", count),
+    )
+
+
+FIRST = (b"K\0", b"K\x01\x85", b"K\x01\x85")  # the first number of a storage
+
+
+def one_number_over_many_storages() -> bytes:
+    """In the form before 1.6: ten storages of a megabyte, for each of which one number is there."""
+    tensors = b"".join(tensor_of(*FIRST, storage_of(key, 250_000)) for key in "0123456789")
+    begin = [pickle.dumps(part, 2) for part in (pytorch_files.MAGIC, pytorch_files.PROTOCOL, {"little_endian": True})]
+    numbers = struct.pack("<qf", 1, 1) * 10
+    parts = [*begin, b"\x80\x02](" + tensors + b"e.", pickle.dumps(list("0123456789"), 2), numbers, bytes(1_000_000)]
+    return b"".join(parts)
+
+
+def one_storage_many_times() -> bytes:
+    """A megabyte of which every tensor wants another part."""
+    whole = io.BytesIO(archive_of(b"](" + b"".join(tensor_of(*FIRST, storage_of("1", n)) for n in range(1, 99)) + b"e"))
+    with zipfile.ZipFile(whole, "a") as archive:
+        archive.writestr("archive/data/1", bytes(1_000_000))
+    return whole.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [zipped(b"\x80\x02}r\0\0\x40\0."), one_storage_many_times(), one_number_over_many_storages()],
+    ids=["a memo of four million places", "one storage many times", "one number over many storages"],
+)
+def test_a_file_takes_no_more_memory_than_some_times_its_size(tmp_path, content):
+    (tmp_path / "a.pt").write_bytes(content)
+    tracemalloc.start()
+    with contextlib.suppress(InputError):
+        pytorch_files.read_tensors(tmp_path / "a.pt")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4_000_000
+
+
 @pytest.mark.parametrize(
     ("header", "said"),
     [(b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}', "a lies outside the file"),
      (b'{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 4]}}', "cannot be read"),
+     (b'{"a": {"dtype": "F16", "shape": [1], "data_offsets": [0, 4]}}', "cannot be read"),
+     (b'{"a": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}, '
+      b'"b": {"dtype": "F16", "shape": [1], "data_offsets": [1, 3]}}', "its tensors lie on one another"),
      (b'{"a": {"dtype": "F8", "shape": [1], "data_offsets": [0, 4]}}', "cannot be read")],
 )  # fmt: skip
 def test_a_safetensors_header_that_lies_is_refused(tmp_path, header, said):

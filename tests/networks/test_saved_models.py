@@ -79,17 +79,19 @@ def test_a_model_of_another_keras_says_so_and_shows_no_configuration(tmp_path):
     refused(load, f"it is of Keras 2.15.0, this is {keras.__version__}: Could not deserialize class 'Functional'")
 
 
-def test_a_network_trained_in_half_precision_says_in_float32_what_its_weights_say(tmp_path):
+@pytest.mark.parametrize("member", ["tiny", "convnexttiny"])  # the latter has networks within it
+def test_a_network_trained_in_half_precision_says_in_float32_what_its_weights_say(tmp_path, member):
+    params = tiny_params(INPUT_SIZE=32)
     films = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.float32)
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
-        trained = classifiers.build_classifier("tiny", tiny_params())
+        trained = classifiers.build_classifier(member, params)
         trained.save(tmp_path / "model.keras")
         kept = saved_models.load_model(tmp_path / "model.keras", 32, "train.py")
         assert kept.get_layer("features").compute_dtype == "bfloat16"
     finally:
         keras.config.set_dtype_policy("float32")
-    plain = classifiers.build_classifier("tiny", tiny_params())
+    plain = classifiers.build_classifier(member, params)
     plain.set_weights(trained.get_weights())
     loaded = saved_models.load_model(tmp_path / "model.keras", 32, "train.py")
     expected, found = (keras.ops.convert_to_numpy(model(films, training=False)) for model in (plain, loaded))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from cxr.core.artifacts import digest, read_json
-from cxr.core.errors import InputError
+from cxr.core.errors import Ended, InputError
 from cxr.networks import saved_models
-from cxr.training import drawn_weights
+from cxr.networks.backend import keras
+from cxr.training import drawn_weights, time_limit
 from cxr.training.classifier_training import identity_of, train_member
 from tests.conftest import prepare, settings_in, tiny_params
 
@@ -22,6 +23,60 @@ def made(tmp_path_factory):
     prepare(settings, params, range(1, 9), ["train"] * 4 + ["val"] * 4, labels=labels)
     train_member(settings, params, "ensemble", "tiny", said.append)
     return settings, params, said
+
+
+def test_it_ends_within_the_hours_that_one_has_and_goes_on(tmp_path):
+    settings, params, said = settings_in(tmp_path), tiny_params(**FEW | {"DRAWN_EPOCHS": 3}), []
+    limit = time_limit.TimeLimit(None, "the command")
+
+    def say(line):
+        said.append(line)
+        if line.startswith("  epoch 1:"):
+            limit.asked = "SIGUSR1"
+
+    told = "asked to by SIGUSR1; epoch 1 of 3 of tiny on drawn films is whole and kept. Go on with: the command"
+    with pytest.raises(Ended, match=told):
+        drawn_weights.network(settings, params, "tiny", say, limit)
+    with pytest.raises(InputError, match=r"^DRAWN_EPOCHS is 4, and .* 1 epoch of a run of 3.*train anew\.$"):
+        drawn_weights.network(settings, tiny_params(**FEW | {"DRAWN_EPOCHS": 4}), "tiny", said.append)
+    assert limit.advanced  # exit status 6, and not 2, at which a chain of jobs would end
+    drawn_weights.network(settings, params, "tiny", said.append)
+    assert "  resumed after epoch 1" in said
+
+
+def test_a_network_of_drawn_films_that_diverges_says_so_and_not_its_rate_which_is_its_own(tmp_path, monkeypatch):
+    def predictor(model, pack, rows, params):
+        return lambda: np.full((len(rows), 6), np.nan)
+
+    monkeypatch.setattr(drawn_weights.inference, "predictor", predictor)
+    with pytest.raises(InputError, match=r'drawn films diverged.* set "PRECISION": "float32", or name other'):
+        drawn_weights.network(settings_in(tmp_path), tiny_params(**FEW), "tiny", lambda _: None)
+
+
+def test_a_member_is_trained_in_its_own_precision_whatever_the_drawn_network_s_is(tmp_path, monkeypatch):
+    settings, seen = settings_in(tmp_path), []
+    params = tiny_params(**FEW | {"PRECISION": "mixed_bfloat16"})
+    prepare(settings, params, range(1, 9), ["train"] * 4 + ["val"] * 4, labels=np.arange(8)[:, None] % 2 * np.ones(6))
+
+    def network(*_):
+        keras.config.set_dtype_policy("float32")  # it was begun where there is no half precision
+        return tmp_path / "-"
+
+    monkeypatch.setattr(drawn_weights, "network", network)
+    monkeypatch.setattr(drawn_weights, "load_into", lambda *_: seen.append(keras.config.dtype_policy().name))
+    try:
+        train_member(settings, params, "ensemble", "tiny", lambda _: None)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert seen == ["mixed_bfloat16"]
+
+
+def test_what_cannot_be_trained_is_refused_before_hours_of_drawn_films(tmp_path, monkeypatch):
+    settings, params = settings_in(tmp_path), tiny_params(**FEW)
+    prepare(settings, params, range(1, 9), ["train"] * 8)
+    monkeypatch.setattr(drawn_weights, "network", lambda *_: pytest.fail("it was trained"))
+    with pytest.raises(InputError, match="8 films for training and 0 for validation"):
+        train_member(settings, params, "ensemble", "tiny", print)
 
 
 def kernels(path):
@@ -59,6 +114,7 @@ def test_it_is_made_once(made):
     ("changes", "same"),
     [
         ({"EPOCHS": 7, "LEARNING_RATE": 0.5, "FLIP": 0.5, "FREEZE": 1}, True),  # of the training on real films
+        ({"FREEZE_LEARNING_RATE": 0.5, "PLATEAU_PATIENCE": 7, "PLATEAU_FACTOR": 0.9}, True),
         ({"DRAWN_FILMS": 21}, False),
         ({"SEED": 2}, False),
         ({"LUNG_MASKING": "crop"}, False),

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from cxr.core.errors import InputError
+from cxr.networks import backend
 from cxr.networks.backend import keras
-from cxr.training import losses, repeated
+from cxr.training import loop, losses, repeated
 from tests.conftest import tiny_params
 
 ROWS = np.arange(6)
@@ -43,11 +44,11 @@ def test_weights_can_be_scored_without_training(network, pack):
 
 
 def test_first_weights_that_cannot_be_had_are_told_or_refused(network):
-    found, missing = network.had(["none", "imagenet"], asked=False)  # tiny has none of ImageNet
+    found, missing = network.available(["none", "imagenet"], asked=False)  # tiny has none of ImageNet
     assert list(found) == ["none"]
     assert "Without first weights of imagenet, which cannot be had here: WEIGHTS: 'imagenet'" in missing[0]
     with pytest.raises(InputError, match="could not be loaded for tiny"):
-        network.had(["imagenet"], asked=True)
+        network.available(["imagenet"], asked=True)
 
 
 def test_each_training_weighs_its_own_positives():
@@ -59,8 +60,26 @@ def test_each_training_weighs_its_own_positives():
     )
 
 
-def test_the_rate_rises_over_a_tenth_of_the_steps_and_falls_along_a_cosine():
-    rates = repeated._Follow(None, range(5), 1.0, 4, 1).rates  # four epochs of five batches: two steps of rising
-    assert rates[:3].tolist() == pytest.approx([0.1, 0.55, 1.0])
-    assert rates[11] == pytest.approx(0.01 + 0.99 / 2)
-    assert len(rates) == 20
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_the_rate_is_that_of_a_cosine(accumulation):
+    params = tiny_params(EPOCHS=50, LEARNING_RATE=0.5, SCHEDULE="cosine", GRADIENT_ACCUMULATION=accumulation)
+    rates = repeated._Follow(None, range(25), params, 1).rates
+    schedule = loop.make_optimizer(params, 1250)._learning_rate
+    np.testing.assert_allclose(rates[::50], [float(schedule(step)) for step in range(0, 1250, 50)], rtol=1e-4)
+
+
+def test_half_precision_is_as_anywhere_else_and_its_scale_of_the_loss_begins_anew(monkeypatch, pack):
+    monkeypatch.setattr(backend, "best_precision", lambda: "mixed_float16")
+    try:
+        half = repeated.Repeated("tiny", tiny_params(EPOCHS=2, LEARNING_RATE=0.01))
+        assert half.params.training.precision == "mixed_float16"
+        half.optimizer.dynamic_scale.assign(1.0)  # as after gradients that were too large
+        first = half.first_weights("none", 1)
+        trained(half, pack, first)
+        assert float(half.optimizer.dynamic_scale) == half.optimizer.initial_scale
+        assert (
+            max(np.abs(one - other).max() for one, other in zip(first, half.classifier.get_weights(), strict=True))
+            > 1e-3
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")

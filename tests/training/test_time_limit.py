@@ -82,7 +82,7 @@ def test_the_clock_ends_what_takes_too_long_and_signals_are_then_as_before():
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "two"])
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e300", "two"])
 def test_hours_are_a_number_above_zero(text):
     with pytest.raises(command_line.argparse.ArgumentTypeError, match="expected a number of hours above 0"):
         command_line.hours(text)

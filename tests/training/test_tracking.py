@@ -57,6 +57,13 @@ def test_training_logs_parameters_and_metrics_by_epoch(films, entries):
     assert not [value for entry in entries for value in entry.metrics.values() if value != value]
 
 
+def test_a_network_of_drawn_films_is_a_run_that_ends(films, entries):
+    train(films, TRACKING="mlflow", WEIGHTS="drawn", DRAWN_FILMS=20, DRAWN_EPOCHS=1)
+    drawn = [entry for entry in entries if entry.folder == films.family_dir("drawn")]
+    assert [entry.epoch for entry in drawn] == [1, None]
+    assert {path.name for path in drawn[1].files} == {"curves.png", "log.csv", "run.json"}  # with which a run ends
+
+
 def test_nothing_is_logged_unless_asked_for_nor_by_other_processes(films, entries, monkeypatch):
     tracking.log(tiny_params(), films.family_dir("ensemble"), {"loss": 1.0})
     monkeypatch.setattr(tracking.process_group, "index", lambda: 1)

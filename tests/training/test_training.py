@@ -213,6 +213,7 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(tmp_path, options
     outcome = resumed.fit()
     assert outcome["resumed_from"] == 2
     assert outcome["best_epoch"] == 1
+    assert outcome["seconds"] == pytest.approx(pd.read_csv(tmp_path / "cut/log.csv")["seconds"].sum())
     exact = keras.backend.backend() == "tensorflow"
     for one, other in zip(whole.model.get_weights(), resumed.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=0 if exact else 1e-5, atol=0 if exact else 1e-6)
@@ -429,6 +430,20 @@ def test_a_frozen_backbone_keeps_weights_and_means_while_the_last_layer_learns(t
         np.testing.assert_array_equal(one, other)
     assert np.abs(run.model.get_layer("logits").get_weights()[0] - last).max() > 0.1
     assert pd.read_csv(tmp_path / "run/log.csv")["learning_rate"].tolist() == [0.5] * 4
+
+
+def test_a_frozen_backbone_drops_no_blocks_at_random(tmp_path, first_weights, monkeypatch):
+    def dropping(**options):
+        inner = classifiers._tiny(**options)
+        return keras.Model(inner.inputs, keras.layers.Dropout(0.4, name="block_drop")(inner.output), name="tiny")
+
+    monkeypatch.setitem(classifiers.APPLICATIONS, "tiny", (dropping, classifiers.SYMMETRIC))
+    run, seen = Run(tmp_path / "run", FREEZE=2, **first_weights | {"EARLY_STOPPING_PATIENCE": 0}), []
+    score = run.every_epoch.score
+    dropouts = [run.model.get_layer(name) for name in ("block_drop", "dropout")]
+    run.every_epoch.score = lambda: seen.append([layer.rate for layer in dropouts]) or score()
+    run.fit()
+    assert seen == [[0.0, 0.5]] * 2 + [[0.4, 0.5]] * 2
 
 
 def test_fine_tuning_follows_so_many_frozen_epochs_with_a_rate_and_patience_of_its_own(tmp_path, first_weights):
@@ -691,6 +706,15 @@ class TestAroundAnEpoch:
         with pytest.raises(InputError, match="epoch 1: neither val_auroc nor val_loss is a number"):
             Epochs(tmp_path, [NAN], losses=[NAN]).run()
         assert not (tmp_path / "model.keras").exists()
+
+    @pytest.mark.parametrize("loss", [NAN, math.inf])
+    def test_a_loss_that_was_no_number_in_one_batch_ends_nothing(self, tmp_path, loss):
+        run = Epochs(tmp_path, [0.5])
+        run.every_epoch.on_epoch_begin(0)
+        run.every_epoch.on_epoch_end(0, {"loss": loss})  # in float16, whose optimizer leaves such a batch out
+        assert np.isnan(run.log["loss"][0])
+        again = Epochs(tmp_path, [0.5])
+        assert again.every_epoch.resume(again.model) == 1
 
     def test_the_log_has_a_row_an_epoch(self, tmp_path):
         log = Epochs(tmp_path, [0.5, 0.8, NAN], losses=[3.0, 2.0, 1.0]).run().log

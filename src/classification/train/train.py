@@ -36,10 +36,7 @@ def main(argv=None):
             from cxr.training.classifier_training import train_member
 
             train_member(settings, params.for_member(member), arguments.family, member, print, limit)
-            files = [
-                settings.member_dir(arguments.family, member) / name for name in ("curves.png", "log.csv", "run.json")
-            ]
-            tracking.log(params, settings.family_dir(arguments.family), files=files)
+            tracking.log_training(params, settings.member_dir(arguments.family, member))
 
 
 if __name__ == "__main__":

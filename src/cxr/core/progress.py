@@ -1,11 +1,13 @@
 """Progress with rate and time left: a bar on a terminal; a line a minute in a log, or where a notebook shows it."""
 
 import sys
+import weakref
 from collections.abc import Iterable
 
 from tqdm import tqdm
 
 LOG_EVERY = 60  # seconds between two lines of a log
+_bars: weakref.WeakSet[tqdm] = weakref.WeakSet()
 
 
 def progress(items: Iterable | None, total: int, what: str, unit: str = "film") -> tqdm:
@@ -13,16 +15,16 @@ def progress(items: Iterable | None, total: int, what: str, unit: str = "film") 
 
     What takes less than `LOG_EVERY` leaves nothing in a log.
     """
-    if sys.stderr.isatty():
-        return tqdm(items, total=total, desc=what, unit=unit, dynamic_ncols=True)
     line = "{desc}: {n_fmt} of {total_fmt} {unit}s, {rate_fmt}, {elapsed} since the start, {remaining} left\n"
-    seldom = {"delay": LOG_EVERY, "mininterval": LOG_EVERY, "maxinterval": LOG_EVERY}
-    return tqdm(items, total=total, desc=what, unit=unit, bar_format=line, **seldom)
+    seldom = {"delay": LOG_EVERY, "mininterval": LOG_EVERY, "maxinterval": LOG_EVERY, "bar_format": line}
+    bar = tqdm(items, total=total, desc=what, unit=unit, **({"dynamic_ncols": True} if sys.stderr.isatty() else seldom))
+    _bars.add(bar)
+    return bar
 
 
 def end_bars() -> None:
     """Let every bar that an error left open say its last, so that the error stands below it."""
-    for bar in list(tqdm._instances):
+    for bar in list(_bars):
         bar.close()
 
 

@@ -6,13 +6,13 @@ too high or too low while it ranks films well. Platt's scaling corrects that per
 """
 
 from collections.abc import Mapping
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 
 from cxr.evaluation import bootstrap, predictions
 from cxr.evaluation.predictions import NEAREST, logit
@@ -176,15 +176,21 @@ def _member_weights(
     counts, needed = label_counts(truth[known]), FEWEST * logits.shape[1]
     if min(counts["positives"], counts["negatives"]) < needed:
         return None, {**counts, "reason": f"fewer than {needed} positive or negative films in val"}
-    truth, logits, intercepts = truth[known], logits[known], sources[known][:, None] == both[1:]
-    best, weights = np.inf, None
-    members = range(logits.shape[1])
-    # The best fit without a slope below 0 is the best of those, of some members, in which all slopes are above 0.
-    for chosen in (list(some) for count in members for some in combinations(members, count + 1)):
-        inputs = np.hstack([logits[:, chosen], intercepts])
-        model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(inputs, truth)
-        slopes, loss = model.coef_[0, : len(chosen)], log_loss(truth, model.predict_proba(inputs)[:, 1])
-        if (slopes > 0).all() and loss < best:
-            best, weights = loss, np.zeros(len(members))
-            weights[chosen] = slopes / slopes.sum()
-    return weights, counts if weights is not None else {**counts, "reason": "no member ranks val's films rightly"}
+    sign, members = 2 * truth[known] - 1, logits.shape[1]
+    of_source = (sources[known][:, None] == both).astype(float)
+    # Minus its mean there, a logit that is the source's alone is nothing; the intercepts take it up.
+    means = (of_source.T @ logits[known]) / of_source.sum(axis=0)[:, None]
+    inputs = np.hstack([logits[known] - of_source @ means, of_source])
+
+    def loss(slopes: np.ndarray) -> tuple[float, np.ndarray]:
+        """Cross-entropy and its gradient."""
+        margins = sign * (inputs @ slopes)
+        return np.logaddexp(0, -margins).mean(), -(sign * expit(-margins)) @ inputs / len(sign)
+
+    # scikit-learn's logistic regression knows no bounds.
+    limits = [(0, None)] * members + [(None, None)] * len(both)
+    found = minimize(loss, np.zeros(len(limits)), jac=True, bounds=limits, options={"ftol": 1e-14, "gtol": 1e-9})
+    slopes = found.x[:members]
+    if not slopes.any():
+        return None, {**counts, "reason": "no member ranks val's films rightly"}
+    return slopes / slopes.sum(), counts

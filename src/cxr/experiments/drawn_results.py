@@ -43,9 +43,9 @@ def collect(planned: Plan, params: Params) -> list[dict[str, Any]]:
             if {run.first for run in of_share if (run.seed, run.fold) == (seed, fold)} >= set(firsts)
         ]
         folds = {seed: [fold for other, fold in done if other == seed] for seed, _ in done}
-        most = max(map(len, folds.values()), default=0)
+        most = max(folds.values(), key=len, default=[])
         # Seeds on the same films only: the others are not finished.
-        seeds = [seed for seed, own in folds.items() if len(own) == most and own == next(iter(folds.values()))]
+        seeds = [seed for seed, own in folds.items() if own == most]
         if seeds:
             shares.append(_share(planned, params, percent, firsts, seeds, folds[seeds[0]]))
     return shares

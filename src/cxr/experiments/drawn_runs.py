@@ -60,8 +60,8 @@ class Plan:
 
     films : DataFrame of N rows, all that can be read, with ``row`` of the pack. pack : (rows, size, size), uint8.
     truth : (N, F). fold : (N,), the fold that tests a film, 1 and so on; 0 = it trains, -1 = neither. runs: in their
-    order. folder : where predictions go. inputs : digests of the films. first_of : the first weights, and what they
-    depend on.
+    order. folder : where predictions go. inputs : digests of the films, and a finer output stride. first_of : the first
+    weights, and what they depend on.
     """
 
     films: pd.DataFrame
@@ -70,7 +70,7 @@ class Plan:
     fold: np.ndarray
     runs: tuple[Run, ...]
     folder: Path
-    inputs: dict[str, str]
+    inputs: dict[str, Any]
     first_of: dict[str, Any]
 
     @property
@@ -169,10 +169,12 @@ def plan(
         for first in first_of
     ]
     without = [Run("drawn", 0, params.general.seed, 0)] if "drawn" in first_of else []
+    stride = params.output_stride(member)
     made_from = {
         "pack": origin(settings.pack(size).with_suffix(".json"), "sh prepare_data.sh"),
         "images": digest(settings.images_csv),
         "films": digest_of([films["image_id"].tolist(), fold.tolist()]),
+        **({} if stride == 32 else {"output_stride": stride}),  # runs from before it was noted stay
     }
     folder = folder_of(settings) / f"drawn_{member}"
     return Plan(films, pack, truth, fold, (*without, *compared), folder, made_from, first_of)

@@ -45,7 +45,7 @@ def read_layers(path: Path) -> Layers:
     """
     state, prefix = _state(read_tensors(path), path)
     layers: Layers = {}
-    for key, values in state.items():
+    for key, values in dict.items(state):  # not its own method, for which a file may have put something else
         if not isinstance(key, str):
             continue
         layer, _, which = key.removeprefix(prefix).rpartition(".")
@@ -56,19 +56,19 @@ def read_layers(path: Path) -> Layers:
             raise InputError(f"{path}: {key} is no tensor of torchvision's DenseNet. Give one of its variants.")
         if not np.isfinite(values).all():
             raise InputError(f"{path}: {key} holds numbers that are not finite. Give weights of before that.")
-        layers.setdefault(found[0], {})[which] = values.astype(np.float32)
+        layers.setdefault(found[0], {})[which] = values  # `load` copies: any number of names may be of the same numbers
     return layers
 
 
 def _state(content: Any, path: Path) -> tuple[dict[str, Any], str]:
     """The one dict with a DenseNet's tensors, the file's or one within it, and what its names begin with."""
-    dicts = [content, *content.values()] if isinstance(content, dict) else []
+    dicts = [content, *dict.values(content)] if isinstance(content, dict) else []
     found = [
         (part, key.removesuffix(FIRST))
         for part in dicts
         if isinstance(part, dict)
-        for key, values in part.items()
-        if isinstance(key, str) and f".{key}".endswith(f".{FIRST}") and np.ndim(values) == 4
+        for key, values in dict.items(part)
+        if isinstance(key, str) and f".{key}".endswith(f".{FIRST}") and getattr(values, "ndim", 0) == 4
     ]
     if len(found) != 1:
         names = ", ".join(str(key) for part in dicts[:1] for key in list(part)[:3])
@@ -115,4 +115,4 @@ def load(backbone: keras.Model, layers: Layers, path: Path) -> None:
         if [array.shape for array in arrays] != expected:
             came = [array.shape for array in arrays]
             raise InputError(f"{path}: {name} is {came}, {backbone.name} has {expected}. Is it of another network?")
-        layer.set_weights(arrays)
+        layer.set_weights([array.astype(np.float32) for array in arrays])

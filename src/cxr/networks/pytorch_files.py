@@ -1,7 +1,6 @@
 """Tensors from PyTorch's files and from safetensors, without PyTorch: nothing in a file is executed."""
 
 import collections
-import functools
 import json
 import math
 import pickle
@@ -26,6 +25,8 @@ STORAGES = {
     "BoolStorage": "BOOL",
 }  # fmt: skip
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how PyTorch's files before version 1.6 begin
+TUPLES = (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3)
+LARGEST_TUPLE = 10_000  # parts, those of tuples within it among them; PyTorch's have ten
 LONGEST_HEADER = 100_000_000  # bytes of JSON, as the safetensors package has it
 
 
@@ -42,7 +43,7 @@ def read_tensors(path: Path) -> Any:
             if path.suffix.lower() == ".safetensors":
                 return _safetensors(file, path.stat().st_size)
             if zipfile.is_zipfile(file):
-                return _zipped(file)
+                return _zipped(file, path.stat().st_size)
             file.seek(0)
             return _before_1_6(file, path.stat().st_size)
     except InputError:
@@ -66,23 +67,45 @@ def _safetensors(file: BinaryIO, length: int) -> dict[str, np.ndarray]:
         raise ValueError("its header is longer than the file")
     entries = json.loads(file.read(header))
     content = file.read()
-    tensors = {}
+    tensors, taken = {}, 0
     for name, entry in entries.items():
         if name != "__metadata__":
             begin, end = entry["data_offsets"]
-            count = math.prod(entry["shape"])
             if not 0 <= begin <= end <= len(content):
                 raise ValueError(f"{name} lies outside the file")
-            tensors[name] = _array(content[begin:end], entry["dtype"], count).reshape(entry["shape"])
+            taken += end - begin
+            if taken > len(content):
+                raise ValueError("its tensors lie on one another")
+            tensors[name] = _array(content[begin:end], entry["dtype"], -1).reshape(entry["shape"])
     return tensors
 
 
-class _Unpickler(pickle.Unpickler):
-    """Only tensors and what holds them. All that a file may call is made anew for it, in `find_class`."""
+def _small(load: Callable) -> Callable:
+    """What makes a tuple, refusing one of tuples of tuples …: hashed as a key, it would end Python, or never end."""
+
+    def checked(unpickler: "_Unpickler") -> None:
+        load(unpickler)
+        made, sizes = unpickler.stack[-1], unpickler.sizes
+        size = 1 + sum(sizes[id(part)][0] if id(part) in sizes else 1 for part in made)
+        if size > LARGEST_TUPLE:
+            raise pickle.UnpicklingError("a tuple in it is too large")
+        sizes[id(made)] = size, made  # which stays, and its id with it
+
+    return checked
+
+
+class _Unpickler(pickle._Unpickler):
+    """Only tensors and what holds them. All that a file may call is made anew for it, in `find_class`.
+
+    Python's own and not the one in C, whose memo is an array: a number in the file would make it as long as memory has.
+    """
+
+    dispatch = pickle._Unpickler.dispatch | {code[0]: _small(pickle._Unpickler.dispatch[code[0]]) for code in TUPLES}
 
     def __init__(self, file: BinaryIO, storage: Callable[[str, str, int], np.ndarray]):
         super().__init__(file, encoding="utf-8")  # names that Python 2 wrote are bytes
         self.storage = storage
+        self.sizes: dict[int, tuple[int, tuple]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         def rebuild_tensor(values: np.ndarray, offset: int, shape: tuple, strides: tuple, *_) -> np.ndarray:
@@ -118,31 +141,42 @@ class _Unpickler(pickle.Unpickler):
         return self.storage(kind, key, count)
 
 
-def _zipped(file: BinaryIO) -> Any:
+def _zipped(file: BinaryIO, length: int) -> Any:
     """A zip file, nothing in it packed: data.pkl, and a file for the numbers of each storage."""
     with zipfile.ZipFile(file) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise ValueError("it was zipped again; unpack that")
+        if sum(entry.file_size for entry in archive.infolist()) > length:
+            raise ValueError("what is in it is larger than itself")
         names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(names) != 1:
             raise ValueError("no data.pkl in it")
         folder = names[0].removesuffix("data.pkl")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("its numbers are big-endian")
+        storages: dict[str, np.ndarray] = {}  # each once, however many tensors are of it, and of whatever kind they say
+
+        def storage(kind: str, key: str, count: int) -> np.ndarray:
+            name = f"{folder}data/{key}"
+            if name not in storages:
+                storages[name] = _array(archive.read(name), kind, count)
+            return storages[name]
+
         with archive.open(names[0]) as pickled:
-            # Each once, however many tensors are of it.
-            storage = functools.cache(lambda kind, key, count: _array(archive.read(f"{folder}data/{key}"), kind, count))
             return _Unpickler(pickled, storage).load()
 
 
 def _before_1_6(file: BinaryIO, length: int) -> Any:
     """Pickles one after the other, the numbers last: where they belong is known before they are."""
     awaited: dict[str, tuple[np.ndarray, str]] = {}
+    room = length
 
     def storage(kind: str, key: str, count: int) -> np.ndarray:
+        nonlocal room
         if key not in awaited:
-            if not 0 <= count * np.dtype(TYPES[kind]).itemsize <= length:
-                raise pickle.UnpicklingError("a storage is larger than the file")
+            room -= (size := count * np.dtype(TYPES[kind]).itemsize)
+            if size < 0 or room < 0:
+                raise pickle.UnpicklingError("its storages are larger than the file")
             awaited[key] = (np.zeros(count, "<f4" if kind == "BF16" else TYPES[kind]), kind)
         return awaited[key][0]
 
@@ -155,5 +189,7 @@ def _before_1_6(file: BinaryIO, length: int) -> Any:
     for key in keys:
         values, kind = awaited[key]
         (count,) = struct.unpack("<q", file.read(8))
+        if count != values.size:
+            raise ValueError("a storage has another length than it was said to have")
         values[:] = _array(file.read(count * np.dtype(TYPES[kind]).itemsize), kind, count)
     return content

@@ -56,6 +56,20 @@ def _keras_of(path: Path) -> str:
         return ""
 
 
+def _in_float32(model: keras.Model) -> keras.Model:
+    """The same network built anew: what networks within it, as ConvNeXt has, round their inputs to cannot be set."""
+
+    def plain(layer: keras.Operation) -> keras.Operation:
+        if isinstance(layer, keras.Sequential):
+            return keras.Sequential([plain(inner) for inner in layer.layers], name=layer.name)
+        config = layer.get_config()
+        return type(layer).from_config(config | {"dtype": "float32"} if "dtype" in config else config)  # sums have none
+
+    again = keras.models.clone_model(model, clone_function=plain)
+    again.set_weights(model.get_weights())
+    return again
+
+
 def load_model(path: Path, size: int, made_by: str) -> keras.Model:
     """Read a saved network without running any code from it, to be run in the precision in force.
 
@@ -68,15 +82,15 @@ def load_model(path: Path, size: int, made_by: str) -> keras.Model:
     """
     try:
         model = keras.saving.load_model(need(path, made_by), compile=False, safe_mode=True)
+        halved = any(layer.compute_dtype != "float32" for layer in model.layers)
+        if halved and keras.config.dtype_policy().name == "float32":
+            model = _in_float32(model)
     except InputError:
         raise
     except Exception as error:  # zip, JSON and HDF5 errors alike: the file is no whole Keras model
         raise InputError(
             f"{path}: not a whole Keras model ({reason_of(error, path)}). Make it again with: {made_by}"
         ) from None
-    if keras.config.dtype_policy().name == "float32":
-        for layer in model.layers:
-            layer.dtype_policy = keras.config.dtype_policy()
     if model.input_shape[1:] != (size, size, 1):
         sides = "x".join(str(side) for side in model.input_shape[1:])
         raise InputError(

@@ -46,13 +46,15 @@ def train_member(
     if not run_records.is_due(folder, identity):
         say(f"{folder / 'model.keras'}: up to date")
         return
-    drawn = params.first_weights(member) == "drawn"
-    first = drawn_weights.network(settings, drawn_like, backbone_of(member), say) if drawn else None
+    splitting.refuse_untrainable(settings.split_csv, films["split"])
+    backend.batch_must_divide(params.training.batch_size, "BATCH_SIZE")
+    first = None
+    if params.first_weights(member) == "drawn":
+        first = drawn_weights.network(settings, drawn_like, backbone_of(member), say, limit)
+        backend.start(params, together=True)  # that network may be of another precision
     truth = schema.label_array(films, params.findings)
     train, val = ((films["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
-    splitting.refuse_untrainable(settings.split_csv, films["split"])
     say(f"{member} at {size} px: {counted(len(train), 'film')}, {len(val)} for validation; {device}")
-    backend.batch_must_divide(params.training.batch_size, "BATCH_SIZE")
     with backend.scope():
         classifier = classifiers.build_classifier(member, params)
         if first:
@@ -128,7 +130,10 @@ def classifier_score(
     def score() -> dict[str, Any]:
         probabilities = predict()
         if not np.isfinite(probabilities).all():
-            raise InputError("training diverged: probabilities are no numbers. Lower LEARNING_RATE in PARAMS.json.")
+            raise InputError(
+                "training diverged: probabilities are no numbers. Lower LEARNING_RATE in PARAMS.json; in half "
+                'precision try "PRECISION": "float32".'
+            )
         each = {
             f"val_auroc_{finding}": metrics.mean_auroc(truth[:, [f]], probabilities[:, [f]])
             for f, finding in enumerate(findings)

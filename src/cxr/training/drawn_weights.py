@@ -12,19 +12,23 @@ import numpy as np
 from cxr.core import locks, process_group
 from cxr.core.artifacts import as_json
 from cxr.core.errors import InputError, counted
-from cxr.core.parameters import AugmentParams, Params
+from cxr.core.parameters import AugmentParams, Params, TrainParams
 from cxr.core.settings import Settings
 from cxr.evaluation import metrics
 from cxr.networks import backend, classifiers, film_batches, inference, recomputation, saved_models
 from cxr.preparation.drawn_films import drawn_films
 from cxr.synthetic import labelled, randomised
-from cxr.training import epoch_callback, loop, losses, run_records
+from cxr.training import epoch_callback, loop, losses, run_records, tracking
+from cxr.training.time_limit import TimeLimit
 
 FAMILY = "drawn"  # the folder of these networks, beside those of the families
 VAL_SHARE = 0.05  # of the films, by which the best epoch is chosen
 # Its own, whatever the real films need: from random weights, to the end of the falling rate.
 TRAINING = {"optimizer": "adamw", "learning_rate": 1e-3, "schedule": "cosine", "early_stopping_patience": 0}
 TRAINING |= {"freeze": "none", "class_weights": "balanced"}
+# What then has no effect: as it is by default, so that a change of it trains no other network.
+UNUSED = ("freeze_learning_rate", "plateau_patience", "plateau_factor")
+TRAINING |= {key: TrainParams.model_fields[key].default for key in UNUSED}
 # As usual, for the drawn films are randomised already; not mirrored, for hearts lie on the left.
 AUGMENTATION = AugmentParams(FLIP=0.0)
 
@@ -71,7 +75,9 @@ def identity_of(params: Params, member: str) -> dict[str, Any]:
     }
 
 
-def network(settings: Settings, params: Params, member: str, say: Callable[[str], None]) -> Path:
+def network(
+    settings: Settings, params: Params, member: str, say: Callable[[str], None], limit: TimeLimit | None = None
+) -> Path:
     """The network of a member that learned from drawn films: trained, or resumed, where it is not there.
 
     Raises
@@ -110,14 +116,21 @@ def network(settings: Settings, params: Params, member: str, say: Callable[[str]
 
     def score() -> dict[str, float]:
         found = predict()
+        if not np.isfinite(found).all():
+            raise InputError(
+                "training on drawn films diverged: probabilities are no numbers. In PARAMS.json set "
+                '"PRECISION": "float32", or name other first weights in WEIGHTS.'
+            )
         return {
             "val_loss": losses.cross_entropy(truth[val], found, positive),
             "val_auroc": metrics.mean_auroc(truth[val], found),
         }
 
     every_epoch = epoch_callback.EveryEpoch(folder, classifier, score, "val_auroc", own, batches, identity)
-    outcome = loop.fit(logits, losses.masked_cross_entropy(positive), batches, every_epoch, epochs, own, say)
+    every_epoch.name = f"{member} on drawn films"
+    outcome = loop.fit(logits, losses.masked_cross_entropy(positive), batches, every_epoch, epochs, own, say, limit)
     run_records.finish(folder, run_records.run_record(own, device, identity, outcome))
+    tracking.log_training(own, folder)
     say(f"first weights: val_auroc {outcome['best']:.4f} on drawn films, {outcome['seconds']} s -> {path}")
     return path
 

@@ -157,7 +157,7 @@ class EveryEpoch(keras.callbacks.Callback):
             "learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate)),
         }
         row["seconds"] = round(time.perf_counter() - self.started, 1)
-        state["log"].append({key: None if value is None or value != value else value for key, value in row.items()})
+        state["log"].append({key: value if np.isfinite(value or 0) else None for key, value in row.items()})
         state["epoch"] = epoch + 1
         if state["best"] is None or value > state["best"]:
             state.update(best=value, best_epoch=epoch + 1, waited=0)

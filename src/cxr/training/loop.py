@@ -16,7 +16,12 @@ from cxr.training.epoch_callback import Echo, EveryEpoch, Within
 from cxr.training.time_limit import TimeLimit
 
 ops = keras.ops
-LAST = "logits"  # the layer that learns while FREEZE holds all others
+HEAD = ("dropout", "logits")  # what FREEZE does not hold
+
+
+def warmup_of(steps: int, params: Params) -> int:
+    """Of so many batches, those in which a cosine's rate rises first: Adam's first steps are its wildest."""
+    return min(100 * params.training.gradient_accumulation, steps // 10)
 
 
 def make_optimizer(params: Params, steps: int):
@@ -43,8 +48,7 @@ def make_optimizer(params: Params, steps: int):
             "(CUDA_VISIBLE_DEVICES), or use KERAS_BACKEND=jax."
         )
     if training.schedule == "cosine":
-        # A short rise first: Adam's first steps are its wildest.
-        warmup = min(100 * training.gradient_accumulation, steps // 10)
+        warmup = warmup_of(steps, params)
         rate = keras.optimizers.schedules.CosineDecay(
             rate * 0.1 if warmup else rate, max(1, steps - warmup), alpha=0.01,
             warmup_target=rate if warmup else None, warmup_steps=warmup,
@@ -95,7 +99,8 @@ def fit(
     Returns
     -------
     dict
-        ``seconds`` of this call, ``films_per_second``, ``epochs``, ``best_epoch``, ``best``, ``resumed_from``.
+        ``seconds`` of all epochs, also of earlier calls, ``films_per_second`` of this one, ``epochs``, ``best_epoch``,
+        ``best``, ``resumed_from``.
     """
     limit = limit or TimeLimit()
     within = Within(say, limit, every_epoch.name, epochs)
@@ -104,12 +109,11 @@ def fit(
         track = functools.partial(_track, params, every_epoch.folder)
         callbacks.insert(1, keras.callbacks.LambdaCallback(on_epoch_end=track))
     stages = [stage for stage in stages_of(params, epochs) if every_epoch.saved_epoch() <= stage[1]]
-    first, state = None, every_epoch.state
+    first, state, layers = None, every_epoch.state, every_epoch.best_model.layers
+    rates = {layer.name: layer.rate for layer in layers if isinstance(layer, keras.layers.Dropout)}
     with backend.scope():
         for begin, end, own in stages:
-            # Of batch normalisation this is inference mode too, in Keras.
-            for layer in every_epoch.best_model.layers:
-                layer.trainable = own.training.freeze == "none" or layer.name == LAST
+            _freeze(layers, rates, own)
             every_epoch.parameters = own
             optimizer = make_optimizer(own, (end - begin) * len(batches))
             model.compile(optimizer=optimizer, loss=loss, jit_compile=backend.jit_compile(params))
@@ -134,15 +138,24 @@ def fit(
     return _outcome(state, first, time.perf_counter() - started, len(batches) * batches.batch_size)
 
 
+def _freeze(layers, rates: dict[str, float], params: Params) -> None:
+    """Let the layers learn that FREEZE lets; ``rates``: of those that drop at random, by name."""
+    for layer in layers:
+        # Of batch normalisation this is inference mode too, in Keras; of blocks that EfficientNet drops it is not.
+        layer.trainable = params.training.freeze == "none" or layer.name in HEAD
+        if layer.name in rates:
+            layer.rate = rates[layer.name] if layer.trainable else 0.0
+
+
 def _track(params: Params, folder: Path, epoch: int, logs: dict[str, float]) -> None:
     tracking.log(params, folder.parent, logs, part=folder.name, epoch=epoch + 1)
 
 
 def _outcome(state: dict[str, Any], first: int, seconds: float, epoch_films: int) -> dict[str, Any]:
-    """What `fit` returns; ``epoch_films`` with those that fill up the last batch."""
+    """What `fit` returns; ``seconds`` of this call, ``epoch_films`` with those that fill up the last batch."""
     films = (state["epoch"] - first) * epoch_films
     return {
-        "seconds": round(seconds, 1),
+        "seconds": round(sum(row["seconds"] for row in state["log"]), 1),
         "films_per_second": round(films / seconds, 2) if films else None,
         "epochs": state["epoch"],
         "best_epoch": state["best_epoch"],

@@ -31,18 +31,22 @@ class Repeated:
     """
 
     def __init__(self, member: str, params: Params):
+        if params.training.precision == "auto" and (best := backend.best_precision()) != "float32":
+            params = params.with_precision(best)
         self.device = backend.start(params)
         self.member, self.params = member, params
         self.classifier = classifiers.build_classifier(member, classifiers.with_weights(params, "none"))
         self.logits = recomputation.logits_of(self.classifier, params.training.recompute)
         training, jit = params.training.model_copy(update={"schedule": "constant"}), backend.jit_compile(params)
-        self.optimizer = loop.make_optimizer(params.model_copy(update={"training": training}), 1)
-        self.logits.compile(optimizer=self.optimizer, loss=_weighted_loss, jit_compile=jit)
+        optimizer = loop.make_optimizer(params.model_copy(update={"training": training}), 1)
+        self.logits.compile(optimizer=optimizer, loss=_weighted_loss, jit_compile=jit)
+        self.optimizer = self.logits.optimizer  # in float16 Keras' wrapper, whose scale of the loss is no zero
         self.optimizer.build(self.logits.trainable_variables)
+        self.fresh = [ops.convert_to_numpy(variable) for variable in self.optimizer.variables]
         self.scored = keras.Model(self.classifier.input, self.classifier.output)
         self.scored.compile(jit_compile=jit)
 
-    def had(self, firsts: Sequence[str], asked: bool) -> tuple[dict[str, Any], list[str]]:
+    def available(self, firsts: Sequence[str], asked: bool) -> tuple[dict[str, Any], list[str]]:
         """First weights that can be had, with what they depend on, and a word on those that cannot.
 
         Raises
@@ -81,18 +85,18 @@ class Repeated:
         truth: np.ndarray, seed: int,
     ) -> None:  # fmt: skip
         """Train from first weights on rows (n,) of a pack, with labels ``truth`` (n, F); NaN = not known."""
-        params, epochs = self.params, self.params.training.epochs
+        params = self.params
         self.classifier.set_weights(first)
-        for variable in self.optimizer.variables:
-            variable.assign(ops.zeros(variable.shape, variable.dtype))
+        for variable, value in zip(self.optimizer.variables, self.fresh, strict=True):
+            variable.assign(value)
         positive = np.broadcast_to(losses.class_weights(truth, params), truth.shape)
         batches = FilmBatches(
             pack, rows, image_ids, np.concatenate([truth, positive], axis=1).astype(np.float32),
             params.training.batch_size, seed=seed, augmentation=params.augmentation,
             workers=loop.loader_threads(params),
         )  # fmt: skip
-        follow = _Follow(self.classifier, batches, params.training.learning_rate, epochs, seed)
-        history = self.logits.fit(batches, epochs=epochs, callbacks=[follow], verbose=0, shuffle=False)
+        follow = _Follow(self.classifier, batches, params, seed)
+        history = self.logits.fit(batches, epochs=params.training.epochs, callbacks=[follow], verbose=0, shuffle=False)
         if not np.isfinite(history.history["loss"][-1]):
             raise InputError("training diverged: the loss is no number. Lower LEARNING_RATE in PARAMS.json.")
 
@@ -113,13 +117,14 @@ def _weighted_loss(truth, logits):
 class _Follow(keras.callbacks.Callback):
     """Order, augmentation and dropout from the seed and the epoch, as `epoch_callback`; and the falling rate."""
 
-    def __init__(self, classifier, batches: FilmBatches, rate: float, epochs: int, seed: int):
+    def __init__(self, classifier, batches: FilmBatches, params: Params, seed: int):
         super().__init__()
         self.classifier, self.batches, self.seed, self.step = classifier, batches, seed, 0
-        steps = epochs * len(batches)
-        warmup = min(100, steps // 10)
+        # As "SCHEDULE": "cosine", whose number of steps would be compiled into the network.
+        steps = params.training.epochs * len(batches)
+        warmup = loop.warmup_of(steps, params)
         rise, fall = np.linspace(0.1, 1, warmup, endpoint=False), np.linspace(0, np.pi, steps - warmup, endpoint=False)
-        self.rates = rate * np.concatenate([rise, 0.01 + 0.99 * (1 + np.cos(fall)) / 2])
+        self.rates = params.training.learning_rate * np.concatenate([rise, 0.01 + 0.99 * (1 + np.cos(fall)) / 2])
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.set_epoch(epoch)

@@ -98,10 +98,13 @@ def goes_on(folder: Path, begun: dict[str, Any], asked: dict[str, Any], epoch: i
         return False
     (epochs, patience), (longer, more_patience) = ([each["training"][key] for key in LENGTH] for each in (begun, asked))
     if asked["training"]["schedule"] == "cosine" and longer > epochs:
+        key, other = ("EPOCHS", ' With "SCHEDULE" "plateau" or "constant" a run can be made longer.')
+        if "drawn_films" in asked:
+            key, other = ("DRAWN_EPOCHS", "")
         raise InputError(
-            f"EPOCHS is {longer}, and {folder} holds {counted(epoch, 'epoch')} of a run of {epochs}. Its rate falls "
-            "along a cosine towards the last, so those of a longer run would have been others. Set EPOCHS back, or "
-            'move that folder away to train anew. With "SCHEDULE" "plateau" or "constant" a run can be made longer.'
+            f"{key} is {longer}, and {folder} holds {counted(epoch, 'epoch')} of a run of {epochs}. Its rate falls "
+            f"along a cosine towards the last, so those of a longer run would have been others. Set {key} back, or "
+            f"move that folder away to train anew.{other}"
         )
     same_rates = asked["training"]["schedule"] != "cosine" or longer == epochs
     return same_rates and longer >= epoch and (more_patience or math.inf) >= (patience or math.inf)

@@ -88,6 +88,11 @@ def log(
         print(f"WARNING: TRACKING {name} failed, and is left out from here on: {said}", file=sys.stderr)
 
 
+def log_training(params: Params, folder: Path) -> None:
+    """`log` what the training in a folder left, to the run of the folder above."""
+    log(params, folder.parent, files=[folder / name for name in ("curves.png", "log.csv", "run.json")])
+
+
 def _mlflow(entry: Entry) -> None:
     """To MLFLOW_TRACKING_URI, or else to a SQLite file (its own default) in the folder mlflow of MODELS_DIR."""
     client, experiment = _mlflow_store(entry.folder.parents[1])
