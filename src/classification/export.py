@@ -14,7 +14,7 @@ import sys
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0])  # this project's cxr, whatever is installed
 
-from cxr.core import command_line, locks
+from cxr.core import command_line, locks, machine
 from cxr.core.artifacts import need, read_json, read_json_if_there, write_json
 from cxr.core.members import FAMILIES
 from cxr.new_films import bundle_contents, bundle_texts, bundles, exporting, onnx_models
@@ -49,7 +49,7 @@ def main(argv=None):
             for name, difference in onnx.items():
                 print(f"onnx/{name}.onnx: at most {difference:.1e} from Keras on the examples")
             about = bundle_texts.metadata(
-                bundle, arguments.bundle_version, changelog, metrics, onnx, backend.versions()
+                bundle, arguments.bundle_version, changelog, metrics, onnx, machine.versions()
             )
             write_json(about, folder / "metadata.json")
             (folder / "README.md").write_text(bundle_texts.readme(about), encoding="utf-8")

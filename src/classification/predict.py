@@ -27,7 +27,7 @@ from cxr.core import command_line
 # isort: split
 import pandas as pd
 
-from cxr.core import locks
+from cxr.core import locks, machine
 from cxr.core.artifacts import write_csv, write_json, write_problems, write_text
 from cxr.core.errors import InputError, counted, one_line
 from cxr.core.members import FAMILIES
@@ -90,7 +90,7 @@ def main(argv=None):
         write_csv(prediction_table.of(predicted, overlays), arguments.out / "predictions.csv")
         write_problems(predicted.problems, arguments.out / "problems.csv")
         dicom = dicom_results.write(predicted, arguments.out, work, bar) if arguments.dicom else pd.DataFrame()
-        record = run_record.record(predicted, device, backend.versions(), listed)
+        record = run_record.record(predicted, device, machine.versions(), listed)
         evaluated = known and known_labels.evaluate(predicted, known)
         page = new_films_report.page(predicted, overlays, run_record.facts(record), evaluated)
         write_text(page, arguments.out / "report.html")

@@ -5,6 +5,7 @@ import pytest
 
 from cxr.anatomy.heart import clean_heart
 from cxr.anatomy.lungs import clean_mask
+from cxr.core import machine
 from cxr.core.configuration import params_from
 from cxr.evaluation.randomisation import randomisation
 from cxr.networks import backend, classifiers, inference, recomputation, u_net
@@ -278,7 +279,7 @@ def test_xla_is_off_on_a_tensorflow_cpu_and_always_on_for_jax(monkeypatch, xla, 
 
 
 def test_versions_name_what_computes_the_numbers():
-    assert {"python", "keras", "numpy", "pandas"} <= set(backend.versions())
+    assert {"python", "keras", "numpy", "pandas"} <= set(machine.versions())
 
 
 def test_of_a_single_film_nothing_is_left_that_others_have_not():

@@ -1,8 +1,9 @@
 """Score val and test with every member, put the members together, and say what that is worth.
 
 Reads   DATA_DIR/classification/… (ratios: lung_masks.csv), MODELS_DIR/classification/<family>/<member>/model.keras
-Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.json, cams.npy (Grad-CAM of all
-        findings), cams_gradcam++.npy, cams_layercam.npy, predictions_blanked.csv (test films without their corners),
+Writes  MODELS_DIR/classification/<family>/<member>/: predictions.csv, metrics.json, maps of all
+        findings (cams_hirescam.npy, cams.npy of Grad-CAM, cams_gradcam++.npy, cams_layercam.npy),
+        predictions_blanked.csv (test films without their corners),
         randomisation.csv (do maps depend on what was learned?)
         MODELS_DIR/classification/<family>/: predictions.csv, thresholds.json (with operating points and calibration,
         all fitted on val, per source; with ENSEMBLE_WEIGHTS the members' weights), metrics.json, result.csv (the

@@ -6,7 +6,7 @@ Writes  MODELS_DIR/classification/<family>/map_scores.csv (a row for each networ
         map_scores_films.csv (a row for each film), detection_scores.csv (a row as of map_scores.csv), froc.png,
         faithfulness.csv (a row for each finding)
 
-Maps: Grad-CAM, Grad-CAM++ and LayerCAM of every member and of the family, on test films with a known box. Detection:
+Maps: of every method that was computed, member and the family, on test films with a known box. Detection:
 the boxes that maps of MAP_METHOD outline, ranked over test films with a known box and those without the finding. Beside
 them random maps, a centre prior, the mean box of val, and the known boxes drawn on the finest grid. What must be chosen
 is fixed beforehand or fitted on val: NIH's boxes are all of its official test list.
@@ -22,7 +22,6 @@ sys.path.insert(0, __file__.rsplit("/", 3)[0])  # this project's cxr, whatever i
 from cxr.core import command_line, locks
 from cxr.core.artifacts import write_csv
 from cxr.core.members import FAMILIES
-from cxr.core.parameters import MAP_METHODS
 from cxr.maps import detection_scores, faithfulness, family_maps, map_scores
 from cxr.report import curves
 from cxr.report.table_notes import as_text
@@ -51,8 +50,8 @@ def against_boxes(settings, params, family):
         return
     step.begin()
     resampling = (params.evaluation.bootstrap_replicates, params.general.seed)
-    by_method = {method: family_maps.load(settings, params, family, method) for method in MAP_METHODS}
-    if not map_scores.pairs(by_method[MAP_METHODS[0]]):
+    by_method = {method: family_maps.load(settings, params, family, method) for method in params.evaluation.map_methods}
+    if not map_scores.pairs(next(iter(by_method.values()))):
         print("no test film has a known box: maps are not scored against any")
         return
     scores = map_scores.score_all(by_method, params.members(family), family)

@@ -72,6 +72,13 @@ def _found(name: str) -> tuple[str, Path | None]:
     return (version[1] if version else package.version), Path(str(package.locate_file("")))
 
 
+def versions() -> dict[str, str]:
+    """Versions of what computes the numbers, for records: of Python, and of the packages that are installed."""
+    names = ("keras", "tensorflow", "jax", "numpy", OPENCV, "pandas", "scikit-learn")
+    found = {name: _found(name)[0] for name in names}
+    return {"python": sys.version.split()[0]} | {name: version for name, version in found.items() if version}
+
+
 def _opencv() -> tuple[str, Path | None]:
     """The same of cv2: several packages own its folder, and the last one is in it (opencv/opencv-python issue 467)."""
     spec = find_spec("cv2")

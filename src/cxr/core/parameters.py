@@ -11,7 +11,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=32, le=2048)]
 OutputStride = Literal[8, 16, 32]
 LabelPolicy = Literal["negative", "positive", "ignore"]
-METHOD_NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}  # as pages and pictures say
+METHOD_NAMES = {"hirescam": "HiResCAM", "gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 MAP_METHODS = tuple(METHOD_NAMES)
 NAMED_WEIGHTS = ("imagenet", "none", "drawn")  # first weights that are no file
 PYTORCH_SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar")  # other files of first weights are Keras'
@@ -184,23 +184,23 @@ class AugmentParams(Stage):
 class EvaluationParams(Stage):
     score_batch_size: int = Field(32, ge=1, description="films a step when scoring; when masking too, 8 at most")
     test_time_augmentation: bool = Field(False, description="average the probabilities with those of the flipped film")
-    blank_corners: bool = Field(
-        True, description="score test films once more without their corners: do scores depend on markers?"
-    )
-    ensemble_weights: Literal["equal", "val"] = Field(
-        "equal", description="of members in their ensemble: equal, or fitted on val for each finding, none below 0"
-    )
+    blank_corners: bool = Field(True, description="score test films without their corners too: do markers sway scores?")
+    ensemble_weights: Literal["equal", "val"] = Field("equal", description="of members; val: fitted there by finding")
     threshold_rule: Literal["f1", "youden"] = Field("f1", description="what a decision threshold maximises on val")
     bootstrap_replicates: int = Field(1000, ge=0, description="patient resamples behind the 95 % intervals; 0 = none")
     map_method: Literal[MAP_METHODS] = Field(
-        "gradcam", description="maps that are drawn and make detections; fixed beforehand, never chosen on test boxes"
+        "hirescam", description="maps that are drawn and make detections; fixed beforehand, never chosen on test boxes"
     )
     map_threshold: Fraction = Field(
-        0.5,
-        description="where boxes are outlined, from a map's mean (0) to its peak (1), unless val has boxes to fit it",
+        0.5, description="where boxes are outlined, from a map's mean (0) to its peak (1), unless fitted on val's boxes"
     )
     faithfulness_films: int = Field(200, ge=0, description="test films that are blanked where maps are hot; 0 = none")
     overlays_per_finding: int = Field(24, ge=0, description="overlay films drawn per finding; 0 = every test film")
+
+    @property
+    def map_methods(self) -> tuple[str, ...]:
+        """Those whose maps are computed: HiResCAM's, which take backward passes, only where they are asked for."""
+        return MAP_METHODS if self.map_method == "hirescam" else MAP_METHODS[1:]
 
 
 class DemoParams(Stage):

@@ -41,8 +41,8 @@ def randomisation(network, classifier, pack: np.ndarray, rows: np.ndarray, param
 
     Parameters
     ----------
-    network : keras.Model
-        From `scorer`, of ``classifier``, whose weights are shuffled from the last layer down.
+    network : inference.Scorer
+        Of ``classifier``, whose weights are shuffled from the last layer down.
     pack, rows, params
         As in `score`; `RANDOMISED_FILMS` spread over the rows are looked at.
 

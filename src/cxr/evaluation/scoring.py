@@ -13,7 +13,7 @@ import pandas as pd
 from cxr.core import executors
 from cxr.core.artifacts import Step, digest, need, origin, read_json, write_csv
 from cxr.core.errors import InputError, counted
-from cxr.core.parameters import MAP_METHODS, Params
+from cxr.core.parameters import Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
 from cxr.evaluation import predictions
@@ -90,7 +90,7 @@ def _written(settings: Settings, params: Params, family: str, member: str) -> di
     folder = settings.member_dir(family, member)
     blanked = ["predictions_blanked.csv"] if params.evaluation.blank_corners else []
     files = {name: folder / name for name in ("predictions.csv", *blanked, "randomisation.csv")}
-    return files | {method: settings.cams(family, member, method) for method in MAP_METHODS}
+    return files | {method: settings.cams(family, member, method) for method in params.evaluation.map_methods}
 
 
 def _step(scoring: "Scoring", folder: Path, settings: Settings, written: dict[str, Path]) -> Step:
@@ -102,7 +102,7 @@ def _step(scoring: "Scoring", folder: Path, settings: Settings, written: dict[st
     }
     parameters = {
         "TEST_TIME_AUGMENTATION": params.evaluation.test_time_augmentation,
-        "maps": "laid onto the film",
+        "maps": ["laid onto the film", *params.evaluation.map_methods],
         "randomisation": "minus the mean map",
         "BLANK_CORNERS": params.evaluation.blank_corners,
         "PRECISION": params.scoring_precision(),
@@ -114,13 +114,13 @@ def _step(scoring: "Scoring", folder: Path, settings: Settings, written: dict[st
 def _score_and_write(scoring: "Scoring", films: pd.DataFrame, written: dict[str, Path], scheduler, say) -> None:
     rows = films["split"].isin(["val", "test"]).to_numpy().nonzero()[0]
     test = films["split"].eq("test").to_numpy().nonzero()[0]
-    cams = {method: written[method] for method in MAP_METHODS}
+    cams = {method: written[method] for method in scoring.params.evaluation.map_methods}
     blanked = written.get("predictions_blanked.csv")
     # Two threads here: one reads films or writes maps while the other has the network.
     with executors.cluster(scheduler) if scheduler else executors.threads(2) as pool:
-        device, grid = pool.executor.submit(describe, scoring).result()
+        device, grids = pool.executor.submit(describe, scoring).result()
         say(f"{Path(scoring.model).parent.name}: scoring {counted(len(rows), 'film')}; {device}")
-        table = _table(scoring, films, rows, _score(scoring, rows, grid, cams, pool))
+        table = _table(scoring, films, rows, _score(scoring, rows, grids, cams, pool))
         without = _table(scoring, films, test, _score_blanked(scoring, films, test, pool)) if blanked else None
         looked_at = pool.executor.submit(randomise, scoring, test if len(test) else rows).result()
     if blanked:
@@ -162,7 +162,8 @@ class ScoreShard:
 
 
 def networks(scoring: Scoring) -> tuple[Any, Any, str]:
-    """Classifier, the network that gives its probabilities and maps, and what it runs on; loaded once a process."""
+    """Classifier, `inference.Scorer` of it, and what they run on; loaded once a process."""
+    params = scoring.params
 
     def load():
         from cxr.networks import backend, inference, saved_models
@@ -171,7 +172,9 @@ def networks(scoring: Scoring) -> tuple[Any, Any, str]:
         model = saved_models.load_model(Path(scoring.model), scoring.size, scoring.made_by)
         return model, inference.scorer(model, scoring.params), device
 
-    return executors.cached("classifier", (scoring.model_digest, scoring.params.training.precision), load)
+    return executors.cached(
+        "classifier", (scoring.model_digest, params.training.precision, params.evaluation.map_method), load
+    )
 
 
 def _pack(scoring: Scoring) -> np.ndarray:
@@ -179,25 +182,23 @@ def _pack(scoring: Scoring) -> np.ndarray:
     return executors.cached("pack", key, lambda: packs.open_pack(Path(scoring.pack), "sh prepare_data.sh"))
 
 
-def describe(scoring: Scoring) -> tuple[str, tuple[int, int]]:
-    """What the network runs on, and the sides (h, w) of its maps."""
-    from cxr.networks import inference
-
-    _, network, device = networks(scoring)
-    return device, (inference.map_grid(network),) * 2
+def describe(scoring: Scoring) -> tuple[str, dict[str, int]]:
+    """What the network runs on, and the side of its maps, by method."""
+    _, scorer, device = networks(scoring)
+    return device, {method: places.grid for method, places in scorer.places.items()}
 
 
 def score_shard(shard: ScoreShard, scoring: Scoring) -> np.ndarray:
     """Probabilities (n, F) of a shard, whose maps are written at their rows. Twice does no harm."""
     from cxr.networks import inference
 
-    _, network, _ = networks(scoring)
+    _, scorer, _ = networks(scoring)
     pack, rows = _pack(scoring), shard.rows
     if shard.geometry is not None:
         films = zip(rows, shard.geometry, strict=True)
         pack = np.stack([blank_corners(pack[row], film[:4], *film[4:]) for row, film in films])
         rows = np.arange(len(rows))
-    probabilities, maps = inference.score(network, pack, rows, scoring.params)
+    probabilities, maps = inference.score(scorer, pack, rows, scoring.params, bool(shard.maps))
     for method, path in shard.maps:
         packs.write_rows(Path(path), shard.first, maps[method])
     return probabilities
@@ -207,17 +208,17 @@ def randomise(scoring: Scoring, rows: np.ndarray) -> pd.DataFrame:
     """`randomisation.randomisation` of rows of the pack; the classifier, which it spoils, is loaded again then."""
     from cxr.evaluation import randomisation
 
-    model, network, _ = networks(scoring)
+    model, scorer, _ = networks(scoring)
     executors.forget("classifier")
-    return randomisation.randomisation(network, model, _pack(scoring), rows, scoring.params)
+    return randomisation.randomisation(scorer, model, _pack(scoring), rows, scoring.params)
 
 
-def _score(scoring: Scoring, rows: np.ndarray, grid: tuple[int, int], cams: dict[str, Path], pool) -> np.ndarray:
+def _score(scoring: Scoring, rows: np.ndarray, grids: dict[str, int], cams: dict[str, Path], pool) -> np.ndarray:
     """Probabilities (n, F); the maps of every method, (n, F, h, w) float16, go into their files."""
-    shape = (len(rows), len(scoring.params.findings), *grid)
+    films = (len(rows), len(scoring.params.findings))
     with contextlib.ExitStack() as stack:
         maps = tuple(
-            (method, str(stack.enter_context(packs.written_array(path, shape, np.float16))))
+            (method, str(stack.enter_context(packs.written_array(path, (*films, *(grids[method],) * 2), np.float16))))
             for method, path in cams.items()
         )
         shards = [ScoreShard(first, part, maps=maps) for first, part in _shards(rows, scoring.params)]

@@ -165,10 +165,10 @@ def networks(settings: Settings, params: Params, family: str, scored: Scored) ->
             source: pack[row_of[spread(val[(sources[val] == source) | (source == POOLED)], MEAN_OF)]].mean(axis=0)
             for source in scored.means[0]
         }
-        _, network, _ = scoring.networks(of_member)
+        _, scorer, _ = scoring.networks(of_member)
 
-        def probabilities(altered, network=network):
-            return inference.score(network, altered, np.arange(len(altered)), params)[0]
+        def probabilities(altered, scorer=scorer):
+            return inference.score(scorer, altered, np.arange(len(altered)), params, with_maps=False)[0]
 
         def film_and_blank(row, pack=pack, row_of=row_of, blanks=blanks):
             return pack[row_of[row]], fit_of(blanks, sources[row]).round().astype(np.uint8)

@@ -61,8 +61,8 @@ class Scored:
 
     @property
     def unit(self) -> str:
-        """Of the heat, as pictures write it behind a number: only Grad-CAM's adds up to the logit."""
-        return " logits added" if self.params.evaluation.map_method == "gradcam" else ""
+        """Of the heat, as pictures write it behind a number: only of some methods it adds up to the logit."""
+        return " logits added" if self.params.evaluation.map_method in ("hirescam", "gradcam") else ""
 
     @property
     def grid(self) -> int:

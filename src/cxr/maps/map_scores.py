@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core.artifacts import Step, digest, digest_of, need, origin
-from cxr.core.parameters import MAP_METHODS, Params
+from cxr.core.parameters import Params
 from cxr.core.progress import progress
 from cxr.core.settings import Settings
 from cxr.evaluation import bootstrap
@@ -36,7 +36,7 @@ def step_of(settings: Settings, params: Params, family: str) -> Step:
     inputs = [folder / "predictions.csv", settings.boxes_csv, settings.pack(size).with_suffix(".csv")]
     made_from = {f"{path.parent.name}/{path.name}": digest(need(path, made_by)) for path in inputs}
     for member in members:
-        for method in MAP_METHODS:
+        for method in params.evaluation.map_methods:
             need(settings.cams(family, member, method), made_by)
     made_from |= maps_made_from(settings, members, family, made_by)
     parameters = {

@@ -283,13 +283,18 @@ def sum_of_replicas(value):
     return context.all_reduce("SUM", value)
 
 
-def versions() -> dict[str, str]:
-    """Versions of what computes the numbers, for run.json."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
+def output_and_gradients(function, x) -> tuple:
+    """function(x), (N, F), and the derivatives of its F columns by x, each of the shape of x (N, …)."""
+    if keras.backend.backend() == "jax":
+        import jax
 
-    by_package = {"python": platform.python_version()}
-    for name in ("keras", "tensorflow", "jax", "numpy", "opencv-python-headless", "pandas", "scikit-learn"):
-        with contextlib.suppress(PackageNotFoundError):
-            by_package[name] = version(name)
-    return by_package
+        output, backward = jax.vjp(function, x)
+        columns = keras.ops.eye(output.shape[1], dtype=output.dtype)
+        return output, [backward(keras.ops.broadcast_to(column, output.shape))[0] for column in columns]
+    import tensorflow
+
+    with tensorflow.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        output = function(x)
+        columns = tensorflow.unstack(output, axis=1)
+    return output, [tape.gradient(column, x) for column in columns]

@@ -1,18 +1,23 @@
-"""Where in a film the evidence for a finding lies: class activation maps, in closed form for a GAP + Dense head.
+"""Where in a film the evidence for a finding lies: class activation maps.
 
-With ``logit_f = bias_f + sum_c W_cf * mean_hw(features_c)`` the gradient of a logit by its features is
-``W_cf / (h * w)`` at every place. What the published methods take from a backward pass a finding is then known
-beforehand: all maps of all findings come from the forward pass that gives the probabilities.
+Of the last layer they have a closed form, for a GAP + Dense head: with
+``logit_f = bias_f + sum_c W_cf * mean_hw(features_c)`` the gradient of a logit by its features is ``W_cf / (h * w)`` at
+every place. What the published methods take from a backward pass a finding is then known beforehand: all maps of all
+findings come from the forward pass that gives the probabilities. But there each place has seen most of the film. Of an
+inner layer, whose places have not, HiResCAM takes a backward pass a finding down to it.
 """
 
 from cxr.core.parameters import MAP_METHODS
+from cxr.networks import backend
 from cxr.networks.backend import keras
+from cxr.networks.map_places import inner_operation
+from cxr.networks.output_stride import ends
 
 ops = keras.ops
 
 
 def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -> keras.Model:
-    """One network that gives the probabilities and the maps of all findings in one forward pass.
+    """One network that gives the probabilities and the maps of all findings.
 
     Maps explain the logit, not the probability, which saturates. With g = W_cf / (h * w) and m_c the mean of a channel:
 
@@ -21,6 +26,9 @@ def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -
       alpha = g² / (2 g² + g³ sum_hw(features_c)) = 1 / (2 + W_cf * m_c): relu(W_cf) / (2 + W_cf * m_c). The factor
       exp(logit) that the paper's exponential brings is the same at every place of a film and is left out.
     * ``layercam`` (Jiang 2021) weighs every place by relu(gradient): the sum of relu(g) * features_c.
+    * ``hirescam`` (Draelos 2020) weighs every place by its gradient, here of an inner layer
+      (`map_places.inner_operation`): the sum of gradient * activation. What the gradients leave of the logit (minus its
+      bias) is spread evenly. At the last layer it would be ``gradcam``.
 
     Parameters
     ----------
@@ -32,11 +40,18 @@ def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -
     -------
     keras.Model
         (N, size, size, 1) 0..255 -> probabilities (N, F) float32, then maps (N, h, w, F) float32 of each method,
-        *without* ReLU. The sum over h and w of ``gradcam``'s, plus bias, is the logit.
+        *without* ReLU. The sum over h and w of ``hirescam``'s and ``gradcam``'s, plus bias, is the logit.
     """
     features = classifier.get_layer("features").output
     kernel = classifier.get_layer("logits").kernel
-    maps = [_Maps(kernel, method, name=f"maps_{index}")(features) for index, method in enumerate(methods)]
+    maps = []
+    for index, method in enumerate(methods):
+        name = f"maps_{index}"
+        if method == "hirescam":
+            inner = ends(inner_operation(classifier))[1]
+            maps.append(_InnerMaps(keras.Model(inner, classifier.get_layer("logits").output), name=name)(inner))
+        else:
+            maps.append(_Maps(kernel, method, name=name)(features))
     return keras.Model(classifier.input, [classifier.get_layer("probabilities").output, *maps], name="explainer")
 
 
@@ -57,3 +72,23 @@ class _Maps(keras.layers.Layer):
         if self.method == "layercam":
             kernel = ops.relu(kernel)
         return ops.matmul(features, kernel) / (features.shape[1] * features.shape[2])
+
+
+class _InnerMaps(keras.layers.Layer):
+    """Activations (N, h, w, C) of an inner layer -> HiResCAM (N, h, w, F), by the network from there to the logits."""
+
+    def __init__(self, to_logits: keras.Model, **options):
+        super().__init__(dtype="float32", autocast=False, **options)
+        self.to_logits = to_logits
+        self.built = True
+
+    def compute_output_spec(self, x):  # a tensor of its own: see recomputation._Recomputed
+        return keras.KerasTensor((*x.shape[:3], self.to_logits.output.shape[-1]), "float32")
+
+    def call(self, x):
+        logits, gradients = backend.output_and_gradients(lambda given: self.to_logits(given, training=False), x)
+        activations = ops.cast(x, "float32")
+        maps = [ops.sum(ops.cast(gradient, "float32") * activations, axis=-1) for gradient in gradients]
+        maps = ops.stack(maps, axis=-1)
+        left = logits - self.to_logits.get_layer("logits").bias - ops.sum(maps, axis=(1, 2))
+        return maps + left[:, None, None] / (x.shape[1] * x.shape[2])

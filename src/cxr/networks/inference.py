@@ -1,7 +1,7 @@
 """Batched U-Net masks and classifier scoring; other threads may read, clean and write while a batch is computed."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from cxr.anatomy.heart import OUTLINES, Widths, clean_heart, measure, why_no_room
 from cxr.anatomy.lungs import MaskQuality, clean_mask
 from cxr.core import process_group
-from cxr.core.parameters import MAP_METHODS, Params
+from cxr.core.parameters import Params
 from cxr.networks import backend, map_places
 from cxr.networks.backend import keras
 from cxr.networks.class_activation import explainer
@@ -120,51 +120,63 @@ def outlined_films(unet: keras.Model, films: Iterable[np.ndarray], params: Param
         yield from cleaned()
 
 
-def scorer(classifier: keras.Model, params: Params) -> keras.Model:
-    """The network that `score` and `randomisation` run: probabilities and the maps of every method, compiled once."""
-    network = explainer(classifier)
-    network.compile(jit_compile=backend.jit_compile(params))
-    return network
+@dataclass(frozen=True)
+class Scorer:
+    """What `score` and `randomisation` run: probabilities and maps; probabilities alone; by method, in the order of the
+    maps, where their places lie. Networks compile once."""
+
+    network: keras.Model
+    plain: keras.Model
+    places: dict[str, map_places.Places]
 
 
-def map_grid(network: keras.Model) -> int:
-    """Cells a side of the maps that `score` gives."""
-    return map_places.places_of(network).grid
+def scorer(classifier: keras.Model, params: Params, methods: Sequence[str] | None = None) -> Scorer:
+    """Of the methods' maps; without these of all that the parameters ask for."""
+    methods = params.evaluation.map_methods if methods is None else tuple(methods)
+    network, plain = explainer(classifier, methods), keras.Model(classifier.input, classifier.output)
+    for one in (network, plain):
+        one.compile(jit_compile=backend.jit_compile(params))
+    names = {"hirescam": map_places.inner_operation(classifier).name} if "hirescam" in methods else {}
+    return Scorer(
+        network, plain, {method: map_places.places_of(classifier, names.get(method, "features")) for method in methods}
+    )
 
 
 def score(
-    network: keras.Model, pack: np.ndarray, rows: np.ndarray, params: Params
+    scorer: Scorer, pack: np.ndarray, rows: np.ndarray, params: Params, with_maps: bool = True
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Probabilities and maps of rows of a pack, in one forward pass a film.
+    """Probabilities and maps of rows of a pack, all of a film at once.
 
     Parameters
     ----------
-    network : keras.Model
-        From `scorer`.
+    scorer : Scorer
     pack : ndarray of shape (N, size, size), uint8
     rows : ndarray of n int
     params : Params
         SCORE_BATCH_SIZE; TEST_TIME_AUGMENTATION: probabilities are averaged with those of the flipped film.
+    with_maps : bool
+        Without them a film takes less time.
 
     Returns
     -------
     probabilities : ndarray of shape (n, F), float32
     maps : dict of ndarrays of shape (n, F, h, w), float16
-        Of each of `MAP_METHODS`: without ReLU, on a regular grid over the film (`map_places.onto_film`).
+        Of each of the scorer's methods: without ReLU, on a regular grid over the film (`map_places.onto_film`).
     """
-    size, places = min(params.evaluation.score_batch_size, len(rows)), map_places.places_of(network)
+    size, places = min(params.evaluation.score_batch_size, len(rows)), scorer.places if with_maps else {}
     batches = []
     for first in range(0, len(rows), size):
         chosen = rows[first : first + size]
         # Whole batches: another shape would be compiled again.
         films = pack[np.resize(chosen, size)][..., None]
         with _one_at_a_time:
-            batch = network.predict_on_batch(films)
+            batch = scorer.network.predict_on_batch(films) if places else [scorer.plain.predict_on_batch(films)]
             if params.evaluation.test_time_augmentation:
-                batch[0] = (batch[0] + network.predict_on_batch(films[:, :, ::-1])[0]) / 2
+                batch[0] = (batch[0] + scorer.plain.predict_on_batch(films[:, :, ::-1])) / 2
         # Laid a whole batch at a time: as many films are always summed in the same order, however they are cut.
-        batch[1:] = [map_places.onto_film(of_method, places, pack.shape[1]) for of_method in batch[1:]]
+        laid = zip(batch[1:], places.values(), strict=True)
+        batch[1:] = [map_places.onto_film(maps, its_places, pack.shape[1]) for maps, its_places in laid]
         batches.append([output[: len(chosen)] for output in batch])
     probabilities, *maps = map(np.concatenate, zip(*batches, strict=True))
-    by_method = zip(MAP_METHODS, maps, strict=True)
+    by_method = zip(places, maps, strict=True)
     return probabilities, {name: output.transpose(0, 3, 1, 2).astype(np.float16) for name, output in by_method}

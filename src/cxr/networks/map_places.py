@@ -11,6 +11,9 @@ import numpy as np
 
 from cxr.networks.backend import keras
 from cxr.networks.output_stride import CONVOLUTIONS, POOLS, ends
+from cxr.networks.recomputation import operations_and_cuts
+
+INNER_STRIDE = 8  # pixels between the places of inner maps: at 16 and 32 each sees the whole film, by measure
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Places:
 
 
 def places_of(network: keras.Model, name: str = "features") -> Places:
-    """The places of a layer's output: the middle of what each sees of the film, borders left aside.
+    """The places of an operation's output: the middle of what each sees of the film, borders left aside.
 
     Where branches meet whose middles differ (a residual beside a pooling), their mean is taken.
     """
@@ -61,6 +64,26 @@ def _window(layer: keras.layers.Layer, side: int) -> tuple[int, float]:
         window = (window - 1) * layer.dilation_rate[0] + 1
     padded = max(0, (-(-side // stride) - 1) * stride + window - side) // 2 if layer.padding == "same" else 0
     return stride, (window - 1) / 2 - padded
+
+
+def inner_operation(classifier: keras.Model) -> keras.Operation:
+    """The last operation whose places lie `INNER_STRIDE` pixels apart and through whose output all goes on.
+
+    Before any dilation: behind it a network sees as far as it did at its published stride. ``features`` where there is
+    none (NASNet's cells look past each other).
+    """
+    operations, cuts = operations_and_cuts(classifier)
+    dilated = next((number for number, operation in enumerate(operations) if _is_dilated(operation)), len(operations))
+    for number in reversed(cuts[cuts < dilated]):
+        step = places_of(classifier, operations[number].name).step
+        if step <= INNER_STRIDE:
+            return operations[number] if step == INNER_STRIDE else operations[-1]
+    return operations[-1]
+
+
+def _is_dilated(operation: keras.Operation) -> bool:
+    parts = operation.layers if isinstance(operation, keras.Sequential) else [operation]
+    return any(max(np.atleast_1d(part.dilation_rate)) > 1 for part in parts if isinstance(part, CONVOLUTIONS))
 
 
 def onto_film(maps: np.ndarray, places: Places, size: int) -> np.ndarray:

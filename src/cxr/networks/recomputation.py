@@ -24,19 +24,24 @@ def logits_of(classifier: keras.Model, recompute: bool = False) -> keras.Model:
 
 def segments(classifier: keras.Model) -> list[keras.Model]:
     """The network up to ``features`` as a chain of networks of about equal activations, sharing its layers."""
-    layers = classifier.operations[: classifier.operations.index(classifier.get_layer("features")) + 1]
-    position = {id(ends(layer)[1]): number for number, layer in enumerate(layers)}
-    last_use = list(range(len(layers)))
-    for number, layer in enumerate(layers[1:], 1):
-        for tensor in ends(layer)[0]:
-            last_use[position[id(tensor)]] = number
-    # A cut is where no tensor from before it is used behind it but the one that it hands on.
-    reached = np.maximum.accumulate([0, *last_use[:-1]])
-    cuts = np.flatnonzero(reached <= np.arange(len(layers)))
+    layers, cuts = operations_and_cuts(classifier)
     sizes = np.cumsum([np.prod(ends(layer)[1].shape[1:]) for layer in layers])
     aims = np.linspace(sizes[cuts[0]], sizes[-1], max(1, round(len(cuts) ** 0.5)) + 1)
     chosen = np.unique(cuts[[np.abs(sizes[cuts] - aim).argmin() for aim in aims]])
     return [keras.Model(ends(layers[begin])[1], ends(layers[end])[1]) for begin, end in itertools.pairwise(chosen)]
+
+
+def operations_and_cuts(classifier: keras.Model) -> tuple[list[keras.Operation], np.ndarray]:
+    """The operations up to ``features``, and the positions of those through whose output alone all goes on."""
+    operations = classifier.operations[: classifier.operations.index(classifier.get_layer("features")) + 1]
+    position = {id(ends(operation)[1]): number for number, operation in enumerate(operations)}
+    last_use = list(range(len(operations)))
+    for number, operation in enumerate(operations[1:], 1):
+        for tensor in ends(operation)[0]:
+            last_use[position[id(tensor)]] = number
+    # A cut is where no tensor from before it is used behind it but the one that it hands on.
+    reached = np.maximum.accumulate([0, *last_use[:-1]])
+    return operations, np.flatnonzero(reached <= np.arange(len(operations)))
 
 
 class _Recomputed(keras.layers.Layer):

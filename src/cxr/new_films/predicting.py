@@ -75,8 +75,9 @@ def opened(bundle: Bundle, name: str) -> Any:
     if name == UNET:
         return saved_models.load_model(bundle.unet, params.unet.unet_input_size, bundle.made_by)
     network = saved_models.load_model(bundle.models[name], params.input_size(name), bundle.made_by)
-    scorer = inference.scorer(network, params)
-    grid, of_means = inference.map_grid(scorer), np.shape(bundle.reference["mean_maps"][name][POOLED])[1:]
+    method = params.evaluation.map_method
+    scorer = inference.scorer(network, params, (method,))
+    grid, of_means = scorer.places[method].grid, np.shape(bundle.reference["mean_maps"][name][POOLED])[1:]
     if of_means != (grid, grid):
         raise InputError(
             f"{bundle.name}: reference.json: mean_maps.{name} have {of_means} places, the network's maps "

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cxr.core import locks, process_group
+from cxr.core import locks, machine, process_group
 from cxr.core.artifacts import as_json, digest, digest_of, read_record, write_json
 from cxr.core.command_line import PROJECT
 from cxr.core.errors import InputError, counted
@@ -41,7 +41,7 @@ def run_record(params: Params, device: str, identity: dict[str, Any], outcome: d
         "seed": params.general.seed,
         "made_from": identity,
         "parameters": params.flat(),
-        "versions": backend.versions(),
+        "versions": machine.versions(),
         "commit": commit(),
     }
 
