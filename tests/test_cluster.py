@@ -38,7 +38,7 @@ PARTS = (  # what the steps write to
 COMPARED = (
     *(f"data/classification/{name}" for name in ("lung_masks.npy", "lung_masks.csv", "images_32.npy", "images_32.csv")),
     *(f"{SCORES}/{name}" for name in ("predictions.csv", "predictions_blanked.csv", "randomisation.csv", "cams.npy")),
-    *(f"{SCORES}/{name}" for name in ("cams_gradcam++.npy", "cams_layercam.npy")),
+    *(f"{SCORES}/{name}" for name in ("cams_hirescam.npy", "cams_gradcam++.npy", "cams_layercam.npy")),
 )
 
 

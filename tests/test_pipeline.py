@@ -120,7 +120,13 @@ def test_every_step_leaves_its_artifacts_and_nothing_half_written(finished):
         assert (tables / name).stat().st_size, name
     for name in ("model.keras", "log.csv", "run.json", "curves.png", "predictions.csv", "cams.npy", "metrics.json"):
         assert (member / name).stat().st_size, name
-    for name in ("cams_gradcam++.npy", "cams_layercam.npy", "predictions_blanked.csv", "randomisation.csv"):
+    for name in (
+        "cams_hirescam.npy",
+        "cams_gradcam++.npy",
+        "cams_layercam.npy",
+        "predictions_blanked.csv",
+        "randomisation.csv",
+    ):
         assert (member / name).stat().st_size, name
     for name in ("predictions.csv", "thresholds.json", "metrics.json", "result.csv", "roc.png", "detections.csv"):
         assert (member.parent / name).stat().st_size, name
@@ -201,9 +207,7 @@ def test_maps_are_scored_on_test_films_with_a_box_and_stand_in_report_and_card(f
     table = predictions.read(family / "predictions.csv").set_index("image_id")
     assert set(table.loc[films["film"], "split"]) == {"test"}
     assert set(films["network"]) == {"tiny", "none"}
-    assert {"gradcam", "gradcam++", "layercam", "random map", "centre prior", "known box on the grid"} == set(
-        films["method"]
-    )
+    assert {*MAP_METHODS, "random map", "centre prior", "known box on the grid"} == set(films["method"])
     assert films["hit"].between(0, 1).all()
     best = films.groupby("method")["iou"].mean()
     assert best.idxmax() == "known box on the grid"

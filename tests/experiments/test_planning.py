@@ -96,7 +96,7 @@ def test_a_run_of_an_older_version_stays_finished_where_its_missing_keys_are_at_
     run, _ = runs_of(settings)
     finish(run, settings)
     older = dict(run.params)
-    assert older.pop("MAP_METHOD") == "gradcam"
+    assert older.pop("MAP_METHOD") == "hirescam"
     assert older.pop("TRACKING") == ""
     write_text(json.dumps(older | {"TENSORBOARD": True}), run.folder / "PARAMS.json")
     assert run.is_finished()

@@ -137,7 +137,7 @@ def table_of(scored, replicates=0):
 
 
 def test_boxes_of_healthy_films_stand_between_those_that_find(scored):
-    row = table_of(scored).loc[(F0, "gradcam")]
+    row = table_of(scored).loc[(F0, "hirescam")]
     assert row[["network", "films", "positives", "boxes", "detected"]].tolist() == ["tiny", 4, 2, 2, 4]
     # By probability: hit 0.9, false 0.5, hit 0.3, false 0.1.
     assert row[[*WITH_INTERVAL[:4]]].tolist() == pytest.approx([1 / 2 * 1 + 1 / 2 * 2 / 3] * 4)
@@ -188,9 +188,9 @@ def test_without_a_box_in_val_there_is_no_mean_box(scored):
 
 def test_intervals_are_by_patient_and_one_patient_with_a_box_has_none(scored, monkeypatch):
     monkeypatch.setattr(bootstrap, "LEAST", 2)  # few enough to draw
-    row = table_of(scored, replicates=100).loc[(F0, "gradcam")]
+    row = table_of(scored, replicates=100).loc[(F0, "hirescam")]
     assert 0 < row["ap_iou_0.3_low"] < row["ap_iou_0.3"] < row["ap_iou_0.3_high"] == 1
-    alone = table_of(dataclasses.replace(scored, boxes=scored.boxes[:1]), replicates=100).loc[(F0, "gradcam")]
+    alone = table_of(dataclasses.replace(scored, boxes=scored.boxes[:1]), replicates=100).loc[(F0, "hirescam")]
     assert np.isnan(alone["ap_iou_0.3_low"])
     assert alone["no_interval"] == "1 positive patient"
     assert alone["films"] == 3  # the other has the finding, and nobody says where
@@ -200,8 +200,8 @@ def test_the_mean_is_over_the_findings(scored):
     table = scored.table.assign(**{f"{F1}_true": [1.0, 0, 0, 0, 0], f"{F1}_prob": 0.5})
     boxes = pd.concat([scored.boxes, scored.boxes[:1].assign(finding=F1)], ignore_index=True)
     both = table_of(dataclasses.replace(scored, table=table, boxes=boxes))
-    assert both.loc[(F1, "gradcam"), "ap_iou_0.5"] == 0  # it has no map
-    mean = both.loc[(map_scores.MEAN, "gradcam")]
+    assert both.loc[(F1, "hirescam"), "ap_iou_0.5"] == 0  # it has no map
+    mean = both.loc[(map_scores.MEAN, "hirescam")]
     assert mean["ap_iou_0.5"] == pytest.approx(5 / 12)
     assert mean[["films", "positives", "boxes", "detected"]].tolist() == [4, 2, 3, 4]
     assert (map_scores.MEAN, MEAN_BOX) not in both.index  # val has none of the second finding

@@ -270,7 +270,7 @@ def evaluated(tmp_path):
     write_json({"findings": {f: {"pooled": {"threshold": 0.7}} for f in FINDINGS}}, folder / "thresholds.json")
     cams = np.full((2, 6, 4, 4), 3, np.float16)
     cams[1] = 6
-    np.save(folder / "tiny" / "cams.npy", cams)
+    np.save(folder / "tiny" / "cams_hirescam.npy", cams)
     write_json({}, folder / "metrics.json")
     predictions.write(table, folder / "tiny" / "predictions.csv")
     assessment.finish(settings, "ensemble", ["tiny"])
@@ -291,7 +291,7 @@ def test_a_family_is_loaded_with_mean_maps_from_val_alone(evaluated):
     assert scored.outcome(F0, 1) == "TP"
 
 
-@pytest.mark.parametrize("name", ["predictions.csv", "thresholds.json", "tiny/cams.npy"])
+@pytest.mark.parametrize("name", ["predictions.csv", "thresholds.json", "tiny/cams_hirescam.npy"])
 def test_a_family_that_was_not_evaluated_names_the_command(evaluated, name):
     (evaluated.family_dir("ensemble") / name).unlink()
     with pytest.raises(InputError, match=rf"{name}: not there yet. Make it with: sh evaluate_Ensemble.sh"):
@@ -390,9 +390,10 @@ def test_boxes_of_older_predictions_do_not_stay_beside_new_overlays(evaluated):
 
 
 def test_maps_of_another_number_of_films_are_refused(evaluated):
-    np.save(evaluated.member_dir("ensemble", "tiny") / "cams.npy", np.zeros((3, 6, 4, 4), np.float16))
+    np.save(evaluated.member_dir("ensemble", "tiny") / "cams_hirescam.npy", np.zeros((3, 6, 4, 4), np.float16))
     with pytest.raises(
-        InputError, match=r"tiny/cams.npy: maps of shape \(3, 6, 4, 4\), expected \(2, 6, h, w\).*Run: sh evaluate_Ens"
+        InputError,
+        match=r"tiny/cams_hirescam.npy: maps of shape \(3, 6, 4, 4\), expected \(2, 6, h, w\).*Run: sh evaluate_Ens",
     ):
         family_maps.load(evaluated, tiny_params(), "ensemble")
 

@@ -10,6 +10,7 @@ from cxr.evaluation.randomisation import cascade
 from cxr.networks import classifiers, recomputation, saved_models
 from cxr.networks.backend import keras
 from cxr.networks.class_activation import explainer
+from cxr.networks.map_places import inner_operation
 
 SIZE = 32  # the tiny backbone leaves a grid of 4 x 4 with 32 channels
 
@@ -28,7 +29,7 @@ def films(count: int = 5) -> np.ndarray:
 
 
 def outputs(network, x) -> list[np.ndarray]:
-    """Probabilities and Grad-CAM maps."""
+    """Probabilities and HiResCAM's maps."""
     return [keras.ops.convert_to_numpy(one) for one in network(x, training=False)][:2]
 
 
@@ -36,10 +37,24 @@ def maps_of(classifier, method: str, x) -> np.ndarray:
     return keras.ops.convert_to_numpy(explainer(classifier, (method,))(x, training=False)[1])
 
 
-def gradients_of_logit(classifier, x, finding: int) -> tuple[np.ndarray, np.ndarray]:
+@pytest.fixture
+def deeper():
+    """Two convolutions behind where stride 8 ends, one of them a stride further: nothing there is linear."""
+    keras.utils.set_random_seed(4)
+    x = film = keras.Input((SIZE, SIZE, 1))
+    for strides in (2, 2, 2, 1, 2):
+        x = keras.layers.Conv2D(8, 3, strides=strides, padding="same", activation="swish")(x)
+    features = keras.layers.Activation("linear", name="features")(x)
+    logits = keras.layers.Dense(6, name="logits", bias_initializer="random_normal")(
+        keras.layers.GlobalAveragePooling2D()(features)
+    )
+    return keras.Model(film, keras.layers.Activation("sigmoid", name="probabilities")(logits))
+
+
+def gradients_of_logit(classifier, x, finding: int, name: str = "features") -> tuple[np.ndarray, np.ndarray]:
     """The features (N, h, w, C) and the derivative of one finding's logit by them, by automatic differentiation."""
-    before = keras.Model(classifier.input, classifier.get_layer("features").output)
-    after = keras.Model(classifier.get_layer("features").output, classifier.get_layer("logits").output)
+    before = keras.Model(classifier.input, classifier.get_layer(name).output)
+    after = keras.Model(classifier.get_layer(name).output, classifier.get_layer("logits").output)
     features = before(x, training=False)
     if keras.backend.backend() == "tensorflow":
         import tensorflow
@@ -64,7 +79,7 @@ def test_the_closed_form_is_grad_cam_by_automatic_differentiation(classifier, fi
     features, gradients = gradients_of_logit(classifier, x, finding)
     weights = gradients.mean(axis=(1, 2))
     by_gradient = np.einsum("nhwc,nc->nhw", features, weights)
-    maps = outputs(explainer(classifier), x)[1][..., finding]
+    maps = maps_of(classifier, "gradcam", x)[..., finding]
     assert np.abs(by_gradient).max() > 1e-3
     np.testing.assert_allclose(maps, by_gradient, rtol=1e-5, atol=1e-5 * np.abs(by_gradient).max())
 
@@ -90,11 +105,33 @@ def test_the_closed_form_is_grad_cam_plus_plus_by_automatic_differentiation(clas
     np.testing.assert_allclose(maps_of(classifier, "gradcam++", films())[..., finding], expected, rtol=1e-4, atol=1e-6)
 
 
-def test_the_maps_of_all_methods_come_from_one_pass(classifier):
+def test_the_maps_of_all_methods_come_from_one_network(classifier):
     together = [keras.ops.convert_to_numpy(one) for one in explainer(classifier)(films(), training=False)]
     assert len(together) == 1 + len(MAP_METHODS)
     for method, maps in zip(MAP_METHODS, together[1:], strict=True):
-        np.testing.assert_allclose(maps, maps_of(classifier, method, films()), rtol=1e-6)
+        np.testing.assert_allclose(maps, maps_of(classifier, method, films()), rtol=1e-6, atol=1e-6)
+
+
+def test_of_the_last_layer_hirescam_is_grad_cam(classifier):
+    """Draelos 2020, for networks that end in a mean and one layer; of the tiny network that is where stride 8 ends."""
+    assert inner_operation(classifier).name == "features"
+    expected = maps_of(classifier, "gradcam", films())
+    np.testing.assert_allclose(maps_of(classifier, "hirescam", films()), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_of_an_inner_layer_hirescam_is_activation_times_gradient_and_what_is_left_lies_evenly(deeper):
+    x = films()
+    activations, gradients = gradients_of_logit(deeper, x, 2, inner_operation(deeper).name)
+    products = (activations * gradients).sum(axis=-1)
+    maps = maps_of(deeper, "hirescam", x)[..., 2]
+    left = (maps - products).reshape(len(x), -1)
+    np.testing.assert_allclose(left, left[:, :1].repeat(16, axis=1), atol=1e-5 * np.abs(products).max())
+    logits = keras.ops.convert_to_numpy(recomputation.logits_of(deeper)(x, training=False))[:, 2]
+    bias = float(deeper.get_layer("logits").get_weights()[1][2])
+    np.testing.assert_allclose(maps.sum(axis=(1, 2)), logits - bias, rtol=1e-4, atol=1e-5)
+    assert np.abs(products).max() > 1e-3
+    assert maps.shape == (5, 4, 4)
+    assert maps_of(deeper, "gradcam", x).shape == (5, 2, 2, 6)
 
 
 def test_a_cascade_shuffles_weights_from_the_last_layer_down(classifier):
@@ -117,9 +154,10 @@ def test_a_cascade_shuffles_weights_from_the_last_layer_down(classifier):
     assert {"conv0", "conv1", "conv2"} <= stages[-1][1]
 
 
-def test_a_map_adds_up_to_the_logit(classifier):
+@pytest.mark.parametrize("method", ["hirescam", "gradcam"])
+def test_a_map_adds_up_to_the_logit(classifier, method):
     x = films()
-    _, maps = outputs(explainer(classifier), x)
+    maps = maps_of(classifier, method, x)
     assert maps.shape == (5, 4, 4, 6)
     assert maps.dtype == np.float32
     logits = keras.ops.convert_to_numpy(recomputation.logits_of(classifier)(x, training=False))
@@ -145,7 +183,7 @@ def test_maps_are_the_same_after_saving_and_loading(classifier, tmp_path):
 
 def test_maps_follow_weights_that_change_later(classifier):
     """The explainer shares the classifier's weights, it does not copy them."""
-    network = explainer(classifier)
+    network = explainer(classifier, ("gradcam",))
     head = classifier.get_layer("logits")
     before = outputs(network, films())[1]
     head.set_weights([2 * head.get_weights()[0], head.get_weights()[1]])
@@ -179,6 +217,6 @@ def test_a_place_without_evidence_has_no_heat(classifier):
     """Only the quarter of the film with a pattern can speak for a finding more than the black rest does."""
     x = np.zeros((2, SIZE, SIZE, 1), "float32")
     x[1, :8, :8] = films(1)[0, :8, :8]
-    maps = outputs(explainer(classifier), x)[1]
+    maps = maps_of(classifier, "gradcam", x)
     np.testing.assert_array_equal(maps[1, 2:, 2:], maps[0, 2:, 2:])
     assert np.abs(maps[1, 0, 0] - maps[0, 0, 0]).max() > 0

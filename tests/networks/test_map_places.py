@@ -5,6 +5,7 @@ from cxr.core.configuration import params_from
 from cxr.networks import classifiers, map_places
 from cxr.networks.backend import keras
 from cxr.networks.map_places import Places
+from tests.conftest import tiny_params
 
 SIZES = dict.fromkeys((f"{name}_INPUT_SIZE" for name in ("DENSENET", "INCEPTION", "XCEPTION", "EFFICIENTNET")), 80)
 
@@ -81,3 +82,27 @@ def test_maps_lie_on_the_film_where_their_places_are_and_keep_their_sum():
 
 def test_a_grid_is_twice_as_fine_as_the_places_up_to_thirty_two():
     assert [Places(count, 0.5, 1).grid for count in (1, 5, 14, 16, 20, 64)] == [2, 10, 28, 32, 32, 64]
+
+
+@pytest.mark.parametrize(
+    ("member", "stride", "expected"),
+    [
+        ("tiny", 32, "features"),
+        ("densenet121", 32, "pool3_conv"),
+        ("densenet121", 8, "pool3_pool"),  # behind it the network is dilated
+        ("inceptionv3", 16, "mixed2"),
+        ("inceptionv3", 8, "mixed3"),
+        ("xception", 16, "add_1"),
+        ("efficientnetv2b0", 32, "block4a_expand_activation"),
+        ("nasnetmobile", 32, "features"),  # its cells look past each other
+    ],
+)
+def test_inner_maps_are_of_the_last_operation_at_stride_8_before_any_dilation(member, stride, expected):
+    keras.backend.clear_session()  # sums are counted
+    given = {"INPUT_SIZE": 80, "OUTPUT_STRIDE": stride, "ENSEMBLE_MEMBERS": [member]}
+    classifier = classifiers.build_classifier(member, tiny_params(**given))
+    operation = map_places.inner_operation(classifier)
+    assert operation.name == expected
+    if expected != "features":
+        places = map_places.places_of(classifier, operation.name)
+        assert (places.step, places.count) == (8, operation.output.shape[1])

@@ -75,6 +75,8 @@ def inner_operation(classifier: keras.Model) -> keras.Operation:
     operations, cuts = operations_and_cuts(classifier)
     dilated = next((number for number, operation in enumerate(operations) if _is_dilated(operation)), len(operations))
     for number in reversed(cuts[cuts < dilated]):
+        if isinstance(operations[number], keras.layers.ZeroPadding2D):
+            continue  # places beside the film
         step = places_of(classifier, operations[number].name).step
         if step <= INNER_STRIDE:
             return operations[number] if step == INNER_STRIDE else operations[-1]
