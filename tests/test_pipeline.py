@@ -15,6 +15,7 @@ from cxr.core import configuration
 from cxr.core.artifacts import digest
 from cxr.core.errors import InputError
 from cxr.core.findings import FINDINGS
+from cxr.core.parameters import MAP_METHODS
 from cxr.evaluation import predictions
 from cxr.preparation import films
 from cxr.training.classifier_training import train_member

@@ -102,6 +102,20 @@ def test_probabilities_and_maps_are_those_of_the_network_row_by_row_and_whole_sh
     assert np.ptp(probabilities, axis=0).max() > 1e-3  # films can be told apart
 
 
+def test_backward_passes_are_made_only_where_hirescam_is_asked_for_and_its_old_maps_never_stay(member):
+    settings, params, _ = member
+    cheap = tiny_params(MAP_METHOD="gradcam")
+    inner = settings.cams("ensemble", "tiny", "hirescam")
+    score_member(settings, cheap, "ensemble", "tiny", None, str)
+    assert not inner.exists()
+    score_member(settings, params, "ensemble", "tiny", None, str)
+    maps = np.load(inner)
+    score_member(settings, cheap, "ensemble", "tiny", None, str)
+    np.save(inner, np.zeros_like(maps))  # as of another network, trained meanwhile
+    score_member(settings, params, "ensemble", "tiny", None, str)
+    np.testing.assert_array_equal(np.load(inner), maps)
+
+
 @pytest.mark.parametrize(
     ("count", "sizes"), [(0, []), (3, [3]), (64, [64]), (67, [67]), (68, [64, 4]), (131, [64, 67])]
 )

@@ -14,14 +14,14 @@ WORK = {"unet": 2e9, "tiny": 3e9, "efficientnetb0": 9e9}
 
 
 def test_films_are_counted_as_often_as_they_go_through_a_network():
-    """A film in training counts three times; of the test 30 twice (corners), and 10 thirty times more."""
+    """A film in training counts three times; of the test 30 twice (corners), and 10 thirty times more; for maps .7 a finding."""
     found = durations.work_of(tiny_params(**KEYS), FILMS)
     assert found == {
         "prepare_data.sh": {"training the U-Net": (3 * 8 + 2, 1 + FORWARD), "lung masks": (150, FORWARD)},
         "train_Ensemble.sh": {"tiny": (4 * (300 + 20), 1 + FORWARD)},
-        "evaluate_ and visualization_Ensemble.sh": {"tiny": (20 + 60 + 300, FORWARD)},
+        "evaluate_ and visualization_Ensemble.sh": {"tiny": (20 + 60 + 300 + 210, FORWARD)},
         "train_Efficientnet.sh": {"efficientnetb0": (300 + 20, 1 + FORWARD)},
-        "evaluate_ and visualization_Efficientnet.sh": {"efficientnetb0": (20 + 60 + 300, FORWARD)},
+        "evaluate_ and visualization_Efficientnet.sh": {"efficientnetb0": (20 + 60 + 300 + 210, FORWARD)},
     }
 
 
@@ -31,7 +31,7 @@ def test_where_nothing_can_be_trained_only_preparation_takes_time(split):
 
 
 def test_what_is_not_asked_for_is_not_counted():
-    keys = {"BLANK_CORNERS": False, "TEST_TIME_AUGMENTATION": True, "FAITHFULNESS_FILMS": 0}
+    keys = {"BLANK_CORNERS": False, "TEST_TIME_AUGMENTATION": True, "FAITHFULNESS_FILMS": 0, "MAP_METHOD": "gradcam"}
     found = durations.work_of(tiny_params(**KEYS | keys), FILMS | {"lung_train": 0, "lung_val": 0})
     assert found["evaluate_ and visualization_Ensemble.sh"] == {"tiny": (2 * (20 + 30), FORWARD)}
     assert list(found["prepare_data.sh"]) == ["lung masks"]  # no U-Net is to be trained
@@ -61,7 +61,7 @@ def test_seconds_are_passes_over_the_measured_rate_and_layers_that_are_compiled(
     step = 100 * durations.COMPILED_SLOWER * 0.05
     assert seconds["prepare_data.sh"] == {"lung masks": pytest.approx(150 * 2 + FORWARD * step)}
     assert seconds["train_Ensemble.sh"] == {"tiny": pytest.approx(1280 * 3 + (1 + FORWARD) * step)}
-    told = 150 * 2 + (1280 + 380) * 3 + (320 + 380) * 9
+    told = 150 * 2 + (1280 + 590) * 3 + (320 + 590) * 9
     assert durations.together(seconds) == pytest.approx(told + (2 + 5 * FORWARD) * step)
 
 

@@ -170,23 +170,25 @@ def _few_in_mean(table: pd.DataFrame) -> list[str]:
 
 def _by_finding(scores: pd.DataFrame, family: str, figure: str, caption: str) -> Table:
     own = scores[scores["network"].isin([family, "none"]) & (scores["finding"] != MEAN)]
+    methods = [method for method in METHOD_NAMES if (own["method"] == method).any()]
     by_finding, rows = {}, []
     for finding, of_finding in own.groupby("finding", sort=False):
         of_method = {row["method"]: row for row in of_finding.to_dict("records")}
-        first = of_method[next(iter(METHOD_NAMES))]
+        first = of_method[methods[0]]
         values = _values(first, []) | {"few_of": BOXED}
-        for method in METHOD_NAMES:
+        for method in methods:
             of_map = _values(of_method[method], [figure])
             values |= {method: of_map[figure], f"{method}_interval": of_map[f"{figure}_interval"]}
             values["exact_intervals"] += [method] if of_map["exact_intervals"] else []
-        none = [method for method in METHOD_NAMES if values[f"{method}_interval"] is None]
+        none = [method for method in methods if values[f"{method}_interval"] is None]
         values["without_interval"] = dict.fromkeys(none, first["no_interval"])
         beside = [number(_known(of_method[name][figure]), faint=True) for name in ALWAYS_BESIDE]
-        maps = [with_interval(values, method) for method in METHOD_NAMES]
+        maps = [with_interval(values, method) for method in methods]
         rows.append([Cell(finding), count(int(first["films"])), *maps, *beside])
         by_finding[finding] = values
-    heads = ["Finding", "Films", *METHOD_NAMES.values(), *(name.capitalize() for name in ALWAYS_BESIDE)]
-    return Table(f"{caption} ({family})", heads, rows, table_notes.of_rows(by_finding, METHOD_NAMES))
+    names = {method: METHOD_NAMES[method] for method in methods}
+    heads = ["Finding", "Films", *names.values(), *(name.capitalize() for name in ALWAYS_BESIDE)]
+    return Table(f"{caption} ({family})", heads, rows, table_notes.of_rows(by_finding, names))
 
 
 def _wang(scores: pd.DataFrame, family: str, method: str, overlap: str) -> Table:

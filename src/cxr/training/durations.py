@@ -22,6 +22,7 @@ from cxr.training.loop import stages_of
 OTHERS_SLOWER = 2.0  # not measured
 SLOWER = {"unet": 1.3, "densenet": 1.2, "inception": 1.2, "xception": 1.7, "efficientnet": 3.7, "tiny": 3.7}
 BLANKINGS = 30  # passes a film whose maps are put to the test: three orders of ten shares (maps.faithfulness)
+INNER_MAP = 0.7  # passes a finding of HiResCAM: .4 to 1.0, measured with three networks (benchmarks/README.md)
 # Of compiling, on a CPU without XLA (docs/data.md): a layer of a network against one of those that are timed; a
 # forward pass, and a step in which the last layer alone learns, against a step in which all do.
 COMPILED_SLOWER = 1.4
@@ -98,6 +99,8 @@ def work_of(params: Params, films: Mapping[str, int]) -> dict[str, dict[str, Wor
     found = {"prepare_data.sh": {what: work for what, work in masks.items() if work.passes}}
     scored = films["val"] + films["test"] * (2 if params.evaluation.blank_corners else 1)
     scored *= 2 if params.evaluation.test_time_augmentation else 1
+    if params.evaluation.map_method == "hirescam":
+        scored += INNER_MAP * len(params.findings) * (films["val"] + films["test"])
     scored += BLANKINGS * min(params.evaluation.faithfulness_films, films["test"])
     for family in FAMILIES if films["train"] and films["val"] else ():
         name, members = family.capitalize(), params.members(family)
