@@ -14,7 +14,7 @@ WORK = {"unet": 2e9, "tiny": 3e9, "efficientnetb0": 9e9}
 
 
 def test_films_are_counted_as_often_as_they_go_through_a_network():
-    """A film in training counts three times; of the test 30 twice (corners), and 10 thirty times more; for maps .7 a finding."""
+    """A film in training counts three times; of the test 30 twice, 10 thirty times more; maps take .7 a finding."""
     found = durations.work_of(tiny_params(**KEYS), FILMS)
     assert found == {
         "prepare_data.sh": {"training the U-Net": (3 * 8 + 2, 1 + FORWARD), "lung masks": (150, FORWARD)},
