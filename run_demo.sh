@@ -21,10 +21,10 @@ if [ "$demo" = demo/quick ]; then
     echo "Nine parts, four and a half minutes of computing on one core of an AMD EPYC (2026-11-27), so less where two are free."
 else
     cat <<END
-The demo in nine parts, and minutes of each on two free cores of an AMD EPYC (2026-11-27; docs/demo.md: how they were found):
+The demo in nine parts, and minutes of each on two free cores of an AMD EPYC (2026-11-28; docs/demo.md):
   1 drawing films        1      4 evaluation, Ensemble    2      7 evaluation, Efficientnet  1
-  2 preparation          3      5 maps, Ensemble          4      8 maps, Efficientnet        2
-  3 training, Ensemble  18      6 training, Efficientnet  5      9 thumbnails                1
+  2 preparation          2      5 maps, Ensemble          2      8 maps, Efficientnet        1
+  3 training, Ensemble  14      6 training, Efficientnet  5      9 thumbnails                0
 A look at every picture and page in less than five minutes: bash run_demo.sh --quick
 END
 fi

@@ -156,7 +156,7 @@ def maps_ours(arguments):
     if saved.exists():
         kernel, bias = np.load(arguments.work / "head.npz").values()
         classifier.get_layer("logits").set_weights([kernel.T, bias])
-    network = inference.scorer(classifier, params)
+    network = inference.scorer(classifier, params, ("gradcam",))
 
     def scored(some):
         probabilities, maps = inference.score(network, some, np.arange(len(some)), params)

@@ -1,7 +1,8 @@
 """Scoring and maps of all six findings: ours against gradient tapes, with the same weights on the same films.
 
 Ours is `cxr.networks.inference.score`: one forward pass a film gives the probabilities and the maps of three methods.
-The other sides, on TensorFlow, make Grad-CAM alone:
+Beside it probabilities alone, and with HiResCAM of an inner layer, which takes backward passes. The other sides, on
+TensorFlow, make Grad-CAM alone:
 
   tape      compiled (tf.function) and batched, forward and backward pass once for every finding
   one tape  the same, but the six gradients from one forward pass
@@ -16,6 +17,7 @@ does.
 """
 
 import argparse
+import functools
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -67,13 +69,18 @@ def compare(name, network, pack, arguments):
     """Seconds a film of every side; says them, and how far the maps are apart."""
     import timing
 
+    from cxr.core.parameters import MAP_METHODS
     from cxr.networks import inference, map_places
     from cxr.networks.backend import keras
 
     params = timing.params_at(arguments.size, SCORE_BATCH_SIZE=arguments.batch)
-    rows, explained = np.arange(len(pack)), inference.scorer(network, params)
-    (probabilities, maps), seconds = fastest(lambda: inference.score(explained, pack, rows, params), arguments.rounds)
-    found = {"ours": seconds / len(pack)}
+    rows = np.arange(len(pack))
+    found = {}
+    for side, methods in (("without maps", ()), ("HiResCAM", ("hirescam",)), ("ours", MAP_METHODS[1:])):
+        scorer = inference.scorer(network, params, methods)
+        asked = functools.partial(inference.score, scorer, pack, rows, params, bool(methods))
+        (probabilities, maps), seconds = fastest(asked, arguments.rounds)
+        found[side] = seconds / len(pack)
     differences = {}
     if keras.backend.backend() == "tensorflow":
         for side, one in zip(TAPE_SIDES, tapes(network, pack, arguments), strict=True):
@@ -159,7 +166,7 @@ def say(what, seconds):
     """A line a side: milliseconds a film, and how many times ours that is."""
     print(what)
     for side, value in seconds.items():
-        print(f"  {side:9} {1000 * value:9.1f} ms a film, {value / seconds['ours']:6.1f} times ours", flush=True)
+        print(f"  {side:12} {1000 * value:9.1f} ms a film, {value / seconds['ours']:6.1f} times ours", flush=True)
 
 
 def draw(pack, folder, arguments):

@@ -81,7 +81,17 @@ def test_maps_lie_on_the_film_where_their_places_are_and_keep_their_sum():
 
 
 def test_a_grid_is_twice_as_fine_as_the_places_up_to_thirty_two():
-    assert [Places(count, 0.5, 1).grid for count in (1, 5, 14, 16, 20, 64)] == [2, 10, 28, 32, 32, 64]
+    assert [Places(count, 0.5, 1).grid for count in (1, 5, 14, 16, 20, 64)] == [2, 10, 28, 32, 32, 32]
+
+
+def test_of_more_places_than_cells_none_is_lost():
+    maps = np.zeros((2, 64, 64, 1), np.float32)
+    maps[0, 20, 20] = 1
+    maps[1, ::2] = 1  # every other row
+    one, rows = map_places.onto_film(maps, Places(64, 4.0, 8), 512)[..., 0]
+    assert np.unravel_index(one.argmax(), one.shape) == (10, 10)
+    assert (one.sum(), rows.sum()) == (pytest.approx(1), pytest.approx(64 * 32))
+    assert np.ptp(rows[1:-1]) < 0.05 * rows.mean()
 
 
 @pytest.mark.parametrize(

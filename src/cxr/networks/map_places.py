@@ -28,7 +28,7 @@ class Places:
     @property
     def grid(self) -> int:
         """Cells a side of the regular grid: twice as many as places, so that nothing is blurred, up to 32."""
-        return max(self.count, min(2 * self.count, 32))
+        return min(2 * self.count, 32)
 
 
 def places_of(network: keras.Model, name: str = "features") -> Places:
@@ -101,12 +101,15 @@ def onto_film(maps: np.ndarray, places: Places, size: int) -> np.ndarray:
     Returns
     -------
     ndarray of shape (N, grid, grid, F), float32
-        Linear between the middles of places, beyond them as the nearest. What is lost or gained by that is spread
+        Linear between the middles of places, beyond them as the nearest; of more places than cells the mean around
+        a cell, the nearer the heavier. What is lost or gained by that is spread
         evenly, so that the sum over a film stays.
     """
     cells = (np.arange(places.grid) + 0.5) * size / places.grid
     at = np.clip((cells - places.first) / places.step, 0, places.count - 1)
-    weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(places.count))).astype(np.float32)  # (cells, places)
+    reach = max(1, size / places.grid / places.step)
+    weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(places.count)) / reach).astype(np.float32)
+    weights /= weights.sum(axis=1, keepdims=True)  # (cells, places)
     laid = np.einsum("gh,nhwf,kw->ngkf", weights, maps.astype(np.float32), weights, optimize=True)
     laid += (maps.mean(axis=(1, 2), dtype=np.float32) - laid.mean(axis=(1, 2)))[:, None, None]
     return laid * (places.count / places.grid) ** 2
