@@ -306,6 +306,20 @@ def test_what_every_map_has_at_a_place_makes_no_map_resemble_another(monkeypatch
     assert correlation["all layers"] == pytest.approx((2 * (7.5 - 3 * 6.5) + 8) / 195)
 
 
+def test_a_step_with_backward_passes_takes_no_more_pixels_than_fit(monkeypatch):
+    params, pack = params_of(SCORE_BATCH_SIZE=9), pack_of()
+    network = scorer(tiny(), params)
+    expected = score(network, pack, np.arange(9), params)
+    monkeypatch.setattr(inference, "INNER_PIXELS", 2 * pack.shape[1] ** 2)
+    seen = []
+    whole = network.network.predict_on_batch
+    monkeypatch.setattr(network.network, "predict_on_batch", lambda films: seen.append(len(films)) or whole(films))
+    probabilities, maps = score(network, pack, np.arange(9), params)
+    assert seen == [2] * 5
+    np.testing.assert_allclose(probabilities, expected[0], atol=1e-6)
+    np.testing.assert_allclose(maps["hirescam"], expected[1]["hirescam"], atol=1e-3)
+
+
 def test_replaced_weights_make_other_maps_and_two_films_are_compared_too():
     model, pack = tiny(), pack_of()
     table = randomisation(scorer(model, params_of()), model, pack, np.arange(10), params_of())

@@ -18,6 +18,7 @@ from cxr.networks.film_batches import FilmBatches
 
 # Films a step of the U-Net at most: 8 are as fast as 32, which take 12 GB with 64 filters at 512 pixels.
 MASK_BATCH = 8
+INNER_PIXELS = 8 * 512**2  # a step of HiResCAM at most: what it keeps for DenseNet169's backward passes takes 2.6 GB
 _one_at_a_time = threading.Lock()  # a network has the whole machine; other threads read and clean up meanwhile
 
 
@@ -163,7 +164,10 @@ def score(
     maps : dict of ndarrays of shape (n, F, h, w), float16
         Of each of the scorer's methods: without ReLU, on a regular grid over the film (`map_places.onto_film`).
     """
-    size, places = min(params.evaluation.score_batch_size, len(rows)), scorer.places if with_maps else {}
+    places = scorer.places if with_maps else {}
+    size = min(params.evaluation.score_batch_size, len(rows))
+    if "hirescam" in places:
+        size = min(size, max(1, INNER_PIXELS // pack.shape[1] ** 2))
     batches = []
     for first in range(0, len(rows), size):
         chosen = rows[first : first + size]
