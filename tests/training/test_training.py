@@ -5,6 +5,7 @@ import math
 import os
 import re
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -407,6 +408,21 @@ def test_after_an_epoch_it_is_told_when_all_will_have_ended(tmp_path, monkeypatc
     told = [line for line in run.said if "with its scores" in line]
     assert len(told) == 1
     assert re.fullmatch(r"  with its scores it took \d+ s: all 3 end about \w{3} \d\d \w{3} \d\d:\d\d", told[0])
+
+
+def test_what_compiling_took_is_reckoned_with_in_no_later_epoch(monkeypatch):
+    seconds = iter([0, 50, 60])  # the epoch begins, its first step is done, the epoch ends
+    monkeypatch.setattr(epoch_callback, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    said: list[str] = []
+    within = epoch_callback.Within(said.append, time_limit.TimeLimit(), "tiny", 4)
+    within.set_params({"epochs": 4})
+    within.set_model(SimpleNamespace(stop_training=False))
+    within.on_epoch_begin(0)
+    within.on_train_batch_end(0)
+    within.on_train_batch_end(1)
+    within.on_epoch_end(0)
+    assert said[0].startswith("  with its scores it took 10 s: all 4 end about")
+    assert within.longest == 10
 
 
 @pytest.fixture

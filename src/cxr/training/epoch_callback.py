@@ -256,16 +256,13 @@ class Echo(keras.callbacks.Callback):
 
 
 class Within(keras.callbacks.Callback):
-    """Ends training after the last epoch that fits its `TimeLimit`, and tells when all epochs will have ended.
-
-    Of several processes all end after the same epoch.
+    """Ends training after the last epoch that fits its `TimeLimit`, of several processes all after the same; tells when
+    all epochs will have ended.
 
     Parameters
     ----------
-    say : callable
-        Takes a line.
-    limit : TimeLimit
-    member : str
+    say, limit, member
+        As of `Echo`; a name.
     epochs : int
         Of all stages.
     """
@@ -282,6 +279,10 @@ class Within(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.begun = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 0 and not self.longest:
+            self.begun = time.monotonic()  # compiling is in no later epoch
 
     def on_epoch_end(self, epoch, logs=None):
         took, left = time.monotonic() - self.begun, self.epochs - epoch - 1
