@@ -37,18 +37,22 @@ def maps_of(classifier, method: str, x) -> np.ndarray:
     return keras.ops.convert_to_numpy(explainer(classifier, (method,))(x, training=False)[1])
 
 
+def deeper_of(size: int, precision: str = "float32") -> keras.Model:
+    keras.utils.set_random_seed(4)
+    x = film = keras.Input((size, size, 1))
+    for strides in (2, 2, 2, 1, 2):
+        x = keras.layers.Conv2D(8, 3, strides=strides, padding="same", activation="swish", dtype=precision)(x)
+    features = keras.layers.Activation("linear", name="features", dtype=precision)(x)
+    logits = keras.layers.Dense(6, name="logits", bias_initializer="random_normal")(
+        keras.layers.GlobalAveragePooling2D(dtype=precision)(features)
+    )
+    return keras.Model(film, keras.layers.Activation("sigmoid", name="probabilities")(logits))
+
+
 @pytest.fixture
 def deeper():
     """Two convolutions behind where stride 8 ends, one of them a stride further: nothing there is linear."""
-    keras.utils.set_random_seed(4)
-    x = film = keras.Input((SIZE, SIZE, 1))
-    for strides in (2, 2, 2, 1, 2):
-        x = keras.layers.Conv2D(8, 3, strides=strides, padding="same", activation="swish")(x)
-    features = keras.layers.Activation("linear", name="features")(x)
-    logits = keras.layers.Dense(6, name="logits", bias_initializer="random_normal")(
-        keras.layers.GlobalAveragePooling2D()(features)
-    )
-    return keras.Model(film, keras.layers.Activation("sigmoid", name="probabilities")(logits))
+    return deeper_of(SIZE)
 
 
 def gradients_of_logit(classifier, x, finding: int, name: str = "features") -> tuple[np.ndarray, np.ndarray]:
@@ -132,6 +136,17 @@ def test_of_an_inner_layer_hirescam_is_activation_times_gradient_and_what_is_lef
     assert np.abs(products).max() > 1e-3
     assert maps.shape == (5, 4, 4)
     assert maps_of(deeper, "gradcam", x).shape == (5, 2, 2, 6)
+
+
+def test_in_half_precision_no_gradient_is_lost_among_many_places():
+    """Of a logit by one of 32 x 32 places it is near the smallest number that float16 has, as by 64 x 64 of larger."""
+    x = np.random.default_rng(0).integers(0, 2, (1, 256, 256, 1)).astype("float32")
+    exact, half = deeper_of(256), deeper_of(256, "mixed_float16")
+    head = exact.get_layer("logits")
+    head.set_weights([head.get_weights()[0] / 1000, head.get_weights()[1]])
+    half.set_weights(exact.get_weights())
+    expected, maps = (maps_of(network, "hirescam", x) for network in (exact, half))
+    np.testing.assert_allclose(maps, expected, atol=0.02 * np.abs(expected).max())
 
 
 def test_a_cascade_shuffles_weights_from_the_last_layer_down(classifier):

@@ -86,9 +86,11 @@ class _InnerMaps(keras.layers.Layer):
         return keras.KerasTensor((*x.shape[:3], self.to_logits.output.shape[-1]), "float32")
 
     def call(self, x):
-        logits, gradients = backend.output_and_gradients(lambda given: self.to_logits(given, training=False), x)
+        places = x.shape[1] * x.shape[2]
+        # Times their number: the gradient by one place of many would be lost in float16.
+        output, gradients = backend.output_and_gradients(lambda given: places * self.to_logits(given, training=False), x)
         activations = ops.cast(x, "float32")
         maps = [ops.sum(ops.cast(gradient, "float32") * activations, axis=-1) for gradient in gradients]
         maps = ops.stack(maps, axis=-1)
-        left = logits - self.to_logits.get_layer("logits").bias - ops.sum(maps, axis=(1, 2))
-        return maps + left[:, None, None] / (x.shape[1] * x.shape[2])
+        left = output / places - self.to_logits.get_layer("logits").bias - ops.mean(maps, axis=(1, 2))
+        return (maps + left[:, None, None]) / places
