@@ -1,6 +1,6 @@
 #!/bin/sh
 # Goes in:  predictions and maps of evaluate_Efficientnet.sh, the films.
-# Comes out: Grad-CAM overlays, an overview a finding, detections.csv and report.html in MODELS_DIR/classification/efficientnet/
+# Comes out: heatmap overlays, an overview a finding, detections.csv and report.html in MODELS_DIR/classification/efficientnet/
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 . "$here/src/environment.sh"

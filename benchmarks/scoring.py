@@ -1,8 +1,8 @@
 """Scoring and maps of all six findings: ours against gradient tapes, with the same weights on the same films.
 
-Ours is `cxr.networks.inference.score`: one forward pass a film gives the probabilities and the maps of three methods.
-Beside it probabilities alone, and with HiResCAM of an inner layer, which takes backward passes. The other sides, on
-TensorFlow, make Grad-CAM alone:
+Ours is `cxr.networks.inference.score`: one forward pass a film gives the probabilities and the maps of three methods of
+the last layer. Beside it probabilities alone, and with HiResCAM of an inner layer, which takes backward passes. The
+other sides, on TensorFlow, make Grad-CAM alone:
 
   tape      compiled (tf.function) and batched, forward and backward pass once for every finding
   one tape  the same, but the six gradients from one forward pass

@@ -2,7 +2,7 @@
 
 Reads   TRUTH: gt_segmentations_val.json or gt_segmentations_test.json of CheXlocalize
         --predicted FILE: anybody's outlines in the same form, such as gradcam_segmentations_val.json
-        --family: MODELS_DIR/classification/<family>/predictions.csv, <member>/cams.npy, for its CheXpert test films
+        --family: MODELS_DIR/classification/<family>/predictions.csv, <member>/cams*.npy, for its CheXpert test films
 Writes  --out DIR (default: outline_scores): outline_scores.csv (a row for each method and finding),
         outline_scores_films.csv (a row for each film); of a family also outlines.json and points.json, its outlines and
         most salient points as the authors' eval.py reads them
