@@ -88,7 +88,7 @@ class _InnerMaps(keras.layers.Layer):
     def call(self, x):
         places = x.shape[1] * x.shape[2]
         # Times their number: the gradient by one place of many would be lost in float16.
-        output, gradients = backend.output_and_gradients(lambda given: places * self.to_logits(given, training=False), x)
+        output, gradients = backend.output_and_gradients(lambda y: places * self.to_logits(y, training=False), x)
         activations = ops.cast(x, "float32")
         maps = [ops.sum(ops.cast(gradient, "float32") * activations, axis=-1) for gradient in gradients]
         maps = ops.stack(maps, axis=-1)
