@@ -114,7 +114,7 @@ def scored(demo: Demo, rows: np.ndarray, pack: np.ndarray) -> np.ndarray:
     each = []
     for member in demo.params.members("ensemble"):
         path = demo.settings.member_dir("ensemble", member) / "model.keras"
-        network = inference.scorer(saved_models.load_model(path, demo.params.input_size(member), ""), demo.params)
+        network = inference.scorer(saved_models.load_model(path, demo.params.input_size(member), ""), demo.params, ())
         each.append(inference.score(network, pack, rows, demo.params)[0])
     return np.mean(each, axis=0)
 

@@ -71,7 +71,7 @@ def scored_with(settings, params, member: str, head: str) -> family_maps.Scored:
     films, pack = load_films(settings, params, params.input_size(member))
     rows = np.flatnonzero(films["split"].isin(["val", "test"]))
     if head == "mean":
-        probabilities, maps = inference.score(inference.scorer(model, params), pack, rows, params)
+        probabilities, maps = inference.score(inference.scorer(model, params, ("gradcam",)), pack, rows, params)
         maps = maps["gradcam"]
     else:
         network = keras.Model(model.input, [model.output, model.get_layer("local").output])

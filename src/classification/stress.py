@@ -145,7 +145,9 @@ def stressed(bundle, films, hospital, work):
 def scored(bundle, films, hospital, work):
     """Predictions table and decisions of films that can be predicted, by their key in ``films`` (key -> path)."""
     work.mkdir(parents=True)
-    predicted = predicting.predict(bundle, list(films.values()), hospital, work, lambda each, doing: each)
+    predicted = predicting.predict(
+        bundle, list(films.values()), hospital, work, lambda each, doing: each, with_maps=False
+    )
     keys = {path: key for key, path in films.items()}
     index = pd.Index([keys[path] for path in predicted.films["path"]], tupleize_cols=False)
     for path in work.iterdir():

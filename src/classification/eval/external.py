@@ -115,7 +115,7 @@ def local(arguments, bundle, params, labels):
         return progress(films, len(paths), doing)
 
     with tempfile.TemporaryDirectory() as work:  # which is gone at the end, with its rows
-        predicted = predicting.predict(bundle, paths, POOLED, Path(work), bar)
+        predicted = predicting.predict(bundle, paths, POOLED, Path(work), bar, with_maps=False)
         made = Path(work) / "predictions.csv"
         write_csv(prediction_table.of(predicted, [""] * len(predicted.films)), made)
         here = read(made, labels, params, "LABELS")

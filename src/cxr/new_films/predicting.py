@@ -88,7 +88,7 @@ def opened(bundle: Bundle, name: str) -> Any:
 
 def predict(
     bundle: Bundle, paths: Sequence[Path], hospital: str, work: Path, progress: Callable[[Iterable, str], Iterable],
-    network: Callable[[str], Any] | None = None,
+    network: Callable[[str], Any] | None = None, with_maps: bool = True,
 ) -> Predicted:  # fmt: skip
     """Score new films.
 
@@ -104,6 +104,8 @@ def predict(
         Called with an iterable over the films and what is done, gives the iterable back (tqdm's way).
     network : callable, optional
         What `opened` gives of each name, from somebody who keeps it; else each is read, used and let go.
+    with_maps : bool
+        Without them nothing can be drawn, and a film takes less time.
     """
     network = network or functools.partial(opened, bundle)
     films, masks = prepare(bundle, paths, work, progress, network)
@@ -112,7 +114,7 @@ def predict(
     films = films[~broken].reset_index(drop=True)
     pack = packs.open_pack(work / f"{bundle.size}.npy", MADE_BY)
     films = films.assign(**_flags(bundle, films, pack))
-    members, maps = _score(bundle, films["row"].to_numpy(), work, network)
+    members, maps = _score(bundle, films["row"].to_numpy(), work, network, with_maps)
     weights = predictions.member_weights(bundle.thresholds, list(bundle.models))
     table = _table(films, hospital, members, bundle.params.findings, weights)
     risk, no_risk = flip_risk.of_new_films(
@@ -234,8 +236,10 @@ def _flags(bundle: Bundle, films: pd.DataFrame, pack: np.ndarray) -> dict[str, A
     return {**flags, "distance": distance.round(3), "file_notes": of_film["file_notes"], "notes": notes}
 
 
-def _score(bundle: Bundle, rows: np.ndarray, work: Path, network) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Probabilities (M, N, F) and maps of every member."""
+def _score(
+    bundle: Bundle, rows: np.ndarray, work: Path, network, with_maps: bool
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Probabilities (M, N, F) and, where they are asked for, maps of every member."""
     probabilities, maps, findings = [], [], bundle.params.findings
     for member in bundle.models:
         if not len(rows):
@@ -246,9 +250,9 @@ def _score(bundle: Bundle, rows: np.ndarray, work: Path, network) -> tuple[np.nd
 
         scorer = network(member)
         pack = packs.open_pack(work / f"{bundle.params.input_size(member)}.npy", MADE_BY)
-        scores, by_method = inference.score(scorer, pack, rows, bundle.params)
+        scores, by_method = inference.score(scorer, pack, rows, bundle.params, with_maps)
         probabilities.append(scores)
-        maps.append(by_method[bundle.params.evaluation.map_method])
+        maps += [by_method[bundle.params.evaluation.map_method]] if with_maps else []
     return np.stack(probabilities), maps
 
 
