@@ -729,3 +729,12 @@ def test_a_correlation_of_maps_that_is_not_defined_has_its_reason(films, places,
     shown = trust_tables.randomisation_table({"tiny": table}, "gradcam")
     assert shown.notes == [f"tiny: n/a: {why}."]
     assert trust_tables.randomisation_table({"tiny": table.fillna(0.1)}, "gradcam").notes == []
+
+
+def test_drawn_films_are_said_to_be_drawn_before_all_else(tmp_path):
+    settings = settings_in(tmp_path)
+    assert family_report.synthetic(settings) == []
+    settings.dataset_dir.mkdir(parents=True, exist_ok=True)
+    (settings.dataset_dir / "phantoms.json").write_text("{}")
+    (note,) = family_report.synthetic(settings)
+    assert note.startswith("SYNTHETIC FILMS")

@@ -31,7 +31,8 @@ def main(argv=None):
     family, folder = arguments.family, settings.family_dir(arguments.family)
     locks.hold(folder)
     model = family_report.model(settings, params, family)
-    model = replace(model, notes=[*model.notes, split_passport.of_family(settings, model.table)])
+    passport = split_passport.of_family(settings, model.table)
+    model = replace(model, notes=[*family_report.synthetic(settings), *model.notes, passport])
     blocks = family_report.blocks(settings, params, family, model.metrics)
     compared = read_json_if_there(folder / "comparison.json", "", list) or []
     extras = family_report.extras(settings, params, family, arguments.films)

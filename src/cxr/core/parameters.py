@@ -120,7 +120,7 @@ class ModelParams(Stage):
     drawn_films: int = Field(4000, ge=20, description='films drawn for "WEIGHTS": "drawn"')
     drawn_epochs: int = Field(5, ge=1, description="passes over them")
     output_stride: OutputStride | dict[str, OutputStride] = Field(
-        32, description="input pixels between a map's places: 32, 16 or 8, or one of these per member"
+        32, description="input pixels between places of the last layer: 32, 16 or 8, or one of these per member"
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="before the last layer")
     batch_norm_momentum: float = Field(

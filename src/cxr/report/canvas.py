@@ -232,9 +232,8 @@ def draw_colour_bar(
     canvas[top : top + height, x : x + BAR] = blend(np.full((height, BAR, 3), 96, np.uint8), heat)
     for value in (0.0, 0.5, 1.0):
         y = top + round((1 - value) * (height - 1))
-        write_text(
-            canvas, f"{value * heat_at_1:.1f}", (x + BAR + 8, min(max(y + 5, top + 11), top + height)), 14, TEXT, 40
-        )
+        text = f"{'≥' if value == 1 else ''}{value * heat_at_1:.1f}"  # hotter places have the same colour
+        write_text(canvas, text, (x + BAR + 8, min(max(y + 5, top + 11), top + height)), 14, TEXT, 48)
         cv2.line(canvas, (x + BAR, y), (x + BAR + 4, y), TEXT, 1)
     for number, word in enumerate(unit.split()):
         write_text(canvas, word, (x + BAR + 8, top + 28 + 16 * number), 13, DIM, 48)
@@ -249,7 +248,7 @@ def draw_heat_key(canvas: np.ndarray, x: int, heat_at_1: float, unit: str) -> in
     x = write_text(canvas, "0", (x, 24), 14, TEXT, 20) + 8
     heat = np.repeat(np.linspace(0, 1, wide, dtype=np.float32)[None], 14, axis=0)
     canvas[12:26, x : x + wide] = blend(np.full((14, wide, 3), 96, np.uint8), heat)
-    return write_text(canvas, f"{heat_at_1:.1f}{unit}", (x + wide + 8, 24), 14, TEXT, 160)
+    return write_text(canvas, f"≥{heat_at_1:.1f}{unit}", (x + wide + 8, 24), 14, TEXT, 160)
 
 
 def draw_rectangle(canvas: np.ndarray, rectangle: np.ndarray, colour, dashed: bool) -> None:

@@ -15,6 +15,7 @@ from cxr.evaluation import predictions
 from cxr.evaluation.assessment import check_evaluated
 from cxr.maps import faithfulness, family_maps, map_scores
 from cxr.preparation.films import load_films
+from cxr.releases import writing
 from cxr.report import doubt_tables, gallery, html_page, overlays, table_notes, trust_tables
 from cxr.tables import lung_films
 from cxr.tables.splitting import UNUSED
@@ -208,6 +209,16 @@ def run_facts(run: dict[str, Any]) -> list[tuple[str, str]]:
         if flat:
             pairs.append((label, ", ".join(f"{name} {value}" for name, value in flat.items())))
     return pairs
+
+
+def synthetic(settings: Settings) -> list[str]:
+    """What must be said before all else where the films are those of the demo; or nothing."""
+    if not (settings.dataset_dir / writing.MARKER).is_file():
+        return []
+    return [
+        "SYNTHETIC FILMS: this project drew them, they are of no patients. No figure here says anything about real "
+        "films, and what is said of the labels of public releases holds for their real films alone."
+    ]
 
 
 def used_films(settings: Settings) -> pd.DataFrame | None:

@@ -44,6 +44,7 @@ def of_family(settings: Settings, params: Params, family: str, metrics: dict[str
     parts = [
         f"# Model card: {family}",
         "Filled in by the pipeline from the facts of this run; nothing here was written by hand.",
+        *(f"**{note}**" for note in family_report.synthetic(settings)),
         "## Model",
         *_model(settings, params, family),
         "## Intended use",

@@ -10,6 +10,7 @@ import numpy as np
 
 from cxr.core import locks
 from cxr.core.artifacts import digest, digest_of, read_record
+from cxr.core.parameters import METHOD_NAMES
 from cxr.core.settings import Settings
 from cxr.imaging.decoding import read_film
 from cxr.imaging.geometry import square_to_film
@@ -61,7 +62,9 @@ def draw_overlay(scored: Scored, finding: str, row: int, settings: Settings, fol
     image_id = scored.films["image_id"].iloc[row]
     probability, threshold = scored.shown(finding, row)
     decision = f"{'' if called else 'not '}called from {threshold}"
-    title = f"{image_id}   {finding}: {truth}, {probability}, {decision} ({scored.outcome(finding, row) or '?'})"
+    method = METHOD_NAMES[scored.params.evaluation.map_method]
+    outcome = scored.outcome(finding, row) or "?"
+    title = f"{image_id}   {finding}: {truth}, {probability}, {decision} ({outcome}), {method}"
     rejected = scored.mask_rejected(row)
     title += "; lung mask rejected, whole film used" * rejected
     known, share = known_boxes(scored, finding, row), scored.share(finding)
