@@ -22,7 +22,7 @@ if [ "$demo" = demo/quick ]; then
 else
     cat <<END
 The demo in nine parts, and minutes of each on two free cores of an AMD EPYC (2026-11-28; docs/demo.md):
-  1 drawing films        1      4 evaluation, Ensemble    2      7 evaluation, Efficientnet  1
+  1 drawing films        1      4 evaluation, Ensemble    3      7 evaluation, Efficientnet  1
   2 preparation          2      5 maps, Ensemble          2      8 maps, Efficientnet        1
   3 training, Ensemble  14      6 training, Efficientnet  5      9 thumbnails                0
 A look at every picture and page in less than five minutes: bash run_demo.sh --quick
