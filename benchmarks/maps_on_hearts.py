@@ -8,6 +8,7 @@ what the network saw. Maps are read against their mean over all films of the pac
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,8 @@ def main(argv=None):
     scorer = inference.scorer(saved_models.load_model(arguments.model, size, "-"), params, MAP_METHODS)
     _, maps = inference.score(scorer, pack, np.arange(len(pack)), params)
     index = params.findings.index(FINDING)
+    maps = {method: of_method[:, index] for method, of_method in maps.items()}
+    means = {method: of_method.mean(axis=0, dtype=np.float32) for method, of_method in maps.items()}
     rows = np.flatnonzero(films[FINDING] == 1)
     asked = params.unet.unet_input_size, params.pack.fit
     squares = (try_square(path_of[image_id], *asked)[0] for image_id in films["image_id"].iloc[rows])
@@ -51,25 +54,22 @@ def main(argv=None):
     random = np.random.default_rng(1)
     for row, outlined in zip(rows, inference.outlined_films(unet, squares, params), strict=True):
         film = films.iloc[row]
-        geometry = localisation.FilmGeometry(size, tuple(film[list(AFFINE)]), int(film["width"]), int(film["height"]))
+        whole = localisation.FilmGeometry(size, tuple(film[list(AFFINE)]), int(film["width"]), int(film["height"]))
+        geometry = replace(whole, seen=lung_regions.seen(masks(row), whole, params.pack))
         heart = lung_regions.on_square(outlined.heart, geometry, params.pack.fit)
-        seen = lung_regions.seen(masks(row), geometry, params.pack)
-        seen = np.ones_like(heart) if seen is None else seen
-        if not outlined.quality.accepted or not (heart & seen).any():
+        if not outlined.quality.accepted or not (heart if geometry.seen is None else heart & geometry.seen).any():
             continue
-        heats = {
-            method: heatmaps.heatmap([of_method[row, index]], [of_method[:, index].mean(axis=0, dtype=np.float32)])
-            for method, of_method in maps.items()
-        }
+        heats = {method: heatmaps.heatmap([maps[method][row]], [mean]) for method, mean in means.items()}
         heats |= {
             "random map": random.random((20, 20), dtype=np.float32),
             "middle of the square": localisation.centre_prior(),
         }
         for name, heat in heats.items():
-            large = heatmaps.enlarged(heat, size) * seen
-            hit = heart[np.unravel_index(large.argmax(), large.shape)] if large.max() > 0 else False
-            found[name].append((float(hit), float(large[heart].sum() / max(large.sum(), 1e-9))))
-        areas.append((heart & seen).sum() / seen.sum())
+            large = localisation.on_square(heat, geometry)
+            hit = large.max() > 0 and heart[np.unravel_index(large.argmax(), large.shape)]
+            share, area = localisation.share_in_lungs(heat, heart, geometry)  # of any mask
+            found[name].append((float(hit), np.nan_to_num(share)))
+        areas.append(area)
         patients.append(film["patient_id"])
     print(f"{len(areas)} films with {FINDING} and an outlined heart, on average {np.mean(areas):.3f} of what was seen")
     for name, pairs in found.items():

@@ -69,14 +69,14 @@ def compare(name, network, pack, arguments):
     """Seconds a film of every side; says them, and how far the maps are apart."""
     import timing
 
-    from cxr.core.parameters import MAP_METHODS
+    from cxr.core.parameters import OF_LAST_LAYER
     from cxr.networks import inference, map_places
     from cxr.networks.backend import keras
 
     params = timing.params_at(arguments.size, SCORE_BATCH_SIZE=arguments.batch)
     rows = np.arange(len(pack))
     found = {}
-    for side, methods in (("without maps", ()), ("HiResCAM", ("hirescam",)), ("ours", MAP_METHODS[1:])):
+    for side, methods in (("without maps", ()), ("HiResCAM", ("hirescam",)), ("ours", OF_LAST_LAYER)):
         scorer = inference.scorer(network, params, methods)
         asked = functools.partial(inference.score, scorer, pack, rows, params, bool(methods))
         (probabilities, maps), seconds = fastest(asked, arguments.rounds)

@@ -8,10 +8,12 @@ import multiprocessing
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -124,6 +126,15 @@ def in_process(folder: Path, script: str, *words: str) -> str:
 def tiny_params(**changes) -> Params:
     """Parameters that compute in a moment, with keys of PARAMS.json changed."""
     return configuration.params_from(TINY | changes, "PARAMS.json")
+
+
+def wait_until(true: Callable[[], Any], seconds: float = 60, what: str = "") -> float:
+    """Seconds until it is true."""
+    begin = time.monotonic()
+    while not true():
+        assert time.monotonic() < begin + seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+    return time.monotonic() - begin
 
 
 def settings_in(folder: Path) -> Settings:

@@ -22,6 +22,7 @@ import traceback
 from pathlib import Path
 
 from tests import namespaces
+from tests.conftest import wait_until
 from tests.namespaces import ADDRESSES, HEAD, NODES, PLACE, Machines, on
 
 NEEDS = {  # programs, and Debian's packages that have them
@@ -38,15 +39,6 @@ TOLERANCE = 1e-5  # of a weight
 
 def tell(what: str) -> None:
     print(f"  {time.strftime('%H:%M:%S')} {what}", flush=True)
-
-
-def wait_until(true, seconds: float, what: str) -> float:
-    """Seconds until it is true."""
-    begin = time.monotonic()
-    while not true():
-        assert time.monotonic() < begin + seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
-    return time.monotonic() - begin
 
 
 class Training:

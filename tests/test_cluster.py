@@ -25,7 +25,7 @@ from cxr.networks import classifiers
 from cxr.networks.backend import keras
 from cxr.preparation import masking
 from cxr.tables import schema
-from tests.conftest import PROJECT, TINY, load_script, settings_in
+from tests.conftest import PROJECT, TINY, load_script, settings_in, wait_until
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed (the extra dask)")
 FILMS = 44
@@ -114,13 +114,6 @@ def dask(folder, workers: int, package=PROJECT / "src"):
         for process in started:
             process.kill()
             process.wait()
-
-
-def wait_until(true, seconds=60):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"not so after {seconds} s"
-        time.sleep(0.01)
 
 
 def kill_half_way(client, victim, address: str, folder, pattern: str, held: list) -> threading.Thread:

@@ -26,7 +26,7 @@ from cxr.core.executors import (
 )
 from cxr.imaging.decoding import write_image
 from cxr.preparation.reading import try_square
-from tests.conftest import PROJECT, SPAWNED
+from tests.conftest import PROJECT, SPAWNED, wait_until
 
 FILM = np.add.outer(np.arange(40), 2 * np.arange(60)).astype(np.uint8)
 
@@ -198,21 +198,15 @@ def test_workers_end_with_the_run_that_started_them_even_a_killed_one(tmp_path):
     run = subprocess.Popen([sys.executable, "-c", code], env={"PYTHONPATH": str(PROJECT / "src")})
     try:
         children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-        wait_until(lambda: sum(b"spawn_main" in command_of(pid) for pid in children.read_text().split()) == 2)
+        wait_until(
+            lambda: sum(b"spawn_main" in command_of(pid) for pid in children.read_text().split()) == 2, seconds=20
+        )
         workers = children.read_text().split()
     finally:
         run.kill()
     run.wait()
-    wait_until(lambda: not any(map(alive, workers)))
+    wait_until(lambda: not any(map(alive, workers)), seconds=20)
 
 
 def command_of(pid) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes() if alive(pid) else b""
-
-
-def wait_until(true, seconds=20):
-    for _ in range(seconds * 20):
-        if true():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"not so after {seconds} s")

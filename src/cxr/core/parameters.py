@@ -13,6 +13,7 @@ OutputStride = Literal[8, 16, 32]
 LabelPolicy = Literal["negative", "positive", "ignore"]
 METHOD_NAMES = {"hirescam": "HiResCAM", "gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 MAP_METHODS = tuple(METHOD_NAMES)
+OF_LAST_LAYER = MAP_METHODS[1:]  # from the forward pass that gives the probabilities
 NAMED_WEIGHTS = ("imagenet", "none", "drawn")  # first weights that are no file
 PYTORCH_SUFFIXES = (".safetensors", ".pt", ".pth", ".pth.tar")  # other files of first weights are Keras'
 
@@ -200,7 +201,7 @@ class EvaluationParams(Stage):
     @property
     def map_methods(self) -> tuple[str, ...]:
         """Those whose maps are computed: HiResCAM's, which take backward passes, only where they are asked for."""
-        return MAP_METHODS if self.map_method == "hirescam" else MAP_METHODS[1:]
+        return MAP_METHODS if self.map_method == "hirescam" else OF_LAST_LAYER
 
 
 class DemoParams(Stage):

@@ -127,8 +127,9 @@ def _score_and_write(scoring: "Scoring", films: pd.DataFrame, written: dict[str,
         predictions.write(without, blanked)
     else:
         written["predictions.csv"].with_name("predictions_blanked.csv").unlink(missing_ok=True)
-    if "hirescam" not in cams:  # those of an earlier network would be read where they are asked for again
-        written["predictions.csv"].with_name("cams_hirescam.npy").unlink(missing_ok=True)
+    # Maps of an earlier network would be read where their method is asked for again.
+    for stale in set(written["predictions.csv"].parent.glob("cams*.npy")) - set(cams.values()):
+        stale.unlink()
     write_csv(looked_at, written["randomisation.csv"])
     predictions.write(table, written["predictions.csv"])
 

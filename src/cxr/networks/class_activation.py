@@ -10,7 +10,7 @@ inner layer, whose places have not, HiResCAM takes a backward pass a finding dow
 from cxr.core.parameters import MAP_METHODS
 from cxr.networks import backend
 from cxr.networks.backend import keras
-from cxr.networks.map_places import inner_operation
+from cxr.networks.map_places import explained
 from cxr.networks.output_stride import ends
 
 ops = keras.ops
@@ -42,16 +42,13 @@ def explainer(classifier: keras.Model, methods: tuple[str, ...] = MAP_METHODS) -
         (N, size, size, 1) 0..255 -> probabilities (N, F) float32, then maps (N, h, w, F) float32 of each method,
         *without* ReLU. The sum over h and w of ``hirescam``'s and ``gradcam``'s, plus bias, is the logit.
     """
-    features = classifier.get_layer("features").output
-    kernel = classifier.get_layer("logits").kernel
-    maps = []
+    logits, maps = classifier.get_layer("logits"), []
     for index, method in enumerate(methods):
-        name = f"maps_{index}"
+        features, name = ends(explained(classifier, method))[1], f"maps_{index}"
         if method == "hirescam":
-            inner = ends(inner_operation(classifier))[1]
-            maps.append(_InnerMaps(keras.Model(inner, classifier.get_layer("logits").output), name=name)(inner))
+            maps.append(_InnerMaps(keras.Model(features, logits.output), name=name)(features))
         else:
-            maps.append(_Maps(kernel, method, name=name)(features))
+            maps.append(_Maps(logits.kernel, method, name=name)(features))
     return keras.Model(classifier.input, [classifier.get_layer("probabilities").output, *maps], name="explainer")
 
 

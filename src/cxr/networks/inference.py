@@ -137,10 +137,8 @@ def scorer(classifier: keras.Model, params: Params, methods: Sequence[str] | Non
     network, plain = explainer(classifier, methods), keras.Model(classifier.input, classifier.output)
     for one in (network, plain):
         one.compile(jit_compile=backend.jit_compile(params))
-    names = {"hirescam": map_places.inner_operation(classifier).name} if "hirescam" in methods else {}
-    return Scorer(
-        network, plain, {method: map_places.places_of(classifier, names.get(method, "features")) for method in methods}
-    )
+    names = {method: map_places.explained(classifier, method).name for method in methods}
+    return Scorer(network, plain, {method: map_places.places_of(classifier, name) for method, name in names.items()})
 
 
 def score(

@@ -32,11 +32,17 @@ class Places:
 
 
 def places_of(network: keras.Model, name: str = "features") -> Places:
-    """The places of an operation's output: the middle of what each sees of the film, borders left aside.
+    """The places of an operation's output: the middle of what each sees of the film, borders left aside."""
+    return _places(network)[name]
+
+
+def _places(network: keras.Model) -> dict[str, Places]:
+    """`places_of` every operation that gives maps, by its name.
 
     Where branches meet whose middles differ (a residual beside a pooling), their mean is taken.
     """
     seen: dict[int, tuple[float, int]] = {}  # of a tensor: middle of its first place, step
+    found = {}
     for operation in network.operations:
         tensors, output = ends(operation)
         inputs = [tensor for tensor in tensors if len(tensor.shape) == 4]
@@ -48,9 +54,9 @@ def places_of(network: keras.Model, name: str = "features") -> Places:
             stride, ahead = _window(layer, side)
             first, step, side = first + ahead * step, step * stride, -(-side // stride)
         seen[id(output)] = first, step
-        if operation.name == name:
-            return Places(output.shape[1], first, step)
-    raise ValueError(f"no layer {name}")
+        if len(output.shape) == 4:
+            found[operation.name] = Places(output.shape[1], first, step)
+    return found
 
 
 def _window(layer: keras.layers.Layer, side: int) -> tuple[int, float]:
@@ -66,18 +72,23 @@ def _window(layer: keras.layers.Layer, side: int) -> tuple[int, float]:
     return stride, (window - 1) / 2 - padded
 
 
+def explained(classifier: keras.Model, method: str) -> keras.Operation:
+    """The operation whose output the maps of a method are made of."""
+    return inner_operation(classifier) if method == "hirescam" else classifier.get_layer("features")
+
+
 def inner_operation(classifier: keras.Model) -> keras.Operation:
     """The last operation whose places lie `INNER_STRIDE` pixels apart and through whose output all goes on.
 
     Before any dilation: behind it a network sees as far as it did at its published stride. ``features`` where there is
     none (NASNet's cells look past each other).
     """
-    operations, cuts = operations_and_cuts(classifier)
+    (operations, cuts), places = operations_and_cuts(classifier), _places(classifier)
     dilated = next((number for number, operation in enumerate(operations) if _is_dilated(operation)), len(operations))
     for number in reversed(cuts[cuts < dilated]):
         if isinstance(operations[number], keras.layers.ZeroPadding2D):
             continue  # places beside the film
-        step = places_of(classifier, operations[number].name).step
+        step = places[operations[number].name].step
         if step <= INNER_STRIDE:
             return operations[number] if step == INNER_STRIDE else operations[-1]
     return operations[-1]

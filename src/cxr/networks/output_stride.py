@@ -3,6 +3,7 @@
 Weights stay as they are, and so does what a unit sees of the film; there are only more of them.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from cxr.core.errors import InputError
@@ -51,18 +52,23 @@ def with_output_stride(backbone: keras.Model, stride: int) -> keras.Model:
         if isinstance(layer, (*CONVOLUTIONS, *POOLS)) and "padding" in _finer(layer, strides[layer.name], stride)
     }
 
-    def finer(layer: keras.layers.Layer) -> keras.layers.Layer:
-        before = strides[layer.name]
-        if isinstance(layer, keras.Sequential):
-            return keras.Sequential([finer(inner) for inner in layer.layers], name=layer.name)
-        config = layer.get_config()
+    def finer(layer: keras.layers.Layer) -> dict[str, Any]:
         if isinstance(layer, (*CONVOLUTIONS, *POOLS)):
-            config |= _finer(layer, before, stride)
-        elif isinstance(layer, layers.ZeroPadding2D) and layer.name in bare:
-            config["padding"] = 0
-        return type(layer).from_config(config)
+            return _finer(layer, strides[layer.name], stride)
+        return {"padding": 0} if isinstance(layer, layers.ZeroPadding2D) and layer.name in bare else {}
 
-    return keras.models.clone_model(backbone, clone_function=finer)
+    return built_anew(backbone, finer)
+
+
+def built_anew(network: keras.Model, change: Callable[[keras.layers.Layer], dict[str, Any]]) -> keras.Model:
+    """The same network, freshly initialised, with changes to its layers' configurations, also within networks in it."""
+
+    def again(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.Sequential):
+            return keras.Sequential([again(inner) for inner in layer.layers], name=layer.name)
+        return type(layer).from_config(layer.get_config() | change(layer))
+
+    return keras.models.clone_model(network, clone_function=again)
 
 
 def _finer(layer: keras.layers.Layer, before: int, stride: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from cxr.core.artifacts import need
 from cxr.core.errors import InputError
 from cxr.imaging.file_kinds import HEAD, UNREAD, kind_of
 from cxr.networks.backend import keras
+from cxr.networks.output_stride import built_anew
 
 LONGEST = 160  # letters of a reason: Keras shows the whole configuration of what it cannot read
 
@@ -58,14 +59,7 @@ def _keras_of(path: Path) -> str:
 
 def _in_float32(model: keras.Model) -> keras.Model:
     """The same network built anew: what networks within it, as ConvNeXt has, round their inputs to cannot be set."""
-
-    def plain(layer: keras.Operation) -> keras.Operation:
-        if isinstance(layer, keras.Sequential):
-            return keras.Sequential([plain(inner) for inner in layer.layers], name=layer.name)
-        config = layer.get_config()
-        return type(layer).from_config(config | {"dtype": "float32"} if "dtype" in config else config)  # sums have none
-
-    again = keras.models.clone_model(model, clone_function=plain)
+    again = built_anew(model, lambda layer: {"dtype": "float32"} if "dtype" in layer.get_config() else {})  # sums: none
     again.set_weights(model.get_weights())
     return again
 

@@ -115,8 +115,7 @@ def of_family(settings: Settings, test: pd.DataFrame) -> str:
     films = family_report.used_films(settings)
     if films is None:
         return line(test["image_id"])
-    drawn = (settings.dataset_dir / writing.MARKER).is_file()
-    return of_split(films[["image_id", "patient_id", "split"]], drawn)
+    return of_split(films[["image_id", "patient_id", "split"]], writing.is_drawn(settings.dataset_dir))
 
 
 def trained(image_ids: Collection[str], known: KnownList | None = None) -> list[KnownList]:

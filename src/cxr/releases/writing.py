@@ -101,6 +101,11 @@ def write_releases(dataset_dir, films_dir, masks_dir, params, workers=1, progres
     return {"written": True, **summary}
 
 
+def is_drawn(folder: Path) -> bool:
+    """Whether a folder of raw films holds what `write` put there, whole."""
+    return (folder / MARKER).is_file()
+
+
 def _summary(planned):
     frontal = [film for film in planned if film.view != "LATERAL"]
     films, positives = {}, {}

@@ -213,7 +213,7 @@ def run_facts(run: dict[str, Any]) -> list[tuple[str, str]]:
 
 def synthetic(settings: Settings) -> list[str]:
     """What must be said before all else where the films are those of the demo; or nothing."""
-    if not (settings.dataset_dir / writing.MARKER).is_file():
+    if not writing.is_drawn(settings.dataset_dir):
         return []
     return [
         "SYNTHETIC FILMS: this project drew them, they are of no patients. No figure here says anything about real "

@@ -262,7 +262,7 @@ class Within(keras.callbacks.Callback):
     Parameters
     ----------
     say, limit, member
-        As of `Echo`; a name.
+        As `Echo` takes them; the member's name.
     epochs : int
         Of all stages.
     """
