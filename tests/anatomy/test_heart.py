@@ -77,3 +77,24 @@ def test_lungs_that_leave_the_heart_no_room_are_odd(lungs, share):
 def test_without_a_heart_nothing_is_said():
     assert np.isnan(share_between(LUNGS, mask_of()))
     assert why_no_room(LUNGS, mask_of()) == ""
+
+
+@pytest.mark.parametrize(
+    ("lungs", "higher_dome"),
+    [
+        (LUNGS, 70),  # the left lung ends at 70, the right one at 80
+        (mask_of((10, 20, 30, 60), (60, 20, 30, 50), (85, 70, 5, 20)), 70),  # an angle that hangs down is no dome
+        (mask_of((10, 20, 80, 60)), 80),  # lungs that touch
+        (mask_of((10, 20, 30, 60)), 80),  # one lung
+    ],
+)
+def test_what_hangs_below_the_domes_is_not_measured(lungs, higher_dome):
+    heart = mask_of((42, 40, 16, higher_dome - 40))
+    spilt = np.maximum(heart, mask_of((0, higher_dome, 100, 20)))
+    assert measure(lungs, spilt) == measure(lungs, heart)
+    wider = np.maximum(heart, mask_of((38, higher_dome - 1, 30, 1)))
+    assert measure(lungs, wider).heart_left == 0.38
+
+
+def test_a_heart_below_the_domes_is_none():
+    assert np.isnan(measure(LUNGS, mask_of((30, 80, 40, 15))).cardiothoracic_ratio)

@@ -20,7 +20,7 @@ from cxr.core.errors import counted
 # isort: split
 import numpy as np
 
-from cxr.anatomy.heart import Widths
+from cxr.anatomy.heart import RULE, Widths
 from cxr.anatomy.lungs import shape_of
 from cxr.core import executors
 from cxr.core.artifacts import Step, digest, need, raw_state, write_csv
@@ -55,7 +55,7 @@ def main(argv=None):
             "unet": digest(unet_path),
             **chest_films.recorded(paths, arguments.scheduler),
         },
-        {"UNET_INPUT_SIZE": size, "LUNG_THRESHOLD": params.pack.lung_threshold, "FIT": params.pack.fit},
+        {"UNET_INPUT_SIZE": size, "LUNG_THRESHOLD": params.pack.lung_threshold, "FIT": params.pack.fit, "widths": RULE},
         [masks_npy, masks_csv, problems_csv],
         refuse=problems_csv if arguments.strict else None,
     )

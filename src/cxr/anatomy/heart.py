@@ -8,6 +8,8 @@ import numpy as np
 OUTLINES = ("lungs", "heart")  # of a film, in the order of the masks' last axis
 NOT_KNOWN = 128  # gray all over a mask that nobody drew
 LEAST_HEART = 0.2  # of the thorax, below which what was found is no heart
+DOME = 0.7  # of a lung's columns end above its dome: the least that measures drawn hearts as they were drawn
+RULE = 2  # raise it when the same masks give other widths
 LEAST_BETWEEN = 0.8  # of the heart's upper half, below which the lungs leave it no room
 NAN = float("nan")
 
@@ -44,9 +46,11 @@ def measure(lungs: np.ndarray, heart: np.ndarray) -> Widths:
     """Widths of heart and thorax in masks (H, W), uint8, set from 128 on, of two lungs and a heart.
 
     The thorax is as wide as the widest row from the outer border of one lung to that of the other: a stand-in for the
-    inner borders of the ribs. On AP films, and of patients who lie, the heart is drawn too large.
+    inner borders of the ribs. The heart is measured above the higher dome of the diaphragm: below, nobody sees where it
+    ends. On AP films, and of patients who lie, it is drawn too large.
     """
     rows, (left, right) = _spans(lungs)
+    heart = _above_domes(lungs, heart)
     columns = np.flatnonzero((heart >= 128).any(axis=0))
     if not len(rows) or not len(columns):
         return Widths()
@@ -66,6 +70,23 @@ def measure(lungs: np.ndarray, heart: np.ndarray) -> Widths:
         thorax_right=right[widest] / side,
         thorax_y=(rows[widest] + 0.5) / height,
     )
+
+
+def _above_domes(lungs, heart):
+    """The heart without its rows below the higher of both domes, which a lung's lower border says."""
+    columns = np.flatnonzero((heart >= 128).any(axis=0))
+    if not len(columns):
+        return heart
+    is_lung = lungs >= 128
+    ends = len(lungs) - is_lung[::-1].argmax(axis=0)  # of each column, beyond its last pixel of lung
+    middle = (columns[0] + columns[-1] + 1) // 2
+    sides = [
+        end[lung] for end, lung in zip(np.split(ends, [middle]), np.split(is_lung.any(axis=0), [middle]), strict=True)
+    ]
+    domes = [np.quantile(side, DOME) for side in sides if len(side)]
+    kept = heart.copy()
+    kept[round(min(domes, default=len(lungs))) :] = 0
+    return kept
 
 
 def share_between(lungs: np.ndarray, heart: np.ndarray) -> float:

@@ -25,12 +25,12 @@ USUAL = 0.5
 
 
 LEAST = 128  # side at which outlines are still drawn well; smaller films are made smaller
-VERSION = 2  # raise it when the same numbers give other films
+VERSION = 3  # raise it when the same numbers give other films
 
 
 def film_and_masks(number: int, seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The film of a number (size, size), and its masks of lungs and heart (size, size, 2): uint8, 0 or 255."""
-    film = draw_randomised_film(np.random.default_rng([seed, number]), max(size, LEAST))
+    film = draw_randomised_film(np.random.default_rng([seed, number]), max(size, LEAST), with_surroundings=True)
     pictures = [film.pixels, film.lungs, film.heart]
     if size < LEAST:
         pictures = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA) for picture in pictures]
@@ -38,11 +38,16 @@ def film_and_masks(number: int, seed: int, size: int) -> tuple[np.ndarray, np.nd
 
 
 def draw_randomised_film(
-    rng: np.random.Generator, size: int = 512, severities: dict[str, float] | None = None, opaque: float = 1.0
+    rng: np.random.Generator,
+    size: int = 512,
+    severities: dict[str, float] | None = None,
+    opaque: float = 1.0,
+    with_surroundings: bool = False,
 ) -> Film:
     """A frontal film (size, size) with its masks; the same state of ``rng`` gives the same bytes.
 
     ``severities``: of its findings, by name, in (0, 1]; None: drawn too. ``opaque``: see `Readers`.
+    ``with_surroundings``: also what a mask of the lungs cuts off, and who draws the mask must tell from lung.
     """
     body, finding, posing, framing, site, marking, drawing, exposing, labelling, graying = rng.spawn(10)
     severities = _severities(finding) if severities is None else severities
@@ -56,7 +61,11 @@ def draw_randomised_film(
         (marking, drawing, exposing, labelling), patient, severities, frame, pose, _hospital(site),
         readers=replace(_readers(posing), opaque=opaque), devices=devices,
     )  # fmt: skip
-    pixels = shuttered(graying, film.pixels, film.lungs) if graying.random() < 0.3 else film.pixels
+    around = rng.spawn(1)[0]
+    pixels = with_gas_and_fat(around, film) if with_surroundings else film.pixels
+    if graying.random() < 0.3:
+        white = with_surroundings and around.random() < 0.3
+        pixels = shuttered(graying, pixels, film.lungs, around.uniform(200, 255) if white else None)
     return replace(film, pixels=pixels if graying.random() < USUAL / 2 else regrayed(graying, pixels))
 
 
@@ -106,7 +115,7 @@ def random_patient(rng: np.random.Generator) -> Patient:
 
 
 def _readers(rng):
-    mean = {"medial": 0.008, "lateral": 0.011, "base": 0.024, "hilar": 0.025, "blunt": 0.016, "apex": 0.0125}
+    mean = {"medial": 0.008, "lateral": 0.011, "base": 0.028, "hilar": 0.025, "blunt": 0.016, "apex": 0.017}
     return Readers(**{habit: float(middle * rng.uniform(0.7, 1.3)) for habit, middle in mean.items()})
 
 
@@ -190,8 +199,35 @@ def regrayed(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def shuttered(rng: np.random.Generator, pixels: np.ndarray, lungs: np.ndarray) -> np.ndarray:
-    """The film (size, size) with the beam cut off anywhere beyond the lungs, or a little within them: a black rest.
+def with_gas_and_fat(rng: np.random.Generator, film: Film) -> np.ndarray:
+    """The pixels of a film with up to three dark patches beside its lungs, as dark as these, or less.
+
+    Gas in the stomach or bowel below a thin dome, air below an arm, fat and folds beside a shoulder: networks took them
+    for lung on real films.
+    """
+    size, dark = len(film.pixels), np.median(film.pixels[film.lungs > 0])
+    away = cv2.distanceTransform(255 - film.lungs, cv2.DIST_L2, 3) / size
+    below = np.maximum.accumulate(film.lungs, axis=0) > 0  # a lung
+    hull = cv2.convexHull(cv2.findNonZero(film.lungs))
+    beyond = cv2.fillConvexPoly(np.zeros_like(film.lungs), hull, 1) == 0
+    free = (film.lungs == 0) & (film.heart == 0) & (away < 0.12)
+    patches = np.zeros_like(film.lungs)
+    for _ in range(rng.integers(4)):
+        rows, columns = np.nonzero(free & (below & (away < 0.06) if rng.random() < 0.5 else below | beyond))
+        place = rng.integers(len(rows)) if len(rows) else 0
+        axes, turn = rng.uniform(0.015, 0.09, 2) * size, rng.uniform(0, 180)
+        if len(rows):
+            middle = (int(columns[place]), int(rows[place]))
+            cv2.ellipse(patches, (middle, (2 * axes[0], 2 * axes[1]), turn), 255, cv2.FILLED)
+    patches[(away < rng.uniform(0.004, 0.02)) | (film.heart > 0)] = 0  # the wall between
+    shares = cv2.GaussianBlur(patches, (0, 0), rng.uniform(0.002, 0.012) * size) * (rng.uniform(0.25, 0.9) / 255)
+    return (film.pixels - shares * np.maximum(film.pixels - dark, 0)).astype(np.uint8)
+
+
+def shuttered(rng: np.random.Generator, pixels: np.ndarray, lungs: np.ndarray, rest: float | None = None) -> np.ndarray:
+    """The film (size, size) with the beam cut off anywhere beyond the lungs, or a little within them.
+
+    The rest is of a gray, black by default.
 
     A film that is pasted onto a larger black square looks the same.
     """
@@ -203,7 +239,7 @@ def shuttered(rng: np.random.Generator, pixels: np.ndarray, lungs: np.ndarray) -
     turn = cv2.getRotationMatrix2D((size / 2, size / 2), rng.normal(0, 1.5), 1)
     beam = np.zeros_like(pixels)
     cv2.fillConvexPoly(beam, np.rint(box @ turn[:, :2].T + turn[:, 2]).astype(np.int32), 255)
-    return np.where(beam > 0, pixels, np.uint8(rng.uniform(0, 25)))
+    return np.where(beam > 0, pixels, np.uint8(rng.uniform(0, 25) if rest is None else rest))
 
 
 def _bordered(rng, pixels):
