@@ -77,7 +77,12 @@ def main(argv=None):
     from cxr.networks import backend
 
     device = backend.start(bundle.params)
-    print(f"{counted(len(paths), 'film')}, {bundle.name}; {device}", *told(found.not_taken), sep="\n")
+    print(
+        f"{counted(len(paths), 'film')}, {bundle.name}; {device}",
+        *told(found.not_taken),
+        *bundles.told_of_drawn(bundle),
+        sep="\n",
+    )
     print(f"thresholds and calibration: {arguments.hospital}")
 
     def bar(films, doing):

@@ -72,6 +72,15 @@ def test_the_page_says_what_test_films_have_not_told_from_guessing():
     assert f"Not told from guessing: {FINDINGS[0]} (AUROC 0.480). That was on test films" in page
 
 
+def test_the_page_says_before_all_else_that_networks_learned_from_drawn_films():
+    ours = predicted(tiny_params())
+    assert "SYNTHETIC FILMS" not in new_films_report.page(ours, [""], {})
+    ours.bundle.reference = ours.bundle.reference | {"drawn": True}
+    alert = new_films_report.page(ours, [""], {}).split('<p class="alert"><b>')[1].split("</b>")[0]
+    assert alert.startswith("SYNTHETIC FILMS: these networks learned from films that this project drew")
+    assert "Not a medical device" in alert
+
+
 def test_the_table_of_films_has_the_ratio_where_there_is_one_and_says_what_it_is_not():
     ours = predicted(tiny_params())
     page = new_films_report.page(ours, [""], {})

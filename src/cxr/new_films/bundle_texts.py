@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cxr.new_films.bundles import PIXEL_KEYS, Bundle
+from cxr.new_films.bundles import PIXEL_KEYS, Bundle, told_of_drawn
 
 TASK = "Multi-label classification of {} findings on frontal chest radiographs"
 NOT_A_DEVICE = "Research only. Not a medical device; never evaluated in care."
@@ -38,7 +38,7 @@ def metadata(
         "family": bundle.family,
         "task": TASK.format(len(findings)),
         "description": f"{mean} of {', '.join(networks)}; lungs found by a U-Net beforehand.",
-        "intended_use": NOT_A_DEVICE,
+        "intended_use": " ".join([*told_of_drawn(bundle), NOT_A_DEVICE]),
         "authors": "",
         "copyright": "",
         "data_source": ", ".join(metrics["protocol"]["sources"]),

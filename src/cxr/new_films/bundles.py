@@ -23,9 +23,14 @@ from cxr.maps import family_maps, heatmaps
 from cxr.new_films import bundle_contents
 from cxr.new_hospital import flip_risk
 from cxr.preparation.films import load_films, spread
+from cxr.releases import writing
 
 MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
 DIGESTS = "digests.json"
+LEARNED_FROM_DRAWN = (
+    "SYNTHETIC FILMS: these networks learned from films that this project drew, and from no real one. Use nothing that "
+    "they say of a real film."
+)
 # What a film goes through on its way to probabilities and maps; the rest of PARAMS.json is about training.
 EVALUATED_KEYS = ("TEST_TIME_AUGMENTATION", "MAP_METHOD", "MAP_THRESHOLD")
 PIXEL_KEYS = ("FINDINGS", "UNET_INPUT_SIZE", "FIT", "LUNG_MASKING", "LUNG_MARGIN", "LUNG_THRESHOLD", *EVALUATED_KEYS)
@@ -59,6 +64,11 @@ class Bundle:
         return max(self.params.input_size(member) for member in self.models)
 
 
+def told_of_drawn(bundle: Bundle) -> list[str]:
+    """What must be said before all else of networks that learned from films of the demo; or nothing."""
+    return [LEARNED_FROM_DRAWN] if bundle.reference.get("drawn") else []
+
+
 def made_from(params: Params, models: dict[str, Path], unet: Path | None, boxes: Path) -> dict[str, Any]:
     """Digests and parameters that predictions of new films and their maps depend on."""
     flat = params.flat()
@@ -78,7 +88,8 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
     dict that JSON can hold
         ``mean_maps``: member -> source -> (F, h, w), ``scale``, ``outlines``, as `Scored` has them; ``distance``: from
         `film_checks.fit_distance` on the packed films of the largest size; ``guessing``: what test films have not told
-        from guessing, for `metrics.told_of_guessing`; ``flips``: from `flip_risk.of_family`; ``made_from``.
+        from guessing, for `metrics.told_of_guessing`; ``flips``: from `flip_risk.of_family`; ``drawn``:
+        whether it learned from films of the demo; ``made_from``.
     """
     members = params.members(family)
     models = {member: settings.member_dir(family, member) / "model.keras" for member in members}
@@ -99,6 +110,7 @@ def reference(settings: Settings, params: Params, family: str) -> dict[str, Any]
         "distance": film_checks.fit_distance(small["train"], small["val"]),
         "guessing": metrics.guessing_of(read_json(settings.family_dir(family) / "metrics.json", "")),
         "flips": flip_risk.of_family(val_of_members(settings, params, family), params.evaluation.threshold_rule),
+        "drawn": writing.is_drawn(settings.dataset_dir),
         "made_from": made_from(params, models, _unet(settings.unet, params), settings.boxes_csv),
     }
 

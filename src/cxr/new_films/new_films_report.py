@@ -22,6 +22,7 @@ from cxr.imaging.film_checks import FLAGS, MEANINGS
 from cxr.imaging.geometry import AFFINE, square_affine, square_to_film, to_film
 from cxr.maps.detections import ranked_boxes
 from cxr.maps.localisation import mean_heat, on_square, outline_level, seen_on_film
+from cxr.new_films.bundles import told_of_drawn
 from cxr.new_films.film_files import overlay_path
 from cxr.new_films.film_pages import FindingOnFilm, film_page
 from cxr.new_films.predicting import Predicted
@@ -157,7 +158,7 @@ def page(
         "heat_key": gallery.heat_key(predicted.scored),
         "shown": min(len(films), gallery.most_films(len(predicted.scored.findings))),
         "facts": facts,
-        "caveats": CAVEATS,
+        "caveats": [" ".join([*told_of_drawn(predicted.bundle), CAVEATS[0]]), *CAVEATS[1:]],
         "labels": None,
     }  # fmt: skip
     if evaluated:
