@@ -210,7 +210,9 @@ def test_a_bundle_of_fourteen_findings_predicts_new_films(fourteen):
     in_process(folder, "export.sh", "--out", "bundles")
     about = json.loads((folder / "bundles/ensemble/metadata.json").read_text())
     assert all(finding in json.dumps(about) for finding in FOURTEEN)
-    in_process(folder, "predict.sh", "clinic", "--bundle", "bundles/ensemble", "--out", "predicted")
+    printed = in_process(folder, "predict.sh", "clinic", "--bundle", "bundles/ensemble", "--out", "predicted")
+    for said in (printed, about["intended_use"], (folder / "predicted/report.html").read_text()):
+        assert "SYNTHETIC FILMS: these networks learned from films that this project drew" in said
     table = pd.read_csv(folder / "predicted/predictions.csv")
     assert len(table) == 16
     for finding in FOURTEEN:

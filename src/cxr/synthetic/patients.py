@@ -40,6 +40,7 @@ class Anatomy:
     gas: float = 1.0  # in stomach and bowel: how much darker and larger than usual
     shoulders: float = 0.76  # thickness of the trunk at the shoulders, 1 as of the chest
     flank: float = 1.0  # soft tissue beside the chest: times the usual
+    sag: float = 0.0  # how much lower than usual the breasts lie
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,9 @@ def draw_randomised_film(
     """
     body, finding, posing, framing, site, marking, drawing, exposing, labelling, graying = rng.spawn(10)
     severities = _severities(finding) if severities is None else severities
-    patient = changed_body(random_patient(body), severities)
+    around = rng.spawn(1)[0]
+    patient = random_patient(body)
+    patient = changed_body(with_low_breasts(around, patient) if with_surroundings else patient, severities)
     pose = _pose(posing, patient, severities)
     frame = _frame(framing, patient, size)
     devices = (
@@ -61,7 +63,6 @@ def draw_randomised_film(
         (marking, drawing, exposing, labelling), patient, severities, frame, pose, _hospital(site),
         readers=replace(_readers(posing), opaque=opaque), devices=devices,
     )  # fmt: skip
-    around = rng.spawn(1)[0]
     pixels = with_gas_and_fat(around, film) if with_surroundings else film.pixels
     if graying.random() < 0.3:
         white = with_surroundings and around.random() < 0.3
@@ -114,8 +115,17 @@ def random_patient(rng: np.random.Generator) -> Patient:
     return replace(patient, anatomy=replace(a, **spread))
 
 
+def with_low_breasts(rng: np.random.Generator, patient: Patient) -> Patient:
+    """Half of those who have breasts have larger ones that lie lower: below the lungs their edges look like a lung's."""
+    larger, lower = rng.uniform(1, 1.4), rng.uniform(0, 0.4)
+    if rng.random() < USUAL:
+        return patient
+    a = patient.anatomy
+    return replace(patient, anatomy=replace(a, breast=a.breast * larger, sag=lower))
+
+
 def _readers(rng):
-    mean = {"medial": 0.008, "lateral": 0.011, "base": 0.028, "hilar": 0.025, "blunt": 0.016, "apex": 0.017}
+    mean = {"medial": 0.01, "lateral": 0.011, "base": 0.028, "hilar": 0.025, "blunt": 0.016, "apex": 0.022}
     return Readers(**{habit: float(middle * rng.uniform(0.7, 1.3)) for habit, middle in mean.items()})
 
 

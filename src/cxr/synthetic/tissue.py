@@ -89,7 +89,7 @@ def _breasts(rng, scene):
     sag = rng.uniform(0.02, 0.12)
     for side in SIDES:
         u = (scene.x - side * 0.58 * scene.anatomy.half_width - side * 0.04) / (1.18 * radius)
-        v = (scene.y - scene.anatomy.apex - 0.72 - sag) / radius
+        v = (scene.y - scene.anatomy.apex - 0.72 - sag - scene.anatomy.sag) / radius
         v = np.where(v < 0, v * 0.62, v)
         shadow += np.clip(1 - u * u - v * v, 0, 1) ** (0.5 + smooth_step(-v / 0.5))
     return shadow * (0.35 + 0.5 * radius) * 0.45
