@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -69,6 +70,44 @@ def test_a_beam_may_be_cut_anywhere_but_across_the_lungs():
         cut = randomised.shuttered(np.random.default_rng(seed), np.full_like(film.pixels, 200), film.lungs)
         assert (cut[film.lungs > 0] == 200).mean() > 0.9
     assert (cut != 200).any()
+    assert cut.min() < 25
+    assert randomised.shuttered(np.random.default_rng(seed), np.full_like(cut, 200), film.lungs, 230).max() == 230
+
+
+def test_gas_and_fat_lie_beside_the_lungs_alone_and_are_dark():
+    changed = []
+    for number, film in enumerate(DRAWN):
+        pixels = randomised.with_gas_and_fat(np.random.default_rng(number), film)
+        assert (pixels.shape, pixels.dtype) == (film.pixels.shape, np.uint8)
+        assert (pixels <= film.pixels).all()
+        inside = cv2.erode(film.lungs | film.heart, np.ones((5, 5), np.uint8)) > 0  # a soft edge may reach over
+        assert (film.pixels[inside] - pixels[inside]).max() <= 3
+        assert pixels.min() >= min(film.pixels.min(), np.median(film.pixels[film.lungs > 0]) - 1)
+        changed.append((pixels != film.pixels).mean())
+    assert 0.4 < np.mean(np.array(changed) > 0) < 0.95
+    assert max(changed) > 0.01
+
+
+def test_the_unet_alone_sees_what_lies_around_the_lungs():
+    """A classifier's films are masked: they stay as they are."""
+    plain, around = (
+        [randomised.draw_randomised_film(np.random.default_rng([1, n]), SIZE, with_surroundings=on) for n in range(12)]
+        for on in (False, True)
+    )
+    assert [film.pixels.tobytes() for film in plain] == [film.pixels.tobytes() for film in DRAWN[:12]]
+    assert sum(one.pixels.tobytes() != other.pixels.tobytes() for one, other in zip(plain, around, strict=True)) > 6
+    for one, other in zip(plain, around, strict=True):
+        np.testing.assert_array_equal(one.heart, other.heart)
+
+
+def test_half_of_those_with_breasts_have_lower_ones():
+    patients = [randomised.random_patient(np.random.default_rng(number)) for number in range(80)]
+    rng = np.random.default_rng(0)
+    low = [randomised.with_low_breasts(rng, patient) for patient in patients]
+    assert 0.3 < np.mean([patient.anatomy.sag > 0 for patient in low]) < 0.7
+    for before, after in zip(patients, low, strict=True):
+        assert after.anatomy.breast >= before.anatomy.breast
+        assert (after.anatomy.breast > 0) == (before.anatomy.breast > 0)
 
 
 @pytest.mark.parametrize("size", [64, 192])

@@ -116,7 +116,7 @@ def random_patient(rng: np.random.Generator) -> Patient:
 
 
 def with_low_breasts(rng: np.random.Generator, patient: Patient) -> Patient:
-    """Half of those who have breasts have larger ones that lie lower: below the lungs their edges look like a lung's."""
+    """Half of those who have breasts have larger ones that lie lower: their edges look like a lung's."""
     larger, lower = rng.uniform(1, 1.4), rng.uniform(0, 0.4)
     if rng.random() < USUAL:
         return patient
