@@ -41,6 +41,7 @@ def refused(content: dict) -> str:
         ({"COLOUR_OF_THE_SKY": 1}, "unknown key COLOUR_OF_THE_SKY. All keys are in docs/parameters.md."),
         ({"EPOCHS": "50"}, "EPOCHS: Input should be a valid integer; found '50'"),
         ({"EPOCHS": 2.5}, "EPOCHS: Input should be a valid integer"),
+        ({"MAP_METHOD": "grad-cam"}, "or 'layercam'; found 'grad-cam'. Did you mean gradcam?"),
         ({"EPOCHS": True}, "EPOCHS: Input should be a valid integer; found True"),
         ({"EPOCHS": None}, "EPOCHS: Input should be a valid integer; found None"),
         ({"EPOCHS": 0}, "EPOCHS: Input should be greater than or equal to 1; found 0"),

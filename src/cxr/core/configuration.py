@@ -96,7 +96,9 @@ def _checked(stage: type[Stage], content: dict[str, Any], where: str):
         expected = first["msg"].removeprefix("Value error, ")
         if first["type"] in WORDS:
             expected = WORDS[first["type"]].format(**first["ctx"])
-        raise InputError(f"{where}: {key}: {expected}; found {came!r}. Mend the value and run again.") from None
+        choices = re.findall(r"'([^']+)'", first["ctx"]["expected"]) if first["type"] == "literal_error" else []
+        meant = hint(came, choices) if isinstance(came, str) else ""
+        raise InputError(f"{where}: {key}: {expected}; found {came!r}.{meant} Mend the value and run again.") from None
 
 
 def params_from(content: dict[str, Any], where: str) -> Params:
