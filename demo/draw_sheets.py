@@ -35,7 +35,10 @@ def main(argv=None):
 
 
 def for_the_unet(seed):
-    films = [draw_randomised_film(np.random.default_rng([seed, number]), 3 * SIDE) for number in range(16)]
+    films = [
+        draw_randomised_film(np.random.default_rng([seed, number]), 3 * SIDE, with_surroundings=True)
+        for number in range(16)
+    ]
     outlined = [[(film.lungs, canvas.MASK), (film.heart, canvas.HEART)] for film in films]
     tiles = [canvas.film_tile(film.pixels, SIDE, outlines) for film, outlines in zip(films, outlined, strict=True)]
     return canvas.tile_grid(tiles, [f"ratio {film.cardiothoracic_ratio:.2f}" for film in films], columns=8)
