@@ -11,6 +11,7 @@ from cxr.imaging.film_checks import FLAGS
 from cxr.imaging.geometry import AFFINE, square_affine
 from cxr.maps.family_maps import Scored
 from cxr.new_films import new_films_report, predicting
+from cxr.report.page_tables import Cell
 from tests.conftest import tiny_params
 
 REFERENCE = {"guessing": {"macro": None, "findings": {FINDINGS[0]: "AUROC 0.480", FINDINGS[1]: None}}}
@@ -92,6 +93,9 @@ def test_the_table_of_films_has_the_ratio_where_there_is_one_and_says_what_it_is
     assert table.heads[-3:] == ["Heart/thorax", "Distance", "Flags"]
     assert [cell.text for cell in table.rows[0]][-3:-1] == ["0.57", "1.00"]
     assert "on AP films, and of patients who lie, the heart is drawn too large" in table.notes[-1]
+    assert not table.rows[0][-3].faint
+    ours.films["doubtful_mask"] = 1
+    assert new_films_report._table(ours).rows[0][-3] == Cell("0.57", 0.567, "doubtful mask", faint=True)
 
 
 def test_the_two_widths_lie_on_the_film_where_they_were_measured_on_its_square():

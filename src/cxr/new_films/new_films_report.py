@@ -223,7 +223,11 @@ def _table(predicted: Predicted) -> Table:
 
 
 def _ratios(films: pd.DataFrame) -> list[Cell]:
-    """The cardiothoracic ratio of every film; no cell at all where none has one."""
+    """The cardiothoracic ratio of every film, faint where the mask is doubtful; no cell at all where none has one."""
     if "cardiothoracic_ratio" not in films or films["cardiothoracic_ratio"].isna().all():
         return []
-    return [Cell("") if np.isnan(ratio) else number(ratio, digits=2) for ratio in films["cardiothoracic_ratio"]]
+    doubtful = films["doubtful_mask"] == 1
+    return [
+        Cell("") if np.isnan(ratio) else Cell(f"{ratio:.2f}", ratio, "doubtful mask" if doubt else "", faint=doubt)
+        for ratio, doubt in zip(films["cardiothoracic_ratio"], doubtful, strict=True)
+    ]
