@@ -62,7 +62,7 @@ def main(argv=None):
         print(f"warning: whoever reaches {arguments.host} can use it: there is no login and no encryption")
     host, port = listener.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port} is ready; Ctrl-C ends it", flush=True)
-    print("Research use only. Not a medical device.", flush=True)
+    print(*bundles.told_of_drawn(bundle), "Research use only. Not a medical device.", sep="\n", flush=True)
     config = uvicorn.Config(
         served, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=30,
         limit_concurrency=serving.MOST_CONNECTIONS,

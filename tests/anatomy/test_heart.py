@@ -96,5 +96,13 @@ def test_what_hangs_below_the_domes_is_not_measured(lungs, higher_dome):
     assert measure(lungs, wider).heart_left == 0.38
 
 
+@pytest.mark.parametrize("left", [0, 60])
+def test_a_spill_to_one_side_does_not_hide_a_narrow_lung(left):
+    lungs = mask_of((10, 20, 40, 60), (62, 20, 8, 50))
+    heart = mask_of((46, 45, 18, 25))
+    spilt = np.maximum(heart, mask_of((left, 70, 40, 20)))
+    assert measure(lungs, spilt) == measure(lungs, heart)
+
+
 def test_a_heart_below_the_domes_is_none():
     assert np.isnan(measure(LUNGS, mask_of((30, 80, 40, 15))).cardiothoracic_ratio)

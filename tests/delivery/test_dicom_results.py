@@ -55,7 +55,7 @@ def predicted(paths, findings=FINDINGS):
     )  # fmt: skip
 
 
-def write(monkeypatch, folder, paths, findings=FINDINGS):
+def write(monkeypatch, folder, paths, findings=FINDINGS, drawn=None):
     """dicom.csv as a table, and the title of the picture."""
     titles = []
 
@@ -65,7 +65,9 @@ def write(monkeypatch, folder, paths, findings=FINDINGS):
 
     monkeypatch.setattr(dicom_results, "draw_overlay", draw)
     (folder / "work").mkdir()
-    table = dicom_results.write(predicted(paths, findings), folder, folder / "work", lambda rows, doing: rows)
+    ours = predicted(paths, findings)
+    ours.bundle.reference["drawn"] = drawn
+    table = dicom_results.write(ours, folder, folder / "work", lambda rows, doing: rows)
     return table, titles
 
 
@@ -85,6 +87,15 @@ def results(tmp_path, monkeypatch):
     assert titles == ["cxr_ensemble: Research only. Not a medical device."]
     picture, report = (pydicom.dcmread(tmp_path / table[kind][0]) for kind in ("picture", "report"))
     return header, picture, report, tmp_path
+
+
+@needs_highdicom
+def test_results_of_networks_that_learned_from_drawn_films_say_so(tmp_path, monkeypatch):
+    table, titles = write(monkeypatch, tmp_path, [film(tmp_path)], drawn=True)
+    assert titles == ["cxr_ensemble: SYNTHETIC FILMS. Research only."]
+    picture, report = (pydicom.dcmread(tmp_path / table[kind][0]) for kind in ("picture", "report"))
+    assert picture.SeriesDescription == report.SeriesDescription == titles[0]
+    assert "these networks learned from films that this project drew" in report.to_json()
 
 
 @needs_highdicom

@@ -10,6 +10,7 @@ import pytest
 
 from cxr.core.errors import FilmError
 from cxr.delivery import serving
+from cxr.new_films.bundle_texts import NOT_A_DEVICE
 
 pytest.importorskip("fastapi", reason=serving.why_not())
 pytest.importorskip("httpx2", reason='httpx2 not installed. Run: pip install -e ".[tests]"')
@@ -17,7 +18,11 @@ import httpx2
 from starlette.testclient import TestClient
 
 BUNDLE = SimpleNamespace(
-    model="cxr_ensemble", version="1.2.0", digest="ab" * 16, params=SimpleNamespace(findings=["Hernia"])
+    model="cxr_ensemble",
+    version="1.2.0",
+    digest="ab" * 16,
+    params=SimpleNamespace(findings=["Hernia"]),
+    reference={},
 )
 HERE = "http://127.0.0.1:8000"
 BROKEN = "not readable as an image (empty, truncated or another format)"
@@ -126,11 +131,19 @@ def test_health_and_the_description_say_what_is_served(temporary):
         assert server.get("/docs").status_code == 404  # it would load scripts from elsewhere
     assert (health["status"], health["version"], health["findings"]) == ("ready", "1.2.0", ["Hernia"])
     assert (health["films_inside"], health["films_at_most"]) == (0, 5)
+    assert health["notice"] == described["info"]["description"] == NOT_A_DEVICE
     for path in ("/predictions.csv", "/predictions.json"):
         post = described["paths"][path]["post"]
         assert list(post["requestBody"]["content"]) == ["application/octet-stream"]
         assert {"413", "422", "429", "503"} <= set(post["responses"])
         assert "parameters" not in post
+
+
+def test_networks_that_learned_from_drawn_films_are_served_with_a_warning(temporary, monkeypatch):
+    monkeypatch.setattr(BUNDLE, "reference", {"drawn": True})
+    with client() as server:
+        assert server.get("/health").json()["notice"].startswith("SYNTHETIC FILMS: these networks learned from films")
+        assert "SYNTHETIC FILMS" in server.get("/openapi.json").json()["info"]["description"]
 
 
 def test_200_films_at_once_are_answered_one_at_a_time_or_told_to_come_again(temporary):

@@ -125,7 +125,7 @@ def test_films_without_a_ratio_are_counted_by_the_reason():
     found = compared(HEARTS | {"j": (np.nan, 0.5, 0, "PA")})
     assert found["films"] == 9  # the label of i is not known
     assert found["without_ratio"] == {
-        "lung mask not accepted": 1, "no heart found": 1, "not in the table of lung masks": 1
+        "lung mask not accepted": 1, "no heart found above the diaphragm": 1, "not in the table of lung masks": 1
     }  # fmt: skip
 
 

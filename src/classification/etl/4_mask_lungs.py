@@ -20,7 +20,7 @@ from cxr.core.errors import counted
 # isort: split
 import numpy as np
 
-from cxr.anatomy.heart import RULE, Widths
+from cxr.anatomy.heart import Widths
 from cxr.anatomy.lungs import shape_of
 from cxr.core import executors
 from cxr.core.artifacts import Step, digest, need, raw_state, write_csv
@@ -55,7 +55,7 @@ def main(argv=None):
             "unet": digest(unet_path),
             **chest_films.recorded(paths, arguments.scheduler),
         },
-        {"UNET_INPUT_SIZE": size, "LUNG_THRESHOLD": params.pack.lung_threshold, "FIT": params.pack.fit, "widths": RULE},
+        {"UNET_INPUT_SIZE": size, "LUNG_THRESHOLD": params.pack.lung_threshold, "FIT": params.pack.fit},
         [masks_npy, masks_csv, problems_csv],
         refuse=problems_csv if arguments.strict else None,
     )
@@ -105,7 +105,8 @@ def ratios(ratio, images):
     """Lines on the cardiothoracic ratio, by view: on AP films, and of those who lie, it comes out too large."""
     if ratio.isna().all():
         return [
-            "  no film has a cardiothoracic ratio: no mask is accepted, or the U-Net outlines no heart (LUNG_FILMS)"
+            "  no film has a cardiothoracic ratio: no mask is accepted, or the U-Net outlines no heart above the "
+            "diaphragm (LUNG_FILMS)"
         ]
     by_view = ratio.groupby(images["view"].fillna("view not known")).describe()
     return [

@@ -8,15 +8,14 @@ import numpy as np
 OUTLINES = ("lungs", "heart")  # of a film, in the order of the masks' last axis
 NOT_KNOWN = 128  # gray all over a mask that nobody drew
 LEAST_HEART = 0.2  # of the thorax, below which what was found is no heart
-DOME = 0.7  # of a lung's columns end above its dome: the least that measures drawn hearts as they were drawn
-RULE = 2  # raise it when the same masks give other widths
+DOME = 0.7  # of a lung's columns end above its dome: the least that measures the demo's hearts as they were drawn
 LEAST_BETWEEN = 0.8  # of the heart's upper half, below which the lungs leave it no room
 NAN = float("nan")
 
 
 @dataclass(frozen=True)
 class Widths:
-    """Widest heart and widest thorax within the ribs (Danzer 1919), as shares of the square's side.
+    """Widest heart, above the domes, and widest thorax within the ribs (after Danzer 1919), as shares of the side.
 
     heart_left, heart_right, thorax_left, thorax_right: x of the left and right ends on the picture; heart_y, thorax_y:
     the height of the widest row of the thorax, and the middle of the heart's. cardiothoracic_ratio: of both widths. All
@@ -79,7 +78,9 @@ def _above_domes(lungs, heart):
         return heart
     is_lung = lungs >= 128
     ends = len(lungs) - is_lung[::-1].argmax(axis=0)  # of each column, beyond its last pixel of lung
-    middle = (columns[0] + columns[-1] + 1) // 2
+    rows = np.flatnonzero((heart >= 128).any(axis=1))
+    upper = np.flatnonzero((heart[: (rows[0] + rows[-1] + 1) // 2] >= 128).any(axis=0))  # below it may have spilt
+    middle = (upper[0] + upper[-1] + 1) // 2
     sides = [
         end[lung] for end, lung in zip(np.split(ends, [middle]), np.split(is_lung.any(axis=0), [middle]), strict=True)
     ]

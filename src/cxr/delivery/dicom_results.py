@@ -20,6 +20,7 @@ from cxr.core.artifacts import write_csv, written_whole
 from cxr.core.errors import FilmError
 from cxr.core.findings import SNOMED
 from cxr.imaging.decoding import stated_by_header
+from cxr.new_films.bundles import told_of_drawn
 from cxr.new_films.film_files import overlay_path
 from cxr.new_films.new_films_report import draw_overlay
 from cxr.new_films.predicting import Predicted
@@ -83,7 +84,7 @@ def write(
                 )
                 for kind, number in SERIES.items()
             }  # fmt: skip
-            draw_overlay(predicted, row, work / "picture.png", f"{predicted.bundle.model}: {RESEARCH_ONLY}")
+            draw_overlay(predicted, row, work / "picture.png", f"{predicted.bundle.model}: {_research_only(predicted)}")
             pixels = cv2.imread(str(work / "picture.png"))[..., ::-1]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # highdicom's quote names of patients
@@ -130,6 +131,11 @@ def identity(path: Path) -> Any:
     return film
 
 
+def _research_only(predicted: Predicted) -> str:
+    """The same in a word where the networks saw drawn films: a series has 64 characters for it."""
+    return "SYNTHETIC FILMS. Research only." if told_of_drawn(predicted.bundle) else RESEARCH_ONLY
+
+
 def _made_by(predicted: Predicted) -> dict[str, Any]:
     bundle = predicted.bundle
     return {
@@ -137,7 +143,7 @@ def _made_by(predicted: Predicted) -> dict[str, Any]:
         "manufacturer_model_name": bundle.model[:64],
         "software_versions": bundle.version[:64],
         "device_serial_number": bundle.digest,
-        "series_description": f"{bundle.model[:20]}: {RESEARCH_ONLY}",
+        "series_description": f"{bundle.model[:20]}: {_research_only(predicted)}",
         "specific_character_set": "ISO_IR 192",
         "content_qualification": "RESEARCH",
     }
@@ -177,7 +183,7 @@ def _report(predicted: Predicted, row: int, film: Any, common: dict[str, Any]) -
         model_name=bundle.model, serial_number=bundle.digest,
     )  # fmt: skip
     observer = sr.ObserverContext(codes.DCM.Device, device)
-    notes = [RESEARCH_ONLY, *filter(None, [predicted.films["notes"].iloc[row]])]
+    notes = [*told_of_drawn(bundle), RESEARCH_ONLY, *filter(None, [predicted.films["notes"].iloc[row]])]
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer),
         procedure_reported=sr.CodedConcept("399208008", "SCT", "Plain chest X-ray"),

@@ -21,7 +21,7 @@ from typing import Any
 from cxr.core.artifacts import write_csv
 from cxr.core.errors import FilmError, one_line
 from cxr.new_films import predicting, prediction_table
-from cxr.new_films.bundle_texts import NOT_A_DEVICE
+from cxr.new_films.bundle_texts import notice
 from cxr.new_films.bundles import Bundle
 
 NAME = "film"  # of every film
@@ -168,7 +168,7 @@ def app(bundle: Bundle, predict: Callable[[Path], bytes], hospital: str, limits:
     gate, one_at_a_time = Gate(limits), asyncio.Lock()
     # No page of documentation: FastAPI's loads its scripts from elsewhere. /openapi.json says all.
     served = FastAPI(
-        title=bundle.model, version=bundle.version, description=NOT_A_DEVICE, docs_url=None, redoc_url=None
+        title=bundle.model, version=bundle.version, description=notice(bundle), docs_url=None, redoc_url=None
     )
     served.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, f"[{host}]", "127.0.0.1", "localhost"])
 
@@ -200,7 +200,7 @@ def app(bundle: Bundle, predict: Callable[[Path], bytes], hospital: str, limits:
         return {
             "status": "ready", "model": bundle.model, "version": bundle.version, "digest": bundle.digest,
             "findings": bundle.params.findings, "thresholds_of": hospital, "films_inside": gate.inside,
-            "films_at_most": limits.waiting + 1, "notice": NOT_A_DEVICE,
+            "films_at_most": limits.waiting + 1, "notice": notice(bundle),
         }  # fmt: skip
 
     return served

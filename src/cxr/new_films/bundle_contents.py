@@ -140,6 +140,7 @@ class Reference(_Strict):
     distance: _Distance
     guessing: _Guessing | None = None  # a bundle of before it was told
     flips: _Flips | None = None  # one member, or a bundle of before it was told
+    drawn: bool | None = None  # not known of a bundle of before it was told
     made_from: _MadeFrom
 
 

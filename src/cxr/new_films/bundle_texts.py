@@ -9,6 +9,11 @@ TASK = "Multi-label classification of {} findings on frontal chest radiographs"
 NOT_A_DEVICE = "Research only. Not a medical device; never evaluated in care."
 
 
+def notice(bundle: Bundle) -> str:
+    """What goes with all that a bundle says."""
+    return " ".join([*told_of_drawn(bundle), NOT_A_DEVICE])
+
+
 def metadata(
     bundle: Bundle, version: str, changelog: Mapping[str, str], metrics: Mapping[str, Any], onnx: Mapping[str, float],
     versions: Mapping[str, str],
@@ -38,7 +43,7 @@ def metadata(
         "family": bundle.family,
         "task": TASK.format(len(findings)),
         "description": f"{mean} of {', '.join(networks)}; lungs found by a U-Net beforehand.",
-        "intended_use": " ".join([*told_of_drawn(bundle), NOT_A_DEVICE]),
+        "intended_use": notice(bundle),
         "authors": "",
         "copyright": "",
         "data_source": ", ".join(metrics["protocol"]["sources"]),

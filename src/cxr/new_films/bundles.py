@@ -28,8 +28,8 @@ from cxr.releases import writing
 MOST_FILMS = 4000  # of train, and of val, that the distance is fitted on: spread evenly over all
 DIGESTS = "digests.json"
 LEARNED_FROM_DRAWN = (
-    "SYNTHETIC FILMS: these networks learned from films that this project drew, and from no real one. Use nothing that "
-    "they say of a real film."
+    "SYNTHETIC FILMS: these networks learned from films that this project drew. Use nothing that they say of a real "
+    "film."
 )
 # What a film goes through on its way to probabilities and maps; the rest of PARAMS.json is about training.
 EVALUATED_KEYS = ("TEST_TIME_AUGMENTATION", "MAP_METHOD", "MAP_THRESHOLD")

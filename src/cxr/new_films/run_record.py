@@ -7,7 +7,6 @@ import numpy as np
 
 from cxr.core.errors import one_line
 from cxr.evaluation import metrics, thresholds
-from cxr.new_films.bundles import told_of_drawn
 from cxr.new_films.predicting import Predicted
 
 LIKELY = 0.2  # a flip risk that is told
@@ -63,7 +62,7 @@ def record(predicted: Predicted, device: str, versions: dict[str, str], listed: 
         **({"chest_films_by_list": list(listed)} if listed else {}),
         "thresholds_of": predicted.hospital,
         "thresholds": thresholds_used(predicted),
-        "learned_from_drawn_films": bool(told_of_drawn(predicted.bundle)),
+        "learned_from_drawn_films": predicted.bundle.reference.get("drawn"),
         "not_told_from_guessing": told_of_guessing(predicted),
         "flip_risk": predicted.no_flip_risk or "in predictions.csv",
         "cut_of_distance": predicted.bundle.reference["distance"]["cut"],

@@ -10,8 +10,9 @@ from cxr.report import table_notes
 from cxr.report.page_tables import Cell, Table, change_notes, count, difference, findings_and_mean, number
 
 NO_MEASUREMENT = (
-    "No measurement, and for research only: on AP films, and of patients who lie, the heart is drawn too large; the "
-    "thorax is taken as wide as the lungs' outline."
+    "No measurement, and for research only: on AP films, and of patients who lie, the heart is drawn too large; "
+    "where fluid or a high diaphragm hides its side it comes out too small, or is missing; the thorax is taken as wide "
+    "as the lungs' outline."
 )
 
 

@@ -215,6 +215,8 @@ def with_gas_and_fat(rng: np.random.Generator, film: Film) -> np.ndarray:
     Gas in the stomach or bowel below a thin dome, air below an arm, fat and folds beside a shoulder: networks took them
     for lung on real films.
     """
+    if not film.lungs.any():
+        return film.pixels
     size, dark = len(film.pixels), np.median(film.pixels[film.lungs > 0])
     away = cv2.distanceTransform(255 - film.lungs, cv2.DIST_L2, 3) / size
     below = np.maximum.accumulate(film.lungs, axis=0) > 0  # a lung
