@@ -4,7 +4,7 @@ Trains by the scripts themselves, on 192 pixels, in the folder --work, which is 
 films that the U-Net was trained or chosen on are left out of the Dice, unless it learned from drawn films alone.
 
     python benchmarks/drawn_lungs.py --films CXR_png --masks masks --nih FOLDER --table Data_Entry_2017.csv --work DIR \
-        [--lung-films drawn] [--test-sets montgomery] [--drawn 1500] [--epochs 7]
+        [--lung-films drawn] [--test-sets montgomery] [--drawn 2400] [--epochs 8]
 """
 
 import argparse
@@ -32,8 +32,8 @@ def main(argv=None):
         parser.add_argument(f"--{name}", type=Path, help="films of NIH below it, their Data_Entry_2017.csv")
     parser.add_argument("--lung-films", default="drawn", choices=("real", "drawn", "both"))
     parser.add_argument("--test-sets", nargs="*", default=[])
-    parser.add_argument("--drawn", type=int, default=1500)
-    parser.add_argument("--epochs", type=int, default=7)
+    parser.add_argument("--drawn", type=int, default=2400)
+    parser.add_argument("--epochs", type=int, default=8)
     arguments = parser.parse_args(argv)
     work = arguments.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
