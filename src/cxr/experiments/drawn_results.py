@@ -220,7 +220,7 @@ def curve(shares: list[dict[str, Any]], firsts: Sequence[str], title: str, *, st
     axes.set(xlabel="real training patients", ylabel="mean AUROC on real films", title=title)
     axes.set_xlim(-0.4, len(shares) - 0.6)
     axes.grid(True, axis="y")
-    axes.legend(loc="upper left")
+    figure.legend(loc="outside lower center", ncols=len(firsts) + 1)  # where no interval can lie below it
     return figure
 
 
