@@ -77,8 +77,9 @@ def test_the_curve_has_a_line_for_each_of_the_first_weights(planned, tmp_path):
     for run in planned.runs:
         finish(run, planned, scores_of(planned, run, right=True))
     shares = collect(planned, PARAMS)
-    (axes,) = drawn_results.curve(shares, planned.firsts, "First weights of tiny").axes
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+    figure = drawn_results.curve(shares, planned.firsts, "First weights of tiny")
+    (axes,), (legend,) = figure.axes, figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
         "random first weights", "drawn first weights", "chance",
     ]  # fmt: skip
     assert [text.get_text() for text in axes.get_xticklabels()] == ["no real film", "100 %\n48 patients"]
