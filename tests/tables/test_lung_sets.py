@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr.core.artifacts import write_csv
+from cxr.core.artifacts import write_csv, write_json
 from cxr.core.errors import InputError
 from cxr.imaging.decoding import write_image
-from cxr.tables.lung_films import split_pairs, why_skip
+from cxr.tables.lung_films import drawn_pairs, places, split_pairs, why_skip
 from cxr.tables.lung_sets import files_of, mask_names, pair_masks, read_heart, read_pair
 from tests.conftest import PROJECT, settings_in, tiny_params
 
+STEPS = ("etl/0_pair_masks", "etl/1_split_patients", "etl/2_pack_arrays", "train")
 SHARED = PROJECT.parent / "shared" / "data"
 FILM = np.arange(64 * 64, dtype=np.uint32).reshape(64, 64).astype(np.uint8)
 LUNG = np.zeros((64, 64), np.uint8)
@@ -207,9 +208,9 @@ def test_one_folder_for_films_and_masks_or_one_in_the_other_is_refused(folders, 
     for mask_dir in (films, tmp_path / "linked"):
         with pytest.raises(InputError, match=r"is also that of the films, .*films would be taken.*MASK_DIR"):
             pair_masks(films, mask_dir)
-    for places in ((tmp_path, masks), (films, tmp_path)):
+    for both in ((tmp_path, masks), (films, tmp_path)):
         with pytest.raises(InputError, match="masks lies in, or around, that of the films"):
-            pair_masks(*places)
+            pair_masks(*both)
 
 
 def test_a_file_that_is_film_and_mask_at_once_is_refused(folders):
@@ -461,12 +462,38 @@ def test_a_set_that_is_not_there_or_nothing_to_train_on_is_refused(folders):
         split_pairs(pairs, tiny_params(UNET_VAL_FRACTION=0).unet, 1)
 
 
+def test_a_u_net_that_learned_from_other_films_stays_and_that_is_said(tmp_path):
+    settings = settings_in(tmp_path)
+    settings.unet.parent.mkdir(parents=True)
+    settings.unet.touch()
+    write_json({"parameters": {"LUNG_FILMS": "both", "DRAWN_LUNG_FILMS": 100}}, settings.unet.parent / "run.json")
+    both = {"LUNG_FILMS": "both", "DRAWN_LUNG_FILMS": 100}
+    steps = ", then ".join(f"src/segmentation/{name}.py" for name in STEPS)
+    for changed, told in (
+        ({}, "is there (python src/segmentation/train.py trains it anew)"),
+        ({"LUNG_FILMS": "real"}, f"is there, and learned with LUNG_FILMS both (python {steps} trains it anew)"),
+        ({"DRAWN_LUNG_FILMS": 200}, f"is there, and learned with DRAWN_LUNG_FILMS 100 (python {steps} trains it anew)"),
+    ):
+        assert why_skip(settings, tiny_params(**both | changed)) == f"{settings.unet} {told}"
+    settings.segmentation.mkdir(parents=True)
+    write_csv(drawn_pairs(3), settings.segmentation / "pairs.csv")
+    assert "and learned" not in why_skip(settings, tiny_params(**both))  # no real ones are there
+    for folder in places(settings):
+        folder.mkdir(parents=True)
+    told = f"is there, and learned from drawn films alone: real ones are there now (python {steps} trains it anew)"
+    assert why_skip(settings, tiny_params(**both)) == f"{settings.unet} {told}"
+    nowhere = settings.model_copy(update={"mask_dir": Path()})
+    assert "and learned" not in why_skip(nowhere, tiny_params(**both))  # which step 0 refuses
+
+
 def test_a_u_net_is_trained_only_where_it_is_missing_and_needed(tmp_path):
     settings = settings_in(tmp_path)
     assert why_skip(settings, tiny_params()) == ""
     assert why_skip(settings, tiny_params(LUNG_MASKING="none")) == '"LUNG_MASKING": "none" needs no U-Net'
     settings.unet.parent.mkdir(parents=True)
     settings.unet.touch()
-    assert "model.keras is there" in why_skip(settings, tiny_params())
+    assert why_skip(settings, tiny_params()).endswith(
+        "model.keras is there (python src/segmentation/train.py trains it anew)"
+    )
     (settings.unet.parent / ".cxr-backup").mkdir()  # an interrupted training goes on
     assert why_skip(settings, tiny_params()) == ""

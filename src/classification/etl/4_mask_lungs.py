@@ -111,6 +111,7 @@ def ratios(ratio, images):
     by_view = ratio.groupby(images["view"].fillna("view not known")).describe()
     return [
         f"  cardiothoracic ratio, {view}: median {row['50%']:.3f} of {counted(int(row['count']), 'film')}"
+        f"{', where the heart is drawn too large' if view == 'AP' else ''}"
         for view, row in by_view[by_view["count"] > 0].iterrows()
     ]
 

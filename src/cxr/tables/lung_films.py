@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr.core import locks
-from cxr.core.artifacts import read_csv
+from cxr.core.artifacts import read_csv, read_record
 from cxr.core.errors import InputError
 from cxr.core.parameters import Params, UnetParams
 from cxr.core.settings import Settings
@@ -27,8 +27,25 @@ def why_skip(settings: Settings, params: Params) -> str:
         return '"LUNG_MASKING": "none" needs no U-Net'
     # The backup of an unfinished run means that the model there is not the last word.
     if settings.unet.exists() and not (settings.unet.parent / locks.BACKUP).exists():
-        return f"{settings.unet} is there (python src/segmentation/train.py trains it anew)"
+        otherwise, steps = _learned_otherwise(settings, params), ["src/segmentation/train.py"]
+        again = f"python {', then '.join([*MADE_BY, *steps] if otherwise else steps)}"
+        return f"{settings.unet} is there{otherwise} ({again} trains it anew)"
     return ""
+
+
+def _learned_otherwise(settings: Settings, params: Params) -> str:
+    """How the films that the U-Net learned from are not those that there are now, as a clause; "" where they may be."""
+    learned, now = read_record(settings.unet.parent / "run.json").get("parameters", {}), params.flat()
+    keys = ["LUNG_FILMS", *(["DRAWN_LUNG_FILMS"] if drawn_count(params) else [])]
+    changed = [f"{key} {learned[key]}" for key in keys if learned.get(key, now[key]) != now[key]]
+    if changed:
+        return f", and learned with {' and '.join(changed)}"
+    pairs = settings.segmentation / "pairs.csv"
+    try:
+        alone = not pairs.is_file() or (read_pairs(pairs)["set"] != DRAWN).any() or why_drawn_alone(settings, params)
+    except InputError:  # told by whoever reads them
+        return ""
+    return "" if alone else ", and learned from drawn films alone: real ones are there now"
 
 
 def places(settings: Settings) -> tuple[Path, Path]:
