@@ -104,5 +104,9 @@ def test_a_spill_to_one_side_does_not_hide_a_narrow_lung(left):
     assert measure(lungs, spilt) == measure(lungs, heart)
 
 
+def test_a_heart_of_one_row_is_measured():
+    assert measure(LUNGS, mask_of((35, 50, 30, 1))).cardiothoracic_ratio == pytest.approx(30 / 85)
+
+
 def test_a_heart_below_the_domes_is_none():
     assert np.isnan(measure(LUNGS, mask_of((30, 80, 40, 15))).cardiothoracic_ratio)

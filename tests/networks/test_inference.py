@@ -165,7 +165,7 @@ def test_a_heart_is_measured_where_the_lungs_are_accepted():
 
     film = np.zeros((SIZE, SIZE), np.uint8)
     film[6:26, 4:13] = film[6:26, 18:28] = 255
-    film[16:26, 13:18] = film[26:28, 11:21] = 150
+    film[16:28, 13:18] = film[23:26, 11:21] = 150
     (found,) = outlined_films(BrightIsHeart(), [film], params_of())
     assert found.quality.accepted
     assert found.widths.cardiothoracic_ratio == pytest.approx(10 / 24, abs=0.04)

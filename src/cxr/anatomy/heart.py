@@ -79,7 +79,7 @@ def _above_domes(lungs, heart):
     is_lung = lungs >= 128
     ends = len(lungs) - is_lung[::-1].argmax(axis=0)  # of each column, beyond its last pixel of lung
     rows = np.flatnonzero((heart >= 128).any(axis=1))
-    upper = np.flatnonzero((heart[: (rows[0] + rows[-1] + 1) // 2] >= 128).any(axis=0))  # below it may have spilt
+    upper = np.flatnonzero((heart[: (rows[0] + rows[-1]) // 2 + 1] >= 128).any(axis=0))  # below it may have spilt
     middle = (upper[0] + upper[-1] + 1) // 2
     sides = [
         end[lung] for end, lung in zip(np.split(ends, [middle]), np.split(is_lung.any(axis=0), [middle]), strict=True)
