@@ -73,17 +73,15 @@ def measure(lungs: np.ndarray, heart: np.ndarray) -> Widths:
 
 def _above_domes(lungs, heart):
     """The heart without its rows below the higher of both domes, which a lung's lower border says."""
-    columns = np.flatnonzero((heart >= 128).any(axis=0))
-    if not len(columns):
+    rows, (left, right) = _spans(heart)
+    if not len(rows):
         return heart
+    upper = slice((len(rows) + 1) // 2)  # the rest may have spilt to a side
+    middle = (left[upper].min() + right[upper].max()) // 2
     is_lung = lungs >= 128
-    ends = len(lungs) - is_lung[::-1].argmax(axis=0)  # of each column, beyond its last pixel of lung
-    rows = np.flatnonzero((heart >= 128).any(axis=1))
-    upper = np.flatnonzero((heart[: (rows[0] + rows[-1]) // 2 + 1] >= 128).any(axis=0))  # below it may have spilt
-    middle = (upper[0] + upper[-1] + 1) // 2
-    sides = [
-        end[lung] for end, lung in zip(np.split(ends, [middle]), np.split(is_lung.any(axis=0), [middle]), strict=True)
-    ]
+    columns = np.flatnonzero(is_lung.any(axis=0))
+    ends = len(lungs) - is_lung[::-1, columns].argmax(axis=0)  # of each, beyond its last pixel of lung
+    sides = ends[columns < middle], ends[columns >= middle]
     domes = [np.quantile(side, DOME) for side in sides if len(side)]
     kept = heart.copy()
     kept[round(min(domes, default=len(lungs))) :] = 0

@@ -15,10 +15,8 @@ from cxr.evaluation.calibration import logit
 from cxr.evaluation.operating_points import none_if_nan
 
 FEWEST = 10  # films of each hospital that a probe needs
-WITHOUT_RATIO = {
-    True: "no heart found above the diaphragm",
-    False: "lung mask not accepted",
-}  # by whether the lungs' mask was accepted
+# By whether the lungs' mask was accepted.
+WITHOUT_RATIO = {True: "no heart found above the diaphragm", False: "lung mask not accepted"}
 NOT_OUTLINED = "not in the table of lung masks"
 
 

@@ -49,9 +49,8 @@ def draw_randomised_film(
     ``severities``: of its findings, by name, in (0, 1]; None: drawn too. ``opaque``: see `Readers`.
     ``with_surroundings``: also what a mask of the lungs cuts off, and who draws the mask must tell from lung.
     """
-    body, finding, posing, framing, site, marking, drawing, exposing, labelling, graying = rng.spawn(10)
+    body, finding, posing, framing, site, marking, drawing, exposing, labelling, graying, around = rng.spawn(11)
     severities = _severities(finding) if severities is None else severities
-    around = rng.spawn(1)[0]
     patient = random_patient(body)
     patient = changed_body(with_low_breasts(around, patient) if with_surroundings else patient, severities)
     pose = _pose(posing, patient, severities)
@@ -239,9 +238,7 @@ def with_gas_and_fat(rng: np.random.Generator, film: Film) -> np.ndarray:
 def shuttered(rng: np.random.Generator, pixels: np.ndarray, lungs: np.ndarray, rest: float | None = None) -> np.ndarray:
     """The film (size, size) with the beam cut off anywhere beyond the lungs, or a little within them.
 
-    The rest is of a gray, black by default.
-
-    A film that is pasted onto a larger black square looks the same.
+    The rest has one gray, about black by default. A film that is pasted onto a larger black square looks the same.
     """
     size = len(pixels)
     x, y, width, height = cv2.boundingRect(lungs)
